@@ -1,0 +1,127 @@
+"""The graph: a list of calls of NumPy functions, the form in which a model is built, optimised and printed.
+
+A node becomes one line of the module. Its kernel IS the function that the line calls; edges are names. Arrays are
+positional, settings are keywords. The graph can run itself, which makes every pass testable.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int | None, ...]
+Operand = str | float | int | bool | None  # a name, or a literal; None is an absent array
+
+
+@dataclass(frozen=True)
+class Value:
+    """An array that a node reads or makes: its name, its shape (None: known only at run time) and its dtype."""
+
+    name: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """`outputs = kernel(*inputs, **attrs)`; `layer` is the Keras layer that it came from."""
+
+    outputs: tuple[str, ...]
+    kernel: Callable[..., Any]
+    inputs: tuple[Operand, ...] = ()
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    layer: str = ""
+
+    @property
+    def output(self) -> str:
+        """The only output."""
+        (name,) = self.outputs
+        return name
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names among the inputs."""
+        return tuple(i for i in self.inputs if isinstance(i, str))
+
+    def call(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Run the kernel on the values of its inputs; one array per output."""
+        made = self.kernel(*(values[i] if isinstance(i, str) else i for i in self.inputs), **self.attrs)
+        return tuple(made) if len(self.outputs) > 1 else (made,)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model as straight-line code.
+
+    `outputs` names the values returned, `output_names` what the model calls them; `keyed` tells that the model
+    returns a dict. `layers` maps a layer's name to the values that hold its output, as long as some value does.
+    """
+
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    weights: Mapping[str, np.ndarray]
+    output_names: tuple[str, ...] = ()
+    keyed: bool = False
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def run(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The outputs for these inputs, by interpreting the nodes."""
+        values = self.trace(*arrays)
+        return tuple(values[name] for name in self.outputs)
+
+    def trace(self, *arrays: np.ndarray) -> dict[str, np.ndarray]:
+        """Every value by name: inputs, weights and what each node made."""
+        values = dict(self.weights)
+        values.update((v.name, np.asarray(a, v.dtype)) for v, a in zip(self.inputs, arrays, strict=True))
+        for node in self.nodes:
+            values.update(zip(node.outputs, node.call(values), strict=True))
+        return values
+
+    def readers(self) -> Counter[str]:
+        """How many times each name is read, by nodes and as an output."""
+        return Counter(name for node in self.nodes for name in node.reads) + Counter(self.outputs)
+
+    def rewrite(self, nodes: Iterable[Node], renamed: Mapping[str, str]) -> Graph:
+        """The graph with these nodes, where every reader of a name in `renamed` reads the other name instead.
+
+        A layer whose value is gone leaves `layers`; weights stay until `drop_unused` removes them.
+        """
+
+        def final(name: Any) -> Any:
+            while isinstance(name, str) and name in renamed:
+                name = renamed[name]
+            return name
+
+        kept = tuple(replace(node, inputs=tuple(map(final, node.inputs))) for node in nodes)
+        made = {v.name for v in self.inputs}.union(*(node.outputs for node in kept))
+        layers = {layer: tuple(map(final, names)) for layer, names in self.layers.items()}
+        return replace(
+            self,
+            nodes=kept,
+            outputs=tuple(map(final, self.outputs)),
+            layers={layer: names for layer, names in layers.items() if made.issuperset(names)},
+        )
+
+    def check(self) -> Graph:
+        """The graph itself, if it is sound: every name an identifier, made once, and made before it is read."""
+        known = set(self.weights)
+
+        def define(names: Iterable[str]) -> None:
+            for name in names:
+                assert name.isidentifier() and name.isascii() and not keyword.iskeyword(name), f"{name!r} is no name"
+                assert name not in known, f"{name!r} is made twice"
+                known.add(name)
+
+        define(v.name for v in self.inputs)
+        for node in self.nodes:
+            assert known.issuperset(node.reads), f"{node.outputs} reads {set(node.reads) - known} before it is made"
+            define(node.outputs)
+        wanted = {*self.outputs, *(name for names in self.layers.values() for name in names)}
+        assert known.issuperset(wanted), f"nothing makes {wanted - known}"
+        return self

@@ -1,0 +1,114 @@
+"""The canonical dialect: what every reader returns, whichever Keras wrote the file.
+
+A model is a list of layers; a layer lists its calls; a call holds references to the tensors it reads. Sequential
+models arrive in the same form as functional ones. Values of a layer's config stay as Keras 3 spells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A tensor: output `index` of the `call`-th call (from 0) of `layer`."""
+
+    layer: str
+    call: int = 0
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer. Arguments are nested lists, tuples and dicts with `Ref` leaves, slices and plain values."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One layer. `kind` is Keras's class name; an operation node's is prefixed: `ops.Add` beside the layer `Add`."""
+
+    name: str
+    kind: str
+    config: Mapping[str, Any]
+    calls: tuple[Call, ...] = ()
+    model: ModelSpec | None = None  # the layers of a nested model
+
+    @property
+    def trainable(self) -> bool:
+        return bool(self.config.get("trainable", True))
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model, outermost or nested. `inputs` and `outputs` are a `Ref`, a list of them or a dict of them."""
+
+    name: str
+    kind: str
+    layers: tuple[LayerSpec, ...]
+    inputs: Any
+    outputs: Any
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A weight as a rule declares it: where the file must have it and what shape the config implies.
+
+    `owner` is the path of layer names from the outermost model; `name` is Keras's own ("kernel"), with the attribute
+    path before it where a sub-object owns it ("cell/kernel"); `key` is its name in the graph and the module.
+    `frozen` tells that an enclosing layer is not trainable: legacy files order weights by it.
+    """
+
+    key: str
+    owner: tuple[str, ...]
+    name: str
+    shape: tuple[int, ...]
+    trainable: bool = True
+    frozen: bool = False
+
+
+class WeightStore(Protocol):
+    """The weights of a file. Arrays are read when they are bound, never before their shape has been compared."""
+
+    def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
+        """Arrays by `Variable.key`, in the file's dtype. InvalidModelError names a missing, extra or misshapen one."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One model as read: architecture, the Keras version that wrote it ("2.0.5", "" where unknown) and its weights."""
+
+    source: str
+    keras_version: str
+    model: ModelSpec
+    weights: WeightStore
+
+
+def refs(structure: Any) -> Iterator[Ref]:
+    """Every `Ref` of a nested structure, in order."""
+    if isinstance(structure, Ref):
+        yield structure
+    elif isinstance(structure, Mapping):
+        for item in structure.values():
+            yield from refs(item)
+    elif isinstance(structure, (list, tuple)):
+        for item in structure:
+            yield from refs(item)
+
+
+def map_refs(structure: Any, change: Callable[[Ref], Any]) -> Any:
+    """The same structure with every `Ref` replaced."""
+    if isinstance(structure, Ref):
+        return change(structure)
+    if isinstance(structure, Mapping):
+        return {key: map_refs(item, change) for key, item in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(map_refs(item, change) for item in structure)
+    return structure
