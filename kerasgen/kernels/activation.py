@@ -1,0 +1,160 @@
+"""Activations: shape and dtype kept. Formulas as in keras/src/activations/activations.py."""
+
+import numpy as np
+
+# The coefficients of P and Q, from the highest power down, in erf(x) = x * P(x²) / Q(x²): a minimax fit of erf(x) / x.
+ERF_SINGLE = (
+    (2.066756148e-6, 3.827147765e-5),
+    (2.850341439e-4, 1.157050455e-3),
+    (3.73698482e-3, 1.491155576e-2),
+    (5.266390765e-2, 1.138057595e-1),
+    (1.896347593e-1, 5.013922201e-1),
+    (1.128379148, 1.0),
+)
+ERF_DOUBLE = (
+    (1.59984206432910671e-17, 8.98342249039762720e-16),
+    (2.25215705460685329e-14, 3.34286649882525477e-13),
+    (3.34402640316889761e-12, 2.54296680871387425e-11),
+    (1.71108339868784510e-10, 1.11932636708577659e-9),
+    (6.73137781503668738e-9, 3.49688161942664717e-8),
+    (1.68422237025340748e-7, 8.30670279815999055e-7),
+    (3.88415772018929318e-6, 1.54248437809661657e-5),
+    (5.66336776992961541e-5, 2.2516419911319883e-4),
+    (8.53192732406097588e-4, 2.55610255751924885e-3),
+    (6.86172874578442216e-3, 2.19302652569343011e-2),
+    (6.60317123442961951e-2, 1.34519047616988879e-1),
+    (2.19657696789455764e-1, 5.27999898611084761e-1),
+    (1.12837916709551256, 1.0),
+)
+
+
+def identity(x):
+    """x."""
+    return x
+
+
+def relu(x):
+    """max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+def relu6(x):
+    """min(max(x, 0), 6)."""
+    return np.minimum(np.maximum(x, 0), 6)
+
+
+def general_relu(x, *, negative_slope=0.0, max_value=None, threshold=0.0):
+    """x above the threshold, up to max_value; negative_slope * (x - threshold) below it."""
+    y = np.where(x > threshold, x, negative_slope * (x - threshold))
+    return y if max_value is None else np.minimum(y, max_value)
+
+
+def leaky_relu(x, *, negative_slope=0.2):
+    """x above 0, negative_slope * x below."""
+    return np.maximum(x, 0) + negative_slope * np.minimum(x, 0)
+
+
+def prelu(x, alpha):
+    """x above 0, alpha * x below, with an `alpha` that broadcasts over the samples."""
+    return np.maximum(x, 0) + alpha * np.minimum(x, 0)
+
+
+def elu(x, *, alpha=1.0):
+    """x above 0, alpha * (exp(x) - 1) below."""
+    return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0))
+
+
+def selu(x):
+    """scale * elu(x), self-normalising (Klambauer et al. 2017)."""
+    return 1.0507009873554805 * elu(x, alpha=1.6732632423543772)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)). Where exp overflows to infinity, the result is 0, as it should be."""
+    with np.errstate(over="ignore"):
+        y = np.exp(-x)
+    y += 1
+    return np.divide(1, y, out=y)
+
+
+def tanh(x):
+    """tanh(x)."""
+    return np.tanh(x)
+
+
+def exponential(x):
+    """exp(x)."""
+    return np.exp(x)
+
+
+def softmax(x, *, axis=-1):
+    """exp(x) / sum(exp(x)) along `axis`; subtracting the maximum changes nothing but the overflow."""
+    y = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    y /= np.sum(y, axis=axis, keepdims=True)
+    return y
+
+
+def log_softmax(x, *, axis=-1):
+    """log(softmax(x)) along `axis`."""
+    y = x - np.max(x, axis=axis, keepdims=True)
+    y -= np.log(np.sum(np.exp(y), axis=axis, keepdims=True))
+    return y
+
+
+def softplus(x):
+    """log(1 + exp(x)), in a form that does not overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def softsign(x):
+    """x / (1 + |x|)."""
+    return x / (1 + np.abs(x))
+
+
+def silu(x):
+    """x * sigmoid(x), also called swish."""
+    return x * sigmoid(x)
+
+
+def mish(x):
+    """x * tanh(softplus(x))."""
+    return x * np.tanh(softplus(x))
+
+
+def hard_sigmoid(x):
+    """relu6(x + 3) / 6, as Keras 3 has it."""
+    return relu6(x + 3) / 6
+
+
+def hard_sigmoid_keras2(x):
+    """The line 0.2x + 0.5 between 0 and 1, as Keras 1 and 2 have it."""
+    return np.minimum(np.maximum(0.2 * x + 0.5, 0), 1)
+
+
+def hard_silu(x):
+    """x * hard_sigmoid(x), also called hard swish."""
+    return x * hard_sigmoid(x)
+
+
+def erf(x):
+    """2/√π ∫₀ˣ exp(-t²) dt, as x * P(x²) / Q(x²), exact to the last digits of float32 or float64.
+
+    All coefficients are positive, so nothing cancels. At the limit the quotient is above 1, hence large x give just ±1.
+    """
+    limit, coefficients = (6.3, ERF_DOUBLE) if x.dtype == np.float64 else (4.2, ERF_SINGLE)
+    x = np.minimum(np.maximum(x, -limit), limit)
+    square = x * x
+    p, q = np.zeros_like(x), np.zeros_like(x)
+    for a, b in coefficients:
+        p *= square
+        p += a
+        q *= square
+        q += b
+    return np.minimum(np.maximum(x * p / q, -1), 1)
+
+
+def gelu(x, *, approximate=False):
+    """x * Φ(x) with Φ the normal distribution function, or its approximation by tanh (Hendrycks and Gimpel 2016)."""
+    if approximate:
+        return 0.5 * x * (1 + np.tanh(0.7978845608028654 * x * (1 + 0.044715 * x * x)))
+    return 0.5 * x * (1 + erf(0.7071067811865476 * x))

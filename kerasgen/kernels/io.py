@@ -1,0 +1,15 @@
+"""What enters the model."""
+
+import numpy as np
+
+ACCEPTED_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+
+
+def as_input(name, x, shape, dtype):
+    """The argument as a contiguous array of this dtype, or a ValueError that names the input; None is any size."""
+    x, dtype = np.asarray(x), np.dtype(dtype)
+    if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
+        raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
+    if x.ndim != len(shape) or any(size not in (None, got) for size, got in zip(shape, x.shape)):
+        raise ValueError(f"input {name!r} has the shape {tuple(shape)}, batch first, not {x.shape}")
+    return np.ascontiguousarray(x, dtype)

@@ -1,0 +1,55 @@
+"""Normalisation."""
+
+import numpy as np
+
+
+def along(weight, axes, ndim):
+    """The weight, shaped to broadcast along these axes of an array of rank `ndim`."""
+    shape = [1] * ndim
+    for axis, size in zip(sorted(axis % ndim for axis in axes), weight.shape):
+        shape[axis] = size
+    return weight.reshape(shape)
+
+
+def batch_norm(x, gamma, beta, mean, variance, *, axis=-1, epsilon=1e-3):
+    """(x - mean) / √(variance + ε) * gamma + beta, as one scale and one shift per channel of `axis`: shape kept."""
+    scale = 1.0 / np.sqrt(variance + epsilon)
+    if gamma is not None:
+        scale = scale * gamma
+    shift = -mean * scale
+    if beta is not None:
+        shift = shift + beta
+    y = x * along(scale, (axis,), x.ndim)
+    y += along(shift, (axis,), x.ndim)
+    return y
+
+
+def layer_norm(x, gamma, beta, *, axis=(-1,), epsilon=1e-3):
+    """(x - mean) / √(variance + ε) * gamma + beta, mean and variance taken over `axis` of each sample: shape kept."""
+    y = x - x.mean(axis=axis, keepdims=True)
+    y /= np.sqrt(np.square(y).mean(axis=axis, keepdims=True) + epsilon)
+    if gamma is not None:
+        y *= along(gamma, axis, x.ndim)
+    if beta is not None:
+        y += along(beta, axis, x.ndim)
+    return y
+
+
+def rms_norm(x, gamma, *, axis=(-1,), epsilon=1e-7):
+    """x / √(mean of x² + ε) * gamma, the mean taken over `axis` of each sample: shape kept."""
+    y = x / np.sqrt(np.square(x).mean(axis=axis, keepdims=True) + epsilon)
+    if gamma is not None:
+        y *= along(gamma, axis, x.ndim)
+    return y
+
+
+def normalization(x, mean, variance, *, invert=False, epsilon=1e-7):
+    """(x - mean) / max(√variance, ε), or its inverse; `mean` and `variance` broadcast over x: shape kept."""
+    deviation = np.maximum(np.sqrt(variance), epsilon)
+    return x * deviation + mean if invert else (x - mean) / deviation
+
+
+def normalize(x, *, axis=-1, order=2, epsilon=1e-12):
+    """x / max(‖x‖, ε), with the norm of this order along `axis`: shape kept."""
+    norm = np.sum(np.abs(x) ** order, axis=axis, keepdims=True) ** (1.0 / order)
+    return x / np.maximum(norm, epsilon)

@@ -1,0 +1,42 @@
+"""Pooling of (N, *sizes, C), with any number of sizes."""
+
+import numpy as np
+
+from kerasgen.kernels.window import padded, taps
+
+
+def reduce_windows(ufunc, x, size, strides):
+    """Combine the cells of each window by a ufunc, one cell of all windows at a time: (N, H, W, C) → (N, OH, OW, C)."""
+    first, *others = taps(x, size, strides, (1,) * len(size))
+    y = first.copy()
+    for cell in others:
+        ufunc(y, cell, out=y)
+    return y
+
+
+def max_pool(x, *, size, strides, pad=None):
+    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). The border never wins."""
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    return reduce_windows(np.maximum, padded(x, size, strides, (1,) * len(size), pad, lowest), size, strides)
+
+
+def average_pool(x, *, size, strides, pad=None):
+    """The mean of the cells of each window that lie inside the image: (N, H, W, C) → (N, OH, OW, C)."""
+    cells = np.ones((1, *x.shape[1:-1], 1), x.dtype)
+    total, count = (
+        reduce_windows(np.add, padded(a, size, strides, (1,) * len(size), pad), size, strides) for a in (x, cells)
+    )
+    return np.divide(total, count, out=total)
+
+
+def global_max_pool(x, *, keepdims=False):
+    """The largest cell of each channel: (N, H, W, C) → (N, C)."""
+    return x.max(axis=tuple(range(1, x.ndim - 1)), keepdims=keepdims)
+
+
+def global_average_pool(x, *, keepdims=False):
+    """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short, hence exact."""
+    n, *sizes, c = x.shape
+    for axis in range(len(sizes), 0, -1):
+        x = x.mean(axis=axis)
+    return x.reshape((n, *(1 for _ in sizes), c)) if keepdims else x

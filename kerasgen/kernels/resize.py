@@ -1,0 +1,78 @@
+"""Resizing images as tf.image.resize does: cell centres stand at half pixels, and each axis is resized by itself."""
+
+import numpy as np
+
+from kerasgen.kernels.window import pad
+
+
+def triangle(t):
+    """Linear interpolation: the weight of a cell at distance t."""
+    return np.maximum(1 - t, 0)
+
+
+def cubic(t):
+    """Cubic convolution with a = -1/2 (Keys 1981): the weight of a cell at distance t."""
+    near = (1.5 * t - 2.5) * t * t + 1
+    far = ((-0.5 * t + 2.5) * t - 4) * t + 2
+    return np.where(t < 1, near, np.where(t < 2, far, 0))
+
+
+def lanczos(t, radius):
+    """A sinc, windowed by a wider one: the weight of a cell at distance t."""
+    return np.where(t < radius, np.sinc(t) * np.sinc(t / radius), 0)
+
+
+def resize_matrix(size, new, interpolation, antialias):
+    """The (new, size) matrix that resizes one axis: row i holds the weights of the cells that make up new cell i."""
+    scale = size / new
+    # In float32 as TensorFlow computes them, so that ties round to the same side.
+    centres = (np.arange(new, dtype=np.float32) + 0.5) * np.float32(scale) - 0.5
+    if interpolation == "bicubic" and not antialias:
+        centres = np.rint(centres * 1024) / 1024  # TensorFlow reads these weights from a table of 1024 steps
+    cells = np.arange(size, dtype=np.float32)
+    distance = np.abs(cells - centres[:, np.newaxis]) / (max(scale, 1.0) if antialias else 1.0)
+    if interpolation == "bilinear":
+        weights = triangle(distance)
+    elif interpolation == "bicubic":
+        weights = cubic(distance)
+    else:
+        weights = lanczos(distance, {"lanczos3": 3, "lanczos5": 5}[interpolation])
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def nearest(x, *, size):
+    """The cell whose square holds the new cell's centre: (N, H, W, C) → (N, *size, C)."""
+    for axis, (old, new) in enumerate(zip(x.shape[1:-1], size), start=1):
+        centres = (np.arange(new, dtype=np.float32) + 0.5) * np.float32(old / new)
+        x = x.take(np.minimum(centres.astype(int), old - 1), axis=axis)
+    return x
+
+
+def resize(x, *, size, interpolation="bilinear", antialias=False):
+    """Resize images: (N, H, W, C) → (N, *size, C). A new cell is a weighted mean of old ones."""
+    if interpolation == "nearest":
+        return nearest(x, size=size)
+    n, h, w, c = x.shape
+    oh, ow = size
+    rows = resize_matrix(h, oh, interpolation, antialias).astype(x.dtype)
+    columns = resize_matrix(w, ow, interpolation, antialias).astype(x.dtype)
+    y = rows @ x.reshape(n, h, w * c)
+    y = columns @ y.reshape(n * oh, w, c)
+    return y.reshape(n, oh, ow, c)
+
+
+def crop_to_aspect_ratio(x, *, size):
+    """The largest central part with the aspect ratio of `size`: (N, H, W, C) → (N, H', W', C)."""
+    (h, w), (oh, ow) = x.shape[1:3], size
+    new_h = max(min(h, int(w * oh / ow)), 1)
+    new_w = max(min(w, int(h * ow / oh)), 1)
+    top, left = (h - new_h) // 2, (w - new_w) // 2
+    return x[:, top : top + new_h, left : left + new_w]
+
+
+def pad_to_aspect_ratio(x, *, size, value=0.0):
+    """Borders of `value` that give the aspect ratio of `size`: (N, H, W, C) → (N, H', W', C)."""
+    (h, w), (oh, ow) = x.shape[1:3], size
+    top = (max(h, int(w * oh / ow)) - h) // 2
+    left = (max(w, int(h * ow / oh)) - w) // 2
+    return pad(x, pads=((top, top), (left, left)), value=value)

@@ -1,0 +1,65 @@
+"""Borders and windows: what convolution and pooling share. Arrays are (N, *sizes, C), with any number of sizes."""
+
+import numpy as np
+
+
+def pad(x, *, pads, value=0.0):
+    """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
+
+    `pads` holds (before, after) for every axis between the first and the last.
+    """
+    if not any(map(any, pads)):
+        return x
+    n, *sizes, c = x.shape
+    y = np.full((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), value, x.dtype)
+    y[(slice(None), *(slice(a, a + size) for size, (a, _) in zip(sizes, pads)))] = x
+    return y
+
+
+def same_pads(sizes, window, strides, dilation):
+    """The (before, after) of each axis under which ceil(size / stride) windows fit.
+
+    TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
+    """
+    totals = [
+        max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        for size, k, s, d in zip(sizes, window, strides, dilation)
+    ]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def padded(x, window, strides, dilation, pads, value=0.0):
+    """The array with the border its windows want: None, (before, after) per axis, or "same" for any size."""
+    if pads is None:
+        return x
+    if pads == "same":
+        pads = same_pads(x.shape[1:-1], window, strides, dilation)
+    return pad(x, pads=pads, value=value)
+
+
+def window_counts(sizes, window, strides, dilation):
+    """How many windows fit along each axis."""
+    counts = tuple((size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(sizes, window, strides, dilation))
+    if min(counts) < 1:
+        raise ValueError(f"a window of {window}, dilated by {dilation}, does not fit into {tuple(sizes)}")
+    return counts
+
+
+def windows(x, window, strides, dilation):
+    """A view of every window, without a copy: (N, H, W, C) → (N, OH, OW, kh, kw, C)."""
+    n, *sizes, c = x.shape
+    step_n, *steps, step_c = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (n, *window_counts(sizes, window, strides, dilation), *window, c),
+        (step_n, *(t * s for t, s in zip(steps, strides)), *(t * d for t, d in zip(steps, dilation)), step_c),
+        writeable=False,
+    )
+
+
+def taps(x, window, strides, dilation):
+    """Cell by cell of the window, a view of what lies under it in every window: kh * kw times (N, OH, OW, C)."""
+    counts = window_counts(x.shape[1:-1], window, strides, dilation)
+    for cell in np.ndindex(*window):
+        firsts = [i * d for i, d in zip(cell, dilation)]
+        yield x[(slice(None), *(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(firsts, counts, strides)))]
