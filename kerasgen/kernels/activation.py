@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# The coefficients of P and Q, from the highest power down, in erf(x) = x * P(x²) / Q(x²): a minimax fit of erf(x) / x.
+# Minimax fits of erf(x) / x by P(x²) / Q(x²): the coefficients of both, from the highest power down.
 ERF_SINGLE = (
     (2.066756148e-6, 3.827147765e-5),
     (2.850341439e-4, 1.157050455e-3),
@@ -137,7 +137,7 @@ def hard_silu(x):
 
 
 def erf(x):
-    """2/√π ∫₀ˣ exp(-t²) dt, as x * P(x²) / Q(x²), exact to the last digits of float32 or float64.
+    """2/√π ∫₀ˣ exp(-t²) dt as x * P(x²) / Q(x²), a minimax fit, exact to the last digits of float32 or float64.
 
     All coefficients are positive, so nothing cancels. At the limit the quotient is above 1, hence large x give just ±1.
     """

@@ -92,7 +92,7 @@ def scatter(parts, window, strides, dilation, crop):
     y = np.zeros((n, *full, f), parts.dtype)
     for target, part in zip(taps(y, window, strides, dilation), parts):
         target += part
-    return y[(slice(None), *(slice(before, size - max(after, 0)) for size, (before, after) in zip(full, crop)))]
+    return y[(slice(None),) + tuple(slice(before, size - max(after, 0)) for size, (before, after) in zip(full, crop))]
 
 
 def conv1d_transpose(x, kernel, bias=None, *, strides=(1,), dilation=(1,), crop=None, activation=None):

@@ -49,9 +49,14 @@ def nearest(x, *, size):
 
 
 def resize(x, *, size, interpolation="bilinear", antialias=False):
-    """Resize images: (N, H, W, C) → (N, *size, C). A new cell is a weighted mean of old ones."""
+    """A new cell is a weighted mean of old ones, or the nearest: (N, H, W, C) → (N, *size, C).
+
+    Means of integers are float32.
+    """
     if interpolation == "nearest":
         return nearest(x, size=size)
+    if x.dtype.kind != "f":
+        x = x.astype(np.float32)
     n, h, w, c = x.shape
     oh, ow = size
     rows = resize_matrix(h, oh, interpolation, antialias).astype(x.dtype)

@@ -46,7 +46,7 @@ def split(x, *, indices_or_sections, axis=0):
 
 def crop(x, *, crops):
     """Cut (before, after) cells from every axis between the first and the last: (N, H, W, C) → (N, H', W', C)."""
-    return x[(slice(None), *(slice(a, size - b) for size, (a, b) in zip(x.shape[1:], crops)))]
+    return x[(slice(None),) + tuple(slice(a, size - b) for size, (a, b) in zip(x.shape[1:], crops))]
 
 
 def upsample_nearest(x, *, size):

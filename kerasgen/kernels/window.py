@@ -12,7 +12,7 @@ def pad(x, *, pads, value=0.0):
         return x
     n, *sizes, c = x.shape
     y = np.full((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), value, x.dtype)
-    y[(slice(None), *(slice(a, a + size) for size, (a, _) in zip(sizes, pads)))] = x
+    y[(slice(None),) + tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pads))] = x
     return y
 
 
@@ -62,4 +62,4 @@ def taps(x, window, strides, dilation):
     counts = window_counts(x.shape[1:-1], window, strides, dilation)
     for cell in np.ndindex(*window):
         firsts = [i * d for i, d in zip(cell, dilation)]
-        yield x[(slice(None), *(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(firsts, counts, strides)))]
+        yield x[(slice(None),) + tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(firsts, counts, strides))]
