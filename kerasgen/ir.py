@@ -6,13 +6,14 @@ positional, settings are keywords. The graph can run itself, which makes every p
 
 from __future__ import annotations
 
-import keyword
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+from kerasgen.names import identifier
 
 Shape = tuple[int | None, ...]
 Operand = str | float | int | bool | None  # a name, or a literal; None is an absent array
@@ -114,7 +115,7 @@ class Graph:
 
         def define(names: Iterable[str]) -> None:
             for name in names:
-                assert name.isidentifier() and name.isascii() and not keyword.iskeyword(name), f"{name!r} is no name"
+                assert identifier(name) == name, f"{name!r} is no name"
                 assert name not in known, f"{name!r} is made twice"
                 known.add(name)
 

@@ -42,6 +42,7 @@ class LayerSpec:
 
     @property
     def trainable(self) -> bool:
+        """Whether training changes it; legacy files order weights by this."""
         return bool(self.config.get("trainable", True))
 
 
@@ -91,24 +92,28 @@ class ModelFile:
     weights: WeightStore
 
 
-def refs(structure: Any) -> Iterator[Ref]:
-    """Every `Ref` of a nested structure, in order."""
-    if isinstance(structure, Ref):
+def leaves(structure: Any, kind: Any = Ref) -> Iterator[Any]:
+    """Every leaf of this kind in nested lists, tuples and dicts, in order."""
+    if isinstance(structure, kind):
         yield structure
     elif isinstance(structure, Mapping):
         for item in structure.values():
-            yield from refs(item)
+            yield from leaves(item, kind)
     elif isinstance(structure, (list, tuple)):
         for item in structure:
-            yield from refs(item)
+            yield from leaves(item, kind)
 
 
-def map_refs(structure: Any, change: Callable[[Ref], Any]) -> Any:
-    """The same structure with every `Ref` replaced."""
-    if isinstance(structure, Ref):
+def map_leaves(structure: Any, change: Callable[[Any], Any], kind: Any = Ref) -> Any:
+    """The same structure with every leaf of this kind replaced."""
+    if isinstance(structure, kind):
         return change(structure)
     if isinstance(structure, Mapping):
-        return {key: map_refs(item, change) for key, item in structure.items()}
+        return {key: map_leaves(item, change, kind) for key, item in structure.items()}
     if isinstance(structure, (list, tuple)):
-        return type(structure)(map_refs(item, change) for item in structure)
+        return type(structure)(map_leaves(item, change, kind) for item in structure)
     return structure
+
+
+refs = leaves
+map_refs = map_leaves

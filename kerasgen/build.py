@@ -1,0 +1,285 @@
+"""A model becomes a graph: each call of a layer goes to the layer's rule, nested models are written out in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.ir import Graph, Node, Shape, Value
+from kerasgen.layers import RULES, Layer
+from kerasgen.model import LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
+from kerasgen.names import Namespace
+
+# What the module itself defines; `x` is the name of a value that only the next line reads.
+RESERVED = ("np", "math", "x", "W", "INPUTS", "OUTPUTS", "predict", "activations", "main", "load_weights", "Payload")
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer as built: its outputs' shapes (None where they are not known), its weights, and what it lacks."""
+
+    name: str
+    kind: str
+    shapes: tuple[Shape, ...] | None
+    variables: tuple[Variable, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Built:
+    """The graph of a model, its weights declared but not read."""
+
+    file: ModelFile
+    graph: Graph
+    variables: tuple[Variable, ...]
+    specs: Mapping[str, Value]
+    layers: tuple[LayerReport, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is unsupported, one line per layer."""
+        return tuple(f"{layer.name} ({layer.kind}): {layer.problem}" for layer in self.layers if layer.problem)
+
+    def bind(self) -> Graph:
+        """The graph with its weights, read from the file.
+
+        Raises UnsupportedModelError with every unsupported layer; InvalidModelError where the file's weights differ
+        from what the config implies.
+        """
+        if self.problems:
+            raise UnsupportedModelError(f"{self.file.source}: unsupported: {'; '.join(self.problems)}")
+        arrays = self.file.weights.bind(self.file.model, self.variables)
+        weights = {key: array.astype(self.specs[key].dtype, copy=False) for key, array in arrays.items()}
+        return replace(self.graph, weights={**weights, **self.graph.weights}).check()
+
+
+def build(file: ModelFile) -> Built:
+    """The graph of the model. What is unsupported is listed in the result, all of it at once.
+
+    Raises InvalidModelError where the file contradicts itself.
+    """
+    return _Builder(file).run()
+
+
+class _Missing:
+    """Stands for the tensors of a layer that could not be built, and of all that follows from it."""
+
+
+MISSING = _Missing()
+
+
+class _Builder:
+    def __init__(self, file: ModelFile) -> None:
+        self.file = file
+        digits = file.keras_version.split(".")[0]
+        self.keras_major = int(digits) if digits.isdigit() else 1
+        self.names = Namespace([*RESERVED, *kernels.__all__])
+        self.idents: dict[tuple[str, ...], str] = {}
+        self.nodes: list[Node] = []
+        self.inputs: list[Value] = []
+        self.variables: dict[str, tuple[Variable, Value]] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.specs: dict[str, Value] = {}
+        self.reports: dict[str, LayerReport] = {}
+        self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
+        self.halves: dict[str, str] = {}  # values that Keras would hold in half precision
+
+    def run(self) -> Built:
+        model = self.file.model
+        specs = {layer.name: layer for layer in model.layers}
+        inputs = [self._input(specs[ref.layer]) for ref in leaves(model.inputs) if ref.layer in specs]
+        outputs = self._model(model, (), inputs, frozen=False)
+        names, keyed = self._output_names(model)
+        graph = Graph(
+            inputs=tuple(self.inputs),
+            nodes=tuple(self.nodes),
+            outputs=(),
+            weights=self.constants,
+            output_names=names,
+            keyed=keyed,
+            layers=self.values,
+        )
+        if not any(isinstance(value, _Missing) for value in outputs):
+            graph = replace(graph, outputs=tuple(self._output(value) for value in outputs), nodes=tuple(self.nodes))
+        return Built(
+            self.file,
+            graph,
+            tuple(variable for variable, _ in self.variables.values()),
+            self.specs,
+            tuple(self.reports.values()),
+        )
+
+    def _input(self, spec: LayerSpec) -> Value:
+        shape = spec.config.get("batch_shape")
+        if not isinstance(shape, (list, tuple)) or not shape:
+            raise InvalidModelError(f"{self.file.source}: input {spec.name!a} has no shape")
+        ident = self.idents[(spec.name,)] = self.names.new(spec.name)
+        value = Value(ident, (None, *shape[1:]), str(spec.config.get("dtype") or "float32"))
+        if value.dtype == "bfloat16":
+            value = replace(value, dtype="float32")
+        if value.dtype not in np.sctypeDict or value.dtype in ("str", "object"):
+            raise UnsupportedModelError(f"{self.file.source}: input {spec.name!a} holds {value.dtype!a}")
+        self.inputs.append(value)
+        self.specs[ident] = value
+        return value
+
+    def _output_names(self, model: ModelSpec) -> tuple[tuple[str, ...], bool]:
+        if isinstance(model.outputs, Mapping):
+            return tuple(model.outputs), True
+        seen = Namespace()
+        return tuple(seen.new(ref.layer) for ref in leaves(model.outputs)), False
+
+    def _output(self, value: Value) -> str:
+        if value.name in self.halves and self.halves[value.name] == "float16":
+            name = self.names.new(f"{value.name}_float16")
+            self.nodes.append(Node((name,), kernels.cast, (value.name,), {"dtype": "float16"}))
+            self.specs[name] = replace(value, name=name, dtype="float16")
+            return name
+        return value.name
+
+    def _model(self, model: ModelSpec, path: tuple[str, ...], inputs: Iterable[Any], *, frozen: bool) -> list[Any]:
+        """Build every layer of a model on these inputs, in the file's order as far as calls allow; its outputs."""
+        made: dict[tuple[str, int], Any] = {}
+        wanted = list(leaves(model.inputs))
+        given = list(inputs)
+        if len(wanted) != len(given):
+            raise InvalidModelError(f"{self._where(path)}takes {len(wanted)} inputs, not {len(given)}")
+        for ref, value in zip(wanted, given, strict=True):
+            made[ref.layer, ref.call] = [value]
+        pending = [
+            (layer, index)
+            for layer in model.layers
+            for index in range(len(layer.calls))
+            if (layer.name, index) not in made
+        ]
+        while pending:
+            waiting = []
+            for layer, index in pending:
+                if all(
+                    (ref.layer, ref.call) in made
+                    for ref in leaves((layer.calls[index].args, layer.calls[index].kwargs))
+                ):
+                    made[layer.name, index] = self._call(layer, index, path, made, frozen=frozen)
+                else:
+                    waiting.append((layer, index))
+            if len(waiting) == len(pending):
+                name = "/".join((*path, waiting[0][0].name))
+                raise InvalidModelError(f"{self.file.source}: layer {name!a} reads a tensor that nothing makes")
+            pending = waiting
+        return [self._tensor(ref, made, path) for ref in leaves(model.outputs)]
+
+    def _tensor(self, ref: Ref, made: Mapping[tuple[str, int], Any], path: tuple[str, ...]) -> Any:
+        tensors = made.get((ref.layer, ref.call))
+        if tensors is MISSING:
+            return MISSING
+        if tensors is None or not 0 <= ref.index < len(tensors):
+            raise InvalidModelError(f"{self._where((*path, ref.layer))}has no output {ref.call}:{ref.index}")
+        return tensors[ref.index]
+
+    def _call(
+        self, spec: LayerSpec, index: int, path: tuple[str, ...], made: Mapping[tuple[str, int], Any], *, frozen: bool
+    ) -> Any:
+        """The output tensors of one call of a layer; MISSING where it or what it reads is unsupported."""
+        call = spec.calls[index]
+        args, kwargs = map_leaves((call.args, dict(call.kwargs)), lambda ref: self._tensor(ref, made, path))
+        path = (*path, spec.name)
+        frozen = frozen or not spec.trainable
+        blocked = MISSING in leaves((args, kwargs), (Value, _Missing))
+        name = "/".join(path)
+        try:
+            if spec.model is not None:
+                kwargs.pop("mask", None)
+                return self._model(spec.model, path, leaves((args, kwargs), (Value, _Missing)), frozen=frozen)
+            if spec.kind not in RULES:
+                raise UnsupportedModelError("no rule for this kind of layer")
+            if blocked:
+                self.reports.setdefault(name, LayerReport(name, spec.kind, None))
+                return MISSING
+            return self._apply(spec, index, path, args, kwargs, frozen=frozen)
+        except UnsupportedModelError as error:
+            self.reports[name] = LayerReport(name, spec.kind, None, (), str(error))
+            return MISSING
+        except InvalidModelError as error:
+            if spec.model is not None:
+                raise  # it names the inner layer already
+            raise InvalidModelError(f"{self._where(path)}({spec.kind}): {error}") from error
+
+    def _apply(
+        self, spec: LayerSpec, index: int, path: tuple[str, ...], args: Any, kwargs: Any, *, frozen: bool
+    ) -> list[Value]:
+        if kwargs.pop("training", None):
+            raise UnsupportedModelError(
+                "called with training=True, which is random or depends on the rest of the batch"
+            )
+        if path not in self.idents:
+            self.idents[path] = self.names.new("_".join(path))
+        ident = self.idents[path]
+        layer = Layer(spec, path, ident, keras_major=self.keras_major, frozen=frozen)
+        half = layer.half
+        if spec.kind.startswith("ops."):  # an operation computes in the dtype of its inputs
+            half = next((self.halves.get(v.name, v.dtype) for v in leaves(args, Value) if self._is_half(v)), "")
+        args, kwargs = map_leaves((args, kwargs), lambda value: self._autocast(layer, value), Value)
+        try:
+            result = RULES[spec.kind](layer, *args, **kwargs)
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise UnsupportedModelError(f"its call is not supported: {error}") from error
+        outputs = list(result) if isinstance(result, (list, tuple)) else [result]
+        self._adopt(layer)
+        outputs = self._name(layer, outputs, ident if index == 0 else self.names.new(ident))
+        if half:
+            self.halves.update((v.name, half) for v in outputs if v.dtype == "float32")
+        self.values[layer.name if index == 0 else f"{layer.name}#{index + 1}"] = tuple(v.name for v in outputs)
+        variables = tuple(variable for variable, _ in layer.variables.values())
+        self.reports.setdefault(
+            layer.name, LayerReport(layer.name, spec.kind, tuple(v.shape for v in outputs), variables)
+        )
+        return outputs
+
+    def _is_half(self, value: Value) -> bool:
+        return value.name in self.halves or value.dtype == "float16"
+
+    def _autocast(self, layer: Layer, value: Value) -> Value:
+        """A layer casts what is a float to the dtype that it computes in; an operation takes what it gets."""
+        if value.dtype == "float16" or ("float" in value.dtype and not layer.kind.startswith("ops.")):
+            return layer.cast(value, "float32" if layer.kind.startswith("ops.") else layer.dtype)
+        return value
+
+    def _adopt(self, layer: Layer) -> None:
+        """Take over the weights that a rule declared; a shared layer declares the same ones at each call."""
+        for key, (variable, value) in layer.variables.items():
+            known = self.variables.setdefault(key, (variable, value))
+            if known[0] != variable:
+                raise InvalidModelError(
+                    f"is called on shapes that need {variable.name} {known[0].shape} and {variable.shape}"
+                )
+            self.specs[key] = value
+        self.constants.update(layer.constants)
+        self.specs.update((key, Value(key, array.shape, array.dtype.name)) for key, array in layer.constants.items())
+
+    def _name(self, layer: Layer, outputs: list[Value], ident: str) -> list[Value]:
+        """Name the values that a rule made: the results after the layer, the others after their kernels."""
+        final: dict[str, str] = {}
+        results = [value.name for value in outputs]
+        for node in layer.nodes:
+            for name in node.outputs:
+                if name not in results:
+                    final[name] = self.names.new(f"{ident}_{node.kernel.__name__}")
+                elif len(results) == 1:
+                    final[name] = ident
+                else:
+                    final[name] = self.names.new(f"{ident}_{results.index(name) + 1}")
+        self.specs.update((final[name], replace(value, name=final[name])) for name, value in layer.values.items())
+        for node in layer.nodes:
+            inputs = tuple(final.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+            self.nodes.append(replace(node, outputs=tuple(final[name] for name in node.outputs), inputs=inputs))
+        return [replace(value, name=final.get(value.name, value.name)) for value in outputs]
+
+    def _where(self, path: tuple[str, ...]) -> str:
+        return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "

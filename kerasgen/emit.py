@@ -1,0 +1,258 @@
+"""The graph becomes text: one line for each node, then the source of the kernels that it calls, then the weights.
+
+All decisions are made here; the template only prints.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import inspect
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import black
+import jinja2
+import numpy as np
+from black.mode import TargetVersion
+
+import kerasgen
+from kerasgen import kernels, runtime
+from kerasgen.infer import infer
+from kerasgen.ir import Graph, Node, Operand, Shape, Value
+from kerasgen.source import collect, is_ours
+
+STYLE = black.Mode(line_length=120, target_versions={TargetVersion.PY37})
+LINE = 116  # characters of base64 in a line, a multiple of 4
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module as text, and its weights as the bytes of an .npz file; `embedded` tells that they belong together."""
+
+    text: str
+    npz: bytes
+    embedded: bool
+
+    def write(self, file: Any) -> None:
+        """Write the module to a binary file, its weights at the end if they are embedded."""
+        file.write(self.text.encode())
+        if self.embedded:
+            file.write(b"\n" + runtime.MARKER)
+            step = LINE // 4 * 3 * 10_000
+            for start in range(0, len(self.npz), step):
+                file.write(_comments(self.npz[start : start + step]))
+
+
+def emit(graph: Graph, *, sidecar: str = "", activations: bool = False) -> Module:
+    """The module of a graph. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
+
+    With `activations`, a second function returns the output of every layer that the graph still has.
+    """
+    npz = _pack(graph.weights)
+    imports, blocks = collect([kernels.as_input, *_called(graph)])
+    load_imports, load_blocks = collect([runtime.read_sidecar if sidecar else runtime.read_embedded, runtime.main])
+    inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
+    text = _template("module.py.jinja").render(
+        version=kerasgen.__version__,
+        parameters=", ".join(name for name, _, _ in inputs),
+        returns=("{%s}" if graph.keyed else "%s") % ", ".join(graph.output_names),
+        files=" ".join(f"{name}.npy" for name, _, _ in inputs),
+        imports=sorted({*imports, *load_imports, *(["import os"] if sidecar else [])}, key=lambda i: ("numpy" in i, i)),
+        inputs=[ascii(row) for row in inputs],
+        outputs=[ascii(row) for row in zip(graph.output_names, *zip(*output_specs(graph), strict=True), strict=True)],
+        predict=_Body(graph).lines(),
+        activations=_Body(graph, every_layer=True).lines() if activations else None,
+        kernels=blocks,
+        runtime=load_blocks,
+        sidecar=ascii(sidecar) if sidecar else None,
+        sha256=hashlib.sha256(npz).hexdigest(),
+    )
+    return Module(black.format_str(text, mode=STYLE), npz, embedded=not sidecar)
+
+
+def _pack(weights: Mapping[str, np.ndarray]) -> bytes:
+    """The weights as the bytes of an uncompressed .npz file; the same weights give the same bytes."""
+    packed = io.BytesIO()
+    arrays: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    np.savez(packed, **arrays)
+    return packed.getvalue()
+
+
+def output_specs(graph: Graph) -> list[tuple[Shape, str]]:
+    """Shape and dtype of each output."""
+    specs = {value.name: value for value in graph.inputs}
+    specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in graph.weights.items())
+    for node in graph.nodes:
+        made = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
+        specs.update((name, Value(name, *spec)) for name, spec in zip(node.outputs, made, strict=True))
+    return [(specs[name].shape, specs[name].dtype) for name in graph.outputs]
+
+
+def _called(graph: Graph) -> Iterator[Callable[..., Any]]:
+    """The kernels that the graph's lines mention."""
+    for node in graph.nodes:
+        for function in (node.kernel, *node.attrs.values()):
+            if is_ours(function) and function not in SYNTAX:
+                yield function
+
+
+class _Body:
+    """The lines of `predict`, or of `activations`, which keeps every layer's output.
+
+    A value that only the next line reads is called `x`; any other has its layer's name.
+    """
+
+    def __init__(self, graph: Graph, *, every_layer: bool = False) -> None:
+        self.graph = graph
+        self.every_layer = every_layer
+        self.printed: dict[str, str] = {}
+        readers = graph.readers()
+        kept = {name for names in graph.layers.values() for name in names} if every_layer else set(graph.outputs)
+        steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
+        for names, reader in zip(steps, graph.nodes, strict=False):
+            if len(names) == 1 and names[0] not in kept and readers[names[0]] == reader.reads.count(names[0]):
+                self.printed[names[0]] = "x"
+
+    def lines(self) -> list[str]:
+        """One line for each input, each node, and what is returned."""
+        lines = [
+            f"{self._name(v.name)} = as_input({v.name!r}, {v.name}, {v.shape!a}, {v.dtype!r})"
+            for v in self.graph.inputs
+        ]
+        for node in self.graph.nodes:
+            lines.append(f"{', '.join(map(self._name, node.outputs))} = {self._expression(node)}")
+        if self.every_layer:
+            return [*lines, f"return {{{', '.join(self._layers())}}}"]
+        results = [self._operand(name) for name in self.graph.outputs]
+        if self.graph.keyed:
+            pairs = zip(self.graph.output_names, results, strict=True)
+            return [*lines, f"return {{{', '.join(f'{name!a}: {result}' for name, result in pairs)}}}"]
+        if self.graph.nodes and results == list(self.graph.nodes[-1].outputs):
+            _, _, expression = lines.pop().partition(" = ")
+            return [*lines, f"return {expression}"]
+        return [*lines, f"return {', '.join(results)}"]
+
+    def _layers(self) -> Iterator[str]:
+        for layer, names in self.graph.layers.items():
+            values = ", ".join(map(self._operand, names))
+            yield f"{layer!a}: {values if len(names) == 1 else f'({values})'}"
+
+    def _name(self, name: str) -> str:
+        return self.printed.get(name, name)
+
+    def _operand(self, operand: Operand) -> str:
+        if not isinstance(operand, str):
+            return literal(operand)
+        return f"W[{operand!r}]" if operand in self.graph.weights else self._name(operand)
+
+    def _expression(self, node: Node) -> str:
+        operands = [self._operand(item) for item in node.inputs]
+        if node.kernel in SYNTAX:
+            return str(SYNTAX[node.kernel](*operands, **node.attrs))
+        defaults = _defaults(node.kernel)
+        while operands and node.inputs[len(operands) - 1] is None and defaults.get(len(operands) - 1, "") is None:
+            operands.pop()
+        settings = [
+            f"{key}={literal(value)}"
+            for key, value in node.attrs.items()
+            if key not in defaults or defaults[key] != value
+        ]
+        name = node.kernel.__name__ if is_ours(node.kernel) else f"np.{_numpy_name(node.kernel)}"
+        return f"{name}({', '.join(operands + settings)})"
+
+
+def literal(value: Any) -> str:
+    """A setting or a number as Python source."""
+    if callable(value):
+        return str(value.__name__)
+    if isinstance(value, (list, tuple)):
+        items = ", ".join(map(literal, value))
+        return f"({items},)" if len(value) == 1 else f"({items})"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    assert isinstance(value, (str, int, float, bool, type(None))), value
+    text = ascii(value)
+    return f"({text})" if text.startswith("-") else text
+
+
+def _infix(sign: str) -> Callable[..., str]:
+    return lambda a, b: f"{a} {sign} {b}"
+
+
+def _subscript(x: str, *, index: tuple[Any, ...]) -> str:
+    def item(part: Any) -> str:
+        if not isinstance(part, slice):
+            return "..." if part is Ellipsis else str(part)
+        limits = ["" if limit is None else str(limit) for limit in (part.start, part.stop)]
+        return ":".join(limits if part.step is None else [*limits, str(part.step)])
+
+    return f"{x}[{', '.join(map(item, index))}]"
+
+
+# Functions that Python has a notation for.
+SYNTAX: Mapping[Callable[..., Any], Callable[..., str]] = {
+    np.add: _infix("+"),
+    np.subtract: _infix("-"),
+    np.multiply: _infix("*"),
+    np.divide: _infix("/"),
+    np.matmul: _infix("@"),
+    np.equal: _infix("=="),
+    np.not_equal: _infix("!="),
+    np.greater: _infix(">"),
+    np.greater_equal: _infix(">="),
+    np.less: _infix("<"),
+    np.less_equal: _infix("<="),
+    kernels.get_item: _subscript,
+}
+
+
+@cache
+def _defaults(kernel: Callable[..., Any]) -> dict[Any, Any]:
+    """The default of each parameter that has one, by name and by position."""
+    try:
+        parameters = inspect.signature(kernel).parameters.values()
+    except ValueError:  # some NumPy functions have no signature
+        return {}
+    if not is_ours(kernel):
+        return {}  # they differ between versions of NumPy
+    return {key: p.default for i, p in enumerate(parameters) if p.default is not p.empty for key in (i, p.name)}
+
+
+@cache
+def _numpy_name(function: Any) -> str:
+    """The name under which every NumPy from 1.17 on has this function."""
+    name = {"amax": "max", "amin": "min", "absolute": "abs", "true_divide": "divide"}.get(
+        function.__name__, function.__name__
+    )
+    assert getattr(np, name) is function, name
+    return name
+
+
+def _comments(data: bytes) -> bytes:
+    """Bytes as comment lines of base64, by whole blocks: a line at a time would take seconds for a large model."""
+    text = np.frombuffer(binascii.b2a_base64(data, newline=False), np.uint8)
+    whole = text[: len(text) // LINE * LINE].reshape(-1, LINE)
+    lines = np.empty((len(whole), LINE + 3), np.uint8)
+    lines[:, :2], lines[:, 2:-1], lines[:, -1] = (35, 32), whole, 10  # "# ", base64, newline
+    rest = text[whole.size :].tobytes()
+    return lines.tobytes() + (b"# " + rest + b"\n" if rest else b"")
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    """A template, from the wheel or from the checkout, where the folder stands beside the package."""
+    package = Path(__file__).parent
+    folders = [package / "templates", package.parent / "templates"]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)

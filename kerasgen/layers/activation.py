@@ -1,0 +1,136 @@
+"""Activations, as layers, as a layer's `activation` setting and as operations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kerasgen import kernels
+from kerasgen.errors import UnsupportedModelError
+from kerasgen.ir import Value
+from kerasgen.layers.config import Config
+from kerasgen.layers.layer import Layer
+from kerasgen.layers.registry import RULES, rule
+
+# What Keras 1 and 2 meant by a name whose meaning Keras 3 changed.
+BEFORE_KERAS_3: Mapping[str, Callable[..., Any]] = {"hard_sigmoid": kernels.hard_sigmoid_keras2}
+
+
+def activate(layer: Layer, x: Value, key: str = "activation") -> Value:
+    """`x` through the activation that the layer's config names, if it names one."""
+    wanted = layer.config.get(key, None)
+    if wanted is None or wanted == "linear":
+        return x
+    if isinstance(wanted, Mapping):  # a layer used as an activation
+        inner = copy.copy(layer)
+        inner.config = Config(wanted.get("config") or {})
+        if wanted.get("class_name") not in RULES:
+            raise UnsupportedModelError(f"no rule for its activation {wanted.get('class_name')!a}")
+        result: Value = RULES[str(wanted["class_name"])](inner, x)
+        return result
+    kernel = kernels.ACTIVATIONS.get(wanted)
+    if layer.keras_major < 3:
+        kernel = BEFORE_KERAS_3.get(wanted, kernel)
+    if kernel is None:
+        raise UnsupportedModelError(f"no activation {wanted!a}")
+    return layer.emit(kernel, x)
+
+
+@rule("Activation")
+def activation(layer: Layer, x: Value) -> Value:
+    """Any activation by name."""
+    value = activate(layer, x)
+    return layer.emit(kernels.identity, x) if value is x else value
+
+
+@rule("ReLU", "ops.ReLU")
+def relu(layer: Layer, x: Value) -> Value:
+    """`max(x, 0)`, with a ceiling, a threshold and a slope below it as options."""
+    ceiling = layer.config.get("max_value", None)
+    settings = {
+        "negative_slope": layer.config.number("negative_slope", 0.0),
+        "max_value": None if ceiling is None else layer.config.number("max_value"),
+        "threshold": layer.config.number("threshold", 0.0),
+    }
+    if settings == {"negative_slope": 0.0, "max_value": None, "threshold": 0.0}:
+        return layer.emit(kernels.relu, x)
+    if settings == {"negative_slope": 0.0, "max_value": 6.0, "threshold": 0.0}:
+        return layer.emit(kernels.relu6, x)
+    return layer.emit(kernels.general_relu, x, **settings)
+
+
+@rule("LeakyReLU")
+def leaky_relu(layer: Layer, x: Value) -> Value:
+    """`x` where positive, `negative_slope * x` below."""
+    return layer.emit(kernels.leaky_relu, x, negative_slope=layer.config.number("negative_slope", 0.3))
+
+
+@rule("ops.LeakyRelu")
+def leaky_relu_operation(layer: Layer, x: Value) -> Value:
+    """`leaky_relu` with the operation's own default."""
+    return layer.emit(kernels.leaky_relu, x, negative_slope=layer.config.number("negative_slope", 0.2))
+
+
+@rule("PReLU")
+def prelu(layer: Layer, x: Value) -> Value:
+    """`leaky_relu` with a learned slope for each position, or one along the shared axes."""
+    shared = (
+        [axis - 1 for axis in layer.config.axes("shared_axes", None) or ()]
+        if layer.config.get("shared_axes", None)
+        else []
+    )
+    shape = tuple(1 if axis in shared else size for axis, size in enumerate(x.shape[1:]))
+    return layer.emit(kernels.prelu, x, layer.weight("alpha", shape))
+
+
+@rule("ELU", "ops.Elu")
+def elu(layer: Layer, x: Value) -> Value:
+    """`x` where positive, `alpha * (exp(x) - 1)` below."""
+    return layer.emit(kernels.elu, x, alpha=layer.config.number("alpha", 1.0))
+
+
+@rule("Softmax", "ops.Softmax")
+def softmax(layer: Layer, x: Value) -> Value:
+    """Softmax over one axis or several."""
+    return layer.emit(kernels.softmax, x, axis=_axis(layer, x))
+
+
+@rule("ops.LogSoftmax")
+def log_softmax(layer: Layer, x: Value) -> Value:
+    """Logarithm of softmax."""
+    return layer.emit(kernels.log_softmax, x, axis=_axis(layer, x))
+
+
+@rule("ops.Gelu")
+def gelu(layer: Layer, x: Value) -> Value:
+    """Gelu, by default in its tanh form."""
+    return layer.emit(kernels.gelu, x, approximate=layer.config.flag("approximate", True))
+
+
+def _axis(layer: Layer, x: Value) -> Any:
+    """The axis setting: one number or a tuple, counted from the end where that is the last."""
+    axes = layer.config.axes("axis", -1)
+    axes = tuple(-1 if axis == len(x.shape) - 1 else axis for axis in axes)
+    return axes[0] if len(axes) == 1 else axes
+
+
+def _plain(kind: str, kernel: Callable[..., Any]) -> None:
+    @rule(kind)
+    def activation_operation(layer: Layer, x: Value) -> Value:
+        return layer.emit(kernel, x)
+
+
+for _kind, _kernel in {
+    "ops.Relu": kernels.relu,
+    "ops.Relu6": kernels.relu6,
+    "ops.Selu": kernels.selu,
+    "ops.Silu": kernels.silu,
+    "ops.Sigmoid": kernels.sigmoid,
+    "ops.HardSigmoid": kernels.hard_sigmoid,
+    "ops.HardSilu": kernels.hard_silu,
+    "ops.Softplus": kernels.softplus,
+    "ops.Softsign": kernels.softsign,
+    "ops.Tanh": kernels.tanh,
+}.items():
+    _plain(_kind, _kernel)

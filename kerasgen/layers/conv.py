@@ -1,0 +1,207 @@
+"""Convolutions: plain, grouped, depthwise, separable and transposed, as layers and as operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerasgen import kernels
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.ir import Value
+from kerasgen.layers.activation import activate
+from kerasgen.layers.layer import Layer
+from kerasgen.layers.layout import channels_last, window_pads
+from kerasgen.layers.registry import rule
+
+CONV = {1: kernels.conv1d, 2: kernels.conv2d}
+GROUPED_CONV = {1: kernels.grouped_conv1d, 2: kernels.grouped_conv2d}
+DEPTHWISE_CONV = {1: kernels.depthwise_conv1d, 2: kernels.depthwise_conv2d}
+CONV_TRANSPOSE = {1: kernels.conv1d_transpose, 2: kernels.conv2d_transpose}
+
+
+class _Window:
+    """The settings that all convolutions share."""
+
+    def __init__(self, layer: Layer, size: tuple[int, ...]) -> None:
+        rank = len(size)
+        self.size = size
+        self.strides = layer.config.integers("strides", rank, 1)
+        self.dilation = layer.config.integers("dilation_rate", rank, 1)
+        self.padding = layer.config.choice("padding", ("valid", "same", "causal"), "valid")
+
+    def attrs(self, x: Value) -> dict[str, Any]:
+        pad = window_pads(x, self.padding, self.size, self.strides, self.dilation)
+        return {"strides": self.strides, "dilation": self.dilation, "pad": pad}
+
+
+def _bias(layer: Layer, filters: int) -> Value | None:
+    return layer.weight("bias", (filters,)) if layer.config.flag("use_bias", True) else None
+
+
+def _conv(layer: Layer, x: Value, rank: int) -> Value:
+    filters = layer.config.integer("filters")
+    groups = layer.config.integer("groups", 1)
+    window = _Window(layer, layer.config.integers("kernel_size", rank))
+
+    def apply(x: Value) -> Value:
+        channels = x.shape[-1]
+        if channels is not None and (channels % groups or filters % groups):
+            raise InvalidModelError(f"{groups} groups do not divide {channels} channels and {filters} filters")
+        kernel = layer.weight("kernel", (*window.size, channels and channels // groups, filters))
+        if groups == 1:
+            return layer.emit(CONV[rank], x, kernel, _bias(layer, filters), **window.attrs(x))
+        return layer.emit(GROUPED_CONV[rank], x, kernel, _bias(layer, filters), groups=groups, **window.attrs(x))
+
+    return activate(layer, channels_last(layer, x, apply))
+
+
+@rule("Conv1D")
+def conv1d(layer: Layer, x: Value) -> Value:
+    """Convolution over steps."""
+    return _conv(layer, x, 1)
+
+
+@rule("Conv2D")
+def conv2d(layer: Layer, x: Value) -> Value:
+    """Convolution over an image."""
+    return _conv(layer, x, 2)
+
+
+def _depthwise(layer: Layer, x: Value, kernel: Value, bias: Value | None, window: _Window) -> Value:
+    return layer.emit(DEPTHWISE_CONV[len(window.size)], x, kernel, bias, **window.attrs(x))
+
+
+def _depthwise_conv(layer: Layer, x: Value, rank: int) -> Value:
+    window = _Window(layer, layer.config.integers("kernel_size", rank))
+    multiplier = layer.config.integer("depth_multiplier", 1)
+
+    def apply(x: Value) -> Value:
+        channels = x.shape[-1]
+        kernel = layer.weight("kernel", (*window.size, channels, multiplier))
+        return _depthwise(layer, x, kernel, _bias(layer, (channels or 0) * multiplier), window)
+
+    return activate(layer, channels_last(layer, x, apply))
+
+
+@rule("DepthwiseConv1D")
+def depthwise_conv1d(layer: Layer, x: Value) -> Value:
+    """Convolution of each channel by itself, over steps."""
+    return _depthwise_conv(layer, x, 1)
+
+
+@rule("DepthwiseConv2D")
+def depthwise_conv2d(layer: Layer, x: Value) -> Value:
+    """Convolution of each channel by itself, over an image."""
+    return _depthwise_conv(layer, x, 2)
+
+
+def _separable_conv(layer: Layer, x: Value, rank: int) -> Value:
+    filters = layer.config.integer("filters")
+    multiplier = layer.config.integer("depth_multiplier", 1)
+    window = _Window(layer, layer.config.integers("kernel_size", rank))
+
+    def apply(x: Value) -> Value:
+        channels = x.shape[-1]
+        depthwise = layer.weight("depthwise_kernel", (*window.size, channels, multiplier))
+        pointwise = layer.weight("pointwise_kernel", (*(1,) * rank, channels and channels * multiplier, filters))
+        x = _depthwise(layer, x, depthwise, None, window)
+        return layer.emit(CONV[rank], x, pointwise, _bias(layer, filters))
+
+    return activate(layer, channels_last(layer, x, apply))
+
+
+@rule("SeparableConv1D")
+def separable_conv1d(layer: Layer, x: Value) -> Value:
+    """Depthwise convolution, then one over channels only."""
+    return _separable_conv(layer, x, 1)
+
+
+@rule("SeparableConv2D")
+def separable_conv2d(layer: Layer, x: Value) -> Value:
+    """Depthwise convolution, then one over channels only."""
+    return _separable_conv(layer, x, 2)
+
+
+def _conv_transpose(layer: Layer, x: Value, rank: int) -> Value:
+    filters = layer.config.integer("filters")
+    window = _Window(layer, layer.config.integers("kernel_size", rank))
+
+    def apply(x: Value) -> Value:
+        kernel = layer.weight("kernel", (*window.size, filters, x.shape[-1]))
+        return _transpose(layer, x, kernel, _bias(layer, filters), window)
+
+    return activate(layer, channels_last(layer, x, apply))
+
+
+def _transpose(layer: Layer, x: Value, kernel: Value, bias: Value | None, window: _Window) -> Value:
+    rank = len(window.size)
+    given = layer.config.get("output_padding", None) is not None
+    output_padding = layer.config.integers("output_padding", rank, least=0) if given else None
+    crop = kernels.transpose_crop(window.size, window.strides, window.dilation, window.padding, output_padding)
+    settings = {"strides": window.strides, "dilation": window.dilation, "crop": crop if any(map(any, crop)) else None}
+    return layer.emit(CONV_TRANSPOSE[rank], x, kernel, bias, **settings)
+
+
+@rule("Conv1DTranspose")
+def conv1d_transpose(layer: Layer, x: Value) -> Value:
+    """Transposed convolution over steps."""
+    return _conv_transpose(layer, x, 1)
+
+
+@rule("Conv2DTranspose")
+def conv2d_transpose(layer: Layer, x: Value) -> Value:
+    """Transposed convolution over an image."""
+    return _conv_transpose(layer, x, 2)
+
+
+def _operands(layer: Layer, *kernels_: Any) -> list[Value]:
+    """Kernels that are arguments: tensors, or arrays from the config."""
+    return [k if isinstance(k, Value) else layer.constant("kernel", k) for k in kernels_]
+
+
+def _sizes(kernel: Value) -> tuple[int, ...]:
+    if None in kernel.shape:
+        raise UnsupportedModelError("the size of a kernel must be known")
+    return tuple(size for size in kernel.shape[:-2] if size is not None)
+
+
+@rule("ops.Conv")
+def conv(layer: Layer, x: Value, kernel: Any) -> Value:
+    """Convolution with a kernel that is an argument; fewer channels in the kernel mean groups."""
+    (kernel,) = _operands(layer, kernel)
+    window = _Window(layer, _sizes(kernel))
+
+    def apply(x: Value) -> Value:
+        groups = (x.shape[-1] or 0) // kernel.shape[-2]
+        if groups <= 1:
+            return layer.emit(CONV[len(window.size)], x, kernel, **window.attrs(x))
+        return layer.emit(GROUPED_CONV[len(window.size)], x, kernel, groups=groups, **window.attrs(x))
+
+    return channels_last(layer, x, apply)
+
+
+@rule("ops.DepthwiseConv")
+def depthwise_conv(layer: Layer, x: Value, kernel: Any) -> Value:
+    """Depthwise convolution with a kernel that is an argument."""
+    (kernel,) = _operands(layer, kernel)
+    window = _Window(layer, _sizes(kernel))
+    return channels_last(layer, x, lambda x: _depthwise(layer, x, kernel, None, window))
+
+
+@rule("ops.SeparableConv")
+def separable_conv(layer: Layer, x: Value, depthwise_kernel: Any, pointwise_kernel: Any) -> Value:
+    """Separable convolution with kernels that are arguments."""
+    depthwise, pointwise = _operands(layer, depthwise_kernel, pointwise_kernel)
+    window = _Window(layer, _sizes(depthwise))
+
+    def apply(x: Value) -> Value:
+        return layer.emit(CONV[len(window.size)], _depthwise(layer, x, depthwise, None, window), pointwise)
+
+    return channels_last(layer, x, apply)
+
+
+@rule("ops.ConvTranspose")
+def conv_transpose(layer: Layer, x: Value, kernel: Any) -> Value:
+    """Transposed convolution with a kernel that is an argument."""
+    (kernel,) = _operands(layer, kernel)
+    window = _Window(layer, _sizes(kernel))
+    return channels_last(layer, x, lambda x: _transpose(layer, x, kernel, None, window))

@@ -1,0 +1,99 @@
+"""What a rule sees: one call of one layer, with the means to declare weights and to emit nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kerasgen import infer, kernels
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.ir import Node, Shape, Value
+from kerasgen.layers.config import Config
+from kerasgen.model import LayerSpec, Variable
+
+HALF = ("float16", "bfloat16")
+
+
+class Layer:
+    """One call of a layer while its rule runs.
+
+    `dtype` is the dtype that it computes in. Half precision is computed in float32, which NumPy does faster and better.
+    """
+
+    def __init__(self, spec: LayerSpec, path: tuple[str, ...], ident: str, *, keras_major: int, frozen: bool) -> None:
+        self.kind = spec.kind
+        self.path = path
+        self.ident = ident
+        self.keras_major = keras_major
+        self.config = Config(spec.config)
+        self.nodes: list[Node] = []
+        self.variables: dict[str, tuple[Variable, Value]] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.values: dict[str, Value] = {}  # that the nodes make
+        self._frozen = frozen
+        policy = str(spec.config.get("dtype") or "float32").removeprefix("mixed_").split("_from_")[-1]
+        self.half = policy if policy in HALF else ""
+        self.dtype = "float64" if policy == "float64" else "float32"
+
+    @property
+    def name(self) -> str:
+        """The layer's name, after the names of the models that it is nested in."""
+        return "/".join(self.path)
+
+    def weight(self, name: str, shape: Shape, *, trainable: bool = True, dtype: str = "") -> Value:
+        """Declare a weight, in the order in which Keras creates them. `name` is Keras's own.
+
+        Raises UnsupportedModelError where the shape depends on a size that is known only at run time.
+        """
+        if None in shape:
+            raise UnsupportedModelError(f"the shape of {name} depends on an input size that must be known: {shape}")
+        key = f"{self.ident}/{name}"
+        known = tuple(int(n) for n in shape if n is not None)
+        value = Value(key, known, dtype or self.dtype)
+        self.variables[key] = (Variable(key, self.path, name, known, trainable, self._frozen), value)
+        return value
+
+    def constant(self, name: str, array: Any) -> Value:
+        """An array that comes from the config instead of the weights."""
+        key = f"{self.ident}/{name}"
+        while key in self.constants:
+            key += "_"
+        self.constants[key] = np.asarray(array)
+        return Value(key, self.constants[key].shape, self.constants[key].dtype.name)
+
+    def emit(self, kernel: Callable[..., Any], *inputs: Any, **attrs: Any) -> Value:
+        """Add the node `kernel(*inputs, **attrs)`, which makes one array. Inputs are values, constants or literals."""
+        (value,) = self.emit_many(kernel, *inputs, **attrs)
+        return value
+
+    def emit_many(self, kernel: Callable[..., Any], *inputs: Any, **attrs: Any) -> list[Value]:
+        """Add a node that makes a list of arrays."""
+        operands = [self._operand(item) for item in inputs]
+        try:
+            made = infer.infer(kernel, operands, attrs)
+        except (ValueError, IndexError, TypeError, ZeroDivisionError, MemoryError) as error:
+            shapes = ", ".join(str(v.shape) for v in operands if isinstance(v, Value))
+            reason = f"{kernel.__name__} cannot take {shapes}: {' '.join(str(error).split())[:200]}"
+            if any(isinstance(v, Value) and None in v.shape[1:] for v in operands):
+                raise UnsupportedModelError(f"a size must be known: {reason}") from error
+            raise InvalidModelError(reason) from error
+        values = [Value(f"%{len(self.nodes)}.{i}", shape, dtype) for i, (shape, dtype) in enumerate(made)]
+        self.values.update((value.name, value) for value in values)
+        names = tuple(v.name if isinstance(v, Value) else v for v in operands)
+        self.nodes.append(Node(tuple(v.name for v in values), kernel, names, attrs, self.name))
+        return values
+
+    def cast(self, x: Value, dtype: str) -> Value:
+        """`x` in another dtype; `x` itself where it has it."""
+        return x if x.dtype == dtype else self.emit(kernels.cast, x, dtype=dtype)
+
+    def _operand(self, item: Any) -> Any:
+        if isinstance(item, np.ndarray) and item.ndim:
+            return self.constant("constant", item)
+        if isinstance(item, (np.ndarray, np.generic)):
+            return item.item()
+        if not isinstance(item, (Value, float, int, bool, type(None))):
+            raise UnsupportedModelError(f"an argument is a {type(item).__name__}, where a tensor is expected")
+        return item

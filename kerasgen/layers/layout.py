@@ -1,0 +1,42 @@
+"""Where channels and windows are: data formats and padding, common to all that slides over an image or a series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kerasgen import kernels
+from kerasgen.ir import Value
+from kerasgen.layers.layer import Layer
+
+Pads = tuple[tuple[int, int], ...] | str | None
+
+
+def channels_last(layer: Layer, x: Value, apply: Callable[[Value], Value]) -> Value:
+    """`apply` to `x` with the channels last, whatever the layer's data format; the result is in the layer's format."""
+    if not is_channels_first(layer):
+        return apply(x)
+    y = apply(layer.emit(kernels.channels_last, x))
+    return layer.emit(kernels.channels_first, y) if len(y.shape) > 2 else y
+
+
+def is_channels_first(layer: Layer) -> bool:
+    """The layer's data format; an operation may leave it open."""
+    options = ("channels_last", "channels_first")
+    return (
+        layer.config.get("data_format", None) is not None and layer.config.choice("data_format", options) == options[1]
+    )
+
+
+def window_pads(
+    x: Value, padding: str, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
+) -> Pads:
+    """The cells to add around `x` (channels last); "same" where they depend on a size known only at run time."""
+    if padding == "valid":
+        return None
+    if padding == "causal":
+        return tuple((step * (size - 1), 0) for size, step in zip(window, dilation, strict=True))
+    sizes = [1 if step == 1 else size for size, step in zip(x.shape[1:-1], strides, strict=True)]
+    if None in sizes:
+        return "same"
+    pads: Pads = kernels.same_pads(sizes, window, strides, dilation)
+    return pads if any(map(any, pads or ())) else None

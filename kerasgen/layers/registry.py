@@ -1,0 +1,25 @@
+"""The table of rules: one for each Keras layer and operation, entered by a decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+RULES: dict[str, Callable[..., Any]] = {}
+
+
+def rule(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a function as the rule for these Keras classes; an operation's name is prefixed, as in "ops.Add".
+
+    The function is called with the `Layer` and the arguments of Keras's own call, tensors as `Value`s; it emits nodes
+    and returns the values that Keras would return. A second rule for a name raises.
+    """
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        for kind in kinds:
+            if kind in RULES:
+                raise ValueError(f"there is a rule for {kind} already")
+            RULES[kind] = function
+        return function
+
+    return enter

@@ -1,0 +1,81 @@
+"""Layers that rearrange, pad and cut."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import InvalidModelError
+from kerasgen.ir import Value
+from kerasgen.layers.layer import Layer
+from kerasgen.layers.layout import channels_last, is_channels_first
+from kerasgen.layers.registry import rule
+
+
+@rule("Flatten")
+def flatten(layer: Layer, x: Value) -> Value:
+    """All axes but the batch in one; channels vary fastest whatever the data format."""
+    if is_channels_first(layer) and len(x.shape) > 2:
+        x = layer.emit(kernels.channels_last, x)
+    return layer.emit(kernels.flatten, x)
+
+
+@rule("Reshape")
+def reshape(layer: Layer, x: Value) -> Value:
+    """Other axes, same numbers; one size may be -1."""
+    target = layer.config.axes("target_shape")
+    return layer.emit(kernels.reshape, x, shape=resolve_shape(target, x.shape[1:]))
+
+
+def resolve_shape(target: Sequence[int], sizes: Sequence[int | None]) -> tuple[int, ...]:
+    """The target shape with its -1 replaced, where the sizes are known."""
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes) or -1 not in target:
+        return tuple(target)
+    rest = math.prod(size for size in target if size != -1)
+    if rest == 0 or math.prod(known) % rest:
+        raise InvalidModelError(f"cannot reshape {tuple(sizes)} to {tuple(target)}")
+    return tuple(math.prod(known) // rest if size == -1 else size for size in target)
+
+
+@rule("Permute")
+def permute(layer: Layer, x: Value) -> Value:
+    """Axes in another order; the batch stays first."""
+    return layer.emit(np.transpose, x, axes=(0, *layer.config.integers("dims", len(x.shape) - 1)))
+
+
+def _pad(layer: Layer, x: Value, rank: int) -> Value:
+    pads = layer.config.edges("padding", rank, 1)
+    return channels_last(layer, x, lambda x: layer.emit(kernels.pad, x, pads=pads))
+
+
+@rule("ZeroPadding1D")
+def zero_padding1d(layer: Layer, x: Value) -> Value:
+    """Zeros before and after."""
+    return _pad(layer, x, 1)
+
+
+@rule("ZeroPadding2D")
+def zero_padding2d(layer: Layer, x: Value) -> Value:
+    """Zeros around."""
+    return _pad(layer, x, 2)
+
+
+def _crop(layer: Layer, x: Value, rank: int) -> Value:
+    crops = layer.config.edges("cropping", rank, 1 if rank == 1 else 0)
+    return channels_last(layer, x, lambda x: layer.emit(kernels.crop, x, crops=crops))
+
+
+@rule("Cropping1D")
+def cropping1d(layer: Layer, x: Value) -> Value:
+    """Steps cut off at both ends."""
+    return _crop(layer, x, 1)
+
+
+@rule("Cropping2D")
+def cropping2d(layer: Layer, x: Value) -> Value:
+    """Rows and columns cut off at the borders."""
+    return _crop(layer, x, 2)

@@ -1,0 +1,19 @@
+"""Drop what no output needs: nodes whose results nothing reads, and weights that no node reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kerasgen.ir import Graph
+
+
+def drop_unused(graph: Graph) -> Graph:
+    """The nodes that lead to an output, and their weights."""
+    needed = set(graph.outputs)
+    kept = []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            kept.append(node)
+            needed.update(node.reads)
+    weights = {name: array for name, array in graph.weights.items() if name in needed}
+    return replace(graph.rewrite(reversed(kept), {}), weights=weights)
