@@ -1,0 +1,76 @@
+"""Model files in: whatever Keras wrote, in one form. No TensorFlow, no Keras, and nothing of the model is run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kerasgen.errors import InvalidModelError
+from kerasgen.model import ModelFile, WeightStore
+from kerasgen.readers import content, graph_config, hdf5, jsonfile, keras_zip, legacy_h5, live, weights_h5
+
+__all__ = ["read"]
+
+
+def read(source: Any, weights: str | os.PathLike[str] | None = None) -> ModelFile:
+    """The model in `source`, a file or a live Keras model; `weights` is a second file that holds its weights.
+
+    The architecture is read now, the weights when they are bound.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        main = _parts(content.on_disk(Path(source)))
+    elif callable(getattr(source, "save", None)):
+        main = _parts(live.saved(source))
+    else:
+        raise InvalidModelError(f"{type(source).__name__} is neither a path nor a Keras model")
+    other = _parts(content.on_disk(Path(weights))) if weights is not None else main
+    if main.config is None:
+        raise InvalidModelError(
+            f"{main.name}: holds weights but no architecture; give the architecture: "
+            f"`kerasgen export arch.json --weights {main.name}`"
+        )
+    model = graph_config.parse(main.config, main.name)
+    if other.weights is None:
+        hint = "pass --weights FILE" if weights is None else "give a file that does to --weights"
+        raise InvalidModelError(f"{other.name}: holds no weights; {hint}")
+    return ModelFile(main.name, main.version or other.version, model, other.weights)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What one file has: an architecture, weights, or both."""
+
+    name: str
+    version: str
+    config: Any = None
+    weights: WeightStore | None = None
+
+
+def _parts(file: content.Content) -> _Parts:
+    kind = content.kind(file)
+    if kind == "zip":
+        store = weights_h5.ObjectWeights(keras_zip.ZippedWeights(file))
+        return _Parts(file.name, keras_zip.version(file), keras_zip.config(file), store)
+    if kind == "hdf5":
+        return _hdf5_parts(file)
+    config = jsonfile.loads(file.read(content.MAX_TEXT), file.name)
+    return _Parts(file.name, _json_version(config), config)
+
+
+def _json_version(config: Any) -> str:
+    """`to_json` notes the version in Keras 1 and 2 only. Of the two that note modules, Keras 3 is the other one."""
+    if not isinstance(config, dict):
+        return ""
+    return str(config.get("keras_version", "3" if "module" in config else ""))
+
+
+def _hdf5_parts(file: content.Content) -> _Parts:
+    with hdf5.opened(file) as root:
+        if "model_config" in root.attrs or "model_weights" in root or hdf5.names(root, "layer_names"):
+            store = legacy_h5.LegacyWeights(file)
+            return _Parts(file.name, legacy_h5.version(root), legacy_h5.config(root, file.name), store)
+        if {"layers", "_layer_checkpoint_dependencies"} & set(root):
+            return _Parts(file.name, "", None, weights_h5.ObjectWeights(file))
+        raise InvalidModelError(f"{file.name}: not a Keras model: an HDF5 file with neither architecture nor layers")

@@ -1,0 +1,80 @@
+"""Where the bytes of a file are, and which kind of file they make: by what they say, never by the file's extension."""
+
+from __future__ import annotations
+
+import io
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasgen.errors import FileError, InvalidModelError
+
+MAX_TEXT = 1 << 27  # bytes; the largest architectures known take a few million
+MAX_REASON = 300  # characters
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_ZIP = b"PK\x03\x04"
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file on disk, or the bytes of one that is gone. `name` is what messages call it."""
+
+    name: str
+    data: Path | bytes
+
+    def handle(self) -> Path | io.BytesIO:
+        """What h5py and zipfile open: the path, which they read as needed, or the bytes."""
+        return self.data if isinstance(self.data, Path) else io.BytesIO(self.data)
+
+    def read(self, size: int) -> bytes:
+        """The first `size` bytes."""
+        if isinstance(self.data, bytes):
+            return self.data[:size]
+        try:
+            with self.data.open("rb") as file:
+                return file.read(size)
+        except OSError as error:
+            raise FileError(f"{self.name}: cannot be read: {reason(error)}") from error
+
+
+def on_disk(path: Path) -> Content:
+    """The file at `path`. FileError unless it is a plain file: opening a pipe would wait for ever."""
+    name = printable(str(path))
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise FileError(f"{name}: cannot be read: {reason(error)}") from error
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{name}: is a directory; give a model file (.keras, .h5 or architecture .json)")
+    if not stat.S_ISREG(mode):
+        raise FileError(f"{name}: is not a regular file")
+    return Content(name, path)
+
+
+def kind(content: Content) -> str:
+    """ "hdf5", "zip" or "json"; InvalidModelError for anything else."""
+    head = content.read(512)
+    if head.startswith(_HDF5):
+        return "hdf5"
+    if head.startswith(_ZIP):
+        return "zip"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return "json"
+    if not head:
+        raise InvalidModelError(f"{content.name}: not a Keras model: the file is empty")
+    if head.startswith(b"version https://git-lfs"):
+        raise InvalidModelError(f"{content.name}: not a Keras model but a git-lfs pointer to one: run `git lfs pull`")
+    raise InvalidModelError(f"{content.name}: not a Keras model: neither HDF5 nor a .keras archive nor JSON")
+
+
+def printable(text: str) -> str:
+    """The text on one line, with everything escaped that a terminal would act on."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def reason(error: Exception) -> str:
+    """What an error of a library says, short and on one line."""
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]!r} is missing"[:MAX_REASON]
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return printable(text.strip().partition("\n")[0])[:MAX_REASON]

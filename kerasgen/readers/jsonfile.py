@@ -1,0 +1,52 @@
+"""Strict JSON: what Keras writes, and nothing that readers of JSON disagree about."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from kerasgen.errors import InvalidModelError
+from kerasgen.readers.content import reason
+
+_MAX_DIGITS = 40  # no setting of a layer is larger
+
+
+def loads(text: bytes | str, where: str) -> Any:
+    """The value that `text` spells. InvalidModelError, naming `where`, if it is malformed, ambiguous or absurd."""
+    try:
+        decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
+        value = json.loads(
+            decoded, object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant
+        )
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text: it fails here
+    except RecursionError:
+        raise InvalidModelError(f"{where}: malformed JSON: nested too deeply") from None
+    except (UnicodeError, ValueError) as error:
+        raise InvalidModelError(f"{where}: malformed JSON: {reason(error)}") from error
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} appears twice in one object")
+    return made
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits")
+    return int(digits)
+
+
+def _real(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {digits[:_MAX_DIGITS]} is too large")
+    return value
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number that JSON has")

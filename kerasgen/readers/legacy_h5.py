@@ -1,0 +1,126 @@
+"""Legacy HDF5: one group per layer of the outermost model, its weights in an order that Keras never wrote down.
+
+Keras matches layers to groups by their order and weights to datasets by theirs: first those that train, then the rest.
+Names are surer where they fit, since the order depends on what was frozen when the file was saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+
+from kerasgen.errors import InvalidModelError
+from kerasgen.model import ModelSpec, Variable
+from kerasgen.readers import hdf5, jsonfile
+from kerasgen.readers.graph_config import inner_model
+
+_RANDOM_STATE = ("StateVar", "seed_generator_state")  # of dropout and augmentation: no weights
+
+
+def config(file: h5py.File, where: str) -> Any:
+    """The architecture of a full model; None in a file of weights only."""
+    written = file.attrs.get("model_config")
+    return None if written is None else jsonfile.loads(hdf5.text(written), f"{where}: model_config")
+
+
+def version(file: h5py.File) -> str:
+    """The Keras version that wrote the file. Keras 1 did not note it beside the weights."""
+    group = hdf5.find(file, "model_weights") or file
+    return hdf5.text(group.attrs.get("keras_version", file.attrs.get("keras_version", "1")))
+
+
+@dataclass(frozen=True)
+class LegacyWeights:
+    """The weights of a full or weights-only legacy file."""
+
+    source: hdf5.Source
+
+    def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
+        """Arrays by `Variable.key`."""
+        order = {path: position for position, path in enumerate(_paths(model, ()))}
+        declared: dict[str, list[Variable]] = {layer.name: [] for layer in model.layers}
+        for variable in sorted(variables, key=lambda variable: order[variable.owner]):
+            declared[variable.owner[0]].append(variable)
+        declared = {layer: owned for layer, owned in declared.items() if owned}
+        with hdf5.opened(self.source) as file:
+            stored = self._stored(file)
+            pairs = []
+            for layer, group in self._groups(declared, stored).items():
+                pairs += self._match(layer, declared[layer], stored[group])
+            return hdf5.load(self.source.name, pairs)
+
+    def _stored(self, file: h5py.File) -> dict[str, dict[str, h5py.Dataset]]:
+        """The datasets by layer and weight name, both in the file's order; layers without weights left out."""
+        root = hdf5.find(file, "model_weights") or file
+        stored = {}
+        for layer in [*hdf5.names(root, "layer_names"), "top_level_model_weights"]:
+            group = hdf5.find(root, layer)
+            if group is None and layer == "top_level_model_weights":
+                continue
+            if not isinstance(group, h5py.Group):
+                raise InvalidModelError(f"{self.source.name}: layer {layer!r}: the file names it but lacks its group")
+            weights = {}
+            for name in hdf5.names(group, "weight_names"):
+                if not any(state in name for state in _RANDOM_STATE):
+                    weights[name] = hdf5.find(group, name)
+                    if weights[name] is None:
+                        raise InvalidModelError(f"{self.source.name}: layer {layer!r}: weight {name!r} is missing")
+            if weights:
+                stored[layer] = weights
+        return stored
+
+    def _groups(self, declared: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
+        """Which group holds each layer: the one of its name, or else, as in Keras, the next in order."""
+        extra, missing = ([name for name in a if name not in b] for a, b in ((stored, declared), (declared, stored)))
+        if not missing and not extra:
+            return {layer: layer for layer in declared}
+        if len(stored) == len(declared):
+            return dict(zip(declared, stored, strict=True))
+        fault = (
+            f"layer {missing[0]!r} has no weights in the file" if missing else f"layer {extra[0]!r} is not in the model"
+        )
+        raise InvalidModelError(
+            f"{self.source.name}: the file has weights for {len(stored)} layers, the architecture for {len(declared)}: "
+            f"{fault}"
+        )
+
+    def _match(
+        self, layer: str, owned: list[Variable], stored: dict[str, h5py.Dataset]
+    ) -> list[tuple[Variable, h5py.Dataset]]:
+        """The layer's variables with their datasets: by name where names fit one to one, else by order."""
+        if len(owned) != len(stored):
+            raise InvalidModelError(
+                f"{self.source.name}: layer {layer!r} has {len(stored)} weights in the file, but the architecture says "
+                f"{len(owned)}: {', '.join(variable.name for variable in owned) or 'none'}"
+            )
+        endings = _endings(stored)
+        by_name = [endings.get((v.owner[-1] if v.owner[1:] else "", v.name.rpartition("/")[2]), []) for v in owned]
+        if all(len(found) == 1 for found in by_name) and len({found[0] for found in by_name}) == len(owned):
+            return [(variable, stored[name]) for variable, (name,) in zip(owned, by_name, strict=True)]
+        trained = [variable for variable in owned if variable.trainable and not variable.frozen]
+        rest = [variable for variable in owned if not variable.trainable or variable.frozen]
+        return list(zip(trained + rest, stored.values(), strict=True))
+
+
+def _paths(model: ModelSpec, owner: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The path of names to every layer, in the order in which Keras lists their weights."""
+    for layer in model.layers:
+        path, inner = (*owner, layer.name), inner_model(layer)
+        yield path
+        if inner is not None:
+            yield from _paths(inner, path)
+
+
+def _endings(stored: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
+    """The stored names by their last part, alone and together with each part before it: inside a nested model, one
+    of those is the inner layer's name."""
+    endings: dict[tuple[str, str], list[str]] = {}
+    for name in stored:
+        *path, last = name.partition(":")[0].split("/")
+        for part in {"", *path}:
+            endings.setdefault((part, last), []).append(name)
+    return endings

@@ -1,0 +1,184 @@
+"""`.weights.h5`, alone or inside `.keras`: one group per object, at the path of attributes that leads to it.
+
+A layer lies at `layers/<class in snake case>`, with `_1`, `_2`, … behind all but the first of its class; a part of it
+at the attribute that holds the part; the variables of each in `vars/0`, `vars/1`, … An object that can be reached twice
+is there once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from kerasgen.errors import InvalidModelError
+from kerasgen.model import LayerSpec, ModelSpec, Variable
+from kerasgen.readers import hdf5
+from kerasgen.readers.graph_config import inner_model
+
+_OLD_LIST = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13
+_RANDOM_STATE = "seed_generator"  # of dropout and augmentation: no weights
+
+
+@dataclass(frozen=True)
+class ObjectWeights:
+    """The weights of a `.weights.h5` file."""
+
+    source: hdf5.Source
+
+    def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
+        """Arrays by `Variable.key`."""
+        parts: dict[tuple[tuple[str, ...], str], list[Variable]] = {}
+        for variable in variables:
+            parts.setdefault((variable.owner, variable.name.rpartition("/")[0]), []).append(variable)
+        weighted = {owner[: n + 1] for owner, _ in parts for n in range(len(owner))}
+        with hdf5.opened(self.source) as file:
+            places = {owner: (layer, group) for owner, layer, group in _places(model, file, (), weighted, {})}
+            pairs = []
+            used: set[int] = set()
+            for (owner, part), owned in parts.items():
+                layer, group = places[owner]
+                stored = _variables(group, part)
+                if layer.kind == "SpectralNormalization" and len(stored) == len(owned) + 1:
+                    stored = stored[1:]  # the first is a copy of the wrapped layer's kernel
+                if len(stored) != len(owned):
+                    raise InvalidModelError(
+                        f"{self.source.name}: layer {'/'.join(owner)!r} has {len(stored)} weights "
+                        f"{f'at {part!r} ' if part else ''}in the file, but the architecture says {len(owned)}: "
+                        f"{', '.join(variable.name for variable in owned)}"
+                    )
+                pairs += list(zip(owned, stored, strict=True))
+                used.update(_address(dataset.parent) for dataset in stored)
+            for path in _unused(file, used):
+                raise InvalidModelError(f"{self.source.name}: no layer of the architecture has the weights at {path!r}")
+            return hdf5.load(self.source.name, pairs)
+
+
+def _places(
+    model: ModelSpec,
+    holder: h5py.Group | None,
+    owner: tuple[str, ...],
+    weighted: set[tuple[str, ...]],
+    seen: dict[tuple[str, str], h5py.Group],
+) -> Iterator[tuple[tuple[str, ...], LayerSpec, h5py.Group | None]]:
+    """Every layer, those of nested models too, with its path of names and its group.
+
+    `seen` holds the layers that have come up, in Keras's order: a layer without a group of its own is one of them.
+    """
+    layers = [layer for layer in model.layers if not layer.kind.startswith("ops.")]
+    if model.kind == "Sequential":
+        layers = [layer for layer in layers if layer.kind != "InputLayer"]
+    needed = {layer.name for layer in layers if (*owner, layer.name) in weighted}
+    listed = None if holder is None else _list(holder)
+    groups = {} if listed is None else _groups(listed, layers, needed, set(_repeats(layers, set(seen))))
+    for layer in layers:
+        path, inner, key = (*owner, layer.name), inner_model(layer), (layer.name, layer.kind)
+        group = groups.get(layer.name) or seen.get(key)
+        if group is not None:
+            seen.setdefault(key, group)
+        if inner is None:
+            yield path, layer, group
+        else:
+            part = group if layer.model or group is None else hdf5.find(group, "layer")
+            yield from _places(inner, part, path, weighted, seen)
+
+
+def _repeats(layers: Sequence[LayerSpec], seen: set[tuple[str, str]]) -> Iterator[str]:
+    """The names of layers that may be shared with a model that came before."""
+    for layer in layers:
+        if (layer.name, layer.kind) in seen:
+            yield layer.name
+        seen.add((layer.name, layer.kind))
+        inner = inner_model(layer)
+        if inner is not None:
+            list(_repeats(inner.layers, seen))
+
+
+def _list(model: h5py.Group) -> h5py.Group | None:
+    return hdf5.find(model, "layers") or hdf5.find(model, _OLD_LIST)
+
+
+def _groups(
+    listed: h5py.Group, layers: Sequence[LayerSpec], needed: set[str], repeats: set[str]
+) -> dict[str, h5py.Group]:
+    """The layers' groups by name: the first way of finding them that finds all, or all but shared ones."""
+    ways = [
+        _by_name(listed),
+        _by_count(listed, layers),
+        _by_count(listed, [layer for layer in layers if layer.name not in repeats]),  # tf.keras counts no layer twice
+    ]
+    for shared in (set[str](), repeats):
+        for groups in ways:
+            if groups.keys() >= needed - shared:
+                return groups
+    return ways[1]
+
+
+def _by_name(listed: h5py.Group) -> dict[str, h5py.Group]:
+    """By the name that later versions of Keras 3 note."""
+    groups = {}
+    for child in listed:
+        own = hdf5.find(listed, f"{child}/vars")
+        if own is not None and "name" in own.attrs:
+            groups[hdf5.text(own.attrs["name"])] = own.parent
+    return groups
+
+
+def _by_count(listed: h5py.Group, layers: Sequence[LayerSpec]) -> dict[str, h5py.Group]:
+    """By class and position."""
+    groups = {}
+    count: Counter[str] = Counter()
+    for layer in layers:
+        name = _snake_case(layer.kind)
+        if listed.name.endswith(_OLD_LIST):  # it counts a layer with weights twice: only the order tells
+            ranked = sorted(
+                (child for child in listed if re.fullmatch(rf"{re.escape(name)}(_\d+)?", child)), key=_number
+            )
+            child = ranked[count[name]] if count[name] < len(ranked) else None
+        else:
+            child = f"{name}_{count[name]}" if count[name] else name
+        count[name] += 1
+        groups[layer.name] = hdf5.find(listed, child) if child else None
+    return {name: group for name, group in groups.items() if isinstance(group, h5py.Group)}
+
+
+def _number(child: str) -> int:
+    suffix = child.rpartition("_")[2]
+    return int(suffix) if suffix.isdigit() else 0
+
+
+def _snake_case(kind: str) -> str:
+    name = re.sub(r"\W+", "", kind.rpartition(">")[2])
+    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
+
+
+def _variables(group: h5py.Group | None, part: str) -> list[h5py.Dataset]:
+    """The datasets of one object in order. tf.keras keeps some parts under private names: `_query_dense`."""
+    for attribute in filter(None, part.split("/")):
+        if group is not None:
+            group = hdf5.find(group, attribute) or hdf5.find(group, f"_{attribute}")
+    own = None if group is None else hdf5.find(group, "vars")
+    return [] if own is None else [hdf5.find(own, index) for index in sorted(own, key=int)]
+
+
+def _unused(file: h5py.File, used: set[int]) -> Iterator[str]:
+    """The paths of variables of layers that nothing used. Hard links may lead in a circle."""
+    seen: set[int] = set()
+    pending = [_list(file)]
+    while pending:
+        group = pending.pop()
+        if not isinstance(group, h5py.Group) or _address(group) in seen:
+            continue
+        seen.add(_address(group))
+        if not group.name.endswith("/vars"):
+            pending += [hdf5.find(group, name) for name in group if name != _RANDOM_STATE]
+        elif len(group) and _address(group) not in used:
+            yield group.name
+
+
+def _address(group: h5py.Group) -> int:
+    return int(h5py.h5o.get_info(group.id).addr)
