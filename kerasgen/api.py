@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from kerasgen.errors import ParityError, UsageError
 from kerasgen.model import ModelFile
 from kerasgen.oracle import available, oracle
 from kerasgen.parity import Answer, OutputReport, compare, flat, load_arrays, load_module, random_inputs
-from kerasgen.passes import KEEP_LAYERS, PIPELINE, optimize
+from kerasgen.passes import CLEANING, optimize
 from kerasgen.publish import check_target, staged
 from kerasgen.readers import read
 from kerasgen.summary import Summary, summarize
@@ -55,8 +55,12 @@ def generate(file: ModelFile, *, sidecar: str = "", activations: bool = False) -
 
     `sidecar` names the .npz file that holds the weights, instead of the module.
     """
-    graph = optimize(build(file).bind(), KEEP_LAYERS if activations else PIPELINE)
-    return emit(graph, sidecar=sidecar, activations=activations)
+    graph = build(file).bind()
+    if not activations:
+        return emit(optimize(graph), sidecar=sidecar)
+    full = optimize(graph.with_every_layer())
+    predict = optimize(replace(full, outputs=full.outputs[: len(graph.outputs)]), CLEANING)
+    return emit(predict, sidecar=sidecar, activations=full)
 
 
 def export(

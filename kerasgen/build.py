@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,6 +81,7 @@ class _Builder:
         self.keras_major = int(digits) if digits.isdigit() else 1
         self.names = Namespace([*RESERVED, *kernels.__all__])
         self.idents: dict[tuple[str, ...], str] = {}
+        self.calls: Counter[tuple[str, ...]] = Counter()
         self.nodes: list[Node] = []
         self.inputs: list[Value] = []
         self.variables: dict[str, tuple[Variable, Value]] = {}
@@ -200,7 +202,7 @@ class _Builder:
             if blocked:
                 self.reports.setdefault(name, LayerReport(name, spec.kind, None))
                 return MISSING
-            return self._apply(spec, index, path, args, kwargs, frozen=frozen)
+            return self._apply(spec, path, args, kwargs, frozen=frozen)
         except UnsupportedModelError as error:
             self.reports[name] = LayerReport(name, spec.kind, None, (), str(error))
             return MISSING
@@ -209,9 +211,7 @@ class _Builder:
                 raise  # it names the inner layer already
             raise InvalidModelError(f"{self._where(path)}({spec.kind}): {error}") from error
 
-    def _apply(
-        self, spec: LayerSpec, index: int, path: tuple[str, ...], args: Any, kwargs: Any, *, frozen: bool
-    ) -> list[Value]:
+    def _apply(self, spec: LayerSpec, path: tuple[str, ...], args: Any, kwargs: Any, *, frozen: bool) -> list[Value]:
         if kwargs.pop("training", None):
             raise UnsupportedModelError(
                 "called with training=True, which is random or depends on the rest of the batch"
@@ -219,6 +219,8 @@ class _Builder:
         if path not in self.idents:
             self.idents[path] = self.names.new("_".join(path))
         ident = self.idents[path]
+        self.calls[path] += 1
+        count = self.calls[path]
         layer = Layer(spec, path, ident, keras_major=self.keras_major, frozen=frozen)
         half = layer.half
         if spec.kind.startswith("ops."):  # an operation computes in the dtype of its inputs
@@ -232,10 +234,10 @@ class _Builder:
             raise UnsupportedModelError(f"its call is not supported: {error}") from error
         outputs = list(result) if isinstance(result, (list, tuple)) else [result]
         self._adopt(layer)
-        outputs = self._name(layer, outputs, ident if index == 0 else self.names.new(ident))
+        outputs = self._name(layer, outputs, ident if count == 1 else self.names.new(ident))
         if half:
             self.halves.update((v.name, half) for v in outputs if v.dtype == "float32")
-        self.values[layer.name if index == 0 else f"{layer.name}#{index + 1}"] = tuple(v.name for v in outputs)
+        self.values[layer.name if count == 1 else f"{layer.name}#{count}"] = tuple(v.name for v in outputs)
         variables = tuple(variable for variable, _ in layer.variables.values())
         self.reports.setdefault(
             layer.name, LayerReport(layer.name, spec.kind, tuple(v.shape for v in outputs), variables)

@@ -25,9 +25,11 @@ import kerasgen
 from kerasgen import kernels, runtime
 from kerasgen.infer import infer
 from kerasgen.ir import Graph, Node, Operand, Shape, Value
+from kerasgen.names import identifier
 from kerasgen.source import collect, is_ours
 
 STYLE = black.Mode(line_length=120, target_versions={TargetVersion.PY37})
+NUMPY = "import numpy as np"
 LINE = 116  # characters of base64 in a line, a multiple of 4
 
 
@@ -49,31 +51,37 @@ class Module:
                 file.write(_comments(self.npz[start : start + step]))
 
 
-def emit(graph: Graph, *, sidecar: str = "", activations: bool = False) -> Module:
+def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None) -> Module:
     """The module of a graph. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
-    With `activations`, a second function returns the output of every layer that the graph still has.
+    `activations` is a second graph of the same model and weights, printed as a function that returns the output of
+    every layer that it still has.
     """
-    npz = _pack(graph.weights)
-    imports, blocks = collect([kernels.as_input, *_called(graph)])
-    load_imports, load_blocks = collect([runtime.read_sidecar if sidecar else runtime.read_embedded, runtime.main])
+    graphs = [graph] if activations is None else [graph, activations]
+    weights = {name: array for each in graphs for name, array in each.weights.items()}
+    npz = _pack(weights)
+    imports, blocks = collect([kernels.as_input, *(kernel for each in graphs for kernel in _called(each))])
+    loaders = [runtime.read_sidecar if sidecar else runtime.read_embedded] if weights else []
+    load_imports, load_blocks = collect([*loaders, runtime.main])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     text = _template("module.py.jinja").render(
         version=kerasgen.__version__,
         parameters=", ".join(name for name, _, _ in inputs),
-        returns=("{%s}" if graph.keyed else "%s") % ", ".join(graph.output_names),
+        returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}.npy" for name, _, _ in inputs),
-        imports=sorted({*imports, *load_imports, *(["import os"] if sidecar else [])}, key=lambda i: ("numpy" in i, i)),
+        imports=sorted({*imports, *load_imports, *(["import os"] if sidecar and loaders else [])} - {NUMPY}),
+        numpy=NUMPY,
         inputs=[ascii(row) for row in inputs],
         outputs=[ascii(row) for row in zip(graph.output_names, *zip(*output_specs(graph), strict=True), strict=True)],
         predict=_Body(graph).lines(),
-        activations=_Body(graph, every_layer=True).lines() if activations else None,
+        activations=None if activations is None else _Body(activations, every_layer=True).lines(),
         kernels=blocks,
         runtime=load_blocks,
+        loads=bool(loaders),
         sidecar=ascii(sidecar) if sidecar else None,
         sha256=hashlib.sha256(npz).hexdigest(),
     )
-    return Module(black.format_str(text, mode=STYLE), npz, embedded=not sidecar)
+    return Module(black.format_str(text, mode=STYLE), npz, embedded=bool(loaders) and not sidecar)
 
 
 def _pack(weights: Mapping[str, np.ndarray]) -> bytes:
@@ -113,17 +121,16 @@ class _Body:
         self.every_layer = every_layer
         self.printed: dict[str, str] = {}
         readers = graph.readers()
-        kept = {name for names in graph.layers.values() for name in names} if every_layer else set(graph.outputs)
         steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
         for names, reader in zip(steps, graph.nodes, strict=False):
-            if len(names) == 1 and names[0] not in kept and readers[names[0]] == reader.reads.count(names[0]):
+            if len(names) == 1 and readers[names[0]] == reader.reads.count(names[0]):
                 self.printed[names[0]] = "x"
 
     def lines(self) -> list[str]:
         """One line for each input, each node, and what is returned."""
         lines = [
-            f"{self._name(v.name)} = as_input({v.name!r}, {v.name}, {v.shape!a}, {v.dtype!r})"
-            for v in self.graph.inputs
+            f"{self._name(value.name)} = as_input({value.name}, *INPUTS[{index}])"
+            for index, value in enumerate(self.graph.inputs)
         ]
         for node in self.graph.nodes:
             lines.append(f"{', '.join(map(self._name, node.outputs))} = {self._expression(node)}")
@@ -164,7 +171,7 @@ class _Body:
             if key not in defaults or defaults[key] != value
         ]
         name = node.kernel.__name__ if is_ours(node.kernel) else f"np.{_numpy_name(node.kernel)}"
-        return f"{name}({', '.join(operands + settings)})"
+        return f"{name}({', '.join([*operands, *settings])})"
 
 
 def literal(value: Any) -> str:
@@ -227,9 +234,8 @@ def _defaults(kernel: Callable[..., Any]) -> dict[Any, Any]:
 @cache
 def _numpy_name(function: Any) -> str:
     """The name under which every NumPy from 1.17 on has this function."""
-    name = {"amax": "max", "amin": "min", "absolute": "abs", "true_divide": "divide"}.get(
-        function.__name__, function.__name__
-    )
+    name = str(function.__name__)
+    name = {"amax": "max", "amin": "min", "absolute": "abs", "true_divide": "divide"}.get(name, name)
     assert getattr(np, name) is function, name
     return name
 

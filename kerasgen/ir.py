@@ -84,6 +84,11 @@ class Graph:
             values.update(zip(node.outputs, node.call(values), strict=True))
         return values
 
+    def with_every_layer(self) -> Graph:
+        """The graph with every layer's values as outputs, behind the model's own, so that no pass merges them."""
+        values = dict.fromkeys(name for names in self.layers.values() for name in names)
+        return replace(self, outputs=(*self.outputs, *values))
+
     def readers(self) -> Counter[str]:
         """How many times each name is read, by nodes and as an output."""
         return Counter(name for node in self.nodes for name in node.reads) + Counter(self.outputs)

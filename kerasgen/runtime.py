@@ -46,8 +46,11 @@ class EmbeddedFile(io.RawIOBase):
 
     def seek(self, offset, whence=io.SEEK_SET):
         """As io.RawIOBase has it."""
-        self.position = offset + (0, self.position, self.size)[whence]
-        return self.position
+        position = offset + (0, self.position, self.size)[whence]
+        if position < 0:
+            raise OSError("a seek before the start")
+        self.position = position
+        return position
 
     def tell(self):
         """As io.RawIOBase has it."""
@@ -66,8 +69,8 @@ class EmbeddedFile(io.RawIOBase):
 
 def read_embedded(path, loader):
     """The arrays of the .npz file inside the module at `path`; a loader knows modules that are inside an archive."""
-    file = open(path, "rb") if os.path.isfile(path) else io.BytesIO(loader.get_data(path))
-    with file, np.load(EmbeddedFile(file), allow_pickle=False) as npz:
+    file = io.FileIO(path) if os.path.isfile(path) else io.BytesIO(loader.get_data(path))
+    with io.BufferedReader(file) as lines, np.load(EmbeddedFile(lines), allow_pickle=False) as npz:
         return {name: npz[name] for name in npz.files}
 
 

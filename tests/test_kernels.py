@@ -245,7 +245,7 @@ def test_pool(name, sizes, window, strides, dilation, padding):
     x = random(3, *sizes, 4) - 5  # all negative: a border of zeros would win
     want = getattr(ops, name)(x, window, strides, padding)
     for pad in pads(padding, sizes, window, strides, dilation):
-        check(want, of_rank(name, sizes), x, size=window, strides=strides, pad=pad)
+        check(want, getattr(kernels, name), x, size=window, strides=strides, pad=pad)
 
 
 def test_max_pool_of_integers():
@@ -498,7 +498,7 @@ def test_aspect_ratio(sizes, size):
     ids=str,
 )
 def test_as_input(x, dtype):
-    got = kernels.as_input("image", x, (None, 3), dtype)
+    got = kernels.as_input(x, "image", (None, 3), dtype)
     assert got.dtype == np.dtype(dtype)
     assert got.dtype.isnative
     assert got.flags.c_contiguous
@@ -507,7 +507,7 @@ def test_as_input(x, dtype):
 
 def test_as_input_does_not_copy_what_fits():
     x = random(2, 3)
-    assert kernels.as_input("image", x, (None, None), "float32") is x
+    assert kernels.as_input(x, "image", (None, None), "float32") is x
 
 
 @pytest.mark.parametrize(
@@ -528,7 +528,7 @@ def test_as_input_does_not_copy_what_fits():
 )
 def test_as_input_refuses(x, dtype, message):
     with pytest.raises(ValueError, match=message):
-        kernels.as_input("image", x, (None, 3), dtype)
+        kernels.as_input(x, "image", (None, 3), dtype)
 
 
 # --- The promises of the sources -------------------------------------------------------------------------------------

@@ -42,9 +42,9 @@ from kerasgen.kernels.conv import (
     transpose_crop,
 )
 from kerasgen.kernels.io import as_input
-from kerasgen.kernels.norm import batch_norm, layer_norm, normalization, normalize, rms_norm
+from kerasgen.kernels.norm import batch_norm, layer_norm, normalization, normalize, rms_norm, variance_norm
 from kerasgen.kernels.pool import average_pool, global_average_pool, global_max_pool, max_pool
-from kerasgen.kernels.resize import crop_to_aspect_ratio, pad_to_aspect_ratio, resize
+from kerasgen.kernels.resize import crop_to_aspect_ratio, pad_to_aspect_ratio, resize, upsample
 from kerasgen.kernels.shape import (
     cast,
     channels_first,
@@ -62,12 +62,6 @@ from kerasgen.kernels.shape import (
     upsample_nearest,
 )
 from kerasgen.kernels.window import pad, padded, same_pads, taps, windows
-
-# Pooling works for any number of axes: one function under the names of its layers.
-max_pool1d = max_pool2d = max_pool
-average_pool1d = average_pool2d = average_pool
-global_max_pool1d = global_max_pool2d = global_max_pool
-global_average_pool1d = global_average_pool2d = global_average_pool
 
 ACTIVATIONS = {
     "elu": elu,
@@ -96,8 +90,6 @@ __all__ = [
     "ACTIVATIONS",
     "as_input",
     "average_pool",
-    "average_pool1d",
-    "average_pool2d",
     "batch_norm",
     "cast",
     "channels_first",
@@ -123,11 +115,7 @@ __all__ = [
     "general_relu",
     "get_item",
     "global_average_pool",
-    "global_average_pool1d",
-    "global_average_pool2d",
     "global_max_pool",
-    "global_max_pool1d",
-    "global_max_pool2d",
     "grouped_conv1d",
     "grouped_conv2d",
     "hard_sigmoid",
@@ -138,8 +126,6 @@ __all__ = [
     "leaky_relu",
     "log_softmax",
     "max_pool",
-    "max_pool1d",
-    "max_pool2d",
     "mish",
     "normalization",
     "normalize",
@@ -167,6 +153,8 @@ __all__ = [
     "tanh",
     "taps",
     "transpose_crop",
+    "upsample",
     "upsample_nearest",
+    "variance_norm",
     "windows",
 ]

@@ -5,7 +5,7 @@ import numpy as np
 ACCEPTED_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
 
 
-def as_input(name, x, shape, dtype):
+def as_input(x, name, shape, dtype):
     """The argument as a contiguous array of this dtype, or a ValueError that names the input; None is any size."""
     x, dtype = np.asarray(x), np.dtype(dtype)
     if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:

@@ -43,6 +43,14 @@ def rms_norm(x, gamma, *, axis=(-1,), epsilon=1e-7):
     return y
 
 
+def variance_norm(x, gamma, *, axis=(-1,), epsilon=1e-3):
+    """x / √(variance + ε) * gamma: what Keras's deprecated `rms_scaling` computes instead of `rms_norm`."""
+    y = x / np.sqrt(x.var(axis=axis, keepdims=True) + epsilon)
+    if gamma is not None:
+        y *= along(gamma, axis, x.ndim)
+    return y
+
+
 def normalization(x, mean, variance, *, invert=False, epsilon=1e-7):
     """(x - mean) / max(√variance, ε), or its inverse; `mean` and `variance` broadcast over x: shape kept."""
     deviation = np.maximum(np.sqrt(variance), epsilon)

@@ -66,6 +66,12 @@ def resize(x, *, size, interpolation="bilinear", antialias=False):
     return y.reshape(n, oh, ow, c)
 
 
+def upsample(x, *, size, interpolation):
+    """Resize by whole factors: (N, H, W, C) with size (2, 3) → (N, 2H, 3W, C)."""
+    new = tuple(length * factor for length, factor in zip(x.shape[1:3], size))
+    return resize(x, size=new, interpolation=interpolation)
+
+
 def crop_to_aspect_ratio(x, *, size):
     """The largest central part with the aspect ratio of `size`: (N, H, W, C) → (N, H', W', C)."""
     (h, w), (oh, ow) = x.shape[1:3], size

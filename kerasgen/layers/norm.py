@@ -40,7 +40,7 @@ def layer_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
     beta = layer.weight("beta", shape) if layer.config.flag("center", True) else None
     settings = {"axis": tuple(axis - rank for axis in axes), "epsilon": layer.config.number("epsilon", 1e-3)}
     if layer.config.flag("rms_scaling", False):
-        return layer.emit(kernels.rms_norm, x, gamma, **settings)
+        return layer.emit(kernels.variance_norm, x, gamma, **settings)
     return layer.emit(kernels.layer_norm, x, gamma, beta, **settings)
 
 
@@ -93,9 +93,9 @@ def batch_norm_operation(
 @rule("ops.LayerNorm")
 def layer_norm_operation(layer: Layer, x: Value, gamma: Any = None, beta: Any = None) -> Value:
     """Layer normalisation with its parameters as arguments."""
-    kernel_inputs = (gamma,) if layer.config.flag("rms_scaling", False) else (gamma, beta)
-    kernel = kernels.rms_norm if layer.config.flag("rms_scaling", False) else kernels.layer_norm
-    return layer.emit(kernel, x, *kernel_inputs, **_norm_settings(layer, x))
+    if layer.config.flag("rms_scaling", False):
+        return layer.emit(kernels.variance_norm, x, gamma, **_norm_settings(layer, x))
+    return layer.emit(kernels.layer_norm, x, gamma, beta, **_norm_settings(layer, x))
 
 
 @rule("ops.RMSNorm")

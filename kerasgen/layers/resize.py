@@ -27,10 +27,7 @@ def upsampling2d(layer: Layer, x: Value) -> Value:
     def apply(x: Value) -> Value:
         if interpolation == "nearest":
             return layer.emit(kernels.upsample_nearest, x, size=size)
-        height, width = x.shape[1:3]
-        if height is None or width is None:
-            raise UnsupportedModelError(f"{interpolation} upsampling needs an input whose height and width are known")
-        return layer.emit(kernels.resize, x, size=(height * size[0], width * size[1]), interpolation=interpolation)
+        return layer.emit(kernels.upsample, x, size=size, interpolation=interpolation)
 
     return channels_last(layer, x, apply)
 
@@ -39,12 +36,20 @@ def upsampling2d(layer: Layer, x: Value) -> Value:
 def resize(layer: Layer, x: Value) -> Value:
     """An image, or a batch of them, at another size."""
     config = layer.config
-    for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):
-        if config.flag(key, False):
-            raise UnsupportedModelError(f"{key} is not supported")
     settings = {
         "size": config.integers("size", 2),
         "interpolation": config.choice("interpolation", INTERPOLATIONS, "bilinear"),
         "antialias": config.flag("antialias", False),
     }
-    return channels_last(layer, x, lambda x: layer.emit(kernels.resize, x, **settings))
+
+    def apply(x: Value) -> Value:
+        if config.flag("crop_to_aspect_ratio", False):
+            x = layer.emit(kernels.crop_to_aspect_ratio, x, size=settings["size"])
+        elif config.flag("pad_to_aspect_ratio", False):
+            if config.get("fill_mode", "constant") != "constant":
+                raise UnsupportedModelError("padding to an aspect ratio is supported with a constant only")
+            fill = config.number("fill_value", 0.0)
+            x = layer.emit(kernels.pad_to_aspect_ratio, x, size=settings["size"], value=fill)
+        return layer.emit(kernels.resize, x, **settings)
+
+    return channels_last(layer, x, apply)

@@ -14,11 +14,8 @@ from kerasgen.passes.schedule import schedule
 
 Pass = Callable[[Graph], Graph]
 
-# Those that leave every layer's output in place, and those that merge a layer into another.
-EXACT: tuple[Pass, ...] = (remove_identity, cancel_transposes)
-MERGING: tuple[Pass, ...] = (fold_batch_norm, fuse_activation)
-PIPELINE: tuple[Pass, ...] = (remove_identity, cancel_transposes, *MERGING, cancel_transposes, drop_unused, schedule)
-KEEP_LAYERS: tuple[Pass, ...] = (remove_identity, drop_unused, schedule)
+CLEANING: tuple[Pass, ...] = (drop_unused, schedule)
+PIPELINE: tuple[Pass, ...] = (remove_identity, cancel_transposes, fold_batch_norm, fuse_activation, *CLEANING)
 
 
 def optimize(graph: Graph, pipeline: tuple[Pass, ...] = PIPELINE) -> Graph:

@@ -10,6 +10,7 @@ from kerasgen.errors import InvalidModelError, KerasgenError, UnsupportedModelEr
 from kerasgen.model import Call, LayerSpec, ModelSpec, Ref, leaves, map_leaves
 from kerasgen.readers import dialect
 from kerasgen.readers.content import reason
+from kerasgen.readers.layer_names import KERAS_LAYERS
 
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
@@ -111,6 +112,14 @@ def _input_of(model: str, first: LayerSpec, written: Any, built: Any) -> LayerSp
     return LayerSpec(name, "InputLayer", {"name": name, "batch_shape": dialect.batch_shape(shape), "dtype": dtype})
 
 
+def _is_operation(kind: str, config: Any) -> bool:
+    """Whether a node is the operation `Add`, not the layer: a legacy file drops the module that would tell.
+
+    Layers write `trainable`; SpatialDropout does not, but has a `dtype`, and so has the operation `Cast`.
+    """
+    return "trainable" not in config and not ("dtype" in config and kind in KERAS_LAYERS)
+
+
 def _layer(data: Any) -> LayerSpec:
     """One layer with its calls."""
     name = _name(data)
@@ -122,10 +131,9 @@ def _layer(data: Any) -> LayerSpec:
             return LayerSpec(name, model.kind, {"name": name, **config}, _calls(data, model.kind), model)
         kind = dialect.layer_kind(data)
         nodes = data.get("inbound_nodes") or []
-        # A legacy file drops the module that tells the operation `Add` from the layer: only layers can be trainable.
         module = str(data.get("module") or "")
         if module.startswith(("keras.src.ops", "keras.ops")) or (
-            not module and any(map(_is_keras3, nodes)) and "trainable" not in data["config"]
+            not module and any(map(_is_keras3, nodes)) and _is_operation(kind, data["config"])
         ):
             kind = f"ops.{kind}"
         config = dialect.layer_config(kind, data["config"])

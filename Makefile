@@ -1,0 +1,39 @@
+# `make demo` and `make test` install what they need into .venv; only python3 (3.10 to 3.13) and make are presupposed.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test quick check golden clean
+
+demo: .venv/installed
+	$(BIN)/python examples/digits/demo.py
+
+# Everything: style, types, and every test.
+test: .venv/dev check
+	$(BIN)/python -m pytest -n auto
+
+# The tests that take seconds.
+quick: .venv/dev
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+check: .venv/dev
+	$(BIN)/black --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+# Write the golden modules anew, to be reviewed like code.
+golden: .venv/dev
+	$(BIN)/python -m pytest tests/test_golden.py --update-golden
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ .venv/installed
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,277 @@
+"""A Keras model as NumPy code, written by kerasgen 0.1.0.
+
+    predict(image) -> up
+
+In a shell: python this_file.py image.npy -o out.npy
+"""
+
+import binascii
+import io
+import os
+
+import numpy as np
+
+# name, shape, dtype; None is any size
+INPUTS = (("image", (None, 3, 9, 10), "float32"),)
+OUTPUTS = (("up", (None, 2, 7, 9), "float32"),)
+
+
+def predict(image):
+    """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch."""
+    x = as_input(image, *INPUTS[0])
+    x = channels_last(x)
+    x = conv2d(x, W["conv/kernel"], W["conv/bias"])
+    x = max_pool(x, size=(2, 2), strides=(2, 2))
+    x = conv2d_transpose(x, W["up/kernel"], W["up/bias"], strides=(2, 2))
+    return channels_first(x)
+
+
+# Kernels
+
+
+ACCEPTED_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+
+
+def as_input(x, name, shape, dtype):
+    """The argument as a contiguous array of this dtype, or a ValueError that names the input; None is any size."""
+    x, dtype = np.asarray(x), np.dtype(dtype)
+    if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
+        raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
+    if x.ndim != len(shape) or any(size not in (None, got) for size, got in zip(shape, x.shape)):
+        raise ValueError(f"input {name!r} has the shape {tuple(shape)}, batch first, not {x.shape}")
+    y = np.ascontiguousarray(x, dtype)
+    if dtype.kind in "iu" and not np.array_equal(x, y):
+        raise ValueError(f"input {name!r} holds a number that does not fit into {dtype.name}")
+    return y
+
+
+def channels_last(x):
+    """Move the channels from second to last: (N, C, H, W) → (N, H, W, C)."""
+    return np.moveaxis(x, 1, -1)
+
+
+def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
+    """Convolution: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F)."""
+    kh, kw, c, f = kernel.shape
+    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
+    n, oh, ow = cells.shape[:3]
+    y = cells.reshape(n * oh * ow, kh * kw * c) @ kernel.reshape(kh * kw * c, f)
+    return finish(y.reshape(n, oh, ow, f), bias, activation)
+
+
+def windows(x, window, strides, dilation):
+    """A view of every window, without a copy: (N, H, W, C) → (N, OH, OW, kh, kw, C)."""
+    n, *sizes, c = x.shape
+    step_n, *steps, step_c = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (n, *window_counts(sizes, window, strides, dilation), *window, c),
+        (step_n, *(t * s for t, s in zip(steps, strides)), *(t * d for t, d in zip(steps, dilation)), step_c),
+        writeable=False,
+    )
+
+
+def window_counts(sizes, window, strides, dilation):
+    """How many windows fit along each axis."""
+    counts = tuple((size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(sizes, window, strides, dilation))
+    if min(counts) < 1:
+        raise ValueError(f"a window of {window}, dilated by {dilation}, does not fit into {tuple(sizes)}")
+    return counts
+
+
+def padded(x, window, strides, dilation, pads, value=0.0):
+    """The array with the border its windows want: None, (before, after) per axis, or "same" for any size."""
+    if pads is None:
+        return x
+    if pads == "same":
+        pads = same_pads(x.shape[1:-1], window, strides, dilation)
+    return pad(x, pads=pads, value=value)
+
+
+def same_pads(sizes, window, strides, dilation):
+    """The (before, after) of each axis under which ceil(size / stride) windows fit.
+
+    TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
+    """
+    totals = [
+        max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        for size, k, s, d in zip(sizes, window, strides, dilation)
+    ]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def pad(x, *, pads, value=0.0):
+    """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
+
+    `pads` holds (before, after) for every axis between the first and the last.
+    """
+    if not any(map(any, pads)):
+        return x
+    n, *sizes, c = x.shape
+    y = np.full((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), value, x.dtype)
+    y[(slice(None),) + tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pads))] = x
+    return y
+
+
+def finish(y, bias, activation):
+    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    if bias is not None:
+        y += bias
+    return y if activation is None else activation(y)
+
+
+def max_pool(x, *, size, strides, pad=None):
+    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). The border never wins."""
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    return reduce_windows(np.maximum, padded(x, size, strides, (1,) * len(size), pad, lowest), size, strides)
+
+
+def reduce_windows(ufunc, x, size, strides):
+    """Combine the cells of each window by a ufunc, one cell of all windows at a time: (N, H, W, C) → (N, OH, OW, C)."""
+    first, *others = taps(x, size, strides, (1,) * len(size))
+    y = first.copy()
+    for cell in others:
+        ufunc(y, cell, out=y)
+    return y
+
+
+def taps(x, window, strides, dilation):
+    """Cell by cell of the window, a view of what lies under it in every window: kh * kw times (N, OH, OW, C)."""
+    counts = window_counts(x.shape[1:-1], window, strides, dilation)
+    for cell in np.ndindex(*window):
+        firsts = [i * d for i, d in zip(cell, dilation)]
+        yield x[(slice(None),) + tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(firsts, counts, strides))]
+
+
+def conv2d_transpose(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), crop=None, activation=None):
+    """Transposed convolution, each input cell paints a window: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F)."""
+    kh, kw, f, c = kernel.shape
+    n, h, w = x.shape[:3]
+    parts = x.reshape(n * h * w, c) @ kernel.reshape(kh * kw, f, c).transpose(0, 2, 1)
+    y = scatter(parts.reshape(kh * kw, n, h, w, f), (kh, kw), strides, dilation, crop)
+    return finish(y, bias, activation)
+
+
+def scatter(parts, window, strides, dilation, crop):
+    """Add up overlapping windows, the reverse of `taps`: (kh * kw, N, H, W, F) → (N, OH, OW, F).
+
+    Uncut, an axis gets (size - 1) * stride + (k - 1) * dilation + 1 cells. `crop` cuts (before, after) of them; a
+    negative `after`, smaller than the stride, appends zeros instead.
+    """
+    n, *sizes, f = parts.shape[1:]
+    crop = [(0, 0)] * len(sizes) if crop is None else crop
+    full = [
+        (size - 1) * s + (k - 1) * d + 1 - min(after, 0)
+        for size, k, s, d, (_, after) in zip(sizes, window, strides, dilation, crop)
+    ]
+    y = np.zeros((n, *full, f), parts.dtype)
+    for target, part in zip(taps(y, window, strides, dilation), parts):
+        target += part
+    return y[(slice(None),) + tuple(slice(before, size - max(after, 0)) for size, (before, after) in zip(full, crop))]
+
+
+def channels_first(x):
+    """Move the channels from last to second: (N, H, W, C) → (N, C, H, W)."""
+    return np.moveaxis(x, -1, 1)
+
+
+# Weights and command line
+
+
+def read_embedded(path, loader):
+    """The arrays of the .npz file inside the module at `path`; a loader knows modules that are inside an archive."""
+    file = io.FileIO(path) if os.path.isfile(path) else io.BytesIO(loader.get_data(path))
+    with io.BufferedReader(file) as lines, np.load(EmbeddedFile(lines), allow_pickle=False) as npz:
+        return {name: npz[name] for name in npz.files}
+
+
+MARKER = b"# weights: the bytes of an .npz file in base64\n"
+
+
+class EmbeddedFile(io.RawIOBase):
+    """The file whose base64 stands in the comment lines that follow MARKER in another file.
+
+    Bytes are decoded when they are read, so that an array is never in memory twice.
+    """
+
+    def __init__(self, lines):
+        """Find the first comment line in `lines`, an open binary file."""
+        for line in lines:
+            if line.replace(b"\r\n", b"\n") == MARKER:
+                break
+        self.start = lines.tell()
+        first = lines.readline()
+        if not first:
+            raise OSError("this module has lost its weights: they are the comment lines at the end of the file")
+        self.lines = lines
+        self.step = len(first)
+        self.width = len(binascii.a2b_base64(first))
+        whole = (lines.seek(0, io.SEEK_END) - self.start - 1) // self.step
+        lines.seek(self.start + whole * self.step)
+        self.size = whole * self.width + len(binascii.a2b_base64(lines.read()))
+        self.position = 0
+
+    def readable(self):
+        """As io.RawIOBase has it."""
+        return True
+
+    def seekable(self):
+        """As io.RawIOBase has it."""
+        return True
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        """As io.RawIOBase has it."""
+        position = offset + (0, self.position, self.size)[whence]
+        if position < 0:
+            raise OSError("a seek before the start")
+        self.position = position
+        return position
+
+    def tell(self):
+        """As io.RawIOBase has it."""
+        return self.position
+
+    def readinto(self, buffer):
+        """Decode the lines that hold the next bytes."""
+        count = max(0, min(len(buffer), self.size - self.position))
+        line, skip = divmod(self.position, self.width)
+        self.lines.seek(self.start + line * self.step)
+        text = self.lines.read(((skip + count - 1) // self.width + 1) * self.step if count else 0)
+        buffer[:count] = binascii.a2b_base64(text)[skip : skip + count]
+        self.position += count
+        return count
+
+
+def main(predict, inputs, outputs, arguments=None):
+    """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
+    import argparse
+
+    takes, gives = (", ".join(f"{name} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
+    parser = argparse.ArgumentParser(description=f"Takes {takes}; gives {gives}. None is any size.")
+    parser.add_argument("files", nargs=len(inputs), metavar="in.npy", help="one array for each input, in this order")
+    parser.add_argument("-o", "--output", metavar="out.npy", help="where to save; several outputs make an .npz file")
+    options = parser.parse_args(arguments)
+    try:
+        result = predict(*[np.load(path, allow_pickle=False) for path in options.files])
+        if len(outputs) == 1:
+            arrays = {outputs[0][0]: next(iter(result.values())) if isinstance(result, dict) else result}
+        else:
+            arrays = result if isinstance(result, dict) else dict(zip([name for name, _, _ in outputs], result))
+        if options.output is None:
+            for name, array in arrays.items():
+                print(f"{name} {array.shape} {array.dtype}")
+                print(np.array2string(array, threshold=1000, max_line_width=120))
+        else:
+            with open(options.output, "wb") as file:
+                if len(arrays) == 1:
+                    np.save(file, next(iter(arrays.values())))
+                else:
+                    np.savez(file, **arrays)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+W = read_embedded(__file__, globals().get("__loader__"))
+
+if __name__ == "__main__":
+    main(predict, INPUTS, OUTPUTS)

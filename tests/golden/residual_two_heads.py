@@ -1,0 +1,226 @@
+"""A Keras model as NumPy code, written by kerasgen 0.1.0.
+
+    predict(image) -> {class, map}
+
+In a shell: python this_file.py image.npy -o out.npy
+"""
+
+import hashlib
+import os
+
+import numpy as np
+
+# name, shape, dtype; None is any size
+INPUTS = (("image", (None, None, None, 3), "float32"),)
+OUTPUTS = (
+    ("class", (None, 3), "float32"),
+    ("map", (None, None, None, 2), "float32"),
+)
+
+
+def predict(image):
+    """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch."""
+    x = as_input(image, *INPUTS[0])
+    stem = conv2d(x, W["stem/kernel"], W["stem/bias"], pad=((1, 1), (1, 1)))
+    x = depthwise_conv2d(stem, W["depthwise/kernel"], W["depthwise/bias"], pad=((1, 1), (1, 1)), activation=silu)
+    x = conv2d(x, W["project/kernel"], W["project/bias"])
+    x = x + stem
+    x = conv2d(x, W["down/kernel"], W["down/bias"], strides=(2, 2), pad="same", activation=relu6)
+    x = x + 3.0
+    multiply = x * 0.16666666666666666
+    x = global_average_pool(multiply)
+    class_2 = dense(x, W["class_2/kernel"], W["class_2/bias"])
+    x = multiply[:, 1:-1, ..., ::2]
+    up = upsample_nearest(x, size=(2, 2))
+    return {"class": class_2, "map": up}
+
+
+# Kernels
+
+
+ACCEPTED_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+
+
+def as_input(x, name, shape, dtype):
+    """The argument as a contiguous array of this dtype, or a ValueError that names the input; None is any size."""
+    x, dtype = np.asarray(x), np.dtype(dtype)
+    if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
+        raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
+    if x.ndim != len(shape) or any(size not in (None, got) for size, got in zip(shape, x.shape)):
+        raise ValueError(f"input {name!r} has the shape {tuple(shape)}, batch first, not {x.shape}")
+    y = np.ascontiguousarray(x, dtype)
+    if dtype.kind in "iu" and not np.array_equal(x, y):
+        raise ValueError(f"input {name!r} holds a number that does not fit into {dtype.name}")
+    return y
+
+
+def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
+    """Convolution: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F)."""
+    kh, kw, c, f = kernel.shape
+    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
+    n, oh, ow = cells.shape[:3]
+    y = cells.reshape(n * oh * ow, kh * kw * c) @ kernel.reshape(kh * kw * c, f)
+    return finish(y.reshape(n, oh, ow, f), bias, activation)
+
+
+def windows(x, window, strides, dilation):
+    """A view of every window, without a copy: (N, H, W, C) → (N, OH, OW, kh, kw, C)."""
+    n, *sizes, c = x.shape
+    step_n, *steps, step_c = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (n, *window_counts(sizes, window, strides, dilation), *window, c),
+        (step_n, *(t * s for t, s in zip(steps, strides)), *(t * d for t, d in zip(steps, dilation)), step_c),
+        writeable=False,
+    )
+
+
+def window_counts(sizes, window, strides, dilation):
+    """How many windows fit along each axis."""
+    counts = tuple((size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(sizes, window, strides, dilation))
+    if min(counts) < 1:
+        raise ValueError(f"a window of {window}, dilated by {dilation}, does not fit into {tuple(sizes)}")
+    return counts
+
+
+def padded(x, window, strides, dilation, pads, value=0.0):
+    """The array with the border its windows want: None, (before, after) per axis, or "same" for any size."""
+    if pads is None:
+        return x
+    if pads == "same":
+        pads = same_pads(x.shape[1:-1], window, strides, dilation)
+    return pad(x, pads=pads, value=value)
+
+
+def same_pads(sizes, window, strides, dilation):
+    """The (before, after) of each axis under which ceil(size / stride) windows fit.
+
+    TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
+    """
+    totals = [
+        max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        for size, k, s, d in zip(sizes, window, strides, dilation)
+    ]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def pad(x, *, pads, value=0.0):
+    """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
+
+    `pads` holds (before, after) for every axis between the first and the last.
+    """
+    if not any(map(any, pads)):
+        return x
+    n, *sizes, c = x.shape
+    y = np.full((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), value, x.dtype)
+    y[(slice(None),) + tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pads))] = x
+    return y
+
+
+def finish(y, bias, activation):
+    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    if bias is not None:
+        y += bias
+    return y if activation is None else activation(y)
+
+
+def depthwise_conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
+    """Convolution of each channel by its own m filters: (N, H, W, C), (kh, kw, C, m) → (N, OH, OW, C * m)."""
+    kh, kw, c, m = kernel.shape
+    x = x if m == 1 else np.repeat(x, m, axis=-1)
+    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
+    y = np.einsum("nhwijc,ijc->nhwc", cells, kernel.reshape(kh, kw, c * m))
+    return finish(y, bias, activation)
+
+
+def silu(x):
+    """x * sigmoid(x), also called swish."""
+    return x * sigmoid(x)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)). Where exp overflows to infinity, the result is 0, as it should be."""
+    with np.errstate(over="ignore"):
+        y = np.exp(-x)
+    y += 1
+    return np.divide(1, y, out=y)
+
+
+def relu6(x):
+    """min(max(x, 0), 6)."""
+    return np.minimum(np.maximum(x, 0), 6)
+
+
+def global_average_pool(x, *, keepdims=False):
+    """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short, hence exact."""
+    n, *sizes, c = x.shape
+    for axis in range(len(sizes), 0, -1):
+        x = x.mean(axis=axis)
+    return x.reshape((n, *(1 for _ in sizes), c)) if keepdims else x
+
+
+def dense(x, kernel, bias=None, *, activation=None):
+    """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    c, f = kernel.shape
+    y = x.reshape(x.size // c, c) @ kernel
+    return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
+
+
+def upsample_nearest(x, *, size):
+    """Repeat every cell: (N, H, W, C) with size (2, 3) → (N, 2H, 3W, C)."""
+    for axis, times in enumerate(size, start=1):
+        x = np.repeat(x, times, axis=axis)
+    return x
+
+
+# Weights and command line
+
+
+def read_sidecar(path, sha256):
+    """The arrays of an .npz file, after a check that it is the one which the module was written with."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    if digest.hexdigest() != sha256:
+        raise OSError(path + " does not belong to this module: its SHA-256 differs")
+    with np.load(path, allow_pickle=False) as npz:
+        return {name: npz[name] for name in npz.files}
+
+
+def main(predict, inputs, outputs, arguments=None):
+    """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
+    import argparse
+
+    takes, gives = (", ".join(f"{name} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
+    parser = argparse.ArgumentParser(description=f"Takes {takes}; gives {gives}. None is any size.")
+    parser.add_argument("files", nargs=len(inputs), metavar="in.npy", help="one array for each input, in this order")
+    parser.add_argument("-o", "--output", metavar="out.npy", help="where to save; several outputs make an .npz file")
+    options = parser.parse_args(arguments)
+    try:
+        result = predict(*[np.load(path, allow_pickle=False) for path in options.files])
+        if len(outputs) == 1:
+            arrays = {outputs[0][0]: next(iter(result.values())) if isinstance(result, dict) else result}
+        else:
+            arrays = result if isinstance(result, dict) else dict(zip([name for name, _, _ in outputs], result))
+        if options.output is None:
+            for name, array in arrays.items():
+                print(f"{name} {array.shape} {array.dtype}")
+                print(np.array2string(array, threshold=1000, max_line_width=120))
+        else:
+            with open(options.output, "wb") as file:
+                if len(arrays) == 1:
+                    np.save(file, next(iter(arrays.values())))
+                else:
+                    np.savez(file, **arrays)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+W = read_sidecar(
+    os.path.join(os.path.dirname(os.path.abspath(__file__)), "residual_two_heads.npz"),
+    "<sha256>",
+)
+
+if __name__ == "__main__":
+    main(predict, INPUTS, OUTPUTS)

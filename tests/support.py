@@ -1,0 +1,60 @@
+"""What several tests need: models with random weights, files of them, and Keras's answers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+SHARED_MODELS = ROOT.parent / "shared" / "models"
+
+
+def randomize(model: Any, seed: int = 0) -> Any:
+    """Give every weight a random value, batch statistics included; variances and scales stay away from zero.
+
+    Kernels keep the sum of squares at one, so that a deep network neither fades nor explodes.
+    """
+    random = np.random.RandomState(seed)
+    for variable in model.weights:
+        name = getattr(variable, "path", variable.name).split(":")[0].split("/")[-1]
+        shape = tuple(variable.shape)
+        if "int" in str(variable.dtype):
+            continue
+        if "variance" in name or name in ("gamma", "scale"):
+            value = random.uniform(0.5, 1.5, shape)
+        elif name.endswith("kernel") and len(shape) > 1:
+            fan_in = np.prod(shape[:-2]) if "depthwise" in getattr(variable, "path", name) else np.prod(shape[:-1])
+            value = random.standard_normal(shape) / np.sqrt(fan_in)
+        else:
+            value = random.uniform(-0.5, 0.5, shape)
+        variable.assign(value.astype("float32"))
+    for layer in getattr(model, "_flatten_layers", list)():
+        if hasattr(layer, "finalize_state"):  # Normalization computes with copies of its weights
+            layer.finalize_state()
+    return model
+
+
+def relative_error(got: Any, expected: Any) -> float:
+    """The largest difference, as a part of the largest expected number; infinite where the shapes differ."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    if got.shape != expected.shape:
+        return float("inf")
+    if expected.dtype.kind in "biu":
+        return float(np.any(got != expected))
+    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0.0) or 1.0
+    with np.errstate(invalid="ignore"):
+        difference = np.where(got == expected, 0.0, np.abs(got.astype("float64") - expected))
+    return float(np.nan_to_num(difference / scale, nan=np.inf).max(initial=0.0))
+
+
+def run_python(
+    *arguments: Any, cwd: Path | None = None, python: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments."""
+    return subprocess.run(
+        [python, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=600
+    )

@@ -1,0 +1,86 @@
+"""Whole generated modules, reviewed like code: `make golden` writes them anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from keras import layers as L
+from support import randomize
+
+from kerasgen.api import generate
+from kerasgen.readers import read
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def plain_cnn() -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1), name="image"),
+            L.Conv2D(2, 3, strides=2, padding="same", use_bias=False, name="stem"),
+            L.BatchNormalization(name="stem_norm"),
+            L.ReLU(name="stem_relu"),
+            L.MaxPooling2D(2, name="pool"),
+            L.Flatten(name="flat"),
+            L.Dropout(0.5, name="drop"),
+            L.Dense(3, activation="softmax", name="probs"),
+        ],
+        name="plain",
+    )
+
+
+def residual_two_heads() -> Any:
+    image = keras.Input((None, None, 3), name="image")
+    stem = L.Conv2D(4, 3, padding="same", name="stem")(image)
+    x = L.DepthwiseConv2D(3, strides=1, padding="same", name="depthwise")(stem)
+    x = L.BatchNormalization(name="norm")(x)
+    x = L.Activation("swish", name="swish")(x)
+    x = L.Add(name="join")([L.Conv2D(4, 1, name="project")(x), stem])
+    x = L.Conv2D(4, 3, strides=2, padding="same", activation="relu6", name="down")(x)
+    scaled = (x + 3.0) * (1.0 / 6.0)
+    middle = scaled[:, 1:-1, ..., ::2]
+    pooled = L.GlobalAveragePooling2D(name="gap")(scaled)
+    heads = {"class": L.Dense(3, name="class")(pooled), "map": L.UpSampling2D(name="up")(middle)}
+    return keras.Model(image, heads, name="residual")
+
+
+def channels_first() -> Any:
+    image = keras.Input((3, 9, 10), name="image")
+    x = L.Conv2D(4, 3, data_format="channels_first", name="conv")(image)
+    x = L.MaxPooling2D(2, data_format="channels_first", name="pool")(x)
+    x = L.Conv2DTranspose(2, 3, strides=2, data_format="channels_first", name="up")(x)
+    return keras.Model(image, x, name="first")
+
+
+MODULES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "plain_cnn": (plain_cnn, {}),
+    "plain_cnn_activations": (plain_cnn, {"activations": True}),
+    "residual_two_heads": (residual_two_heads, {"sidecar": "residual_two_heads.npz"}),
+    "channels_first": (channels_first, {}),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_golden(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    make, options = MODULES[name]
+    path = tmp_path / "model.keras"
+    randomize(make()).save(path)
+    text = without_hash(generate(read(path), **options).text)
+    golden = GOLDEN / f"{name}.py"
+    if request.config.getoption("--update-golden"):
+        golden.write_text(text, encoding="utf-8")
+    assert golden.read_text(encoding="utf-8") == text, "`make golden` writes it anew: review the difference like code"
+
+
+def without_hash(text: str) -> str:
+    """The module without the digest of its weights: Keras's own rounding may differ between machines."""
+    return re.sub(r"\b[0-9a-f]{64}\b", "<sha256>", text)
+
+
+def test_nothing_else_is_golden() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.py")} == set(MODULES)

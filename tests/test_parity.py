@@ -1,0 +1,115 @@
+"""Every case through the whole road: file, graph, optimised graph, module; each answers as Keras does."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import CASES, Case
+from support import randomize, relative_error
+
+from kerasgen.build import Built, build
+from kerasgen.emit import emit
+from kerasgen.parity import flat, load_module
+from kerasgen.passes import optimize
+from kerasgen.readers import read
+
+BATCH = 3
+FORMATS = ("keras", "h5")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case with its files, its inputs and Keras's answers."""
+
+    case: Case
+    model: Any
+    folder: Path
+    inputs: list[np.ndarray]
+    expected: list[np.ndarray]
+
+    def built(self, ending: str = "keras") -> Built:
+        path = self.folder / f"model.{ending}"
+        if not path.exists():
+            with contextlib.suppress(UserWarning):
+                self.model.save(path)
+        return build(read(path))
+
+    def check(self, results: Any) -> None:
+        results = list(results)
+        assert len(results) == len(self.expected)
+        for result, expected in zip(results, self.expected, strict=True):
+            assert result.dtype == (expected.dtype if expected.dtype.name != "bfloat16" else "float32")
+            assert relative_error(result, expected) <= self.case.tolerance
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    case = CASES[request.param]
+    model = randomize(case.model())
+    random = np.random.RandomState(7)
+    inputs = []
+    for tensor in model.inputs:
+        unknown = iter(case.sizes * 2)
+        shape = [BATCH, *(next(unknown) if size is None else size for size in tensor.shape[1:])]
+        values = random.uniform(-4, 4, shape) if "float" in tensor.dtype else random.randint(0, 4, shape)
+        inputs.append(values.astype(tensor.dtype))
+    if case.answer is not None:
+        return Prepared(case, model, tmp_path_factory.mktemp("case"), inputs, flat(np.asarray(case.answer(*inputs))))
+    if isinstance(getattr(model, "_inputs_struct", None), dict):
+        answer = model(dict(zip([tensor.name for tensor in model.inputs], inputs, strict=True)))
+    else:
+        answer = model(inputs if len(inputs) > 1 else inputs[0])
+    expected = [np.asarray(y) for y in flat(answer)]
+    return Prepared(case, model, tmp_path_factory.mktemp("case"), inputs, expected)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("ending", FORMATS)
+def test_graph(prepared: Prepared, ending: str) -> None:
+    built = prepared.built(ending)
+    assert not built.problems
+    prepared.check(built.bind().run(*prepared.inputs))
+    assert sum(int(np.prod(v.shape)) for v in built.variables) == prepared.model.count_params()
+
+
+def test_optimized_graph(prepared: Prepared) -> None:
+    prepared.check(optimize(prepared.built().bind()).run(*prepared.inputs))
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_module(prepared: Prepared) -> None:
+    graph = optimize(prepared.built("h5").bind())
+    path = prepared.folder / "module.py"
+    with open(path, "wb") as file:
+        emit(graph).write(file)
+    module = load_module(path)
+    result = module.predict(*prepared.inputs)
+    prepared.check(flat(result))
+    assert isinstance(result, dict) == isinstance(getattr(prepared.model, "_outputs_struct", None), dict)
+    wanted = getattr(prepared.model, "_outputs_struct", prepared.model.outputs)
+    assert [shape for _, shape, _ in module.OUTPUTS] == [tuple(tensor.shape) for tensor in flat(wanted)]
+    assert [tuple(shape) for _, shape, _ in module.INPUTS] == [tuple(t.shape) for t in prepared.model.inputs]
+    alone = [array[:1] for array in prepared.inputs]  # a sample does not depend on the rest of the batch
+    for one, many in zip(flat(module.predict(*alone)), flat(result), strict=True):
+        assert relative_error(one, many[: len(one)]) <= prepared.case.tolerance
+
+
+def test_activations(prepared: Prepared) -> None:
+    """The graph that keeps every layer's output still has them all, and answers the same."""
+    graph = prepared.built().bind()
+    full = optimize(graph.with_every_layer())
+    prepared.check(full.run(*prepared.inputs)[: len(graph.outputs)])
+    assert set(full.layers) == set(graph.layers)
+    plain, optimized = graph.trace(*prepared.inputs), full.trace(*prepared.inputs)
+    for layer, names in graph.layers.items():
+        for name, other in zip(names, full.layers[layer], strict=True):
+            assert relative_error(optimized[other], plain[name]) <= prepared.case.tolerance, layer
+
+
+def test_enough_cases() -> None:
+    assert len(CASES) >= 250
