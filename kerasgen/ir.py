@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen.names import identifier
+from kerasgen.names import is_identifier
 
 Shape = tuple[int | None, ...]
 Operand = str | float | int | bool | None  # a name, or a literal; None is an absent array
@@ -120,7 +120,7 @@ class Graph:
 
         def define(names: Iterable[str]) -> None:
             for name in names:
-                assert identifier(name) == name, f"{name!r} is no name"
+                assert is_identifier(name), f"{name!r} is no name"
                 assert name not in known, f"{name!r} is made twice"
                 known.add(name)
 

@@ -18,6 +18,11 @@ def identifier(text: str) -> str:
     return f"layer_{name}" if name[0].isdigit() else name
 
 
+def is_identifier(name: str) -> bool:
+    """Whether a name may stand in the output."""
+    return name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
+
+
 class Namespace:
     """Hands out identifiers, each once; never a keyword, a builtin or a reserved name."""
 

@@ -29,10 +29,7 @@ def get_item(layer: Layer, x: Value, key: Any) -> Value:
 def reshape(layer: Layer, x: Value) -> Value:
     """Other axes, the batch among them."""
     target = [-1 if size is None else size for size in layer.config.get("newshape")]
-    sizes = x.shape[1:]
-    if target and target[0] == -1 and x.shape[0] is None and None not in sizes:
-        return layer.emit(kernels.reshape_all, x, shape=tuple(target))
-    if len(target) > 1 and target[0] == -1 and -1 not in target[1:]:
+    if target[:1] == [-1] and -1 not in target[1:]:  # the batch, or what it becomes
         return layer.emit(kernels.reshape_all, x, shape=tuple(target))
     return layer.emit(kernels.reshape_all, x, shape=resolve_shape(target, x.shape))
 

@@ -31,14 +31,15 @@ def reshape(layer: Layer, x: Value) -> Value:
 
 
 def resolve_shape(target: Sequence[int], sizes: Sequence[int | None]) -> tuple[int, ...]:
-    """The target shape with its -1 replaced, where the sizes are known."""
-    known = [size for size in sizes if size is not None]
-    if len(known) < len(sizes) or -1 not in target:
+    """The target shape with its -1 replaced, where the sizes are known. Raises InvalidModelError where they do not fit."""
+    if None in sizes:
         return tuple(target)
+    cells = math.prod(size or 0 for size in sizes)
     rest = math.prod(size for size in target if size != -1)
-    if rest == 0 or math.prod(known) % rest:
+    resolved = tuple(cells // max(rest, 1) if size == -1 else size for size in target)
+    if math.prod(resolved) != cells:
         raise InvalidModelError(f"cannot reshape {tuple(sizes)} to {tuple(target)}")
-    return tuple(math.prod(known) // rest if size == -1 else size for size in target)
+    return resolved
 
 
 @rule("Permute")
