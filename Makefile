@@ -22,7 +22,7 @@ check: .venv/dev
 
 # Write the golden modules anew, to be reviewed like code.
 golden: .venv/dev
-	$(BIN)/python -m pytest tests/test_golden.py --update-golden
+	$(BIN)/python -m pytest tests/test_golden.py tests/test_readme.py --update-golden
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""Activations, as layers, as a layer's `activation` setting and as operations."""
+"""Activations: as layers, as a layer's `activation` setting, and as operations."""
 
 from __future__ import annotations
 

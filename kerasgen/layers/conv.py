@@ -1,4 +1,4 @@
-"""Convolutions: plain, grouped, depthwise, separable and transposed, as layers and as operations."""
+"""Convolution: plain, grouped, depthwise, separable and transposed, as layers and as operations."""
 
 from __future__ import annotations
 

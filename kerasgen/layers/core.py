@@ -1,4 +1,4 @@
-"""Dense, and the layers that do nothing at inference."""
+"""Core: Dense, and the layers that do nothing at inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalisation."""
+"""Normalisation: by statistics of the training data, or of the sample itself."""
 
 from __future__ import annotations
 

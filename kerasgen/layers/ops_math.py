@@ -1,4 +1,4 @@
-"""Arithmetic operations: a table of NumPy functions, and the few whose arguments need a translation."""
+"""Arithmetic: a table of NumPy functions, and the few operations whose arguments need a translation."""
 
 from __future__ import annotations
 

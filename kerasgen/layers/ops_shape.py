@@ -1,4 +1,4 @@
-"""Operations that rearrange, join and cut."""
+"""Rearranging: operations that move, join and cut."""
 
 from __future__ import annotations
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 RULES: dict[str, Callable[..., Any]] = {}
+OPERATION = "ops."  # the prefix of an operation's name
 
 
 def rule(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -23,3 +25,12 @@ def rule(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return function
 
     return enter
+
+
+def families() -> dict[str, list[str]]:
+    """The kinds that have a rule, sorted, by family: what the docstring of a rule's module calls itself."""
+    table: dict[str, list[str]] = {}
+    for kind, function in sorted(RULES.items()):
+        title = str(sys.modules[function.__module__].__doc__).partition(":")[0]
+        table.setdefault(title, []).append(kind)
+    return dict(sorted(table.items()))

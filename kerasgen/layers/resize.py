@@ -1,4 +1,4 @@
-"""Larger and smaller images."""
+"""Resizing: larger and smaller images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that rearrange, pad and cut."""
+"""Shapes: layers that rearrange, pad and cut."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reshape(layer: Layer, x: Value) -> Value:
 
 
 def resolve_shape(target: Sequence[int], sizes: Sequence[int | None]) -> tuple[int, ...]:
-    """The target shape with its -1 replaced, where the sizes are known. Raises InvalidModelError where they do not fit."""
+    """The target shape, its -1 replaced where the sizes are known. Raises InvalidModelError where they do not fit."""
     if None in sizes:
         return tuple(target)
     cells = math.prod(size or 0 for size in sizes)
