@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,9 @@ from kerasgen import kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Graph, Node, Shape, Value
 from kerasgen.layers import RULES, Layer
+from kerasgen.layers.layer import KEEP
+from kerasgen.layers.masks import PASSES_ON
+from kerasgen.layers.registry import OPERATION
 from kerasgen.model import LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
 from kerasgen.names import Namespace
 
@@ -89,6 +93,7 @@ class _Builder:
         self.specs: dict[str, Value] = {}
         self.reports: dict[str, LayerReport] = {}
         self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
+        self.masks: dict[str, Value] = {}  # of the values that have one
         self.halves: dict[str, str] = {}  # values that Keras would hold in half precision
 
     def run(self) -> Built:
@@ -213,75 +218,99 @@ class _Builder:
 
     def _apply(self, spec: LayerSpec, path: tuple[str, ...], args: Any, kwargs: Any, *, frozen: bool) -> list[Value]:
         if kwargs.pop("training", None):
-            raise UnsupportedModelError(
-                "called with training=True, which is random or depends on the rest of the batch"
-            )
-        if path not in self.idents:
-            self.idents[path] = self.names.new("_".join(path))
-        ident = self.idents[path]
-        self.calls[path] += 1
-        count = self.calls[path]
-        layer = Layer(spec, path, ident, keras_major=self.keras_major, frozen=frozen)
+            raise UnsupportedModelError("called with training=True: random, or dependent on the rest of the batch")
+        layer = self._layer(spec, path, frozen=frozen)
         half = layer.half
-        if spec.kind.startswith("ops."):  # an operation computes in the dtype of its inputs
+        if spec.kind.startswith(OPERATION):  # an operation computes in the dtype of its inputs
             half = next((self.halves.get(v.name, v.dtype) for v in leaves(args, Value) if self._is_half(v)), "")
+        rule = RULES[spec.kind]
+        signature = inspect.signature(rule)
+        implied = map_leaves(args[:1], lambda value: self.masks.get(value.name), Value)
+        mask = kwargs.get("mask", implied[0] if implied else None)
+        if "mask" in signature.parameters and any(True for _ in leaves(mask, Value)):
+            kwargs["mask"] = mask
         args, kwargs = map_leaves((args, kwargs), lambda value: self._autocast(layer, value), Value)
         try:
-            result = RULES[spec.kind](layer, *args, **kwargs)
+            signature.bind(layer, *args, **kwargs)
         except TypeError as error:
-            if "argument" not in str(error):
-                raise
             raise UnsupportedModelError(f"its call is not supported: {error}") from error
+        result = rule(layer, *args, **kwargs)
         outputs = list(result) if isinstance(result, (list, tuple)) else [result]
-        self._adopt(layer)
-        outputs = self._name(layer, outputs, ident if count == 1 else self.names.new(ident))
+        outputs = self._adopt(layer, outputs)
         if half:
             self.halves.update((v.name, half) for v in outputs if v.dtype == "float32")
+        if layer.output_mask is KEEP:
+            passed = next(leaves(mask, Value), None) if spec.kind in PASSES_ON else None
+        else:
+            passed = layer.output_mask
+        if passed is not None:
+            self.masks[outputs[0].name] = replace(passed, name=layer.final.get(passed.name, passed.name))
+        count = self.calls[path]
         self.values[layer.name if count == 1 else f"{layer.name}#{count}"] = tuple(v.name for v in outputs)
+        shapes = tuple(value.shape for value in outputs)
         variables = tuple(variable for variable, _ in layer.variables.values())
-        self.reports.setdefault(
-            layer.name, LayerReport(layer.name, spec.kind, tuple(v.shape for v in outputs), variables)
-        )
+        self.reports.setdefault(layer.name, LayerReport(layer.name, spec.kind, shapes, variables))
         return outputs
+
+    def _layer(self, spec: LayerSpec, path: tuple[str, ...], *, frozen: bool) -> Layer:
+        """The layer at `path` for another call: its name is its own at the first, numbered later."""
+        if path not in self.idents:
+            self.idents[path] = self.names.new("_".join(path))
+        self.calls[path] += 1
+        ident = self.idents[path]
+        return Layer(
+            spec,
+            path,
+            ident,
+            output=ident if self.calls[path] == 1 else self.names.new(ident),
+            keras_major=self.keras_major,
+            frozen=frozen,
+            inline=self._wrapped_model,
+        )
+
+    def _wrapped_model(self, layer: Layer, model: ModelSpec, inputs: Iterable[Value]) -> list[Value]:
+        """Build a model that a layer wraps, on values that the layer has made so far."""
+        given = self._adopt(layer, [], inputs)
+        return self._model(model, (*layer.path, model.name), given, frozen=layer.frozen)
 
     def _is_half(self, value: Value) -> bool:
         return value.name in self.halves or value.dtype == "float16"
 
     def _autocast(self, layer: Layer, value: Value) -> Value:
         """A layer casts what is a float to the dtype that it computes in; an operation takes what it gets."""
-        if value.dtype == "float16" or ("float" in value.dtype and not layer.kind.startswith("ops.")):
-            return layer.cast(value, "float32" if layer.kind.startswith("ops.") else layer.dtype)
+        if value.dtype == "float16" or ("float" in value.dtype and not layer.kind.startswith(OPERATION)):
+            return layer.cast(value, "float32" if layer.kind.startswith(OPERATION) else layer.dtype)
         return value
 
-    def _adopt(self, layer: Layer) -> None:
-        """Take over the weights that a rule declared; a shared layer declares the same ones at each call."""
+    def _adopt(self, layer: Layer, results: list[Value], others: Iterable[Value] = ()) -> list[Value]:
+        """Take over the weights and nodes of a layer: `results` or `others`, under their final names.
+
+        A result is named after the layer, every other value after its kernel. A shared layer declares the same weights
+        at each call.
+        """
         for key, (variable, value) in layer.variables.items():
-            known = self.variables.setdefault(key, (variable, value))
-            if known[0] != variable:
+            known, _ = self.variables.setdefault(key, (variable, value))
+            if known != variable:
                 raise InvalidModelError(
-                    f"is called on shapes that need {variable.name} {known[0].shape} and {variable.shape}"
+                    f"is called on shapes that need {variable.name} to be both {known.shape} and {variable.shape}"
                 )
             self.specs[key] = value
         self.constants.update(layer.constants)
         self.specs.update((key, Value(key, array.shape, array.dtype.name)) for key, array in layer.constants.items())
-
-    def _name(self, layer: Layer, outputs: list[Value], ident: str) -> list[Value]:
-        """Name the values that a rule made: the results after the layer, the others after their kernels."""
-        final: dict[str, str] = {}
-        results = [value.name for value in outputs]
+        numbers = {value.name: i for i, value in enumerate(results, start=1)}
         for node in layer.nodes:
             for name in node.outputs:
-                if name not in results:
-                    final[name] = self.names.new(f"{ident}_{node.kernel.__name__}")
-                elif len(results) == 1:
-                    final[name] = ident
+                if name not in numbers:
+                    layer.final[name] = self.names.new(f"{layer.output}_{node.kernel.__name__}")
+                elif len(numbers) == 1:
+                    layer.final[name] = layer.output
                 else:
-                    final[name] = self.names.new(f"{ident}_{results.index(name) + 1}")
-        self.specs.update((final[name], replace(value, name=final[name])) for name, value in layer.values.items())
-        for node in layer.nodes:
-            inputs = tuple(final.get(i, i) if isinstance(i, str) else i for i in node.inputs)
-            self.nodes.append(replace(node, outputs=tuple(final[name] for name in node.outputs), inputs=inputs))
-        return [replace(value, name=final.get(value.name, value.name)) for value in outputs]
+                    layer.final[name] = self.names.new(f"{layer.output}_{numbers[name]}")
+                self.specs[layer.final[name]] = replace(layer.values[name], name=layer.final[name])
+            inputs = tuple(layer.final.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+            self.nodes.append(replace(node, outputs=tuple(layer.final[name] for name in node.outputs), inputs=inputs))
+        layer.nodes.clear()
+        return [replace(v, name=layer.final.get(v.name, v.name)) for v in (*results, *others)]
 
     def _where(self, path: tuple[str, ...]) -> str:
         return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
-from kerasgen.layers.config import Config
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.registry import RULES, rule
+from kerasgen.layers.registry import rule
 
 # What Keras 1 and 2 meant by a name whose meaning Keras 3 changed.
 BEFORE_KERAS_3: Mapping[str, Callable[..., Any]] = {"hard_sigmoid": kernels.hard_sigmoid_keras2}
@@ -23,11 +21,7 @@ def activate(layer: Layer, x: Value, key: str = "activation") -> Value:
     if wanted is None or wanted == "linear":
         return x
     if isinstance(wanted, Mapping):  # a layer used as an activation
-        inner = copy.copy(layer)
-        inner.config = Config(wanted.get("config") or {})
-        if wanted.get("class_name") not in RULES:
-            raise UnsupportedModelError(f"no rule for its activation {wanted.get('class_name')!a}")
-        result: Value = RULES[str(wanted["class_name"])](inner, x)
+        result: Value = layer.wrapped(key, wanted, x)
         return result
     kernel = kernels.ACTIVATIONS.get(wanted)
     if layer.keras_major < 3:

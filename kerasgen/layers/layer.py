@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,28 +12,46 @@ from kerasgen import infer, kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Node, Shape, Value
 from kerasgen.layers.config import Config
+from kerasgen.layers.registry import RULES
 from kerasgen.model import LayerSpec, Variable
 
 HALF = ("float16", "bfloat16")
+KEEP = object()  # the output's mask is what the layer's kind makes of the input's
 
 
 class Layer:
     """One call of a layer while its rule runs.
 
-    `dtype` is the dtype that it computes in. Half precision is computed in float32, which NumPy does faster and better.
+    `ident` begins the names of its weights, `output` those of this call's values. `dtype` is the dtype that it computes
+    in: half precision is computed in float32, which NumPy does faster and better.
     """
 
-    def __init__(self, spec: LayerSpec, path: tuple[str, ...], ident: str, *, keras_major: int, frozen: bool) -> None:
+    def __init__(
+        self,
+        spec: LayerSpec,
+        path: tuple[str, ...],
+        ident: str,
+        *,
+        output: str,
+        keras_major: int,
+        frozen: bool,
+        inline: Callable[..., list[Value]],
+    ) -> None:
         self.kind = spec.kind
         self.path = path
         self.ident = ident
+        self.output = output
         self.keras_major = keras_major
+        self.frozen = frozen
         self.config = Config(spec.config)
         self.nodes: list[Node] = []
         self.variables: dict[str, tuple[Variable, Value]] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.values: dict[str, Value] = {}  # that the nodes make
-        self._frozen = frozen
+        self.final: dict[str, str] = {}  # their names in the graph, once the builder has taken them over
+        self.output_mask: Any = KEEP  # the mask of the first output, where a rule sets it: a value or None
+        self._inline = inline
+        self._prefix = ""
         policy = str(spec.config.get("dtype") or "float32").removeprefix("mixed_").split("_from_")[-1]
         self.half = policy if policy in HALF else ""
         self.dtype = "float64" if policy == "float64" else "float32"
@@ -49,10 +68,11 @@ class Layer:
         """
         if None in shape:
             raise UnsupportedModelError(f"the shape of {name} depends on an input size that must be known: {shape}")
+        name = self._prefix + name
         key = f"{self.ident}/{name}"
         known = tuple(int(n) for n in shape if n is not None)
         value = Value(key, known, dtype or self.dtype)
-        self.variables[key] = (Variable(key, self.path, name, known, trainable, self._frozen), value)
+        self.variables[key] = (Variable(key, self.path, name, known, trainable, self.frozen), value)
         return value
 
     def constant(self, name: str, array: Any) -> Value:
@@ -79,7 +99,7 @@ class Layer:
             if any(isinstance(v, Value) and None in v.shape[1:] for v in operands):
                 raise UnsupportedModelError(f"a size must be known: {reason}") from error
             raise InvalidModelError(reason) from error
-        values = [Value(f"%{len(self.nodes)}.{i}", shape, dtype) for i, (shape, dtype) in enumerate(made)]
+        values = [Value(f"%{len(self.values)}.{i}", shape, dtype) for i, (shape, dtype) in enumerate(made)]
         self.values.update((value.name, value) for value in values)
         names = tuple(v.name if isinstance(v, Value) else v for v in operands)
         self.nodes.append(Node(tuple(v.name for v in values), kernel, names, attrs, self.name))
@@ -88,6 +108,22 @@ class Layer:
     def cast(self, x: Value, dtype: str) -> Value:
         """`x` in another dtype; `x` itself where it has it."""
         return x if x.dtype == dtype else self.emit(kernels.cast, x, dtype=dtype)
+
+    def wrapped(self, attribute: str, written: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply a layer or a model that this layer holds at `attribute`, as its config has it; what its rule returns.
+
+        The weights of a held layer belong to this one, under names that begin with the attribute's.
+        """
+        kind, config = written["class_name"], written["config"]
+        if "model" in written:
+            return self._inline(self, written["model"], args)
+        if kind not in RULES:
+            raise UnsupportedModelError(f"no rule for the layer that it wraps, {kind!a}")
+        held = copy.copy(self)
+        held.kind, held.config = kind, Config(config)
+        held._prefix = f"{self._prefix}{attribute}/"
+        held.frozen = self.frozen or config.get("trainable") is False
+        return RULES[kind](held, *args, **kwargs)
 
     def _operand(self, item: Any) -> Any:
         if isinstance(item, np.ndarray) and item.ndim:
