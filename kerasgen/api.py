@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -14,10 +15,11 @@ from kerasgen.build import build
 from kerasgen.emit import Module, emit
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.model import ModelFile
+from kerasgen.names import printable
 from kerasgen.oracle import available, oracle
-from kerasgen.parity import Answer, OutputReport, compare, flat, load_arrays, load_module, random_inputs
+from kerasgen.parity import OutputReport, compare, flat, load_inputs, load_module, precisions, random_inputs
 from kerasgen.passes import CLEANING, optimize
-from kerasgen.publish import check_target, staged
+from kerasgen.publish import check_target, staged, streamed
 from kerasgen.readers import read
 from kerasgen.summary import Summary, summarize
 
@@ -29,10 +31,11 @@ LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
 class ExportResult:
     """What was written, and how it compares with Keras.
 
-    Where nothing was compared, `outputs` is empty and `unverified` says why.
+    `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
+    says why.
     """
 
-    module: Path
+    module: Path | None
     sidecar: Path | None
     weight_bytes: int
     outputs: tuple[OutputReport, ...]
@@ -65,7 +68,7 @@ def generate(file: ModelFile, *, sidecar: str = "", activations: bool = False) -
 
 def export(
     source: Any,
-    output: str | os.PathLike[str],
+    output: str | os.PathLike[str] | BinaryIO,
     *,
     weights: str | os.PathLike[str] | None = None,
     store: str = "embedded",
@@ -77,46 +80,63 @@ def export(
     """Write a model as a NumPy module.
 
     `source` is the path of a model file, or a live keras.Model; `weights` the file with the weights where `source` is
-    an architecture in JSON. `store` puts the weights into the module ("embedded") or into an .npz file beside it
-    ("sidecar"). `activations` adds a function that returns every layer's output. `verify` compares the module with
-    Keras before it is published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
+    an architecture in JSON. `output` is a path, or a binary stream. `store` puts the weights into the module
+    ("embedded") or into an .npz file beside it ("sidecar"). `activations` adds a function that returns every layer's
+    output. `verify` compares the module with Keras before it is published: True insists on it, False leaves it out,
+    None does it where TensorFlow is installed.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
     """
-    target = Path(output)
-    if store not in STORES:
-        raise UsageError(f"store is one of {', '.join(STORES)}, not {store!r}")
-    check_target(target, source=source, force=force)
-    sidecar = target.with_suffix(".npz") if store == "sidecar" else None
-    if sidecar is not None:
-        check_target(sidecar, source=source, force=force)
+    target = Path(output) if isinstance(output, (str, os.PathLike)) else None
+    sidecar = _sidecar(target, store)
+    for path in filter(None, (target, sidecar)):
+        check_target(path, sources=(source, weights), force=force)
     file = read(source, weights)
     module = generate(file, sidecar=sidecar.name if sidecar else "", activations=activations)
-    files: dict[Path, Any] = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
-    files[target] = module.write
-    with staged(files, keep=keep_failed) as stage:
-        outputs, unverified = _verify_staged(source, weights, file.keras_version, stage, verify)
-        _raise_if_wrong(source, outputs)
+    if isinstance(output, (str, os.PathLike)):
+        first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
+        publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write})
+    else:
+        publication = streamed(module.write, output)
+    with publication as candidate:
+        outputs, unverified = _verified(source, weights, file, candidate, verify)
+        if not keep_failed:
+            _raise_if_wrong(source, outputs)
+    _raise_if_wrong(source, outputs)
     return ExportResult(target, sidecar, len(module.npz), outputs, unverified)
 
 
-def _verify_staged(
-    source: Any, weights: Any, keras_version: str, stage: Path, wanted: bool | None
+def _sidecar(target: Path | None, store: str) -> Path | None:
+    """The file beside the module that holds the weights, if there is to be one."""
+    if store not in STORES:
+        raise UsageError(f"store is one of {', '.join(STORES)}, not {store!r}")
+    if store == "embedded":
+        return None
+    if target is None:
+        raise UsageError("a sidecar stands beside the module: give the module a file name")
+    if target.suffix == ".npz":
+        raise UsageError(f"{printable(str(target))}: is the sidecar's name; give the module another one")
+    return target.with_suffix(".npz")
+
+
+def _verified(
+    source: Any, weights: Any, file: ModelFile, candidate: Path | bytes, wanted: bool | None
 ) -> tuple[tuple[OutputReport, ...], str]:
     """The comparison with Keras, or why there is none."""
     if wanted is False:
         return (), "it was not asked for"
     if wanted is None and not available():
         return (), "TensorFlow is not installed"
+    module = load_module(candidate)
+    arrays = random_inputs(module.INPUTS)
     try:
-        answer = oracle(source, weights, keras_version)
+        expected = oracle(source, weights, file.keras_version)(arrays)
     except ParityError as error:
         if wanted:
             raise
         return (), str(error)
-    module = load_module(stage)
-    return _compare(module, answer, random_inputs(module.INPUTS), None), ""
+    return _compare(module, file, arrays, expected), ""
 
 
 def verify(
@@ -133,38 +153,45 @@ def verify(
     The inputs are random, drawn by `seed`, or come from an .npy or .npz file. `tolerance` bounds the error as a part of
     the largest number in an output; by default 1e-4 for float32 (see `kerasgen.parity.TOLERANCES`).
 
-    Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
+    Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where Keras cannot load the
+    model or either of them fails.
     """
     loaded = load_module(Path(module))
-    answer = oracle(source, weights, read(source, weights).keras_version)
-    names = [name for name, _, _ in loaded.INPUTS]
-    arrays = random_inputs(loaded.INPUTS, seed) if inputs is None else load_arrays(Path(inputs), names)
-    return _compare(loaded, answer, arrays, tolerance)
+    file = read(source, weights)
+    arrays = random_inputs(loaded.INPUTS, seed) if inputs is None else load_inputs(Path(inputs), loaded)
+    expected = oracle(source, weights, file.keras_version)(arrays)
+    return _compare(loaded, file, arrays, expected, tolerance)
 
 
 def _compare(
-    module: Any, answer: Answer, arrays: Sequence[np.ndarray], tolerance: float | None
+    module: Any,
+    file: ModelFile,
+    arrays: Sequence[np.ndarray],
+    expected: Sequence[np.ndarray],
+    tolerance: float | None = None,
 ) -> tuple[OutputReport, ...]:
-    expected = answer(arrays)
-    got = flat(module.predict(*arrays))
-    if len(got) != len(expected):
-        raise ParityError(f"the module has {len(got)} outputs, Keras {len(expected)}")
+    try:
+        got = flat(module.predict(*arrays))
+    except Exception as error:
+        raise ParityError(f"{file.source}: predict fails: {type(error).__name__}: {error}") from error
     names = [name for name, _, _ in module.OUTPUTS]
-    return tuple(compare(n, g, e, tolerance=tolerance) for n, g, e in zip(names, got, expected, strict=True))
+    if len(got) != len(expected) or len(names) != len(expected):
+        raise ParityError(f"{file.source}: the module has {len(got)} outputs, Keras {len(expected)}")
+    inside = set(precisions(file.model))
+    return tuple(
+        compare(n, g, e, tolerance=tolerance, inside=inside) for n, g, e in zip(names, got, expected, strict=True)
+    )
 
 
 def _raise_if_wrong(source: Any, outputs: Sequence[OutputReport]) -> None:
     wrong = [report for report in outputs if not report.ok]
     if wrong:
         worst = max(wrong, key=lambda report: report.relative)
-        raise ParityError(
-            f"{_name(source)}: the module differs from Keras: output {worst.name!a} is off by {worst.relative:.2g} "
-            f"of its largest number at {worst.worst}, {worst.tolerance:g} is allowed"
-        )
+        raise ParityError(f"{_name(source)}: the module differs from Keras: {worst}")
 
 
 def _name(source: Any) -> str:
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the model"
+    return printable(str(source)) if isinstance(source, (str, os.PathLike)) else "the model"
 
 
 def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None) -> Summary:

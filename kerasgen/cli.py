@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import enum
+import io
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 import kerasgen
 from kerasgen.errors import KerasgenError
+from kerasgen.names import printable
 
-if TYPE_CHECKING:
-    from kerasgen.parity import OutputReport
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, with our exit codes: some errors typer would answer with its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """--quiet and --debug may stand behind the command, too."""
+        return super().parse_args(ctx, sorted(args, key=lambda word: word not in ("--quiet", "-q", "--debug")))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; any error becomes one line and a code."""
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except typer.Exit:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            raise typer.Exit(_report(error)) from error
+
 
 app = typer.Typer(
     name="kerasgen",
+    cls=_Commands,
     help="Take a trained Keras network out of Keras: one readable Python module that needs only NumPy.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -63,8 +85,9 @@ def _progress(text: str) -> Iterator[None]:
         yield
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(text):
+    with Console(stderr=True).status(Text(printable(text))):
         yield
 
 
@@ -76,6 +99,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
@@ -83,6 +107,9 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
 ) -> None:
     Settings.quiet, Settings.debug = quiet, debug
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(kerasgen.UsageError.exit_code)
 
 
 @app.command()
@@ -110,18 +137,10 @@ def export(
     ] = False,
 ) -> None:
     """Write MODEL as a Python module that needs only NumPy."""
-    from kerasgen import api
-    from kerasgen.readers import read
-
-    if output is not None and str(output) == "-":
-        if store is Store.sidecar:
-            raise kerasgen.UsageError("a sidecar needs a file beside it: give -o a name")
-        api.generate(read(model, weights), activations=activations).write(sys.stdout.buffer)
-        _say("not verified: the module went to stdout")
-        return
-    target = output or _module_name(model)
-    with _progress(f"{model} -> {target}"):
-        result = api.export(
+    stdout = output is not None and str(output) == "-"
+    target = sys.stdout.buffer if stdout else output or _module_name(model)
+    with _progress(f"{model} -> {output or target}"):
+        result = kerasgen.export(
             model,
             target,
             weights=weights,
@@ -143,10 +162,10 @@ def export(
 
 
 def _module_name(model: Path) -> Path:
-    """The model's name as a module's: in the current folder, a valid identifier."""
-    from kerasgen.names import identifier
+    """The model's name as a module's, in the current folder: an identifier that hides no module of Python or NumPy."""
+    from kerasgen.names import Namespace
 
-    return Path(f"{identifier(model.stem)}.py")
+    return Path(f"{Namespace([*sys.stdlib_module_names, 'numpy']).new(model.stem)}.py")
 
 
 @app.command()
@@ -185,52 +204,57 @@ def verify(
         reports = kerasgen.verify(model, module, weights=weights, inputs=inputs, seed=seed, tolerance=tolerance)
     if json:
         import json as encoder
-        from dataclasses import asdict
 
-        print(encoder.dumps([{**asdict(report), "ok": report.ok} for report in reports], indent=2))
+        print(encoder.dumps([report.to_dict() for report in reports], indent=2))
     else:
         for report in reports:
-            print(_line(report))
+            print(report)
     if not all(report.ok for report in reports):
         raise typer.Exit(kerasgen.ParityError.exit_code)
 
 
-def _line(report: OutputReport) -> str:
-    verdict = "ok" if report.ok else "DIFFERS"
-    return (
-        f"{verdict} {ascii(report.name)[1:-1]}: error {report.relative:.2g} of the largest output "
-        f"({report.tolerance:g} allowed), worst at {report.worst}: {report.got:.7g}, Keras has {report.expected:.7g}"
-    )
-
-
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    if sys.stdout is None:
+        sys.exit(_report(kerasgen.FileError("stdout: is closed")))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for
     try:
         code = app(arguments, standalone_mode=False)
-        sys.stdout.flush()
-    except KerasgenError as error:
-        code = _fail(error, error.exit_code)
-    except typer.Abort:
-        code = 130
-    except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 5
-    except Exception as error:
-        import click
-
-        if isinstance(error, click.ClickException):
-            error.show()
-            code = error.exit_code
-        else:
-            code = _fail(error, 70)
+    except Exception as error:  # of the options before the command
+        code = _report(error)
     sys.exit(code or 0)
 
 
-def _fail(error: Exception, code: int) -> int:
+def _terminated(*_: Any) -> None:
+    """End by an exception, so that what is half written is removed."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _report(error: BaseException) -> int:
+    """One line about an error; the exit code that goes with it."""
     if Settings.debug:
-        traceback.print_exc()
-    what = str(error) if isinstance(error, KerasgenError) else f"a bug in kerasgen: {type(error).__name__}: {error}"
-    print(f"kerasgen: {' '.join(what.split())}", file=sys.stderr)
+        traceback.print_exception(error)
+    text, code = _explain(error)
+    print(f"kerasgen: {printable(' '.join(text.split()))}", file=sys.stderr)
     return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, KerasgenError):
+        return str(error), error.exit_code
+    if hasattr(error, "format_message"):  # typer's own errors; where their class lives depends on its version
+        return f"{error.format_message()} (--help tells more)", kerasgen.UsageError.exit_code
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return "interrupted", 130
+    if isinstance(error, OSError):  # of files, FileError tells
+        _drop_stdout()
+        return f"stdout: cannot be written: {error.strerror or error}", kerasgen.FileError.exit_code
+    return f"a bug in kerasgen: {type(error).__name__}: {error}", KerasgenError.exit_code
+
+
+def _drop_stdout() -> None:
+    """What could not be written goes nowhere, else Python tries again when it ends."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,6 +23,11 @@ def is_identifier(name: str) -> bool:
     return name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
 
 
+def printable(text: str) -> str:
+    """The text on one line, with everything escaped that a terminal would act on."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class Namespace:
     """Hands out identifiers, each once; never a keyword, a builtin or a reserved name."""
 

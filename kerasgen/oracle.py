@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerasgen.errors import ParityError, UsageError
+from kerasgen.names import printable
 from kerasgen.parity import Answer, flat
 
 
@@ -28,34 +32,62 @@ def oracle(source: Any, weights: Any, keras_version: str) -> Answer:
         return _answer(source)
     if not available():
         raise UsageError("verification needs TensorFlow: pip install 'kerasgen-numpy[verify]'")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    keras = _keras(keras_version)
+    library = _library(keras_version)
     try:
-        if weights is None:
-            model = keras.models.load_model(os.fspath(source), compile=False)
-        else:
-            model = keras.models.model_from_json(Path(source).read_text(encoding="utf-8"))
-            model.load_weights(os.fspath(weights))
+        with _silence():
+            keras = importlib.import_module(library)
+            if weights is None:
+                model = keras.models.load_model(os.fspath(source), compile=False)
+            else:
+                model = keras.models.model_from_json(Path(source).read_text(encoding="utf-8"))
+                model.load_weights(os.fspath(weights))
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ParityError(f"{source}: Keras {keras.__version__} cannot load the model: {reason}") from error
+        raise ParityError(f"{printable(str(source))}: {library} cannot load the model: {_reason(error)}") from error
     return _answer(model)
 
 
-def _keras(keras_version: str) -> Any:
-    if keras_version and keras_version.split(".")[0] in ("1", "2") and importlib.util.find_spec("tf_keras") is not None:
-        return importlib.import_module("tf_keras")
-    return importlib.import_module("keras")
+def _library(keras_version: str) -> str:
+    old = keras_version.split(".")[0] in ("1", "2") and importlib.util.find_spec("tf_keras") is not None
+    return "tf_keras" if old else "keras"
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep TensorFlow's logs and Keras's warnings off stderr: nothing in them is about the user's model.
+
+    The C++ part writes past `sys.stderr`, and before it reads its settings. TF_CPP_MIN_LOG_LEVEL=0 lets all through.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
+        yield
+        return
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _answer(model: Any) -> Answer:
     def answer(arrays: Any) -> list[np.ndarray]:
-        names = [tensor.name.split(":")[0] for tensor in model.inputs]
-        struct = getattr(model, "_inputs_struct", None)
-        if isinstance(struct, dict):
-            batch: Any = dict(zip(struct, arrays, strict=True))
-        else:
-            batch = list(arrays) if len(names) > 1 else arrays[0]
-        return [np.asarray(array) for array in flat(model(batch, training=False))]
+        struct = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))  # Keras 3, Keras 2
+        try:
+            if isinstance(struct, dict):
+                batch: Any = dict(zip(struct, arrays, strict=True))
+            else:
+                batch = list(arrays) if len(arrays) > 1 else arrays[0]
+            with _silence():
+                return [np.asarray(array) for array in flat(model(batch, training=False))]
+        except Exception as error:
+            raise ParityError(
+                f"Keras cannot answer inputs of shape {[a.shape for a in arrays]}: {_reason(error)}"
+            ) from error
 
     return answer
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.abc
 import importlib.util
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from kerasgen.errors import FileError, UsageError
+from kerasgen.model import ModelSpec
+from kerasgen.names import printable
 
 # The largest error allowed, as a part of the largest number in the output. Sums are made in another order than Keras
 # makes them, so single bits differ; half precision is computed in float32, which Keras does not do.
@@ -23,7 +26,10 @@ ANY_SIZE = 128  # stands for a size that the model leaves open
 
 @dataclass(frozen=True)
 class OutputReport:
-    """How one output compares: the error, also as a part of the largest expected number, and where it is worst."""
+    """How one output compares: the error, also as a part of the largest expected number, and where it is worst.
+
+    Where the shapes differ, nothing can be compared: the errors are infinite, `shapes` has both.
+    """
 
     name: str
     absolute: float
@@ -32,20 +38,55 @@ class OutputReport:
     worst: tuple[int, ...]
     expected: float
     got: float
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether the error is within the tolerance."""
         return self.relative <= self.tolerance
 
+    def __str__(self) -> str:
+        """One line for people."""
+        name = printable(self.name)
+        if self.shapes:
+            return f"DIFFERS {name}: the shape is {self.shapes[0]}, Keras has {self.shapes[1]}"
+        where = f", worst at {self.worst}: {self.got:.7g}, Keras has {self.expected:.7g}" if self.worst else ""
+        return (
+            f"{'ok' if self.ok else 'DIFFERS'} {name}: error {self.relative:.2g} of the largest output "
+            f"({self.tolerance:g} allowed){where}"
+        )
 
-def compare(name: str, got: Any, expected: Any, *, tolerance: float | None = None) -> OutputReport:
-    """Compare one output; shapes that differ, or numbers that are not finite in one only, are infinite errors."""
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON, which has no number that is not finite: None stands for those."""
+        data = {**asdict(self), "ok": self.ok}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in data.items()}
+
+
+def precisions(model: ModelSpec) -> Iterator[str]:
+    """The dtypes that the layers of a model compute in."""
+    for layer in model.layers:
+        if layer.model is not None:
+            yield from precisions(layer.model)
+        elif layer.kind != "InputLayer" and isinstance(layer.config.get("dtype"), str):
+            yield str(layer.config["dtype"]).removeprefix("mixed_")
+
+
+def compare(
+    name: str, got: Any, expected: Any, *, tolerance: float | None = None, inside: Iterable[str] = ()
+) -> OutputReport:
+    """Compare one output; shapes that differ, or numbers that are not finite in one only, are infinite errors.
+
+    `inside` are the dtypes that the model computes in: the least precise decides how close a float can be.
+    """
     got, expected = np.asarray(got), np.asarray(expected)
-    limit = TOLERANCES.get(expected.dtype.name, 0.0) if tolerance is None else tolerance
-    if got.shape != expected.shape or not expected.size:
-        same = got.shape == expected.shape
-        return OutputReport(name, 0.0 if same else np.inf, 0.0 if same else np.inf, limit, (), np.nan, np.nan)
+    limit = tolerance
+    if limit is None:
+        limit = TOLERANCES.get(expected.dtype.name, 0.0)  # none for whole numbers
+        limit = max([limit, *(TOLERANCES.get(dtype, 0.0) for dtype in inside)]) if limit else limit
+    if got.shape != expected.shape:
+        return OutputReport(name, math.inf, math.inf, limit, (), math.nan, math.nan, (got.shape, expected.shape))
+    if not expected.size:
+        return OutputReport(name, 0.0, 0.0, limit, (), math.nan, math.nan)
     x, y = got.astype(np.float64), expected.astype(np.float64)
     with np.errstate(invalid="ignore"):
         error = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
@@ -70,46 +111,66 @@ def random_inputs(inputs: Sequence[tuple[str, Sequence[int | None], str]], seed:
     return arrays
 
 
-def load_arrays(path: Path, names: Sequence[str]) -> list[np.ndarray]:
-    """The inputs in an .npy file (one input) or an .npz file (by input name, or in order)."""
+def load_inputs(path: Path, module: Any) -> list[np.ndarray]:
+    """A module's inputs from an .npy file (one input) or an .npz file (by input name, or in order)."""
+    names = [name for name, _, _ in module.INPUTS]
     try:
         loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            arrays = {"": loaded}
+        else:
+            with loaded:
+                arrays = {name: loaded[name] for name in loaded.files}
     except OSError as error:
-        raise FileError(f"{path}: {error.strerror or error}") from error
+        raise FileError(f"{printable(str(path))}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # NumPy and zipfile raise many kinds
+        raise UsageError(f"{printable(str(path))}: not an .npy or .npz file of plain arrays: {error}") from error
+    if not set(names) <= set(arrays):
+        if len(names) != len(arrays):
+            holds = ", ".join(arrays) or "one array"
+            raise UsageError(f"{printable(str(path))}: holds {holds}; the model takes {', '.join(names)}")
+        arrays = dict(zip(names, arrays.values(), strict=True))
+    try:
+        return [module.as_input(arrays[name], name, shape, dtype) for name, shape, dtype in module.INPUTS]
     except ValueError as error:
-        raise UsageError(f"{path}: not an .npy or .npz file of plain arrays") from error
-    if isinstance(loaded, np.ndarray):
-        arrays = {names[0]: loaded}
-    else:
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-        if set(names) - set(arrays):
-            arrays = dict(zip(names, arrays.values(), strict=False))
-    if set(names) - set(arrays):
-        raise UsageError(f"{path}: holds {len(arrays)} arrays; the model takes {', '.join(names)}")
-    return [arrays[name] for name in names]
+        raise UsageError(f"{printable(str(path))}: {error}") from error
 
 
-def load_module(path: Path) -> ModuleType:
-    """A generated module, run from its file under a name of its own, without a trace on disk.
+class _Loader(importlib.abc.SourceLoader):
+    """Loads a module from its file, whatever the file's name, or from its bytes; writes no .pyc."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        self.source = source
+
+    def get_filename(self, fullname: str) -> str:
+        """As importlib.abc.SourceLoader has it."""
+        return str(self.source) if isinstance(self.source, Path) else "<module>"
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """As importlib.abc.SourceLoader has it."""
+        return self.source.read_bytes() if isinstance(self.source, Path) else self.source
+
+
+def load_module(source: Path | bytes) -> ModuleType:
+    """A generated module, run under a name of its own from its file, or from the bytes of one.
 
     Raises FileError where there is no such file, UsageError where it is no generated module.
     """
-    if not path.is_file():
-        raise FileError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(f"_kerasgen_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path}: not a Python module")
+    name = printable(str(source)) if isinstance(source, Path) else "<module>"
+    if isinstance(source, Path) and not source.is_file():
+        raise FileError(f"{name}: no such file")
+    spec = importlib.util.spec_from_loader("_kerasgen_module", _Loader(source))
+    assert spec is not None
+    assert spec.loader is not None
+    spec.has_location = True
     module = importlib.util.module_from_spec(spec)
-    keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UsageError(f"{path}: does not run: {type(error).__name__}: {' '.join(str(error).split())}") from error
-    finally:
-        sys.dont_write_bytecode = keep
-    if not all(hasattr(module, name) for name in ("INPUTS", "OUTPUTS", "predict")):
-        raise UsageError(f"{path}: not a module that kerasgen wrote: it lacks INPUTS, OUTPUTS or predict")
+        raise UsageError(f"{name}: does not run: {type(error).__name__}: {error}") from error
+    lacking = [part for part in ("INPUTS", "OUTPUTS", "predict", "as_input") if not hasattr(module, part)]
+    if lacking:
+        raise UsageError(f"{name}: not a module that kerasgen wrote: it lacks {', '.join(lacking)}")
     return module
 
 

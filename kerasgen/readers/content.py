@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasgen.errors import FileError, InvalidModelError
+from kerasgen.names import printable
 
 MAX_TEXT = 1 << 27  # bytes; the largest architectures known take a few million
 MAX_REASON = 300  # characters
@@ -65,11 +66,6 @@ def kind(content: Content) -> str:
     if head.startswith(b"version https://git-lfs"):
         raise InvalidModelError(f"{content.name}: not a Keras model but a git-lfs pointer to one: run `git lfs pull`")
     raise InvalidModelError(f"{content.name}: not a Keras model: neither HDF5 nor a .keras archive nor JSON")
-
-
-def printable(text: str) -> str:
-    """The text on one line, with everything escaped that a terminal would act on."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def reason(error: Exception) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasgen.errors import UnsupportedModelError
-from kerasgen.readers.content import Content, printable, reason
+from kerasgen.names import printable
+from kerasgen.readers.content import Content, reason
 
 _KERAS_2 = ("tf_keras", "tensorflow.python.keras", "keras.engine", "keras.src.engine")
 

@@ -17,7 +17,10 @@ OUTPUTS = (("probs", (None, 3), "float32"),)
 
 
 def predict(image):
-    """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch."""
+    """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
+
+    The result may share memory with the inputs.
+    """
     x = as_input(image, *INPUTS[0])
     x = conv2d(x, W["stem/kernel"], W["stem/bias"], strides=(2, 2), pad=((0, 1), (0, 1)), activation=relu)
     x = max_pool(x, size=(2, 2), strides=(2, 2))
@@ -166,9 +169,12 @@ def softmax(x, *, axis=-1):
 
 def read_embedded(path, loader):
     """The arrays of the .npz file inside the module at `path`; a loader knows modules that are inside an archive."""
-    file = io.FileIO(path) if os.path.isfile(path) else io.BytesIO(loader.get_data(path))
-    with io.BufferedReader(file) as lines, np.load(EmbeddedFile(lines), allow_pickle=False) as npz:
-        return {name: npz[name] for name in npz.files}
+    try:
+        file = io.FileIO(path) if os.path.isfile(path) else io.BytesIO(loader.get_data(path))
+        with io.BufferedReader(file) as lines, np.load(EmbeddedFile(lines), allow_pickle=False) as npz:
+            return {name: npz[name] for name in npz.files}
+    except Exception as error:  # of many kinds, where the lines were cut or edited
+        raise OSError(f"{path}: cannot read the weights at its end: {error}") from error
 
 
 MARKER = b"# weights: the bytes of an .npz file in base64\n"
@@ -188,7 +194,7 @@ class EmbeddedFile(io.RawIOBase):
         self.start = lines.tell()
         first = lines.readline()
         if not first:
-            raise OSError("this module has lost its weights: they are the comment lines at the end of the file")
+            raise OSError("the comment lines that hold them are gone")
         self.lines = lines
         self.step = len(first)
         self.width = len(binascii.a2b_base64(first))
@@ -231,28 +237,37 @@ class EmbeddedFile(io.RawIOBase):
 def main(predict, inputs, outputs, arguments=None):
     """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
     import argparse
+    import zipfile
 
-    takes, gives = (", ".join(f"{name} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
+    takes, gives = (", ".join(f"{name!a} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
     parser = argparse.ArgumentParser(description=f"Takes {takes}; gives {gives}. None is any size.")
     parser.add_argument("files", nargs=len(inputs), metavar="in.npy", help="one array for each input, in this order")
     parser.add_argument("-o", "--output", metavar="out.npy", help="where to save; several outputs make an .npz file")
     options = parser.parse_args(arguments)
+    arrays = []
+    for path in options.files:
+        try:
+            with open(path, "rb") as file:
+                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
+        except (OSError, ValueError) as error:
+            parser.exit(1, f"{parser.prog}: {path}: cannot be read as .npy: {error}\n")
     try:
-        result = predict(*[np.load(path, allow_pickle=False) for path in options.files])
-        if len(outputs) == 1:
-            arrays = {outputs[0][0]: next(iter(result.values())) if isinstance(result, dict) else result}
-        else:
-            arrays = result if isinstance(result, dict) else dict(zip([name for name, _, _ in outputs], result))
+        result = predict(*arrays)
+        if not isinstance(result, dict):
+            results = [result] if len(outputs) == 1 else result
+            result = dict(zip([name for name, _, _ in outputs], results))
         if options.output is None:
-            for name, array in arrays.items():
-                print(f"{name} {array.shape} {array.dtype}")
+            for name, array in result.items():
+                print(f"{name!a} {array.shape} {array.dtype}")
                 print(np.array2string(array, threshold=1000, max_line_width=120))
-        else:
+        elif len(outputs) == 1:
             with open(options.output, "wb") as file:
-                if len(arrays) == 1:
-                    np.save(file, next(iter(arrays.values())))
-                else:
-                    np.savez(file, **arrays)
+                np.save(file, *result.values())
+        else:
+            with zipfile.ZipFile(options.output, "w") as archive:  # np.savez cannot name an array `file`
+                for name, array in result.items():
+                    with archive.open(name + ".npy", "w", force_zip64=True) as file:
+                        np.save(file, array)
     except (OSError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
 
