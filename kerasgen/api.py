@@ -60,7 +60,8 @@ def generate(file: ModelFile, *, sidecar: str = "", activations: bool = False) -
     """
     graph = build(file).bind()
     if not activations:
-        return emit(optimize(graph), sidecar=sidecar)
+        graph = optimize(graph)  # a line of its own: the weights before folding are gone when the folded are packed
+        return emit(graph, sidecar=sidecar)
     full = optimize(graph.with_every_layer())
     predict = optimize(replace(full, outputs=full.outputs[: len(graph.outputs)]), CLEANING)
     return emit(predict, sidecar=sidecar, activations=full)
