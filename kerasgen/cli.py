@@ -237,7 +237,7 @@ def _report(error: BaseException) -> int:
     if Settings.debug:
         traceback.print_exception(error)
     text, code = _explain(error)
-    print(f"kerasgen: {printable(' '.join(text.split()))}", file=sys.stderr)
+    print(f"kerasgen: {printable(text)}", file=sys.stderr)
     return code
 
 
@@ -245,13 +245,13 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KerasgenError):
         return str(error), error.exit_code
     if hasattr(error, "format_message"):  # typer's own errors; where their class lives depends on its version
-        return f"{error.format_message()} (--help tells more)", kerasgen.UsageError.exit_code
+        return f"{' '.join(error.format_message().split())} (--help tells more)", kerasgen.UsageError.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "interrupted", 130
     if isinstance(error, OSError):  # of files, FileError tells
         _drop_stdout()
         return f"stdout: cannot be written: {error.strerror or error}", kerasgen.FileError.exit_code
-    return f"a bug in kerasgen: {type(error).__name__}: {error}", KerasgenError.exit_code
+    return f"a bug in kerasgen: {type(error).__name__}: {' '.join(str(error).split())}", KerasgenError.exit_code
 
 
 def _drop_stdout() -> None:

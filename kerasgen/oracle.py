@@ -29,9 +29,10 @@ def oracle(source: Any, weights: Any, keras_version: str) -> Answer:
     Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
     """
     if not isinstance(source, (str, os.PathLike)):
-        return _answer(source)
+        return _answer(source, "the model")
     if not available():
         raise UsageError("verification needs TensorFlow: pip install 'kerasgen-numpy[verify]'")
+    name = printable(str(source))
     library = _library(keras_version)
     try:
         with _silence():
@@ -42,8 +43,8 @@ def oracle(source: Any, weights: Any, keras_version: str) -> Answer:
                 model = keras.models.model_from_json(Path(source).read_text(encoding="utf-8"))
                 model.load_weights(os.fspath(weights))
     except Exception as error:
-        raise ParityError(f"{printable(str(source))}: {library} cannot load the model: {_reason(error)}") from error
-    return _answer(model)
+        raise ParityError(f"{name}: {library} cannot load the model: {_reason(error)}") from error
+    return _answer(model, name)
 
 
 def _library(keras_version: str) -> str:
@@ -71,7 +72,7 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
-def _answer(model: Any) -> Answer:
+def _answer(model: Any, name: str) -> Answer:
     def answer(arrays: Any) -> list[np.ndarray]:
         struct = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))  # Keras 3, Keras 2
         try:
@@ -83,7 +84,7 @@ def _answer(model: Any) -> Answer:
                 return [np.asarray(array) for array in flat(model(batch, training=False))]
         except Exception as error:
             raise ParityError(
-                f"Keras cannot answer inputs of shape {[a.shape for a in arrays]}: {_reason(error)}"
+                f"{name}: Keras cannot answer inputs of shape {[a.shape for a in arrays]}: {_reason(error)}"
             ) from error
 
     return answer

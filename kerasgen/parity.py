@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen.errors import FileError, UsageError
+from kerasgen.errors import FileError, ParityError, UsageError
 from kerasgen.model import ModelSpec
 from kerasgen.names import printable
 
@@ -154,7 +154,8 @@ class _Loader(importlib.abc.SourceLoader):
 def load_module(source: Path | bytes) -> ModuleType:
     """A generated module, run under a name of its own from its file, or from the bytes of one.
 
-    Raises FileError where there is no such file, UsageError where it is no generated module.
+    Raises FileError where there is no such file, ParityError where it does not run, UsageError where it is no
+    generated module.
     """
     name = printable(str(source)) if isinstance(source, Path) else "<module>"
     if isinstance(source, Path) and not source.is_file():
@@ -167,7 +168,7 @@ def load_module(source: Path | bytes) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UsageError(f"{name}: does not run: {type(error).__name__}: {error}") from error
+        raise ParityError(f"{name}: does not run: {type(error).__name__}: {error}") from error
     lacking = [part for part in ("INPUTS", "OUTPUTS", "predict", "as_input") if not hasattr(module, part)]
     if lacking:
         raise UsageError(f"{name}: not a module that kerasgen wrote: it lacks {', '.join(lacking)}")
