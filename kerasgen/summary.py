@@ -16,12 +16,15 @@ MULTIPLIES: Mapping[Callable[..., Any], str] = {
     kernels.dense: "output",
     kernels.conv1d: "output",
     kernels.conv2d: "output",
+    kernels.conv3d: "output",
     kernels.grouped_conv1d: "output",
     kernels.grouped_conv2d: "output",
+    kernels.grouped_conv3d: "output",
     kernels.depthwise_conv1d: "output",
     kernels.depthwise_conv2d: "output",
     kernels.conv1d_transpose: "input",
     kernels.conv2d_transpose: "input",
+    kernels.conv3d_transpose: "input",
 }
 
 

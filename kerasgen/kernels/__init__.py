@@ -34,16 +34,26 @@ from kerasgen.kernels.conv import (
     conv1d_transpose,
     conv2d,
     conv2d_transpose,
+    conv3d,
+    conv3d_transpose,
     dense,
     depthwise_conv1d,
     depthwise_conv2d,
     grouped_conv1d,
     grouped_conv2d,
+    grouped_conv3d,
     transpose_crop,
 )
 from kerasgen.kernels.io import as_input
 from kerasgen.kernels.norm import batch_norm, layer_norm, normalization, normalize, rms_norm, variance_norm
-from kerasgen.kernels.pool import average_pool, global_average_pool, global_max_pool, max_pool
+from kerasgen.kernels.pool import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
 from kerasgen.kernels.resize import crop_to_aspect_ratio, pad_to_aspect_ratio, resize, upsample
 from kerasgen.kernels.shape import (
     cast,
@@ -88,6 +98,8 @@ ACTIVATIONS = {
 
 __all__ = [
     "ACTIVATIONS",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "as_input",
     "average_pool",
     "batch_norm",
@@ -100,6 +112,8 @@ __all__ = [
     "conv1d_transpose",
     "conv2d",
     "conv2d_transpose",
+    "conv3d",
+    "conv3d_transpose",
     "crop",
     "crop_to_aspect_ratio",
     "dense",
@@ -118,6 +132,7 @@ __all__ = [
     "global_max_pool",
     "grouped_conv1d",
     "grouped_conv2d",
+    "grouped_conv3d",
     "hard_sigmoid",
     "hard_sigmoid_keras2",
     "hard_silu",

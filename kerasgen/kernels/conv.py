@@ -19,44 +19,54 @@ def dense(x, kernel, bias=None, *, activation=None):
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
+def convolve(x, kernel, strides, dilation, pad):
+    """Every window times the kernel: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
+    window, f = kernel.shape[:-2], kernel.shape[-1]
+    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    depth = kernel.size // f
+    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    return y.reshape(cells.shape[: x.ndim - 1] + (f,))
+
+
 def conv1d(x, kernel, bias=None, *, strides=(1,), dilation=(1,), pad=None, activation=None):
     """Convolution: (N, T, C) with a kernel (k, C, F) → (N, OT, F)."""
-    k, c, f = kernel.shape
-    cells = windows(padded(x, (k,), strides, dilation, pad), (k,), strides, dilation)
-    n, ot = cells.shape[:2]
-    y = cells.reshape(n * ot, k * c) @ kernel.reshape(k * c, f)
-    return finish(y.reshape(n, ot, f), bias, activation)
+    return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
 
 
 def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
     """Convolution: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F)."""
-    kh, kw, c, f = kernel.shape
-    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
-    n, oh, ow = cells.shape[:3]
-    y = cells.reshape(n * oh * ow, kh * kw * c) @ kernel.reshape(kh * kw * c, f)
-    return finish(y.reshape(n, oh, ow, f), bias, activation)
+    return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
+
+
+def conv3d(x, kernel, bias=None, *, strides=(1, 1, 1), dilation=(1, 1, 1), pad=None, activation=None):
+    """Convolution: (N, D, H, W, C) with a kernel (kd, kh, kw, C, F) → (N, OD, OH, OW, F)."""
+    return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
+
+
+def convolve_groups(x, kernel, groups, strides, dilation, pad):
+    """`convolve` for each group of channels: (N, H, W, C), (kh, kw, C/groups, F) → (N, OH, OW, F), any axes."""
+    window, (c, f) = kernel.shape[:-2], kernel.shape[-2:]
+    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    sizes, depth = cells.shape[: x.ndim - 1], kernel.size // f
+    cells = np.moveaxis(cells.reshape(cells.shape[:-1] + (groups, c)), -2, 0)
+    filters = kernel.reshape(depth, groups, f // groups).transpose(1, 0, 2)
+    y = cells.reshape(groups, cells.size // (groups * depth), depth) @ filters
+    return y.transpose(1, 0, 2).reshape(sizes + (f,))
 
 
 def grouped_conv1d(x, kernel, bias=None, *, groups, strides=(1,), dilation=(1,), pad=None, activation=None):
     """Convolution of each group of channels on its own: (N, T, C) with a kernel (k, C/groups, F) → (N, OT, F)."""
-    k, c, f = kernel.shape
-    cells = windows(padded(x, (k,), strides, dilation, pad), (k,), strides, dilation)
-    n, ot = cells.shape[:2]
-    cells = cells.reshape(n, ot, k, groups, c).transpose(3, 0, 1, 2, 4)
-    filters = kernel.reshape(k * c, groups, f // groups).transpose(1, 0, 2)
-    y = cells.reshape(groups, n * ot, k * c) @ filters
-    return finish(y.transpose(1, 0, 2).reshape(n, ot, f), bias, activation)
+    return finish(convolve_groups(x, kernel, groups, strides, dilation, pad), bias, activation)
 
 
 def grouped_conv2d(x, kernel, bias=None, *, groups, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
     """Convolution of each group of channels on its own: (N, H, W, C), (kh, kw, C/groups, F) → (N, OH, OW, F)."""
-    kh, kw, c, f = kernel.shape
-    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
-    n, oh, ow = cells.shape[:3]
-    cells = cells.reshape(n, oh, ow, kh, kw, groups, c).transpose(5, 0, 1, 2, 3, 4, 6)
-    filters = kernel.reshape(kh * kw * c, groups, f // groups).transpose(1, 0, 2)
-    y = cells.reshape(groups, n * oh * ow, kh * kw * c) @ filters
-    return finish(y.transpose(1, 0, 2).reshape(n, oh, ow, f), bias, activation)
+    return finish(convolve_groups(x, kernel, groups, strides, dilation, pad), bias, activation)
+
+
+def grouped_conv3d(x, kernel, bias=None, *, groups, strides=(1, 1, 1), dilation=(1, 1, 1), pad=None, activation=None):
+    """Convolution of each group of channels on its own: (N, D, H, W, C), (kd, kh, kw, C/groups, F) → (…, F)."""
+    return finish(convolve_groups(x, kernel, groups, strides, dilation, pad), bias, activation)
 
 
 def depthwise_conv1d(x, kernel, bias=None, *, strides=(1,), dilation=(1,), pad=None, activation=None):
@@ -95,22 +105,27 @@ def scatter(parts, window, strides, dilation, crop):
     return y[(slice(None),) + tuple(slice(before, size - max(after, 0)) for size, (before, after) in zip(full, crop))]
 
 
+def paint(x, kernel, strides, dilation, crop):
+    """Each cell times the kernel, added up: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes."""
+    window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
+    cells = kernel.size // (f * c)
+    parts = x.reshape(x.size // c, c) @ kernel.reshape(cells, f, c).transpose(0, 2, 1)
+    return scatter(parts.reshape((cells,) + x.shape[:-1] + (f,)), window, strides, dilation, crop)
+
+
 def conv1d_transpose(x, kernel, bias=None, *, strides=(1,), dilation=(1,), crop=None, activation=None):
     """Transposed convolution, each input cell paints a window: (N, T, C) with a kernel (k, F, C) → (N, OT, F)."""
-    k, f, c = kernel.shape
-    n, t = x.shape[:2]
-    parts = x.reshape(n * t, c) @ kernel.transpose(0, 2, 1)
-    y = scatter(parts.reshape(k, n, t, f), (k,), strides, dilation, crop)
-    return finish(y, bias, activation)
+    return finish(paint(x, kernel, strides, dilation, crop), bias, activation)
 
 
 def conv2d_transpose(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), crop=None, activation=None):
     """Transposed convolution, each input cell paints a window: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F)."""
-    kh, kw, f, c = kernel.shape
-    n, h, w = x.shape[:3]
-    parts = x.reshape(n * h * w, c) @ kernel.reshape(kh * kw, f, c).transpose(0, 2, 1)
-    y = scatter(parts.reshape(kh * kw, n, h, w, f), (kh, kw), strides, dilation, crop)
-    return finish(y, bias, activation)
+    return finish(paint(x, kernel, strides, dilation, crop), bias, activation)
+
+
+def conv3d_transpose(x, kernel, bias=None, *, strides=(1, 1, 1), dilation=(1, 1, 1), crop=None, activation=None):
+    """Transposed convolution, each input cell paints a window: (N, D, H, W, C), (kd, kh, kw, F, C) → (…, F)."""
+    return finish(paint(x, kernel, strides, dilation, crop), bias, activation)
 
 
 def transpose_crop(window, strides, dilation, padding, output_padding=None):

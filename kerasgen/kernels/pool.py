@@ -22,11 +22,13 @@ def max_pool(x, *, size, strides, pad=None):
 
 def average_pool(x, *, size, strides, pad=None):
     """The mean of the cells of each window that lie inside the image: (N, H, W, C) → (N, OH, OW, C)."""
-    cells = np.ones((1, *x.shape[1:-1], 1), x.dtype)
-    total, count = (
-        reduce_windows(np.add, padded(a, size, strides, (1,) * len(size), pad), size, strides) for a in (x, cells)
-    )
-    return np.divide(total, count, out=total)
+    y = reduce_windows(np.add, padded(x, size, strides, (1,) * len(size), pad), size, strides)
+    for axis, (length, k, s) in enumerate(zip(x.shape[1:-1], size, strides)):
+        edge = pad if pad in (None, "same") else (pad[axis],)
+        inside = padded(np.ones((1, length, 1), x.dtype), (k,), (s,), (1,), edge)
+        count = reduce_windows(np.add, inside, (k,), (s,))
+        y /= count.reshape((count.size,) + (1,) * (x.ndim - axis - 2))
+    return y
 
 
 def global_max_pool(x, *, keepdims=False):
@@ -40,3 +42,25 @@ def global_average_pool(x, *, keepdims=False):
     for axis in range(len(sizes), 0, -1):
         x = x.mean(axis=axis)
     return x.reshape((n, *(1 for _ in sizes), c)) if keepdims else x
+
+
+def adaptive_pool(reduce, x, size):
+    """As many windows as `size` says, as equal as can be, reduced one axis at a time: (N, H, W, C) → (N, *size, C).
+
+    Window i of an axis begins at ⌊i * old / new⌋ and ends before ⌈(i + 1) * old / new⌉: neighbours may share a cell.
+    """
+    for axis, new in enumerate(size, start=1):
+        old = x.shape[axis]
+        ranges = [range(i * old // new, -(-(i + 1) * old // new)) for i in range(new)]
+        x = np.stack([reduce(x.take(cells, axis=axis), axis=axis) for cells in ranges], axis=axis)
+    return x
+
+
+def adaptive_max_pool(x, *, size):
+    """The largest cell of each of so many windows: (N, H, W, C) → (N, *size, C)."""
+    return adaptive_pool(np.max, x, size)
+
+
+def adaptive_average_pool(x, *, size):
+    """The mean of each of so many windows: (N, H, W, C) → (N, *size, C)."""
+    return adaptive_pool(np.mean, x, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasgen import kernels
@@ -12,10 +13,18 @@ from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import channels_last, window_pads
 from kerasgen.layers.registry import rule
 
-CONV = {1: kernels.conv1d, 2: kernels.conv2d}
-GROUPED_CONV = {1: kernels.grouped_conv1d, 2: kernels.grouped_conv2d}
+# By the number of axes that the window has.
+CONV = {1: kernels.conv1d, 2: kernels.conv2d, 3: kernels.conv3d}
+GROUPED_CONV = {1: kernels.grouped_conv1d, 2: kernels.grouped_conv2d, 3: kernels.grouped_conv3d}
 DEPTHWISE_CONV = {1: kernels.depthwise_conv1d, 2: kernels.depthwise_conv2d}
-CONV_TRANSPOSE = {1: kernels.conv1d_transpose, 2: kernels.conv2d_transpose}
+CONV_TRANSPOSE = {1: kernels.conv1d_transpose, 2: kernels.conv2d_transpose, 3: kernels.conv3d_transpose}
+
+
+def _of_rank(table: Mapping[int, Callable[..., Value]], rank: int) -> Callable[..., Value]:
+    """The kernel for a window of this rank."""
+    if rank not in table:
+        raise InvalidModelError(f"no such convolution has a window of {rank} axes")
+    return table[rank]
 
 
 class _Window:
@@ -37,7 +46,10 @@ def _bias(layer: Layer, filters: int) -> Value | None:
     return layer.weight("bias", (filters,)) if layer.config.flag("use_bias", True) else None
 
 
-def _conv(layer: Layer, x: Value, rank: int) -> Value:
+@rule("Conv1D", "Conv2D", "Conv3D")
+def conv(layer: Layer, x: Value) -> Value:
+    """Convolution over steps, an image or a volume."""
+    rank = len(x.shape) - 2
     filters = layer.config.integer("filters")
     groups = layer.config.integer("groups", 1)
     window = _Window(layer, layer.config.integers("kernel_size", rank))
@@ -48,30 +60,21 @@ def _conv(layer: Layer, x: Value, rank: int) -> Value:
             raise InvalidModelError(f"{groups} groups do not divide {channels} channels and {filters} filters")
         kernel = layer.weight("kernel", (*window.size, channels and channels // groups, filters))
         if groups == 1:
-            return layer.emit(CONV[rank], x, kernel, _bias(layer, filters), **window.attrs(x))
-        return layer.emit(GROUPED_CONV[rank], x, kernel, _bias(layer, filters), groups=groups, **window.attrs(x))
+            return layer.emit(_of_rank(CONV, rank), x, kernel, _bias(layer, filters), **window.attrs(x))
+        grouped = _of_rank(GROUPED_CONV, rank)
+        return layer.emit(grouped, x, kernel, _bias(layer, filters), groups=groups, **window.attrs(x))
 
     return activate(layer, channels_last(layer, x, apply))
 
 
-@rule("Conv1D")
-def conv1d(layer: Layer, x: Value) -> Value:
-    """Convolution over steps."""
-    return _conv(layer, x, 1)
-
-
-@rule("Conv2D")
-def conv2d(layer: Layer, x: Value) -> Value:
-    """Convolution over an image."""
-    return _conv(layer, x, 2)
-
-
 def _depthwise(layer: Layer, x: Value, kernel: Value, bias: Value | None, window: _Window) -> Value:
-    return layer.emit(DEPTHWISE_CONV[len(window.size)], x, kernel, bias, **window.attrs(x))
+    return layer.emit(_of_rank(DEPTHWISE_CONV, len(window.size)), x, kernel, bias, **window.attrs(x))
 
 
-def _depthwise_conv(layer: Layer, x: Value, rank: int) -> Value:
-    window = _Window(layer, layer.config.integers("kernel_size", rank))
+@rule("DepthwiseConv1D", "DepthwiseConv2D")
+def depthwise_conv(layer: Layer, x: Value) -> Value:
+    """Convolution of each channel by itself."""
+    window = _Window(layer, layer.config.integers("kernel_size", len(x.shape) - 2))
     multiplier = layer.config.integer("depth_multiplier", 1)
 
     def apply(x: Value) -> Value:
@@ -82,19 +85,10 @@ def _depthwise_conv(layer: Layer, x: Value, rank: int) -> Value:
     return activate(layer, channels_last(layer, x, apply))
 
 
-@rule("DepthwiseConv1D")
-def depthwise_conv1d(layer: Layer, x: Value) -> Value:
-    """Convolution of each channel by itself, over steps."""
-    return _depthwise_conv(layer, x, 1)
-
-
-@rule("DepthwiseConv2D")
-def depthwise_conv2d(layer: Layer, x: Value) -> Value:
-    """Convolution of each channel by itself, over an image."""
-    return _depthwise_conv(layer, x, 2)
-
-
-def _separable_conv(layer: Layer, x: Value, rank: int) -> Value:
+@rule("SeparableConv1D", "SeparableConv2D")
+def separable_conv(layer: Layer, x: Value) -> Value:
+    """Depthwise convolution, then one over channels only."""
+    rank = len(x.shape) - 2
     filters = layer.config.integer("filters")
     multiplier = layer.config.integer("depth_multiplier", 1)
     window = _Window(layer, layer.config.integers("kernel_size", rank))
@@ -109,21 +103,11 @@ def _separable_conv(layer: Layer, x: Value, rank: int) -> Value:
     return activate(layer, channels_last(layer, x, apply))
 
 
-@rule("SeparableConv1D")
-def separable_conv1d(layer: Layer, x: Value) -> Value:
-    """Depthwise convolution, then one over channels only."""
-    return _separable_conv(layer, x, 1)
-
-
-@rule("SeparableConv2D")
-def separable_conv2d(layer: Layer, x: Value) -> Value:
-    """Depthwise convolution, then one over channels only."""
-    return _separable_conv(layer, x, 2)
-
-
-def _conv_transpose(layer: Layer, x: Value, rank: int) -> Value:
+@rule("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+def conv_transpose(layer: Layer, x: Value) -> Value:
+    """Transposed convolution over steps, an image or a volume."""
     filters = layer.config.integer("filters")
-    window = _Window(layer, layer.config.integers("kernel_size", rank))
+    window = _Window(layer, layer.config.integers("kernel_size", len(x.shape) - 2))
 
     def apply(x: Value) -> Value:
         kernel = layer.weight("kernel", (*window.size, filters, x.shape[-1]))
@@ -138,19 +122,7 @@ def _transpose(layer: Layer, x: Value, kernel: Value, bias: Value | None, window
     output_padding = layer.config.integers("output_padding", rank, least=0) if given else None
     crop = kernels.transpose_crop(window.size, window.strides, window.dilation, window.padding, output_padding)
     settings = {"strides": window.strides, "dilation": window.dilation, "crop": crop if any(map(any, crop)) else None}
-    return layer.emit(CONV_TRANSPOSE[rank], x, kernel, bias, **settings)
-
-
-@rule("Conv1DTranspose")
-def conv1d_transpose(layer: Layer, x: Value) -> Value:
-    """Transposed convolution over steps."""
-    return _conv_transpose(layer, x, 1)
-
-
-@rule("Conv2DTranspose")
-def conv2d_transpose(layer: Layer, x: Value) -> Value:
-    """Transposed convolution over an image."""
-    return _conv_transpose(layer, x, 2)
+    return layer.emit(_of_rank(CONV_TRANSPOSE, rank), x, kernel, bias, **settings)
 
 
 def _operands(layer: Layer, *kernels_: Any) -> list[Value]:
@@ -165,7 +137,7 @@ def _sizes(kernel: Value) -> tuple[int, ...]:
 
 
 @rule("ops.Conv")
-def conv(layer: Layer, x: Value, kernel: Any) -> Value:
+def conv_operation(layer: Layer, x: Value, kernel: Any) -> Value:
     """Convolution with a kernel that is an argument; fewer channels in the kernel mean groups."""
     (kernel,) = _operands(layer, kernel)
     window = _Window(layer, _sizes(kernel))
@@ -173,14 +145,14 @@ def conv(layer: Layer, x: Value, kernel: Any) -> Value:
     def apply(x: Value) -> Value:
         groups = (x.shape[-1] or 0) // kernel.shape[-2]
         if groups <= 1:
-            return layer.emit(CONV[len(window.size)], x, kernel, **window.attrs(x))
-        return layer.emit(GROUPED_CONV[len(window.size)], x, kernel, groups=groups, **window.attrs(x))
+            return layer.emit(_of_rank(CONV, len(window.size)), x, kernel, **window.attrs(x))
+        return layer.emit(_of_rank(GROUPED_CONV, len(window.size)), x, kernel, groups=groups, **window.attrs(x))
 
     return channels_last(layer, x, apply)
 
 
 @rule("ops.DepthwiseConv")
-def depthwise_conv(layer: Layer, x: Value, kernel: Any) -> Value:
+def depthwise_conv_operation(layer: Layer, x: Value, kernel: Any) -> Value:
     """Depthwise convolution with a kernel that is an argument."""
     (kernel,) = _operands(layer, kernel)
     window = _Window(layer, _sizes(kernel))
@@ -188,19 +160,19 @@ def depthwise_conv(layer: Layer, x: Value, kernel: Any) -> Value:
 
 
 @rule("ops.SeparableConv")
-def separable_conv(layer: Layer, x: Value, depthwise_kernel: Any, pointwise_kernel: Any) -> Value:
+def separable_conv_operation(layer: Layer, x: Value, depthwise_kernel: Any, pointwise_kernel: Any) -> Value:
     """Separable convolution with kernels that are arguments."""
     depthwise, pointwise = _operands(layer, depthwise_kernel, pointwise_kernel)
     window = _Window(layer, _sizes(depthwise))
 
     def apply(x: Value) -> Value:
-        return layer.emit(CONV[len(window.size)], _depthwise(layer, x, depthwise, None, window), pointwise)
+        return layer.emit(_of_rank(CONV, len(window.size)), _depthwise(layer, x, depthwise, None, window), pointwise)
 
     return channels_last(layer, x, apply)
 
 
 @rule("ops.ConvTranspose")
-def conv_transpose(layer: Layer, x: Value, kernel: Any) -> Value:
+def conv_transpose_operation(layer: Layer, x: Value, kernel: Any) -> Value:
     """Transposed convolution with a kernel that is an argument."""
     (kernel,) = _operands(layer, kernel)
     window = _Window(layer, _sizes(kernel))

@@ -12,7 +12,8 @@ from kerasgen.layers.layout import channels_last, window_pads
 from kerasgen.layers.registry import rule
 
 
-def _pool(layer: Layer, x: Value, rank: int, kernel: Callable[..., Any]) -> Value:
+def _pool(layer: Layer, x: Value, kernel: Callable[..., Any]) -> Value:
+    rank = len(x.shape) - 2
     size = layer.config.integers("pool_size", rank, 2)
     strides = layer.config.integers("strides", rank, size) if layer.config.get("strides", None) is not None else size
     padding = layer.config.choice("padding", ("valid", "same"), "valid")
@@ -24,40 +25,16 @@ def _pool(layer: Layer, x: Value, rank: int, kernel: Callable[..., Any]) -> Valu
     return channels_last(layer, x, apply)
 
 
-@rule("MaxPooling1D")
-def max_pool1d(layer: Layer, x: Value) -> Value:
-    """The largest of each window."""
-    return _pool(layer, x, 1, kernels.max_pool)
-
-
-@rule("MaxPooling2D")
-def max_pool2d(layer: Layer, x: Value) -> Value:
-    """The largest of each window."""
-    return _pool(layer, x, 2, kernels.max_pool)
-
-
-@rule("AveragePooling1D")
-def average_pool1d(layer: Layer, x: Value) -> Value:
-    """The mean of each window."""
-    return _pool(layer, x, 1, kernels.average_pool)
-
-
-@rule("AveragePooling2D")
-def average_pool2d(layer: Layer, x: Value) -> Value:
-    """The mean of each window."""
-    return _pool(layer, x, 2, kernels.average_pool)
-
-
-@rule("ops.MaxPool")
+@rule("MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "ops.MaxPool")
 def max_pool(layer: Layer, x: Value) -> Value:
-    """Max pooling of any rank."""
-    return _pool(layer, x, len(x.shape) - 2, kernels.max_pool)
+    """The largest of each window."""
+    return _pool(layer, x, kernels.max_pool)
 
 
-@rule("ops.AveragePool")
+@rule("AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "ops.AveragePool")
 def average_pool(layer: Layer, x: Value) -> Value:
-    """Average pooling of any rank."""
-    return _pool(layer, x, len(x.shape) - 2, kernels.average_pool)
+    """The mean of each window."""
+    return _pool(layer, x, kernels.average_pool)
 
 
 def _global(layer: Layer, x: Value, kernel: Callable[..., Any]) -> Value:
@@ -65,25 +42,30 @@ def _global(layer: Layer, x: Value, kernel: Callable[..., Any]) -> Value:
     return channels_last(layer, x, lambda x: layer.emit(kernel, x, keepdims=keepdims))
 
 
-@rule("GlobalMaxPooling1D")
-def global_max_pool1d(layer: Layer, x: Value) -> Value:
-    """The largest of all steps."""
+@rule("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D")
+def global_max_pool(layer: Layer, x: Value) -> Value:
+    """The largest of everything."""
     return _global(layer, x, kernels.global_max_pool)
 
 
-@rule("GlobalMaxPooling2D")
-def global_max_pool2d(layer: Layer, x: Value) -> Value:
-    """The largest of the whole image."""
-    return _global(layer, x, kernels.global_max_pool)
-
-
-@rule("GlobalAveragePooling1D")
-def global_average_pool1d(layer: Layer, x: Value) -> Value:
-    """The mean of all steps."""
+@rule("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
+def global_average_pool(layer: Layer, x: Value) -> Value:
+    """The mean of everything."""
     return _global(layer, x, kernels.global_average_pool)
 
 
-@rule("GlobalAveragePooling2D")
-def global_average_pool2d(layer: Layer, x: Value) -> Value:
-    """The mean of the whole image."""
-    return _global(layer, x, kernels.global_average_pool)
+def _adaptive(layer: Layer, x: Value, kernel: Callable[..., Any]) -> Value:
+    size = layer.config.integers("output_size", len(x.shape) - 2)
+    return channels_last(layer, x, lambda x: layer.emit(kernel, x, size=size))
+
+
+@rule("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "ops.AdaptiveMaxPool")
+def adaptive_max_pool(layer: Layer, x: Value) -> Value:
+    """The largest of each of so many windows."""
+    return _adaptive(layer, x, kernels.adaptive_max_pool)
+
+
+@rule("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "ops.AdaptiveAveragePool")
+def adaptive_average_pool(layer: Layer, x: Value) -> Value:
+    """The mean of each of so many windows."""
+    return _adaptive(layer, x, kernels.adaptive_average_pool)

@@ -12,10 +12,11 @@ from kerasgen.layers.registry import rule
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
 
-@rule("UpSampling1D")
-def upsampling1d(layer: Layer, x: Value) -> Value:
-    """Each step repeated."""
-    return layer.emit(kernels.upsample_nearest, x, size=layer.config.integers("size", 1, 2))
+@rule("UpSampling1D", "UpSampling3D")
+def upsampling(layer: Layer, x: Value) -> Value:
+    """Every cell repeated."""
+    size = layer.config.integers("size", len(x.shape) - 2, 2)
+    return channels_last(layer, x, lambda x: layer.emit(kernels.upsample_nearest, x, size=size))
 
 
 @rule("UpSampling2D")

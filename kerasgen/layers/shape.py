@@ -48,35 +48,15 @@ def permute(layer: Layer, x: Value) -> Value:
     return layer.emit(np.transpose, x, axes=(0, *layer.config.integers("dims", len(x.shape) - 1)))
 
 
-def _pad(layer: Layer, x: Value, rank: int) -> Value:
-    pads = layer.config.edges("padding", rank, 1)
+@rule("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
+def zero_padding(layer: Layer, x: Value) -> Value:
+    """Zeros around."""
+    pads = layer.config.edges("padding", len(x.shape) - 2, 1)
     return channels_last(layer, x, lambda x: layer.emit(kernels.pad, x, pads=pads))
 
 
-@rule("ZeroPadding1D")
-def zero_padding1d(layer: Layer, x: Value) -> Value:
-    """Zeros before and after."""
-    return _pad(layer, x, 1)
-
-
-@rule("ZeroPadding2D")
-def zero_padding2d(layer: Layer, x: Value) -> Value:
-    """Zeros around."""
-    return _pad(layer, x, 2)
-
-
-def _crop(layer: Layer, x: Value, rank: int) -> Value:
-    crops = layer.config.edges("cropping", rank, 1 if rank == 1 else 0)
+@rule("Cropping1D", "Cropping2D", "Cropping3D")
+def cropping(layer: Layer, x: Value) -> Value:
+    """Cells cut off at the borders."""
+    crops = layer.config.edges("cropping", len(x.shape) - 2)
     return channels_last(layer, x, lambda x: layer.emit(kernels.crop, x, crops=crops))
-
-
-@rule("Cropping1D")
-def cropping1d(layer: Layer, x: Value) -> Value:
-    """Steps cut off at both ends."""
-    return _crop(layer, x, 1)
-
-
-@rule("Cropping2D")
-def cropping2d(layer: Layer, x: Value) -> Value:
-    """Rows and columns cut off at the borders."""
-    return _crop(layer, x, 2)

@@ -24,12 +24,15 @@ OUTPUT_AXES: Mapping[Any, tuple[int, ...]] = {
     kernels.dense: (-1,),
     kernels.conv1d: (-1,),
     kernels.conv2d: (-1,),
+    kernels.conv3d: (-1,),
     kernels.grouped_conv1d: (-1,),
     kernels.grouped_conv2d: (-1,),
+    kernels.grouped_conv3d: (-1,),
     kernels.depthwise_conv1d: (-2, -1),
     kernels.depthwise_conv2d: (-2, -1),
     kernels.conv1d_transpose: (-2,),
     kernels.conv2d_transpose: (-2,),
+    kernels.conv3d_transpose: (-2,),
 }
 
 

@@ -55,11 +55,23 @@ def channels_last(x):
 
 def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
     """Convolution: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F)."""
-    kh, kw, c, f = kernel.shape
-    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
-    n, oh, ow = cells.shape[:3]
-    y = cells.reshape(n * oh * ow, kh * kw * c) @ kernel.reshape(kh * kw * c, f)
-    return finish(y.reshape(n, oh, ow, f), bias, activation)
+    return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
+
+
+def finish(y, bias, activation):
+    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    if bias is not None:
+        y += bias
+    return y if activation is None else activation(y)
+
+
+def convolve(x, kernel, strides, dilation, pad):
+    """Every window times the kernel: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
+    window, f = kernel.shape[:-2], kernel.shape[-1]
+    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    depth = kernel.size // f
+    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 
 def windows(x, window, strides, dilation):
@@ -116,13 +128,6 @@ def pad(x, *, pads, value=0.0):
     return y
 
 
-def finish(y, bias, activation):
-    """Add the bias in place, for `y` is always fresh, then apply the activation."""
-    if bias is not None:
-        y += bias
-    return y if activation is None else activation(y)
-
-
 def max_pool(x, *, size, strides, pad=None):
     """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). The border never wins."""
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
@@ -148,11 +153,15 @@ def taps(x, window, strides, dilation):
 
 def conv2d_transpose(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), crop=None, activation=None):
     """Transposed convolution, each input cell paints a window: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F)."""
-    kh, kw, f, c = kernel.shape
-    n, h, w = x.shape[:3]
-    parts = x.reshape(n * h * w, c) @ kernel.reshape(kh * kw, f, c).transpose(0, 2, 1)
-    y = scatter(parts.reshape(kh * kw, n, h, w, f), (kh, kw), strides, dilation, crop)
-    return finish(y, bias, activation)
+    return finish(paint(x, kernel, strides, dilation, crop), bias, activation)
+
+
+def paint(x, kernel, strides, dilation, crop):
+    """Each cell times the kernel, added up: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes."""
+    window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
+    cells = kernel.size // (f * c)
+    parts = x.reshape(x.size // c, c) @ kernel.reshape(cells, f, c).transpose(0, 2, 1)
+    return scatter(parts.reshape((cells,) + x.shape[:-1] + (f,)), window, strides, dilation, crop)
 
 
 def scatter(parts, window, strides, dilation, crop):

@@ -49,11 +49,23 @@ def as_input(x, name, shape, dtype):
 
 def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
     """Convolution: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F)."""
-    kh, kw, c, f = kernel.shape
-    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
-    n, oh, ow = cells.shape[:3]
-    y = cells.reshape(n * oh * ow, kh * kw * c) @ kernel.reshape(kh * kw * c, f)
-    return finish(y.reshape(n, oh, ow, f), bias, activation)
+    return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
+
+
+def finish(y, bias, activation):
+    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    if bias is not None:
+        y += bias
+    return y if activation is None else activation(y)
+
+
+def convolve(x, kernel, strides, dilation, pad):
+    """Every window times the kernel: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
+    window, f = kernel.shape[:-2], kernel.shape[-1]
+    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    depth = kernel.size // f
+    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 
 def windows(x, window, strides, dilation):
@@ -108,13 +120,6 @@ def pad(x, *, pads, value=0.0):
     y = np.full((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), value, x.dtype)
     y[(slice(None),) + tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pads))] = x
     return y
-
-
-def finish(y, bias, activation):
-    """Add the bias in place, for `y` is always fresh, then apply the activation."""
-    if bias is not None:
-        y += bias
-    return y if activation is None else activation(y)
 
 
 def relu(x):
