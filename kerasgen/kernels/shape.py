@@ -40,8 +40,8 @@ def stack(*xs, axis=0):
 
 
 def split(x, *, indices_or_sections, axis=0):
-    """Cut into so many equal parts, or before each of these indices: a list of arrays."""
-    return np.split(x, indices_or_sections, axis=axis)
+    """Cut into so many equal parts, or before each of these indices: a tuple of arrays."""
+    return tuple(np.split(x, indices_or_sections, axis=axis))
 
 
 def crop(x, *, crops):
@@ -77,3 +77,8 @@ def space_to_depth(x, *, block_size):
     """b x b blocks of cells into channels: (N, b * H, b * W, C) → (N, H, W, b * b * C)."""
     (n, h, w, c), b = x.shape, block_size
     return x.reshape(n, h // b, b, w // b, b, c).transpose(0, 1, 3, 2, 4, 5).reshape(n, h // b, w // b, b * b * c)
+
+
+def shape_of(x, *, dtype="int32"):
+    """The sizes of all axes, the batch among them, as an array."""
+    return np.array(x.shape, dtype=dtype)

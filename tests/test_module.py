@@ -1,0 +1,626 @@
+"""Generated modules: what they promise to whoever imports, runs, copies, zips or damages them."""
+
+from __future__ import annotations
+
+import ast
+import compileall
+import json
+import os
+import py_compile
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from cases import CASES
+from keras import layers as L
+from support import randomize, relative_error, run_python
+
+from kerasgen.api import generate
+from kerasgen.build import build
+from kerasgen.emit import emit
+from kerasgen.parity import load_module, random_inputs
+from kerasgen.passes import optimize
+from kerasgen.readers import read
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.py"))
+IMPORTS = {"binascii", "hashlib", "io", "math", "numpy", "os"}
+
+
+# ---------------------------------------------------------------- modules
+
+
+def classifier() -> Any:
+    image = keras.Input((8, 8, 3), name="image")
+    x = L.Conv2D(4, 3, padding="same", activation="relu", name="conv")(image)
+    x = L.BatchNormalization(name="norm")(L.DepthwiseConv2D(3, name="depthwise")(x))
+    x = L.Dense(5, activation="softmax", name="probs")(L.Flatten(name="flat")(x))
+    return keras.Model(image, x)
+
+
+def two_heads() -> Any:
+    """Its outputs have the names of NumPy's and Python's own arguments."""
+    left, right = keras.Input((4,), name="left"), keras.Input((3,), name="right")
+    y = L.Concatenate(name="both")([left, right])
+    return keras.Model([left, right], [L.Dense(2, name="file")(y), L.Dense(3, name="self")(y)])
+
+
+def named_heads() -> Any:
+    left, right = keras.Input((4,), name="left"), keras.Input((3,), name="right")
+    y = L.Concatenate()([left, right])
+    return keras.Model({"left": left, "right": right}, {"b": L.Dense(2, name="p")(y), "a": L.Dense(3, name="q")(y)})
+
+
+def any_size() -> Any:
+    image = keras.Input((None, None, 3), name="image")
+    return keras.Model(image, L.GlobalAveragePooling2D()(L.Conv2D(4, 3, strides=2, padding="same")(image)))
+
+
+def no_weights() -> Any:
+    """What goes in comes out, and half of it, too."""
+    x = keras.Input((4,), name="x1")
+    return keras.Model(x, [L.Dropout(0.5, name="same")(x), L.Cropping1D(1)(L.Reshape((4, 1))(x))])
+
+
+def bytes_in() -> Any:
+    x = keras.Input((6,), name="pixels", dtype="uint8")
+    return keras.Model(x, L.Dense(2)(L.Rescaling(1 / 255)(x)))
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    f.__name__: f for f in (classifier, two_heads, named_heads, any_size, no_weights, bytes_in)
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model, its file and its module."""
+
+    model: Any
+    path: Path
+    module: ModuleType
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
+    """Makes the module of a model, once."""
+    folder = tmp_path_factory.mktemp("made")
+    known: dict[str, Made] = {}
+
+    def get(name: str) -> Made:
+        if name not in known:
+            model = randomize(MODELS[name]())
+            model.save(folder / f"{name}.keras")
+            path = folder / f"{name}.py"
+            with open(path, "wb") as file:
+                generate(read(folder / f"{name}.keras"), activations=True).write(file)
+            known[name] = Made(model, path, load_module(path))
+        return known[name]
+
+    return get
+
+
+@pytest.fixture
+def copy(made: Callable[[str], Made], tmp_path: Path) -> Callable[[str], Path]:
+    """Copies a module to `net.py` in an empty folder."""
+
+    def copied(name: str) -> Path:
+        path = tmp_path / "net.py"
+        path.write_bytes(made(name).path.read_bytes())
+        return path
+
+    return copied
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Python that has NumPy and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    done = run_python("-m", "venv", "--without-pip", folder)
+    assert done.returncode == 0, done.stderr
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    site = Path(run_python("-c", "import site; print(site.getsitepackages()[0])", python=str(python)).stdout.strip())
+    source = Path(np.__file__).parent
+    for package in (source, source.with_name("numpy.libs")):
+        if package.exists():
+            (site / package.name).symlink_to(package, target_is_directory=True)
+    return str(python)
+
+
+def inputs(module: ModuleType, batch: int = 3) -> list[np.ndarray]:
+    arrays = random_inputs([(n, [16 if s is None else s for s in shape], d) for n, shape, d in module.INPUTS])
+    return [np.resize(array, (batch, *array.shape[1:])) for array in arrays]
+
+
+def listed(result: Any) -> list[np.ndarray]:
+    return (
+        list(result.values()) if isinstance(result, dict) else list(result) if isinstance(result, tuple) else [result]
+    )
+
+
+# ---------------------------------------------------------------- a process of its own
+
+
+def test_only_numpy(bare: str, copy: Callable[[str], Path]) -> None:
+    path = copy("classifier")
+    code = "import sys, net; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = run_python("-W", "error", "-c", code, cwd=path.parent, python=bare)
+    assert (done.returncode, done.stderr) == (0, "")
+    foreign = set(done.stdout.split()) - set(sys.stdlib_module_names) - {"numpy", "net", "__main__", "__mp_main__"}
+    assert not {name for name in foreign if not name.startswith("_")}
+    assert run_python("-c", "import h5py", python=bare).returncode == 1
+
+
+def test_shell(bare: str, copy: Callable[[str], Path], made: Callable[[str], Made]) -> None:
+    path, (array,) = copy("classifier"), inputs(made("classifier").module)
+    np.save(path.parent / "in.npy", array)
+    done = run_python(path, "in.npy", "-o", "out.npy", cwd=path.parent, python=bare)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert relative_error(np.load(path.parent / "out.npy"), made("classifier").model(array)) < 1e-5
+    done = run_python(path, "in.npy", cwd=path.parent, python=bare)
+    assert done.returncode == 0
+    assert done.stdout.startswith("'probs' (3, 5) float32\n[[")
+
+
+@pytest.mark.parametrize("name", ["two_heads", "named_heads"])
+def test_shell_many(name: str, copy: Callable[[str], Path], made: Callable[[str], Made]) -> None:
+    path, module = copy(name), made(name).module
+    arrays = inputs(module)
+    for (input_name, _, _), array in zip(module.INPUTS, arrays, strict=True):
+        np.save(path.parent / f"{input_name}.npy", array)
+    done = run_python(path, "left.npy", "right.npy", "--output", "out.npz", cwd=path.parent)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with np.load(path.parent / "out.npz", allow_pickle=False) as npz:
+        assert npz.files == [output for output, _, _ in module.OUTPUTS]
+        for output, expected in zip(npz.files, listed(module.predict(*arrays)), strict=True):
+            assert relative_error(npz[output], expected) < 1e-6
+    assert run_python(path, "left.npy", cwd=path.parent).returncode == 2
+
+
+def test_shell_help(copy: Callable[[str], Path]) -> None:
+    done = run_python(copy("two_heads"), "--help")
+    assert done.returncode == 0
+    for words in ("'left' (None, 4) float32", "'right' (None, 3) float32", "'file' (None, 2) float32", "out.npy"):
+        assert words in " ".join(done.stdout.split())
+
+
+def test_shell_errors(copy: Callable[[str], Path], made: Callable[[str], Made]) -> None:
+    path, (array,) = copy("classifier"), inputs(made("classifier").module)
+    folder = path.parent
+    np.save(folder / "good.npy", array)
+    np.save(folder / "shape.npy", array[..., :2])
+    np.save(folder / "words.npy", np.array(["a"]))
+    np.save(folder / "objects.npy", np.array([{}], object), allow_pickle=True)
+    np.savez(folder / "arrays.npz", array)
+    (folder / "text.npy").write_text("1, 2")
+    (folder / "empty.npy").touch()
+    (folder / "cut.npy").write_bytes((folder / "good.npy").read_bytes()[:-10])
+    before = sorted(folder.iterdir())
+    for name, says in {
+        "shape.npy": "'image'",
+        "words.npy": "'image'",
+        "objects.npy": "objects.npy",
+        "arrays.npz": "arrays.npz",
+        "text.npy": "text.npy",
+        "empty.npy": "empty.npy",
+        "cut.npy": "cut.npy",
+        "missing.npy": "missing.npy",
+    }.items():
+        done = run_python(path, name, "-o", "out.npy", cwd=folder)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("net.py: ")
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert says in done.stderr
+    done = run_python(path, "good.npy", "-o", "nowhere/out.npy", cwd=folder)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert sorted(folder.iterdir()) == before
+
+
+# ---------------------------------------------------------------- predict
+
+
+def test_contract(made: Callable[[str], Made]) -> None:
+    module = made("two_heads").module
+    assert module.INPUTS == (("left", (None, 4), "float32"), ("right", (None, 3), "float32"))
+    assert module.OUTPUTS == (("file", (None, 2), "float32"), ("self", (None, 3), "float32"))
+    module = made("any_size").module
+    assert module.INPUTS == (("image", (None, None, None, 3), "float32"),)
+
+
+@pytest.mark.parametrize("name", ["two_heads", "named_heads"])
+def test_by_name(name: str, made: Callable[[str], Made]) -> None:
+    module = made(name).module
+    left, right = inputs(module)
+    for given in (module.predict(left=left, right=right), module.predict(left, right=right)):
+        for got, expected in zip(listed(given), listed(module.predict(left, right)), strict=True):
+            np.testing.assert_array_equal(got, expected)
+    with pytest.raises(TypeError):
+        module.predict(left)
+    with pytest.raises(TypeError):
+        module.predict(left, right, left)
+    with pytest.raises(TypeError):
+        module.predict(left, wrong=right)
+
+
+def test_kind_of_result(made: Callable[[str], Made]) -> None:
+    for name, kind in (("classifier", np.ndarray), ("two_heads", tuple), ("named_heads", dict), ("no_weights", tuple)):
+        module = made(name).module
+        assert type(module.predict(*inputs(module))) is kind
+    module = made("named_heads").module
+    assert list(module.predict(*inputs(module))) == ["b", "a"] == [name for name, _, _ in module.OUTPUTS]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("batch", [0, 1, 5])
+def test_batches(name: str, batch: int, made: Callable[[str], Made]) -> None:
+    module = made(name).module
+    arrays = inputs(module, batch)
+    results = listed(module.predict(*arrays))
+    for result, (_, shape, dtype) in zip(results, module.OUTPUTS, strict=True):
+        assert result.shape == (batch, *shape[1:])
+        assert result.dtype == dtype
+    if batch:
+        keys = [array.name for array in made(name).model.inputs]
+        given = dict(zip(keys, arrays, strict=True)) if len(keys) > 1 else arrays[0]
+        answer = made(name).model(given if name == "named_heads" else arrays if len(arrays) > 1 else arrays[0])
+        answers = list(answer.values()) if isinstance(answer, dict) else answer if len(results) > 1 else [answer]
+        for result, expected in zip(results, answers, strict=True):
+            assert relative_error(result, expected) < 1e-5
+
+
+def test_other_dtypes(made: Callable[[str], Made]) -> None:
+    module = made("two_heads").module
+    left, right = np.array([[1, 0, 0, 1]]), np.array([[0, 1, 1]])
+    expected = listed(module.predict(left.astype("float32"), right.astype("float32")))
+    for dtype in ("float64", "float16", "int8", "uint64", "bool", ">f8"):
+        for got, array in zip(listed(module.predict(left.astype(dtype), right.astype(dtype))), expected, strict=True):
+            assert got.dtype == np.float32
+            np.testing.assert_array_equal(got, array)
+    for got, array in zip(listed(module.predict(left.tolist(), right.tolist())), expected, strict=True):
+        np.testing.assert_array_equal(got, array)
+    strided = np.asfortranarray(np.ones((5, 8), "float32"))[::2, ::2]
+    for got, array in zip(
+        listed(module.predict(strided, np.ones((3, 3)))),
+        listed(module.predict(strided.copy(), np.ones((3, 3)))),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, array)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.array([["a", "b", "c", "d"]]),
+        np.array([[b"a", b"b", b"c", b"d"]]),
+        np.ones((1, 4), complex),
+        np.ones((1, 4), object),
+        np.ones((1, 4), "datetime64[s]"),
+        None,
+        "word",
+        np.ones(4),
+        np.ones((1, 5)),
+        np.ones((4, 1)),
+        np.ones((1, 4, 1)),
+        np.float32(1),
+    ],
+    ids=lambda value: f"{getattr(value, 'dtype', value)} {getattr(value, 'shape', '')}",
+)
+def test_wrong_input(wrong: Any, made: Callable[[str], Made]) -> None:
+    module = made("two_heads").module
+    for answer in (module.predict, module.activations):
+        with pytest.raises(ValueError, match="'left'"):
+            answer(wrong, np.ones((1, 3)))
+
+
+def test_integers_must_fit(made: Callable[[str], Made]) -> None:
+    module = made("bytes_in").module
+    ones = np.full((2, 6), 200)
+    np.testing.assert_array_equal(module.predict(ones), module.predict(ones.astype("uint8")))
+    for wrong in (ones + 100, -ones, ones / 3, ones.astype("float32")):
+        with pytest.raises(ValueError, match="'pixels'"):
+            module.predict(wrong)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_pure(name: str, made: Callable[[str], Made]) -> None:
+    """Neither an input nor a weight is written to, or handed out where the caller could write to it."""
+    module = load_module(made(name).path)
+    weights = list(getattr(module, "W", {}).values())
+    arrays = inputs(module)
+    for array in (*arrays, *weights):
+        array.setflags(write=False)
+    first = [array.copy() for array in listed(module.predict(*arrays))]
+    results = [*listed(module.predict(*arrays)), *module.activations(*arrays).values()]
+    for result in results:
+        assert not any(np.shares_memory(result, array) for array in weights)
+        if result.flags.writeable and not any(np.shares_memory(result, array) for array in arrays):
+            result[...] = 7
+    for again, array in zip(listed(module.predict(*arrays)), first, strict=True):
+        np.testing.assert_array_equal(again, array)
+
+
+def test_activations(made: Callable[[str], Made]) -> None:
+    """Every layer's output, as Keras has it."""
+    one = made("classifier")
+    (array,) = inputs(one.module)
+    answers = one.module.activations(array)
+    layers = [layer for layer in one.model.layers if not isinstance(layer, L.InputLayer)]
+    assert {layer.name for layer in layers} <= set(answers)
+    expected = keras.Model(one.model.inputs, [layer.output for layer in layers])([array])
+    for layer, answer in zip(layers, expected, strict=True):
+        assert relative_error(answers[layer.name], answer) < 1e-5
+    np.testing.assert_allclose(answers["probs"], one.module.predict(array), rtol=1e-5)
+
+
+def test_threads(made: Callable[[str], Made]) -> None:
+    module = made("classifier").module
+    arrays = [np.random.RandomState(seed).standard_normal((4, 8, 8, 3)).astype("float32") for seed in range(40)]
+    serial = [module.predict(array) for array in arrays]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            for got, expected in zip(pool.map(module.predict, arrays), serial, strict=True):
+                np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+# ---------------------------------------------------------------- the file
+
+
+def predicts(folder: Path, name: str = "net", *, before: str = "pass") -> str:
+    """Import the module in a process of its own and predict; its error, if any."""
+    code = f"import numpy as np; {before}; import {name}; print({name}.predict(np.ones((2, 8, 8, 3))).shape)"
+    done = run_python("-W", "error", "-c", code, cwd=folder)
+    assert done.returncode == 0 or "Traceback" in done.stderr
+    assert done.returncode != 0 or done.stdout == "(2, 5)\n"
+    return done.stderr
+
+
+def test_inside_an_archive(copy: Callable[[str], Path]) -> None:
+    path = copy("classifier")
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(path.with_name("app.zip"), "w", compression) as archive:
+            archive.write(path, "inside.py")
+            archive.write(path, "package/inside.py")
+            archive.writestr("package/__init__.py", "")
+        assert predicts(path.parent, "inside", before="import sys; sys.path.insert(0, 'app.zip')") == ""
+        assert predicts(path.parent, "package.inside", before="import sys; sys.path.insert(0, 'app.zip')") == ""
+
+
+def test_line_ends_of_windows(copy: Callable[[str], Path]) -> None:
+    path = copy("classifier")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert predicts(path.parent) == ""
+
+
+def test_compiled(copy: Callable[[str], Path]) -> None:
+    path = copy("classifier")
+    for mode in (py_compile.PycInvalidationMode.TIMESTAMP, py_compile.PycInvalidationMode.UNCHECKED_HASH):
+        assert compileall.compile_dir(path.parent, quiet=2, force=True, invalidation_mode=mode)
+        assert predicts(path.parent) == ""
+    (compiled,) = path.parent.rglob("*.pyc")
+    assert path.read_bytes().splitlines()[-1].strip(b"# ") not in compiled.read_bytes()  # no second copy of the weights
+
+
+def test_run_in_other_ways(copy: Callable[[str], Path]) -> None:
+    path = copy("classifier")
+    np.save(path.parent / "in.npy", np.ones((2, 8, 8, 3), "float32"))
+    archive = path.with_name("app.zip")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(path, "__main__.py")
+    code = "import runpy, numpy; print(runpy.run_path('net.py')['predict'](numpy.ones((2, 8, 8, 3))).shape)"
+    assert run_python("-c", code, cwd=path.parent).stdout == "(2, 5)\n"
+    for command in (["-m", "net"], ["net.py"], ["app.zip"], ["-O", "net.py"], ["-I", "net.py"]):
+        done = run_python(*command, "in.npy", cwd=path.parent)
+        assert done.stderr == ""
+        assert done.stdout.startswith("'probs' (2, 5) float32\n")
+
+
+def test_edited_by_hand(copy: Callable[[str], Path]) -> None:
+    """Code may be changed; and an editor that ends the file in its own way does no harm."""
+    path = copy("classifier")
+    text = path.read_text(encoding="utf-8")
+    for changed in (f"# mine\n{text}", text + "\n", text + "\n\n", text.rstrip("\n"), text + " \n"):
+        path.write_text(changed, encoding="utf-8")
+        assert load_module(path).predict(np.ones((2, 8, 8, 3))).shape == (2, 5)
+
+
+def damaged(text: str) -> Iterator[str]:
+    """Modules whose weights were cut or edited."""
+    code, marker, weights = text.partition("\n# weights: ")
+    head, _, lines = weights.partition("\n")
+    middle = len(lines) // 2
+    letter = "A" if lines[middle] != "A" else "B"
+    yield code
+    yield code + marker + head
+    yield code + marker + head + "\n"
+    yield code + marker + head + "\n# \n"
+    yield text[:-20]
+    yield text[: len(text) - middle]
+    yield code + marker + head + "\n" + lines[:middle] + letter + lines[middle + 1 :]
+    yield code + marker + head + "\n" + lines[:middle] + lines[middle + 1 :]
+    yield code + marker + head + "\n" + lines[:middle] + "!" + lines[middle + 1 :]
+    yield code + marker + head + "\n" + lines[:middle] + "\n# " + lines[middle:]
+    yield code + marker + head + "\n" + "\n".join(lines.splitlines()[::-1]) + "\n"
+    yield code + marker + head + "\n# no weights at all\n"
+
+
+def test_damaged_weights(copy: Callable[[str], Path]) -> None:
+    path = copy("classifier")
+    texts = list(damaged(path.read_text(encoding="utf-8")))
+    assert len(set(texts)) == len(texts)
+    for number, text in enumerate(texts):
+        path = path.with_name(f"net{number}.py")
+        path.write_text(text, encoding="utf-8")
+        last = predicts(path.parent, path.stem).splitlines()[-1]
+        assert last.startswith("OSError: "), (number, last)
+        assert f"{path.name}: cannot read the weights" in last, number
+
+
+def test_sidecar(tmp_path: Path, made: Callable[[str], Made]) -> None:
+    """It is found from any folder; missing, changed or another model's it is refused by name."""
+    module = generate(read(made("classifier").path.with_suffix(".keras")), sidecar="net.npz")
+    folder = tmp_path / "place"
+    folder.mkdir()
+    (folder / "net.npz").write_bytes(module.npz)
+    with open(folder / "net.py", "wb") as file:
+        module.write(file)
+    assert predicts(folder) == ""
+    assert predicts(tmp_path, before="import sys; sys.path.insert(0, 'place')") == ""
+    for data in (module.npz[:-1], module.npz + b"\0", bytes([module.npz[0] ^ 1]) + module.npz[1:], b""):
+        (folder / "net.npz").write_bytes(data)
+        last = predicts(folder).splitlines()[-1]
+        assert last.startswith("OSError: ")
+        assert "net.npz does not belong to this module" in last
+    (folder / "net.npz").unlink()
+    last = predicts(folder).splitlines()[-1]
+    assert last.startswith("FileNotFoundError: ")
+    assert "net.npz" in last
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_source(path: Path) -> None:
+    """Python 3.7 parses it; it imports what is light, and does nothing else when it is imported."""
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text, feature_version=(3, 7))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            assert {alias.name for alias in node.names} <= IMPORTS | {"argparse", "zipfile"}
+        assert not isinstance(node, (ast.ImportFrom, ast.Global, ast.Nonlocal))
+    top = [name for node in tree.body if isinstance(node, ast.Import) for name in node.names]
+    assert {alias.name for alias in top} <= IMPORTS
+    calls = [node for node in tree.body if not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Import))]
+    called = {
+        child.func.id
+        for node in calls
+        for child in ast.walk(node)
+        if isinstance(child, ast.Call) and isinstance(child.func, ast.Name)
+    }
+    assert called <= {"read_embedded", "read_sidecar", "globals", "main"}
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_import_has_no_side_effects(copy: Callable[[str], Path]) -> None:
+    path = copy("classifier")
+    state = "(dict(os.environ), numpy.geterr(), os.getcwd(), sys.path[:])"
+    code = f"import os, sys, numpy; old = {state}; import net; assert old == {state}"
+    done = run_python("-B", "-W", "error", "-c", code, cwd=path.parent)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("options", [["--store", "sidecar"], ["--activations"]], ids=" ".join)
+def test_same_bytes(options: list[str], tmp_path: Path, made: Callable[[str], Made]) -> None:
+    """Neither the hash seed nor the folder nor the model's name shows."""
+    model = made("named_heads").path.with_suffix(".keras").read_bytes()
+    results = []
+    for seed in ("0", "1"):
+        folder = tmp_path / f"folder{seed}"
+        folder.mkdir()
+        (folder / f"model{seed}.keras").write_bytes(model)
+        command = [sys.executable, "-m", "kerasgen", "export", f"model{seed}.keras", "-o", "net.py", "--no-verify"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([*command, *options], cwd=folder, env=environment, check=True, capture_output=True)
+        results.append({path.name: path.read_bytes() for path in folder.glob("net.*")})
+    assert results[0] == results[1]
+
+
+# ---------------------------------------------------------------- old Python, old NumPy
+
+
+def old_python() -> Path | None:
+    return next(iter(sorted(Path.home().glob(".pyenv/versions/3.7.*/bin/python"))), None)
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Modules of cases that call every kernel between them, with inputs and Keras's answers."""
+    folder = tmp_path_factory.mktemp("rows")
+    seen: set[Any] = set()
+    for number, case in enumerate(CASES.values()):
+        model = randomize(case.model())
+        graph = optimize(build(read(model)).bind())
+        called = {f for node in graph.nodes for f in (node.kernel, *node.attrs.values()) if callable(f)}
+        if called <= seen or case.answer is not None:
+            continue
+        seen |= called
+        shapes = []
+        for tensor in model.inputs:
+            unknown = iter(case.sizes * 2)
+            shapes.append([3, *(next(unknown) if size is None else size for size in tensor.shape[1:])])
+        random = np.random.RandomState(3)
+        arrays = [
+            random.uniform(-3, 3, shape).astype(t.dtype) if "float" in t.dtype else random.randint(0, 4, shape, t.dtype)
+            for shape, t in zip(shapes, model.inputs, strict=True)
+        ]
+        answer = model(arrays if len(arrays) > 1 else arrays[0])
+        answers = listed(tuple(answer) if isinstance(answer, list) else answer)
+        with open(folder / f"row{number}.py", "wb") as file:
+            emit(graph).write(file)
+        np.savez(folder / f"row{number}_in.npz", *arrays)
+        np.savez(folder / f"row{number}_out.npz", *map(np.asarray, answers))
+        (folder / f"row{number}.json").write_text(json.dumps([case.name, max(case.tolerance, 1e-5)]))
+    assert len(list(folder.glob("*.json"))) > 25
+    return folder
+
+
+# Runs in the old Python: predicts on arrays that cannot be written to, by modules whose weights cannot be either.
+RUNNER = """
+import glob, importlib, json, sys
+import numpy as np
+sys.path.insert(0, ".")
+for path in sorted(glob.glob("row*.json")):
+    with open(path) as file:
+        name, tolerance = json.load(file)
+    module = importlib.import_module(path[:-5])
+    given, wanted = ([npz["arr_%d" % i] for i in range(len(npz.files))] for npz in
+                     (np.load(path[:-5] + end, allow_pickle=False) for end in ("_in.npz", "_out.npz")))
+    weights = list(getattr(module, "W", {}).values())
+    for array in given + weights:
+        array.setflags(write=False)
+    result = module.predict(*given)
+    results = list(result.values()) if isinstance(result, dict) else result if isinstance(result, tuple) else [result]
+    error = 0.0 if len(results) == len(wanted) else np.inf
+    for got, expected in zip(results, wanted):
+        if got.shape != expected.shape or got.dtype != expected.dtype:
+            error = np.inf
+        elif got.size:
+            both = [array.astype("float64") for array in (got, expected)]
+            error = max(error, abs(both[0] - both[1]).max() / (abs(both[1]).max() or 1.0))
+    if error > tolerance or any(np.may_share_memory(r, w) for r in results for w in weights):
+        print(name, error)
+    if wanted[0].shape[0] == len(given[0]):
+        none = module.predict(*[array[:0] for array in given])
+        none = next(iter(none.values())) if isinstance(none, dict) else none[0] if isinstance(none, tuple) else none
+        if none.shape != (0,) + wanted[0].shape[1:]:
+            print(name, "without a sample:", none.shape)
+print("done", sys.version.split()[0], np.__version__)
+"""
+
+
+@pytest.mark.slow
+def test_every_kernel_on_old_numpy(rows: Path, tmp_path: Path) -> None:
+    """With the NumPy at hand, then with the oldest pair that is promised: Python 3.7 with NumPy 1.17."""
+
+    def answers(python: str) -> str:
+        done = run_python("-W", "error", "-c", RUNNER, cwd=rows, python=python)
+        *wrong, last = done.stdout.splitlines() or [""]
+        assert wrong == []
+        assert done.stderr == ""
+        return last
+
+    assert answers(sys.executable).startswith("done 3.")
+    if old_python() is None:
+        pytest.skip("there is no Python 3.7 in ~/.pyenv")
+    run_python("-m", "venv", tmp_path / "old", python=str(old_python()))
+    python = str(tmp_path / "old" / "bin" / "python")
+    pip = run_python("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "numpy==1.17.*", python=python)
+    assert pip.returncode == 0, pip.stderr
+    assert re.fullmatch(r"done 3\.7\.\d+ 1\.17\.\d+", answers(python))
