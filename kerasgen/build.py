@@ -229,12 +229,17 @@ class _Builder:
         mask = kwargs.get("mask", implied[0] if implied else None)
         if "mask" in signature.parameters and any(True for _ in leaves(mask, Value)):
             kwargs["mask"] = mask
-        args, kwargs = map_leaves((args, kwargs), lambda value: self._autocast(layer, value), Value)
         try:
-            signature.bind(layer, *args, **kwargs)
+            arguments = signature.bind(layer, *args, **kwargs).arguments
         except TypeError as error:
             raise UnsupportedModelError(f"its call is not supported: {error}") from error
+        layer.masks = map_leaves(arguments, lambda value: self.masks.get(value.name), Value)
+        seen = [value.name for value in leaves(arguments, Value)]
+        args, kwargs = map_leaves((args, kwargs), lambda value: self._autocast(layer, value), Value)
         result = rule(layer, *args, **kwargs)
+        if layer.strips_masks:
+            for name in seen:
+                self.masks.pop(name, None)
         outputs = list(result) if isinstance(result, (list, tuple)) else [result]
         outputs = self._adopt(layer, outputs)
         if half:

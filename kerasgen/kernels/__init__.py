@@ -28,7 +28,17 @@ from kerasgen.kernels.activation import (
     softsign,
     tanh,
 )
-from kerasgen.kernels.arithmetic import clip, einsum, rsqrt
+from kerasgen.kernels.arithmetic import batch_dot, clip, einsum, rsqrt
+from kerasgen.kernels.attention import (
+    additive_scores,
+    attend,
+    band_mask,
+    dot_scores,
+    head_scores,
+    mask_scores,
+    masked_softmax,
+    project,
+)
 from kerasgen.kernels.conv import (
     conv1d,
     conv1d_transpose,
@@ -45,7 +55,7 @@ from kerasgen.kernels.conv import (
     transpose_crop,
 )
 from kerasgen.kernels.io import as_input
-from kerasgen.kernels.norm import batch_norm, layer_norm, normalization, normalize, rms_norm, variance_norm
+from kerasgen.kernels.norm import batch_norm, group_norm, layer_norm, normalization, normalize, rms_norm, variance_norm
 from kerasgen.kernels.pool import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -100,8 +110,12 @@ __all__ = [
     "ACTIVATIONS",
     "adaptive_average_pool",
     "adaptive_max_pool",
+    "additive_scores",
     "as_input",
+    "attend",
     "average_pool",
+    "band_mask",
+    "batch_dot",
     "batch_norm",
     "cast",
     "channels_first",
@@ -120,6 +134,7 @@ __all__ = [
     "depth_to_space",
     "depthwise_conv1d",
     "depthwise_conv2d",
+    "dot_scores",
     "einsum",
     "elu",
     "erf",
@@ -130,16 +145,20 @@ __all__ = [
     "get_item",
     "global_average_pool",
     "global_max_pool",
+    "group_norm",
     "grouped_conv1d",
     "grouped_conv2d",
     "grouped_conv3d",
     "hard_sigmoid",
     "hard_sigmoid_keras2",
     "hard_silu",
+    "head_scores",
     "identity",
     "layer_norm",
     "leaky_relu",
     "log_softmax",
+    "mask_scores",
+    "masked_softmax",
     "max_pool",
     "mish",
     "normalization",
@@ -148,6 +167,7 @@ __all__ = [
     "pad_to_aspect_ratio",
     "padded",
     "prelu",
+    "project",
     "relu",
     "relu6",
     "reshape",

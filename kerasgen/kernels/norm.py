@@ -12,15 +12,20 @@ def along(weight, axes, ndim):
 
 
 def batch_norm(x, gamma, beta, mean, variance, *, axis=-1, epsilon=1e-3):
-    """(x - mean) / √(variance + ε) * gamma + beta, as one scale and one shift per channel of `axis`: shape kept."""
+    """(x - mean) / √(variance + ε) * gamma + beta, as one scale and one shift per channel of `axis`: shape kept.
+
+    Without an axis the parameters broadcast as they are.
+    """
     scale = 1.0 / np.sqrt(variance + epsilon)
     if gamma is not None:
         scale = scale * gamma
     shift = -mean * scale
     if beta is not None:
         shift = shift + beta
-    y = x * along(scale, (axis,), x.ndim)
-    y += along(shift, (axis,), x.ndim)
+    if axis is not None:
+        scale, shift = along(scale, (axis,), x.ndim), along(shift, (axis,), x.ndim)
+    y = x * scale
+    y += shift
     return y
 
 
@@ -35,12 +40,23 @@ def layer_norm(x, gamma, beta, *, axis=(-1,), epsilon=1e-3):
     return y
 
 
+def group_norm(x, gamma, beta, *, groups, axis=-1, epsilon=1e-3):
+    """`layer_norm` of each group of channels by itself, over all their cells; `axis` holds the channels: shape kept."""
+    axis %= x.ndim
+    y = x.reshape(x.shape[:axis] + (groups, x.shape[axis] // groups) + x.shape[axis + 1 :])
+    cells = tuple(i for i in range(1, y.ndim) if i != axis)
+    y = layer_norm(y, None, None, axis=cells, epsilon=epsilon).reshape(x.shape)
+    if gamma is not None:
+        y *= along(gamma, (axis,), x.ndim)
+    if beta is not None:
+        y += along(beta, (axis,), x.ndim)
+    return y
+
+
 def rms_norm(x, gamma, *, axis=(-1,), epsilon=1e-7):
     """x / √(mean of x² + ε) * gamma, the mean taken over `axis` of each sample: shape kept."""
     y = x / np.sqrt(np.square(x).mean(axis=axis, keepdims=True) + epsilon)
-    if gamma is not None:
-        y *= along(gamma, axis, x.ndim)
-    return y
+    return y if gamma is None else y * gamma
 
 
 def variance_norm(x, gamma, *, axis=(-1,), epsilon=1e-3):

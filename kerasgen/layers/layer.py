@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,8 @@ class Layer:
         self.values: dict[str, Value] = {}  # that the nodes make
         self.final: dict[str, str] = {}  # their names in the graph, once the builder has taken them over
         self.output_mask: Any = KEEP  # the mask of the first output, where a rule sets it: a value or None
+        self.masks: Mapping[str, Any] = {}  # the implied masks of the arguments' tensors, by the argument's name
+        self.strips_masks = False  # whether layers that follow no longer see the masks of these tensors
         self._inline = inline
         self._prefix = ""
         policy = str(spec.config.get("dtype") or "float32").removeprefix("mixed_").split("_from_")[-1]

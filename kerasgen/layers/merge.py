@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
+from kerasgen.errors import InvalidModelError
 from kerasgen.ir import Value
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
@@ -68,6 +69,20 @@ def concatenate(layer: Layer, xs: Sequence[Value]) -> Value:
     """One after the other along an axis."""
     axis = layer.config.axes("axis", 0 if layer.kind.startswith("ops.") else -1)[0]
     return layer.emit(kernels.concatenate, *xs, axis=axis)
+
+
+@rule("Dot")
+def dot(layer: Layer, xs: Sequence[Value]) -> Value:
+    """Sums of products over one axis of each of two tensors, sample by sample."""
+    axes = layer.config.axes("axes")
+    pair = [axis % len(x.shape) for axis, x in zip(axes * 2 if len(axes) == 1 else axes, xs, strict=False)]
+    if len(xs) != 2 or len(pair) != 2 or 0 in pair:
+        raise InvalidModelError(f"a dot product of {len(xs)} inputs over the axes {axes}")
+    if layer.config.flag("normalize", False):
+        # Keras 2 bounds the square of the length by 1e-12, Keras 3 the length by 1e-7.
+        epsilon = 1e-7 if layer.keras_major >= 3 else 1e-6
+        xs = [layer.emit(kernels.normalize, x, axis=axis, epsilon=epsilon) for x, axis in zip(xs, pair, strict=True)]
+    return layer.emit(kernels.batch_dot, *xs, axes=tuple(pair))
 
 
 @rule("CustomScaleLayer")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
@@ -20,12 +21,17 @@ def from_end(axis: int, rank: int) -> int:
 @rule("BatchNormalization")
 def batch_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
     """By the statistics that training gathered."""
-    axis = from_end(layer.config.axes("axis", -1)[0], len(x.shape))
-    shape = (x.shape[axis],)
+    rank = len(x.shape)
+    axes = sorted(axis % rank for axis in layer.config.axes("axis", -1))
+    axis = from_end(axes[0], rank) if len(axes) == 1 else None  # Keras 2 takes several: then parameters have all axes
+    shape = (x.shape[axes[0]],) if axis is not None else tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
     gamma = layer.weight("gamma", shape) if layer.config.flag("scale", True) else None
     beta = layer.weight("beta", shape) if layer.config.flag("center", True) else None
     mean = layer.weight("moving_mean", shape, trainable=False)
     variance = layer.weight("moving_variance", shape, trainable=False)
+    if layer.config.flag("renorm", False):  # statistics that only training reads
+        for name in ("moving_stddev", "renorm_mean", "renorm_stddev"):
+            layer.weight(name, shape, trainable=False)
     epsilon = layer.config.number("epsilon", 1e-3)
     return layer.emit(kernels.batch_norm, x, gamma, beta, mean, variance, axis=axis, epsilon=epsilon)
 
@@ -42,6 +48,52 @@ def layer_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
     if layer.config.flag("rms_scaling", False):
         return layer.emit(kernels.variance_norm, x, gamma, **settings)
     return layer.emit(kernels.layer_norm, x, gamma, beta, **settings)
+
+
+@rule("GroupNormalization")
+def group_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
+    """By the mean and variance of each sample over a group of channels; -1 groups are as many as channels."""
+    if mask is not None and layer.keras_major < 3:
+        raise UnsupportedModelError("Keras 2 leaves masked cells out of the statistics, Keras 3 does not")
+    axis = from_end(layer.config.axes("axis", -1)[0], len(x.shape))
+    channels = x.shape[axis]
+    gamma = layer.weight("gamma", (channels,)) if layer.config.flag("scale", True) else None
+    beta = layer.weight("beta", (channels,)) if layer.config.flag("center", True) else None
+    groups = layer.config.integer("groups", 32, least=-1)
+    groups = groups if groups > 0 else channels or 0
+    if not groups or (channels or 0) % groups:
+        raise InvalidModelError(f"{groups} groups do not divide {channels} channels")
+    epsilon = layer.config.number("epsilon", 1e-3)
+    return layer.emit(kernels.group_norm, x, gamma, beta, groups=groups, axis=axis, epsilon=epsilon)
+
+
+@rule("RMSNormalization")
+def rms_norm(layer: Layer, x: Value) -> Value:
+    """By the root of the mean square of each sample over the given axes."""
+    axes = tuple(sorted(layer.config.axes("axis", -1)))
+    scale = layer.weight("scale", tuple(x.shape[axis] for axis in axes))
+    return layer.emit(kernels.rms_norm, x, scale, axis=axes, epsilon=layer.config.number("epsilon", 1e-6))
+
+
+@rule("UnitNormalization")
+def unit_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
+    """Each sample to length 1 along the given axes."""
+    axes = layer.config.axes("axis", -1)
+    # Keras 2 bounds the square of the length, Keras 3 the length.
+    epsilon = 1e-12 if layer.keras_major >= 3 else 1e-6
+    return layer.emit(kernels.normalize, x, axis=axes[0] if len(axes) == 1 else axes, epsilon=epsilon)
+
+
+@rule("SpectralNormalization")
+def spectral_norm(layer: Layer, x: Value) -> Any:
+    """The wrapped layer: its kernel was divided by its spectral norm in training."""
+    result = layer.wrapped("layer", layer.config.get("layer"), x)
+    names = ("/layer/kernel", "/layer/embeddings")
+    kernel = next((variable for key, (variable, _) in layer.variables.items() if key.endswith(names)), None)
+    if kernel is None:
+        raise InvalidModelError("the layer that it wraps has no kernel")
+    layer.weight("vector_u", (1, kernel.shape[-1]), trainable=False)
+    return result
 
 
 @rule("Normalization")

@@ -42,6 +42,13 @@ def resolve_shape(target: Sequence[int], sizes: Sequence[int | None]) -> tuple[i
     return resolved
 
 
+@rule("RepeatVector")
+def repeat_vector(layer: Layer, x: Value) -> Value:
+    """A vector as so many equal steps."""
+    x = layer.emit(kernels.get_item, x, index=(slice(None), None))
+    return layer.emit(np.repeat, x, repeats=layer.config.integer("n"), axis=1)
+
+
 @rule("Permute")
 def permute(layer: Layer, x: Value) -> Value:
     """Axes in another order; the batch stays first."""

@@ -20,6 +20,7 @@ _CLASSES = {
     "Model": "Functional",
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
+    "GroupQueryAttention": "GroupedQueryAttention",  # its public name; files of weights have the other
     "UnifiedLSTM": "LSTM",
     "UnifiedGRU": "GRU",
 }

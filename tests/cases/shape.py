@@ -55,3 +55,5 @@ for _layer in (
     row(f"{_layer.name} does nothing", IMAGE, lambda x, layer=_layer: L.Conv2D(2, 1)(layer(x)))
 row("spatial_dropout1d does nothing", STEPS, lambda x: L.Dense(2)(L.SpatialDropout1D(0.5)(x)))
 row("nothing at all", VECTOR, L.Dropout(0.5))
+row("repeat_vector", VECTOR, L.RepeatVector(4))
+row("repeat_vector of any size", (None, None, 3), lambda x: L.RepeatVector(3)(L.GlobalMaxPooling2D()(x)))

@@ -1,0 +1,88 @@
+"""Core: dense layers by equation, matrix products over any axes."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import InvalidModelError
+from kerasgen.ir import Shape, Value
+from kerasgen.layers.activation import activate
+from kerasgen.layers.layer import Layer
+from kerasgen.layers.registry import rule
+
+EQUATION = re.compile(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?")
+
+
+@dataclass(frozen=True)
+class Equation:
+    """An equation "ab,bc->ac" as the letters of its axes, those that "..." stands for included, and their sizes."""
+
+    x: str
+    kernel: str
+    y: str
+    sizes: dict[str, int | None]
+
+    @property
+    def contracted(self) -> int:
+        """How many last axes of x and first of the kernel are summed over, if nothing else happens; 0 otherwise."""
+        count = sum(letter in self.x and letter not in self.y for letter in self.kernel)
+        plain = self.x.endswith(self.kernel[:count]) and self.y == self.x[: -count or None] + self.kernel[count:]
+        return count if plain else 0
+
+    def kernel_shape(self) -> Shape:
+        """The kernel's shape."""
+        return tuple(self.sizes[letter] for letter in self.kernel)
+
+    def bias_shape(self, axes: str) -> Shape:
+        """The shape of a bias along these axes: from the first of them on, 1 for those between."""
+        first = min(self.y.index(letter) for letter in axes)
+        return tuple(self.sizes[letter] if letter in axes else 1 for letter in self.y[first:])
+
+
+def parse(equation: Any, x_shape: Shape, y_shape: Sequence[int | None]) -> Equation:
+    """The equation, for an input of this shape; `y_shape` is what the config says of the output's axes.
+
+    Raises InvalidModelError where they do not fit.
+    """
+    match = EQUATION.fullmatch(str(equation))
+    misfit = InvalidModelError(f"its equation {equation!a} does not fit an input of {len(x_shape)} axes")
+    if match is None:
+        raise misfit
+    left, x, right, kernel, y_left, y, y_right = (part or "" for part in match.groups())
+    count = len(x_shape) - len(x)
+    if (left, right) != (y_left, y_right) or (left and right) or count < 0 or (count and not left + right):
+        raise misfit
+    elided = "".join([letter for letter in string.ascii_letters if letter not in x + kernel + y][:count])
+    x, y = (elided + x, elided + y) if left else (x + elided, y + elided)
+    start = max(count, 1) if left else 1  # behind the batch, and behind what is elided on the left
+    sizes = dict(zip(x, x_shape, strict=True))
+    for letter, size in zip(y[start:], y_shape, strict=False):
+        if size is not None and sizes.setdefault(letter, size) not in (None, size):
+            raise InvalidModelError(f"its equation {equation!a} needs {size} where the input has {sizes[letter]}")
+        sizes[letter] = size if size is not None else sizes.get(letter)
+    if not set(kernel + y) <= sizes.keys():
+        raise misfit
+    return Equation(x, kernel, y, sizes)
+
+
+@rule("EinsumDense")
+def einsum_dense(layer: Layer, x: Value) -> Value:
+    """A product of the input and a kernel by an equation, plus a bias along some of its axes."""
+    shape = layer.config.get("output_shape")
+    shape = [None if size is None else int(size) for size in (shape if isinstance(shape, (list, tuple)) else [shape])]
+    written = layer.config.get("equation")
+    equation = parse(written, x.shape, shape)
+    kernel = layer.weight("kernel", equation.kernel_shape())
+    axes = layer.config.get("bias_axes", None)
+    bias = layer.weight("bias", equation.bias_shape(str(axes))) if axes else None
+    if equation.contracted:
+        return activate(layer, layer.emit(kernels.project, x, kernel, bias, axes=equation.contracted))
+    y = layer.emit(kernels.einsum, x, kernel, subscripts=written)
+    return activate(layer, y if bias is None else layer.emit(np.add, y, bias))
