@@ -158,3 +158,74 @@ def gelu(x, *, approximate=False):
     if approximate:
         return 0.5 * x * (1 + np.tanh(0.7978845608028654 * x * (1 + 0.044715 * x * x)))
     return 0.5 * x * (1 + erf(0.7071067811865476 * x))
+
+
+def celu(x, *, alpha=1.0):
+    """x above 0, alpha * (exp(x / alpha) - 1) below: elu with a continuous slope."""
+    return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0) / alpha)
+
+
+def glu(x, *, axis=-1):
+    """One half of `axis` times the sigmoid of the other."""
+    a, b = np.split(x, 2, axis=axis)
+    return a * sigmoid(b)
+
+
+def hard_shrink(x, *, threshold=0.5):
+    """x, but 0 where |x| is up to the threshold."""
+    return np.where(np.abs(x) > threshold, x, 0)
+
+
+def soft_shrink(x, *, threshold=0.5):
+    """x, the threshold nearer to 0."""
+    return np.maximum(x - threshold, 0) + np.minimum(x + threshold, 0)
+
+
+def tanh_shrink(x):
+    """x - tanh(x)."""
+    return x - np.tanh(x)
+
+
+def hard_tanh(x):
+    """x between -1 and 1."""
+    return np.minimum(np.maximum(x, -1), 1)
+
+
+def log_sigmoid(x):
+    """log(sigmoid(x)), in a form that does not overflow."""
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+
+def sparse_sigmoid(x):
+    """The line (x + 1) / 2 between 0 and 1."""
+    return np.minimum(np.maximum(0.5 * (x + 1), 0), 1)
+
+
+def sparse_plus(x):
+    """The integral of sparse_sigmoid: 0, then the parabola (x + 1)² / 4, from 1 on x."""
+    y = hard_tanh(x) + 1
+    return np.where(x < 1, 0.25 * y * y, x)
+
+
+def squareplus(x, *, b=4):
+    """(x + √(x² + b)) / 2."""
+    return (x + np.hypot(x, b**0.5)) / 2
+
+
+def threshold(x, *, threshold, default_value):
+    """x above the threshold, the default elsewhere."""
+    return np.where(x > threshold, x, default_value)
+
+
+def sparsemax(x, *, axis=-1):
+    """max(x - τ, 0) along `axis`, with the τ of Keras.
+
+    In Martins and Astudillo (2016) the sum in τ is that of the k largest; Keras adds up all sums to that one.
+    """
+    x = np.moveaxis(x, axis, -1)
+    falling = np.sort(x, axis=-1)[..., ::-1]
+    sums = np.cumsum(falling, axis=-1)
+    support = falling * np.arange(1, x.shape[-1] + 1, dtype=x.dtype) > sums - 1
+    k = np.sum(support, axis=-1, keepdims=True, dtype=x.dtype)
+    tau = (np.sum(np.where(support, sums, 0), axis=-1, keepdims=True) - 1) / k
+    return np.moveaxis(np.maximum(x - tau, 0), -1, axis)

@@ -96,6 +96,31 @@ def log_softmax(layer: Layer, x: Value) -> Value:
     return layer.emit(kernels.log_softmax, x, axis=_axis(layer, x))
 
 
+@rule("ops.Sparsemax")
+def sparsemax(layer: Layer, x: Value) -> Value:
+    """Softmax that gives most classes 0."""
+    return layer.emit(kernels.sparsemax, x, axis=_axis(layer, x))
+
+
+@rule("ops.Glu")
+def glu(layer: Layer, x: Value) -> Value:
+    """One half of an axis, gated by the other."""
+    return layer.emit(kernels.glu, x, axis=_axis(layer, x))
+
+
+@rule("ThresholdedReLU")
+def thresholded_relu(layer: Layer, x: Value) -> Value:
+    """`x` above the threshold, 0 elsewhere; a layer of Keras 1 and 2."""
+    return layer.emit(kernels.threshold, x, threshold=layer.config.number("theta", 1.0), default_value=0)
+
+
+@rule("ops.Threshold")
+def threshold(layer: Layer, x: Value) -> Value:
+    """`x` above the threshold, a number elsewhere."""
+    settings = {key: layer.config.number(key) for key in ("threshold", "default_value")}
+    return layer.emit(kernels.threshold, x, **settings)
+
+
 @rule("ops.Gelu")
 def gelu(layer: Layer, x: Value) -> Value:
     """Gelu, by default in its tanh form."""
@@ -123,8 +148,25 @@ for _kind, _kernel in {
     "ops.Sigmoid": kernels.sigmoid,
     "ops.HardSigmoid": kernels.hard_sigmoid,
     "ops.HardSilu": kernels.hard_silu,
+    "ops.HardTanh": kernels.hard_tanh,
+    "ops.LogSigmoid": kernels.log_sigmoid,
     "ops.Softplus": kernels.softplus,
     "ops.Softsign": kernels.softsign,
+    "ops.SparsePlus": kernels.sparse_plus,
+    "ops.SparseSigmoid": kernels.sparse_sigmoid,
     "ops.Tanh": kernels.tanh,
+    "ops.TanhShrink": kernels.tanh_shrink,
 }.items():
     _plain(_kind, _kernel)
+
+
+def _with_number(kind: str, kernel: Callable[..., Any], key: str, default: float) -> None:
+    @rule(kind)
+    def activation_operation(layer: Layer, x: Value) -> Value:
+        return layer.emit(kernel, x, **{key: layer.config.number(key, default)})
+
+
+_with_number("ops.Celu", kernels.celu, "alpha", 1.0)
+_with_number("ops.HardShrink", kernels.hard_shrink, "threshold", 0.5)
+_with_number("ops.SoftShrink", kernels.soft_shrink, "threshold", 0.5)
+_with_number("ops.Squareplus", kernels.squareplus, "b", 4)
