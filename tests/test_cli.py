@@ -751,6 +751,48 @@ def test_verify_what_is_no_module(exported: Run) -> None:
     assert "cannot read the weights" in exported.fails(1, "verify", model, "small.py")
 
 
+@pytest.mark.parametrize("library", [keras, tf_keras], ids=lambda library: library.__name__)
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_verify_named_inputs(run: Run, library: Any, ending: str) -> None:
+    """In the order of the model's dict, which is not the alphabet's."""
+    layers = library.layers
+    zeta, alpha = library.Input((4,), name="zeta"), library.Input((4,), name="alpha")
+    y = layers.Dense(3)(layers.Subtract()([alpha, zeta]))
+    model = library.Model({"zeta": zeta, "alpha": alpha}, {"two": y, "one": layers.Dense(2)(y)})
+    randomize(model).save(f"named.{ending}")
+    run("export", f"named.{ending}", "--verify")
+    module = load_module(Path("named.py"))
+    assert list(module.predict(*random_inputs(module.INPUTS))) == ["two", "one"]
+    out, _ = run("verify", f"named.{ending}", "named.py")
+    assert [line.split(":")[0] for line in out.splitlines()] == ["ok two", "ok one"]
+
+
+@pytest.mark.parametrize(("inside", "allowed"), [("mixed_float16", 2e-2), ("float32", 1e-4), ("float64", 1e-4)])
+def test_tolerance_follows_the_precision(run: Run, inside: str, allowed: float) -> None:
+    """An answer in float32 is no closer than the half precision that it was computed from."""
+    layers = [L.Dense(300, dtype=inside), L.Dense(5, dtype="float32")]
+    randomize(keras.Sequential([keras.Input((8,)), *layers])).save("mixed.keras")
+    run("export", "mixed.keras", "--verify")
+    (report,) = json.loads(run("verify", "mixed.keras", "mixed.py", "--json")[0])
+    assert report["tolerance"] == allowed
+
+
+def test_export_a_live_model(run: Run) -> None:
+    """From memory, into a path or a stream."""
+    model = randomize(small())
+    result = kerasgen.export(model, "net.py", verify=True)
+    assert (result.module, result.unverified, len(result.outputs)) == (Path("net.py"), "", 1)
+    stream = io.BytesIO()
+    result = kerasgen.export(model, stream, verify=True)
+    assert (result.module, result.unverified, len(result.outputs)) == (None, "", 1)
+    assert stream.getvalue() == Path("net.py").read_bytes()
+    (report,) = kerasgen.verify(model, "net.py")
+    assert report.ok
+    assert kerasgen.inspect(model).parameters == model.count_params()
+    with pytest.raises(kerasgen.InvalidModelError):
+        kerasgen.export(3, "other.py")
+
+
 # ---------------------------------------------------------------- inspect
 
 
