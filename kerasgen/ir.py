@@ -21,11 +21,17 @@ Operand = str | float | int | bool | None  # a name, or a literal; None is an ab
 
 @dataclass(frozen=True)
 class Value:
-    """An array that a node reads or makes: its name, its shape (None: known only at run time) and its dtype."""
+    """An array that a node reads or makes: its name, its shape (None: known only at run time) and its dtype.
+
+    `content` is what an array of sizes holds, as far as that is known (see `kerasgen.layers.sizes`); `batched` tells that
+    axis 0 is the batch.
+    """
 
     name: str
     shape: Shape
     dtype: str
+    content: Any = field(default=None, compare=False)
+    batched: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Graph:
 
     `outputs` names the values returned, `output_names` what the model calls them; `keyed` tells that the model
     returns a dict. `layers` maps a layer's name to the values that hold its output, as long as some value does.
+    `memory` is what stateful layers leave to the next call: a value that is there at its start, None in the first, and
+    the name of what takes its place.
     """
 
     inputs: tuple[Value, ...]
@@ -70,19 +78,27 @@ class Graph:
     output_names: tuple[str, ...] = ()
     keyed: bool = False
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    memory: tuple[tuple[Value, str], ...] = ()
 
-    def run(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The outputs for these inputs, by interpreting the nodes."""
-        values = self.trace(*arrays)
+    def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
+        """The outputs for these inputs, by interpreting the nodes; `states` holds the memory between calls."""
+        values = self.trace(*arrays, states=states)
         return tuple(values[name] for name in self.outputs)
 
-    def trace(self, *arrays: np.ndarray) -> dict[str, np.ndarray]:
+    def trace(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> dict[str, Any]:
         """Every value by name: inputs, weights and what each node made."""
-        values = dict(self.weights)
+        states = {} if states is None else states
+        values: dict[str, Any] = {**self.weights, **{value.name: states.get(value.name) for value, _ in self.memory}}
         values.update((v.name, np.asarray(a, v.dtype)) for v, a in zip(self.inputs, arrays, strict=True))
         for node in self.nodes:
             values.update(zip(node.outputs, node.call(values), strict=True))
+        states.update((value.name, values[name]) for value, name in self.memory)
         return values
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What the nodes are there for: the outputs, and what the next call starts with."""
+        return (*self.outputs, *(name for _, name in self.memory))
 
     def with_every_layer(self) -> Graph:
         """The graph with every layer's values as outputs, behind the model's own, so that no pass merges them."""
@@ -90,8 +106,8 @@ class Graph:
         return replace(self, outputs=(*self.outputs, *values))
 
     def readers(self) -> Counter[str]:
-        """How many times each name is read, by nodes and as an output."""
-        return Counter(name for node in self.nodes for name in node.reads) + Counter(self.outputs)
+        """How many times each name is read, by nodes and as a result."""
+        return Counter(name for node in self.nodes for name in node.reads) + Counter(self.results)
 
     def rewrite(self, nodes: Iterable[Node], renamed: Mapping[str, str]) -> Graph:
         """The graph with these nodes, where every reader of a name in `renamed` reads the other name instead.
@@ -105,12 +121,14 @@ class Graph:
             return name
 
         kept = tuple(replace(node, inputs=tuple(map(final, node.inputs))) for node in nodes)
-        made = {v.name for v in self.inputs}.union(*(node.outputs for node in kept))
+        started = (v.name for v in (*self.inputs, *(value for value, _ in self.memory)))
+        made = set(started).union(*(node.outputs for node in kept))
         layers = {layer: tuple(map(final, names)) for layer, names in self.layers.items()}
         return replace(
             self,
             nodes=kept,
             outputs=tuple(map(final, self.outputs)),
+            memory=tuple((value, final(name)) for value, name in self.memory),
             layers={layer: names for layer, names in layers.items() if made.issuperset(names)},
         )
 
@@ -125,9 +143,10 @@ class Graph:
                 known.add(name)
 
         define(v.name for v in self.inputs)
+        define(value.name for value, _ in self.memory)
         for node in self.nodes:
             assert known.issuperset(node.reads), f"{node.outputs} reads {set(node.reads) - known} before it is made"
             define(node.outputs)
-        wanted = {*self.outputs, *(name for names in self.layers.values() for name in names)}
+        wanted = {*self.results, *(name for names in self.layers.values() for name in names)}
         assert known.issuperset(wanted), f"nothing makes {wanted - known}"
         return self

@@ -93,9 +93,11 @@ class ModelFile:
 
 
 def leaves(structure: Any, kind: Any = Ref) -> Iterator[Any]:
-    """Every leaf of this kind in nested lists, tuples and dicts, in order."""
+    """Every leaf of this kind in nested lists, tuples, dicts and slices, in order."""
     if isinstance(structure, kind):
         yield structure
+    elif isinstance(structure, slice):
+        yield from leaves([structure.start, structure.stop, structure.step], kind)
     elif isinstance(structure, Mapping):
         for item in structure.values():
             yield from leaves(item, kind)
@@ -108,6 +110,8 @@ def map_leaves(structure: Any, change: Callable[[Any], Any], kind: Any = Ref) ->
     """The same structure with every leaf of this kind replaced."""
     if isinstance(structure, kind):
         return change(structure)
+    if isinstance(structure, slice):
+        return slice(*map_leaves([structure.start, structure.stop, structure.step], change, kind))
     if isinstance(structure, Mapping):
         return {key: map_leaves(item, change, kind) for key, item in structure.items()}
     if isinstance(structure, (list, tuple)):

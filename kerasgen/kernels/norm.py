@@ -77,3 +77,13 @@ def normalize(x, *, axis=-1, order=2, epsilon=1e-12):
     """x / max(‖x‖, ε), with the norm of this order along `axis`: shape kept."""
     norm = np.sum(np.abs(x) ** order, axis=axis, keepdims=True) ** (1.0 / order)
     return x / np.maximum(norm, epsilon)
+
+
+def local_response_norm(x, *, depth_radius=5, bias=1.0, alpha=1.0, beta=0.5):
+    """x / (bias + alpha * sum of x² over the 2 * depth_radius + 1 channels around)^beta (Krizhevsky et al. 2012)."""
+    square = np.square(x)
+    total = square.copy()
+    for step in range(1, min(depth_radius, x.shape[-1] - 1) + 1):
+        total[..., step:] += square[..., :-step]
+        total[..., :-step] += square[..., step:]
+    return x / (bias + alpha * total) ** beta

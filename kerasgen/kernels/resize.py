@@ -22,6 +22,13 @@ def lanczos(t, radius):
     return np.where(t < radius, np.sinc(t) * np.sinc(t / radius), 0)
 
 
+def shared(size, new):
+    """What part of each cell lies under each new one, of equal sizes and without overlaps: a (new, size) matrix."""
+    edges = np.arange(new + 1, dtype=np.float64)[:, np.newaxis] * size / new
+    cells = np.arange(size)
+    return np.maximum(np.minimum(edges[1:], cells + 1) - np.maximum(edges[:-1], cells), 0)
+
+
 def resize_matrix(size, new, interpolation, antialias):
     """The (new, size) matrix that resizes one axis: row i holds the weights of the cells that make up new cell i."""
     scale = size / new
@@ -31,7 +38,9 @@ def resize_matrix(size, new, interpolation, antialias):
         centres = np.rint(centres * 1024) / 1024  # TensorFlow reads these weights from a table of 1024 steps
     cells = np.arange(size, dtype=np.float32)
     distance = np.abs(cells - centres[:, np.newaxis]) / (max(scale, 1.0) if antialias else 1.0)
-    if interpolation == "bilinear":
+    if interpolation == "area":
+        weights = shared(size, new)
+    elif interpolation == "bilinear":
         weights = triangle(distance)
     elif interpolation == "bicubic":
         weights = cubic(distance)
@@ -87,3 +96,22 @@ def pad_to_aspect_ratio(x, *, size, value=0.0):
     top = (max(h, int(w * oh / ow)) - h) // 2
     left = (max(w, int(h * ow / oh)) - w) // 2
     return pad(x, pads=((top, top), (left, left)), value=value)
+
+
+def resize_corners(x, *, size, interpolation="bilinear", align_corners=False):
+    """As TensorFlow 1 resizes: new cell i comes from old position i * scale: (N, H, W, C) → (N, *size, C).
+
+    The first cells match; with `align_corners` the last ones do as well, otherwise the positions after them.
+    """
+    x = x if x.dtype.kind == "f" or interpolation == "nearest" else x.astype(np.float32)
+    for axis, (old, new) in enumerate(zip(x.shape[1:-1], size), start=1):
+        scale = np.float32((old - 1) / (new - 1)) if align_corners and new > 1 else np.float32(old / new)
+        at = np.arange(new, dtype=np.float32) * scale
+        if interpolation == "nearest":
+            x = x.take(np.minimum(np.floor(at + 0.5 if align_corners else at).astype(int), old - 1), axis=axis)
+        else:
+            low = np.minimum(np.floor(at).astype(int), old - 1)
+            part = (at - low).astype(x.dtype).reshape((new,) + (1,) * (x.ndim - axis - 1))
+            first = x.take(low, axis=axis)
+            x = first + (x.take(np.minimum(low + 1, old - 1), axis=axis) - first) * part
+    return x

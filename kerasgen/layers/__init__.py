@@ -8,16 +8,58 @@ from kerasgen.layers import (
     einsum_dense,
     merge,
     norm,
+    ops_core,
+    ops_image,
+    ops_index,
+    ops_linalg,
+    ops_make,
     ops_math,
+    ops_nn,
+    ops_reduce,
     ops_shape,
+    ops_signal,
     pool,
+    recurrent,
     resize,
     shape,
+    tf_arrays,
+    tf_nn,
+    tf_ops,
+    tf_raw,
+    wrappers,
 )
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import RULES, rule
+from kerasgen.layers.unsupported import UNSUPPORTED
 
-__all__ = ["RULES", "Layer", "rule"]
+__all__ = ["RULES", "UNSUPPORTED", "Layer", "rule"]
 
 # Importing a family enters its rules in the table.
-FAMILIES = (core, einsum_dense, activation, conv, pool, norm, merge, attention, shape, resize, ops_math, ops_shape)
+FAMILIES = (
+    core,
+    einsum_dense,
+    activation,
+    conv,
+    pool,
+    norm,
+    merge,
+    attention,
+    recurrent,
+    wrappers,
+    shape,
+    resize,
+    ops_math,
+    ops_reduce,
+    ops_shape,
+    ops_index,
+    ops_make,
+    ops_nn,
+    ops_core,
+    ops_signal,
+    ops_linalg,
+    ops_image,
+    tf_ops,
+    tf_arrays,
+    tf_nn,
+    tf_raw,
+)

@@ -36,6 +36,7 @@ class Layer:
         keras_major: int,
         frozen: bool,
         inline: Callable[..., list[Value]],
+        states: Mapping[str, Value],
     ) -> None:
         self.kind = spec.kind
         self.path = path
@@ -49,10 +50,14 @@ class Layer:
         self.constants: dict[str, np.ndarray] = {}
         self.values: dict[str, Value] = {}  # that the nodes make
         self.final: dict[str, str] = {}  # their names in the graph, once the builder has taken them over
-        self.output_mask: Any = KEEP  # the mask of the first output, where a rule sets it: a value or None
+        self.output_mask: Any = KEEP  # where a rule sets it: the first output's mask or None, or a list, one for each
+        self.recalled: dict[str, Value] = {}  # what was read of the states that the call before this one left
+        self.remembered: dict[str, Value] = {}  # the states that this call leaves
+        self.inner_mask: Any = KEEP  # the same of the layer that it wraps, once that is applied
         self.masks: Mapping[str, Any] = {}  # the implied masks of the arguments' tensors, by the argument's name
         self.strips_masks = False  # whether layers that follow no longer see the masks of these tensors
         self._inline = inline
+        self._states = states
         self._prefix = ""
         policy = str(spec.config.get("dtype") or "float32").removeprefix("mixed_").split("_from_")[-1]
         self.half = policy if policy in HALF else ""
@@ -101,7 +106,10 @@ class Layer:
             if any(isinstance(v, Value) and None in v.shape[1:] for v in operands):
                 raise UnsupportedModelError(f"a size must be known: {reason}") from error
             raise InvalidModelError(reason) from error
-        values = [Value(f"%{len(self.values)}.{i}", shape, dtype) for i, (shape, dtype) in enumerate(made)]
+        batched = all(v.batched for v in operands if isinstance(v, Value))
+        values = [
+            Value(f"%{len(self.values)}.{i}", shape, dtype, batched=batched) for i, (shape, dtype) in enumerate(made)
+        ]
         self.values.update((value.name, value) for value in values)
         names = tuple(v.name if isinstance(v, Value) else v for v in operands)
         self.nodes.append(Node(tuple(v.name for v in values), kernel, names, attrs, self.name))
@@ -111,21 +119,43 @@ class Layer:
         """`x` in another dtype; `x` itself where it has it."""
         return x if x.dtype == dtype else self.emit(kernels.cast, x, dtype=dtype)
 
-    def wrapped(self, attribute: str, written: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply a layer or a model that this layer holds at `attribute`, as its config has it; what its rule returns.
+    def recall(self, name: str, shape: Shape) -> Value:
+        """A state of a stateful layer as its call before left it, be it an earlier one of the same `predict`."""
+        key = f"{self.ident}/{self._prefix}{name}"
+        return self._states.get(key) or self.recalled.setdefault(key, Value(f"%{key}", shape, self.dtype))
 
-        The weights of a held layer belong to this one, under names that begin with the attribute's.
+    def remember(self, name: str, state: Value) -> None:
+        """Leave a state to the next call."""
+        self.remembered[f"{self.ident}/{self._prefix}{name}"] = state
+
+    def part(self, attribute: str) -> Layer:
+        """An object that this layer holds at `attribute`, with the same config.
+
+        Its nodes and weights belong to this layer, the weights under names that begin with the attribute's.
         """
-        kind, config = written["class_name"], written["config"]
-        if "model" in written:
-            return self._inline(self, written["model"], args)
-        if kind not in RULES:
-            raise UnsupportedModelError(f"no rule for the layer that it wraps, {kind!a}")
-        held = copy.copy(self)
-        held.kind, held.config = kind, Config(config)
-        held._prefix = f"{self._prefix}{attribute}/"
-        held.frozen = self.frozen or config.get("trainable") is False
-        return RULES[kind](held, *args, **kwargs)
+        part = copy.copy(self)
+        part._prefix = f"{self._prefix}{attribute}/"
+        return part
+
+    def held(self, attribute: str, written: Any) -> Layer:
+        """A layer that this one holds at `attribute`, as its config has it: a part with a config of its own."""
+        if not isinstance(written, Mapping) or not isinstance(written.get("config"), Mapping):
+            raise InvalidModelError(f"its config has no layer as {attribute}")
+        held = self.part(attribute)
+        held.kind, held.config = str(written["class_name"]), Config(written["config"])
+        held.frozen = self.frozen or written["config"].get("trainable") is False
+        return held
+
+    def wrapped(self, attribute: str, written: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply a layer or a model that this one holds at `attribute`, as its config has it; what its rule returns."""
+        if isinstance(written, Mapping) and "model" in written:
+            return self._inline(self, written["model"], args, **kwargs)
+        held = self.held(attribute, written)
+        if held.kind not in RULES:
+            raise UnsupportedModelError(f"no rule for the layer that it wraps, {held.kind!a}")
+        made = RULES[held.kind](held, *args, **kwargs)
+        self.inner_mask = held.output_mask
+        return made
 
     def _operand(self, item: Any) -> Any:
         if isinstance(item, np.ndarray) and item.ndim:

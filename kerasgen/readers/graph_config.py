@@ -8,7 +8,7 @@ from typing import Any
 
 from kerasgen.errors import InvalidModelError, KerasgenError, UnsupportedModelError
 from kerasgen.model import Call, LayerSpec, ModelSpec, Ref, leaves, map_leaves
-from kerasgen.readers import dialect
+from kerasgen.readers import dialect, tf_nodes
 from kerasgen.readers.content import reason
 from kerasgen.readers.layer_names import KERAS_LAYERS
 
@@ -128,7 +128,12 @@ def _layer(data: Any) -> LayerSpec:
             model = model_spec(data)
             inner = data["config"] if isinstance(data["config"], dict) else {}
             config = {key: dialect.value(inner[key]) for key in ("trainable", "dtype") if key in inner}
-            return LayerSpec(name, model.kind, {"name": name, **config}, _calls(data, model.kind), model)
+            return LayerSpec(name, model.kind, {"name": name, **config}, _calls(data), model)
+        if data["class_name"] in tf_nodes.CLASSES:
+            calls = tuple(tf_nodes.call(data, _keras2_call(node, unpack=False)) for node in data["inbound_nodes"])
+            return LayerSpec(
+                name, tf_nodes.kind(data), {"name": name, "dtype": dialect.value(data["config"].get("dtype"))}, calls
+            )
         kind = dialect.layer_kind(data)
         nodes = data.get("inbound_nodes") or []
         module = str(data.get("module") or "")
@@ -141,7 +146,7 @@ def _layer(data: Any) -> LayerSpec:
         if is_model(wrapped):
             model = model_spec(wrapped)
             config["layer"] = {"class_name": model.kind, "config": {"name": model.name}, "model": model}
-        return LayerSpec(name, kind, config, _calls(data, kind))
+        return LayerSpec(name, kind, config, _calls(data))
     except KerasgenError as error:
         raise type(error)(f"layer {name!r}: {error}") from error
     except _MALFORMED as error:
@@ -157,9 +162,9 @@ def _name(data: Any) -> str:
     raise InvalidModelError("malformed config: a layer without class or name")
 
 
-def _calls(data: Mapping[str, Any], kind: str) -> tuple[Call, ...]:
+def _calls(data: Mapping[str, Any]) -> tuple[Call, ...]:
     nodes = data.get("inbound_nodes") or []
-    return tuple(_keras3_call(node) if _is_keras3(node) else _keras2_call(node, kind) for node in nodes)
+    return tuple(_keras3_call(node) if _is_keras3(node) else _keras2_call(node) for node in nodes)
 
 
 def _is_keras3(node: Any) -> bool:
@@ -170,14 +175,14 @@ def _keras3_call(node: Mapping[str, Any]) -> Call:
     return Call(tuple(dialect.value(node["args"])), _kwargs(dialect.value(node["kwargs"])))
 
 
-def _keras2_call(node: Any, kind: str) -> Call:
-    """Each tensor brings the call's keyword arguments along; a list of one tensor is that tensor."""
+def _keras2_call(node: Any, *, unpack: bool = True) -> Call:
+    """Each tensor brings the call's keyword arguments along; to a layer, a list of one tensor is that tensor."""
     kwargs: dict[str, Any] = {}
     for entry in _entries(node):
         if len(entry) > 3:
             kwargs |= entry[3]
     inputs = _first_argument(node)
-    if isinstance(inputs, list) and len(inputs) == 1 and not kind.endswith("OpLambda"):
+    if isinstance(inputs, list) and len(inputs) == 1 and unpack:
         inputs = inputs[0]
     return Call((inputs,), _kwargs({key: _keyword(item) for key, item in kwargs.items()}))
 
@@ -227,7 +232,7 @@ def _kwargs(written: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: item
         for key, item in written.items()
-        if (item is True if key == "training" else any(part is not None for part in _flat(item)))
+        if (item is True if key == "training" else key == "slice_spec" or any(part is not None for part in _flat(item)))
     }
 
 

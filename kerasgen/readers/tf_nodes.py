@@ -1,0 +1,70 @@
+"""TensorFlow functions inside a model of tf.keras, as calls of operations named `ops.tf.<function>`.
+
+From 2.4 on a function is a layer, `TFOpLambda`, that holds its name. Before, it became nodes of TensorFlow's own graph,
+each a `TensorFlowOpLayer` that holds the node: there it is `raw_ops.<operation>`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kerasgen.errors import InvalidModelError
+from kerasgen.model import Call
+
+CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+# Arguments that TensorFlow 1 names otherwise.
+_OLD_NAMES = {"keep_dims": "keepdims", "reduction_indices": "axis", "dim": "axis", "dimension": "axis"}
+# Attributes that only repeat the inputs' dtypes and number, or choose between equal computations.
+_IRRELEVANT = re.compile(r"_.*|T[a-z]*|N|Index|SrcT|U|Truncate|use_cudnn_on_gpu|index_type")
+
+_TYPES = {"float": "float32", "double": "float64", "half": "float16"}
+
+
+def kind(data: Mapping[str, Any]) -> str:
+    """The operation that such a layer is."""
+    config = data["config"]
+    if data["class_name"] == "TensorFlowOpLayer":
+        return f"ops.tf.raw_ops.{_node(config)['op']}"
+    name = config.get("function", "__operators__.getitem" if data["class_name"] == "SlicingOpLambda" else None)
+    if not isinstance(name, str):
+        raise InvalidModelError("its config names no function")
+    return f"ops.tf.{name.removeprefix('compat.v1.')}"
+
+
+def call(data: Mapping[str, Any], written: Call) -> Call:
+    """A call with the function's own arguments, as `written` lists its tensors."""
+    if data["class_name"] != "TensorFlowOpLayer":
+        return Call(written.args, {_OLD_NAMES.get(k, k): item for k, item in written.kwargs.items() if k != "name"})
+    inputs = written.args[0] if isinstance(written.args[0], list) else list(written.args)
+    constants = {int(index): value for index, value in (data["config"].get("constants") or {}).items()}
+    rest = iter(inputs)
+    args = [constants[i] if i in constants else next(rest) for i in range(len(inputs) + len(constants))]
+    attrs = {name: _attribute(item) for name, item in (_node(data["config"]).get("attr") or {}).items()}
+    return Call(tuple(args), {name: item for name, item in attrs.items() if not _IRRELEVANT.fullmatch(name)})
+
+
+def _node(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    node = config.get("node_def")
+    if not isinstance(node, Mapping) or not isinstance(node.get("op"), str):
+        raise InvalidModelError("its node_def is missing or not JSON")
+    return node
+
+
+def _attribute(written: Mapping[str, Any]) -> Any:
+    """An attribute's value: protobuf's JSON names its type, and writes whole numbers and bytes as strings."""
+    ((form, value),) = written.items()
+    if form == "i":
+        return int(value)
+    if form == "f":
+        return float(value)
+    if form == "s":
+        return base64.b64decode(value).decode()
+    if form == "type":
+        name = str(value).removeprefix("DT_").lower()
+        return _TYPES.get(name, name)
+    if form == "list":
+        return [_attribute({key: item}) for key, items in value.items() for item in items]
+    return value
