@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kerasgen import kernels
+from kerasgen.custom import Rules, as_rule
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Graph, Node, Shape, Value
-from kerasgen.layers import RULES, Layer
+from kerasgen.layers import RULES, UNSUPPORTED, Layer
 from kerasgen.layers.layer import KEEP
-from kerasgen.layers.masks import PASSES_ON
+from kerasgen.layers.masks import passes_on
 from kerasgen.layers.registry import OPERATION
 from kerasgen.model import LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
-from kerasgen.names import Namespace
+from kerasgen.names import PYTHON, Namespace, identifier, path_name, printable
 
 # What the module itself defines; `x` is the name of a value that only the next line reads.
-RESERVED = ("np", "math", "x", "W", "INPUTS", "OUTPUTS", "predict", "activations", "main", "load_weights", "Payload")
+RESERVED = (
+    "np",
+    "math",
+    "x",
+    "W",
+    "INPUTS",
+    "OUTPUTS",
+    "predict",
+    "activations",
+    "main",
+    "load_weights",
+    "Payload",
+    "STATES",
+    "reset_states",
+)
 
 
 @dataclass(frozen=True)
@@ -63,12 +78,14 @@ class Built:
         return replace(self.graph, weights={**weights, **self.graph.weights}).check()
 
 
-def build(file: ModelFile) -> Built:
+def build(file: ModelFile, custom: Rules | None = None) -> Built:
     """The graph of the model. What is unsupported is listed in the result, all of it at once.
+
+    `custom` holds functions of the user's own, by a layer's name or its kind.
 
     Raises InvalidModelError where the file contradicts itself.
     """
-    return _Builder(file).run()
+    return _Builder(file, custom or {}).run()
 
 
 class _Missing:
@@ -79,12 +96,15 @@ MISSING = _Missing()
 
 
 class _Builder:
-    def __init__(self, file: ModelFile) -> None:
+    def __init__(self, file: ModelFile, custom: Rules) -> None:
         self.file = file
+        self.custom = custom
         digits = file.keras_version.split(".")[0]
         self.keras_major = int(digits) if digits.isdigit() else 1
-        self.names = Namespace([*RESERVED, *kernels.__all__])
-        self.idents: dict[tuple[str, ...], str] = {}
+        wanted = {path: identifier(path_name(path)) for path in _paths(file.model)}
+        self.names = Namespace([*PYTHON, *RESERVED, *kernels.__all__], wanted.values())  # of values
+        self.keys = Namespace(wanted=wanted.values())  # of weights, which may be called what a kernel is called
+        self.idents: dict[tuple[str, ...], tuple[str, str]] = {}  # of each layer, in both
         self.calls: Counter[tuple[str, ...]] = Counter()
         self.nodes: list[Node] = []
         self.inputs: list[Value] = []
@@ -95,6 +115,8 @@ class _Builder:
         self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
         self.masks: dict[str, Value] = {}  # of the values that have one
         self.halves: dict[str, str] = {}  # values that Keras would hold in half precision
+        self.memory: dict[str, Value] = {}  # what stateful layers start with
+        self.states: dict[str, Value] = {}  # what they leave
 
     def run(self) -> Built:
         model = self.file.model
@@ -112,7 +134,9 @@ class _Builder:
             layers=self.values,
         )
         if not any(isinstance(value, _Missing) for value in outputs):
-            graph = replace(graph, outputs=tuple(self._output(value) for value in outputs), nodes=tuple(self.nodes))
+            memory = tuple((self.memory[key], self.states[key].name) for key in self.memory)
+            results = tuple(self._output(value) for value in outputs)
+            graph = replace(graph, outputs=results, nodes=tuple(self.nodes), memory=memory)
         return Built(
             self.file,
             graph,
@@ -125,7 +149,7 @@ class _Builder:
         shape = spec.config.get("batch_shape")
         if not isinstance(shape, (list, tuple)) or not shape:
             raise InvalidModelError(f"{self.file.source}: input {spec.name!a} has no shape")
-        ident = self.idents[(spec.name,)] = self.names.new(spec.name)
+        ident = self.names.new(spec.name)
         value = Value(ident, (None, *shape[1:]), str(spec.config.get("dtype") or "float32"))
         if value.dtype == "bfloat16":
             value = replace(value, dtype="float32")
@@ -202,12 +226,11 @@ class _Builder:
             if spec.model is not None:
                 kwargs.pop("mask", None)
                 return self._model(spec.model, path, leaves((args, kwargs), (Value, _Missing)), frozen=frozen)
-            if spec.kind not in RULES:
-                raise UnsupportedModelError("no rule for this kind of layer")
+            rule = self._rule(spec, name)
             if blocked:
                 self.reports.setdefault(name, LayerReport(name, spec.kind, None))
                 return MISSING
-            return self._apply(spec, path, args, kwargs, frozen=frozen)
+            return self._apply(rule, spec, path, args, kwargs, frozen=frozen)
         except UnsupportedModelError as error:
             self.reports[name] = LayerReport(name, spec.kind, None, (), str(error))
             return MISSING
@@ -216,19 +239,45 @@ class _Builder:
                 raise  # it names the inner layer already
             raise InvalidModelError(f"{self._where(path)}({spec.kind}): {error}") from error
 
-    def _apply(self, spec: LayerSpec, path: tuple[str, ...], args: Any, kwargs: Any, *, frozen: bool) -> list[Value]:
+    def _rule(self, spec: LayerSpec, name: str) -> Callable[..., Any]:
+        """The rule for a layer: the user's own for this very layer, then for its kind, then the table's."""
+        for key in (name, spec.name, spec.kind):
+            if key in self.custom:
+                return as_rule(self.custom[key])
+        if spec.kind in RULES:
+            return RULES[spec.kind]
+        reason = UNSUPPORTED.get(spec.kind, "no rule for this kind of layer")
+        if spec.kind.startswith(OPERATION):
+            raise UnsupportedModelError(reason)
+        key = name if spec.kind == "Lambda" else spec.kind
+        raise UnsupportedModelError(f"{reason}; give one of your own: --custom {printable(key)}=module:function")
+
+    def _apply(
+        self,
+        rule: Callable[..., Any],
+        spec: LayerSpec,
+        path: tuple[str, ...],
+        args: Any,
+        kwargs: Any,
+        *,
+        frozen: bool,
+    ) -> list[Value]:
         if kwargs.pop("training", None):
             raise UnsupportedModelError("called with training=True: random, or dependent on the rest of the batch")
         layer = self._layer(spec, path, frozen=frozen)
         half = layer.half
         if spec.kind.startswith(OPERATION):  # an operation computes in the dtype of its inputs
             half = next((self.halves.get(v.name, v.dtype) for v in leaves(args, Value) if self._is_half(v)), "")
-        rule = RULES[spec.kind]
         signature = inspect.signature(rule)
         implied = map_leaves(args[:1], lambda value: self.masks.get(value.name), Value)
         mask = kwargs.get("mask", implied[0] if implied else None)
-        if "mask" in signature.parameters and any(True for _ in leaves(mask, Value)):
-            kwargs["mask"] = mask
+        tensors = sum(any(True for _ in leaves(item, Value)) for item in (*args, *kwargs.values()))
+        if self.keras_major >= 3 and tensors > 1:  # Keras 3 looks for masks where a call has one argument of tensors
+            mask_given = kwargs.get("mask")
+        else:
+            mask_given = mask
+        if "mask" in signature.parameters and any(True for _ in leaves(mask_given, Value)):
+            kwargs["mask"] = mask_given
         try:
             arguments = signature.bind(layer, *args, **kwargs).arguments
         except TypeError as error:
@@ -245,11 +294,12 @@ class _Builder:
         if half:
             self.halves.update((v.name, half) for v in outputs if v.dtype == "float32")
         if layer.output_mask is KEEP:
-            passed = next(leaves(mask, Value), None) if spec.kind in PASSES_ON else None
+            passed = next(leaves(mask, Value), None) if passes_on(spec.kind, self.keras_major) else None
         else:
             passed = layer.output_mask
-        if passed is not None:
-            self.masks[outputs[0].name] = replace(passed, name=layer.final.get(passed.name, passed.name))
+        for value, passes in zip(outputs, passed if isinstance(passed, list) else [passed], strict=False):
+            if passes is not None:
+                self.masks[value.name] = replace(passes, name=layer.final.get(passes.name, passes.name))
         count = self.calls[path]
         self.values[layer.name if count == 1 else f"{layer.name}#{count}"] = tuple(v.name for v in outputs)
         shapes = tuple(value.shape for value in outputs)
@@ -260,23 +310,33 @@ class _Builder:
     def _layer(self, spec: LayerSpec, path: tuple[str, ...], *, frozen: bool) -> Layer:
         """The layer at `path` for another call: its name is its own at the first, numbered later."""
         if path not in self.idents:
-            self.idents[path] = self.names.new("_".join(path))
+            name = path_name(path)
+            self.idents[path] = self.keys.new(name), self.names.new(name)
         self.calls[path] += 1
-        ident = self.idents[path]
+        ident, output = self.idents[path]
         return Layer(
             spec,
             path,
             ident,
-            output=ident if self.calls[path] == 1 else self.names.new(ident),
+            output=output if self.calls[path] == 1 else self.names.new(output),
             keras_major=self.keras_major,
             frozen=frozen,
             inline=self._wrapped_model,
+            states=self.states,
         )
 
-    def _wrapped_model(self, layer: Layer, model: ModelSpec, inputs: Iterable[Value]) -> list[Value]:
-        """Build a model that a layer wraps, on values that the layer has made so far."""
-        given = self._adopt(layer, [], inputs)
-        return self._model(model, (*layer.path, model.name), given, frozen=layer.frozen)
+    def _wrapped_model(
+        self, layer: Layer, model: ModelSpec, inputs: Iterable[Value], mask: Value | None = None
+    ) -> list[Value]:
+        """Build a model that a layer wraps, on values that the layer has made so far; `mask` is the first one's."""
+        given = self._adopt(layer, [], leaves([list(inputs), mask], Value))
+        if mask is not None:
+            self.masks[given[0].name] = given.pop()
+        made = self._model(model, layer.path, given, frozen=layer.frozen)
+        if any(isinstance(value, _Missing) for value in made):
+            raise UnsupportedModelError("it wraps a model that is unsupported")
+        layer.inner_mask = self.masks.get(made[0].name)
+        return made
 
     def _is_half(self, value: Value) -> bool:
         return value.name in self.halves or value.dtype == "float16"
@@ -302,6 +362,10 @@ class _Builder:
             self.specs[key] = value
         self.constants.update(layer.constants)
         self.specs.update((key, Value(key, array.shape, array.dtype.name)) for key, array in layer.constants.items())
+        for key, value in layer.recalled.items():
+            if value.name not in layer.final:
+                name = layer.final[value.name] = self.names.new(f"{layer.output}_state")
+                self.memory[key] = self.specs[name] = replace(value, name=name)
         numbers = {value.name: i for i, value in enumerate(results, start=1)}
         for node in layer.nodes:
             for name in node.outputs:
@@ -315,7 +379,16 @@ class _Builder:
             inputs = tuple(layer.final.get(i, i) if isinstance(i, str) else i for i in node.inputs)
             self.nodes.append(replace(node, outputs=tuple(layer.final[name] for name in node.outputs), inputs=inputs))
         layer.nodes.clear()
+        self.states.update((key, replace(v, name=layer.final[v.name])) for key, v in layer.remembered.items())
         return [replace(v, name=layer.final.get(v.name, v.name)) for v in (*results, *others)]
 
     def _where(self, path: tuple[str, ...]) -> str:
         return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "
+
+
+def _paths(model: ModelSpec, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of names to every layer, those of nested models included."""
+    for layer in model.layers:
+        yield (*path, layer.name)
+        if layer.model is not None:
+            yield from _paths(layer.model, (*path, layer.name))

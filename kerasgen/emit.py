@@ -25,8 +25,8 @@ import kerasgen
 from kerasgen import kernels, runtime
 from kerasgen.infer import infer
 from kerasgen.ir import Graph, Node, Operand, Shape, Value
-from kerasgen.names import identifier
-from kerasgen.source import collect, is_ours
+from kerasgen.names import Namespace, identifier
+from kerasgen.source import collect, is_copied
 
 STYLE = black.Mode(line_length=120, target_versions={TargetVersion.PY37})
 NUMPY = "import numpy as np"
@@ -75,6 +75,7 @@ def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None) -
         outputs=[ascii(row) for row in zip(graph.output_names, *zip(*output_specs(graph), strict=True), strict=True)],
         predict=_Body(graph).lines(),
         activations=None if activations is None else _Body(activations, every_layer=True).lines(),
+        stateful=bool(graph.memory),
         kernels=blocks,
         runtime=load_blocks,
         loads=bool(loaders),
@@ -94,7 +95,7 @@ def _pack(weights: Mapping[str, np.ndarray]) -> bytes:
 
 def output_specs(graph: Graph) -> list[tuple[Shape, str]]:
     """Shape and dtype of each output."""
-    specs = {value.name: value for value in graph.inputs}
+    specs = {value.name: value for value in (*graph.inputs, *(value for value, _ in graph.memory))}
     specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in graph.weights.items())
     for node in graph.nodes:
         made = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
@@ -106,7 +107,7 @@ def _called(graph: Graph) -> Iterator[Callable[..., Any]]:
     """The kernels that the graph's lines mention."""
     for node in graph.nodes:
         for function in (node.kernel, *node.attrs.values()):
-            if is_ours(function) and function not in SYNTAX:
+            if is_copied(function) and function not in SYNTAX:
                 yield function
 
 
@@ -119,9 +120,11 @@ class _Body:
     def __init__(self, graph: Graph, *, every_layer: bool = False) -> None:
         self.graph = graph
         self.every_layer = every_layer
-        self.printed: dict[str, str] = {}
         readers = graph.readers()
         steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
+        functions = {function.__name__ for function in _called(graph)}  # the user's own are not reserved names
+        names = Namespace([*functions, *(name for names in steps for name in names)])
+        self.printed = {name: names.new(name) for made in steps for name in made if name in functions}
         for names, reader in zip(steps, graph.nodes, strict=False):
             if len(names) == 1 and readers[names[0]] == reader.reads.count(names[0]):
                 self.printed[names[0]] = "x"
@@ -132,15 +135,19 @@ class _Body:
             f"{self._name(value.name)} = as_input({value.name}, *INPUTS[{index}])"
             for index, value in enumerate(self.graph.inputs)
         ]
+        memory = [(value.name, self._operand(name)) for value, name in self.graph.memory]
+        lines += [f"{state} = STATES.get({state!r})" for state, _ in memory]
         for node in self.graph.nodes:
             lines.append(f"{', '.join(map(self._name, node.outputs))} = {self._expression(node)}")
+        if memory:
+            lines.append(f"STATES.update({', '.join(map('='.join, memory))})")
         if self.every_layer:
             return [*lines, f"return {{{', '.join(self._layers())}}}"]
         results = [self._operand(name) for name in self.graph.outputs]
         if self.graph.keyed:
             pairs = zip(self.graph.output_names, results, strict=True)
             return [*lines, f"return {{{', '.join(f'{name!a}: {result}' for name, result in pairs)}}}"]
-        if self.graph.nodes and results == list(self.graph.nodes[-1].outputs):
+        if self.graph.nodes and not memory and results == list(self.graph.nodes[-1].outputs):
             _, _, expression = lines.pop().partition(" = ")
             return [*lines, f"return {expression}"]
         return [*lines, f"return {', '.join(results)}"]
@@ -170,7 +177,7 @@ class _Body:
             for key, value in node.attrs.items()
             if key not in defaults or defaults[key] != value
         ]
-        name = node.kernel.__name__ if is_ours(node.kernel) else f"np.{_numpy_name(node.kernel)}"
+        name = node.kernel.__name__ if is_copied(node.kernel) else f"np.{_numpy_name(node.kernel)}"
         return f"{name}({', '.join([*operands, *settings])})"
 
 
@@ -189,7 +196,12 @@ def literal(value: Any) -> str:
 
 
 def _infix(sign: str) -> Callable[..., str]:
-    return lambda a, b: f"{a} {sign} {b}"
+    def write(a: str, b: str) -> str:
+        if sign == "+" and b.startswith("(-"):  # x + (-1.0)
+            return f"{a} - {b[2:-1]}"
+        return f"{a} {sign} {b}"
+
+    return write
 
 
 def _subscript(x: str, *, index: tuple[Any, ...]) -> str:
@@ -226,7 +238,7 @@ def _defaults(kernel: Callable[..., Any]) -> dict[Any, Any]:
         parameters = inspect.signature(kernel).parameters.values()
     except ValueError:  # some NumPy functions have no signature
         return {}
-    if not is_ours(kernel):
+    if not is_copied(kernel):
         return {}  # they differ between versions of NumPy
     return {key: p.default for i, p in enumerate(parameters) if p.default is not p.empty for key in (i, p.name)}
 
@@ -236,8 +248,10 @@ def _numpy_name(function: Any) -> str:
     """The name under which every NumPy from 1.17 on has this function."""
     name = str(function.__name__)
     name = {"amax": "max", "amin": "min", "absolute": "abs", "true_divide": "divide"}.get(name, name)
-    assert getattr(np, name) is function, name
-    return name
+    for prefix, module in (("", np), ("linalg.", np.linalg)):
+        if getattr(module, name, None) is function:
+            return prefix + name
+    raise AssertionError(f"{name} is no function of NumPy's")
 
 
 def _comments(data: bytes) -> bytes:

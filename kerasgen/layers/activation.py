@@ -23,12 +23,19 @@ def activate(layer: Layer, x: Value, key: str = "activation") -> Value:
     if isinstance(wanted, Mapping):  # a layer used as an activation
         result: Value = layer.wrapped(key, wanted, x)
         return result
-    kernel = kernels.ACTIVATIONS.get(wanted)
+    return layer.emit(activation_kernel(layer, wanted), x)
+
+
+def activation_kernel(layer: Layer, name: Any) -> Callable[..., Any]:
+    """The kernel of an activation that the layer's config names, as the Keras of its file understood it."""
+    if isinstance(name, Mapping):
+        raise UnsupportedModelError("an activation inside a recurrent layer must be a function, not a layer")
+    kernel = kernels.ACTIVATIONS.get("linear" if name is None else name)
     if layer.keras_major < 3:
-        kernel = BEFORE_KERAS_3.get(wanted, kernel)
+        kernel = BEFORE_KERAS_3.get(name, kernel)
     if kernel is None:
-        raise UnsupportedModelError(f"no activation {wanted!a}")
-    return layer.emit(kernel, x)
+        raise UnsupportedModelError(f"no activation {name!a}")
+    return kernel
 
 
 @rule("Activation")
@@ -154,7 +161,6 @@ for _kind, _kernel in {
     "ops.Softsign": kernels.softsign,
     "ops.SparsePlus": kernels.sparse_plus,
     "ops.SparseSigmoid": kernels.sparse_sigmoid,
-    "ops.Tanh": kernels.tanh,
     "ops.TanhShrink": kernels.tanh_shrink,
 }.items():
     _plain(_kind, _kernel)

@@ -10,12 +10,16 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.errors import InvalidModelError
 from kerasgen.ir import Value
+from kerasgen.layers.dtypes import promote
 from kerasgen.layers.layer import Layer
+from kerasgen.layers.layout import from_end
+from kerasgen.layers.masks import joined_mask, merged_mask
 from kerasgen.layers.registry import rule
 
 
 def _merge(layer: Layer, xs: Sequence[Value], kernel: Callable[..., Any]) -> Value:
     """`kernel` from left to right. Inputs of fewer axes get new ones behind the batch, as Keras does it."""
+    layer.output_mask = merged_mask(layer, layer.masks["xs"])
     rank = max(len(x.shape) for x in xs)
     first, *rest = (_with_rank(layer, x, rank) for x in xs)
     for x in rest:
@@ -26,6 +30,30 @@ def _merge(layer: Layer, xs: Sequence[Value], kernel: Callable[..., Any]) -> Val
 def _with_rank(layer: Layer, x: Value, rank: int) -> Value:
     missing = rank - len(x.shape)
     return layer.emit(kernels.get_item, x, index=(slice(None), *(None,) * missing)) if missing else x
+
+
+def _masks(layer: Layer) -> list[Value | None]:
+    """The masks of the inputs whose masked steps do not count: Keras 3 leaves them out of some merges."""
+    masks = list(layer.masks["xs"])
+    return masks if layer.keras_major >= 3 else [None for _ in masks]
+
+
+def _extreme(layer: Layer, xs: Sequence[Value], kernel: Callable[..., Any]) -> Value:
+    """`_merge`, where a masked step gives way to that of the other input."""
+    masks = _masks(layer)
+    if not any(masks):
+        return _merge(layer, xs, kernel)
+    (y, *rest), (known, *others) = xs, masks
+    for x, mask in zip(rest, others, strict=True):
+        x = _or_else(layer, mask, x, y) if mask else x
+        y = layer.emit(kernel, _or_else(layer, known, y, x) if known else y, x)
+        known = layer.emit(np.logical_or, known, mask) if known and mask else None
+    layer.output_mask = known
+    return y
+
+
+def _or_else(layer: Layer, mask: Value, x: Value, other: Value) -> Value:
+    return layer.emit(np.where, layer.emit(kernels.get_item, mask, index=(..., None)), x, other)
 
 
 @rule("Add")
@@ -43,7 +71,10 @@ def subtract(layer: Layer, xs: Sequence[Value]) -> Value:
 @rule("Multiply")
 def multiply(layer: Layer, xs: Sequence[Value]) -> Value:
     """The product."""
-    return _merge(layer, xs, np.multiply)
+    masks = _masks(layer)
+    xs = [layer.emit(kernels.masked, x, mask, value=1) if mask else x for x, mask in zip(xs, masks, strict=True)]
+    y = _merge(layer, xs, np.multiply)
+    return layer.emit(kernels.masked, y, layer.output_mask) if all(masks) else y
 
 
 @rule("Average")
@@ -55,20 +86,22 @@ def average(layer: Layer, xs: Sequence[Value]) -> Value:
 @rule("Maximum")
 def maximum(layer: Layer, xs: Sequence[Value]) -> Value:
     """The largest at each place."""
-    return _merge(layer, xs, np.maximum)
+    return _extreme(layer, xs, np.maximum)
 
 
 @rule("Minimum")
 def minimum(layer: Layer, xs: Sequence[Value]) -> Value:
     """The smallest at each place."""
-    return _merge(layer, xs, np.minimum)
+    return _extreme(layer, xs, np.minimum)
 
 
 @rule("Concatenate", "ops.Concatenate")
 def concatenate(layer: Layer, xs: Sequence[Value]) -> Value:
     """One after the other along an axis."""
     axis = layer.config.axes("axis", 0 if layer.kind.startswith("ops.") else -1)[0]
-    return layer.emit(kernels.concatenate, *xs, axis=axis)
+    if layer.kind == "Concatenate":
+        layer.output_mask = joined_mask(layer, xs, layer.masks["xs"], axis)
+    return layer.emit(kernels.concatenate, *promote(layer, tuple(xs)), axis=from_end(axis, len(xs[0].shape)))
 
 
 @rule("Dot")

@@ -49,8 +49,11 @@ def global_max_pool(layer: Layer, x: Value) -> Value:
 
 
 @rule("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
-def global_average_pool(layer: Layer, x: Value) -> Value:
-    """The mean of everything."""
+def global_average_pool(layer: Layer, x: Value, mask: Any = None) -> Value:
+    """The mean of everything, or of the steps that a mask leaves."""
+    if mask is not None and layer.kind == "GlobalAveragePooling1D":
+        keepdims = layer.config.flag("keepdims", False)
+        return channels_last(layer, x, lambda x: layer.emit(kernels.masked_average, x, mask, keepdims=keepdims))
     return _global(layer, x, kernels.global_average_pool)
 
 

@@ -1,4 +1,4 @@
-"""Drop what no output needs: nodes whose results nothing reads, and weights that no node reads."""
+"""Drop what no result needs: nodes whose results nothing reads, and weights that no node reads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from kerasgen.ir import Graph
 
 
 def drop_unused(graph: Graph) -> Graph:
-    """The nodes that lead to an output, and their weights."""
-    needed = set(graph.outputs)
+    """The nodes that lead to a result, and their weights."""
+    needed = set(graph.results)
     kept = []
     for node in reversed(graph.nodes):
         if needed.intersection(node.outputs):

@@ -46,6 +46,7 @@ def _plain(node: Node) -> bool:
 @cache
 def _takes_activation(kernel: Callable[..., Any]) -> bool:
     try:
-        return "activation" in inspect.signature(kernel).parameters
+        setting = inspect.signature(kernel).parameters.get("activation")
     except ValueError:  # some NumPy functions have no signature
         return False
+    return setting is not None and setting.default is None  # a recurrent kernel's acts inside of it

@@ -14,7 +14,7 @@ def schedule(graph: Graph) -> Graph:
     """The same nodes, in depth-first order."""
     makers = {name: node for node in graph.nodes for name in node.outputs}
     ordered: dict[tuple[str, ...], Node] = {}
-    stack = [(name, False) for name in reversed((*graph.outputs, *(n.outputs[0] for n in graph.nodes)))]
+    stack = [(name, False) for name in reversed((*graph.results, *(n.outputs[0] for n in graph.nodes)))]
     while stack:
         name, inputs_done = stack.pop()
         node = makers.get(name)

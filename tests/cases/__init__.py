@@ -1,8 +1,46 @@
 """Parity cases by family; importing one enters its rows in the table."""
 
-from cases import activation, attention, conv, merge, models, norm, operations, pool, shape, volume
+from cases import (
+    activation,
+    attention,
+    conv,
+    merge,
+    models,
+    norm,
+    operations,
+    operations_core,
+    operations_image,
+    operations_linalg,
+    operations_math,
+    operations_nn,
+    operations_reduce,
+    operations_shape,
+    pool,
+    recurrent,
+    shape,
+    volume,
+)
 from cases.table import CASES, Case
 
 __all__ = ["CASES", "Case"]
 
-FAMILIES = (conv, pool, norm, activation, merge, shape, operations, attention, models, volume)
+FAMILIES = (
+    operations_nn,
+    operations_core,
+    operations_linalg,
+    operations_image,
+    conv,
+    pool,
+    norm,
+    activation,
+    merge,
+    shape,
+    operations,
+    operations_math,
+    operations_reduce,
+    operations_shape,
+    models,
+    volume,
+    attention,
+    recurrent,
+)

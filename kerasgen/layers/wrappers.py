@@ -1,0 +1,91 @@
+"""Sequences: embeddings, masks, and layers that are applied to every step."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import UnsupportedModelError
+from kerasgen.ir import Value
+from kerasgen.layers.layer import KEEP, Layer
+from kerasgen.layers.registry import RULES, rule
+from kerasgen.model import ModelSpec, leaves, map_leaves
+
+
+@rule("Masking")
+def masking(layer: Layer, inputs: Value) -> Value:
+    """A mask that is off where all channels have one value; those steps become zeros."""
+    value = layer.config.get("mask_value", 0.0)
+    value = value if isinstance(value, np.ndarray) else layer.config.number("mask_value", 0.0)
+    layer.output_mask = layer.emit(np.any, layer.emit(np.not_equal, inputs, value), axis=-1)
+    return layer.emit(kernels.masked, inputs, layer.output_mask)
+
+
+def _lookup(layer: Layer, x: Value, embeddings: Value) -> Value:
+    if layer.config.flag("mask_zero", False):
+        layer.output_mask = layer.emit(np.not_equal, x, 0)
+    return layer.emit(np.take, embeddings, layer.cast(x, "int32") if "int" not in x.dtype else x, axis=0)
+
+
+def _embeddings(layer: Layer) -> Value:
+    return layer.weight("embeddings", (layer.config.integer("input_dim"), layer.config.integer("output_dim")))
+
+
+@rule("Embedding")
+def embedding(layer: Layer, inputs: Value) -> Value:
+    """A row of the table for each number."""
+    return _lookup(layer, inputs, _embeddings(layer))
+
+
+@rule("ReversibleEmbedding")
+def reversible_embedding(layer: Layer, inputs: Value, reverse: bool = False) -> Value:
+    """An embedding, or its reverse: how much a vector resembles each row, by the same table or one of its own."""
+    table = _embeddings(layer)
+    width, rows = table.shape[1], table.shape[0]
+    own = None if layer.config.flag("tie_weights", True) else layer.weight("reverse_embeddings", (width, rows))
+    if not reverse:
+        return _lookup(layer, inputs, table)
+    y = layer.emit(np.matmul, inputs, layer.emit(np.transpose, table) if own is None else own)
+    if layer.config.get("logit_soft_cap", None) is not None:
+        cap = layer.config.number("logit_soft_cap")
+        y = layer.emit(np.multiply, layer.emit(np.tanh, layer.emit(np.divide, y, cap)), cap)
+    return y
+
+
+def _stateful(written: Any) -> bool:
+    """Whether a layer, or one inside of it, keeps states between calls."""
+    if isinstance(written, ModelSpec):
+        return any(_stateful(layer.config) or _stateful(layer.model) for layer in written.layers)
+    if isinstance(written, dict):
+        return written.get("stateful") is True or any(map(_stateful, written.values()))
+    return isinstance(written, (list, tuple)) and any(map(_stateful, written))
+
+
+@rule("TimeDistributed")
+def time_distributed(layer: Layer, inputs: Any, mask: Any = None) -> list[Value]:
+    """A layer or a model for each step by itself: the steps of all samples become samples."""
+    written = layer.config.get("layer")
+    if _stateful(written):
+        raise UnsupportedModelError("the layer inside is stateful: its states would go from step to step")
+    first = next(leaves(inputs, Value))
+    merged = map_leaves(inputs, lambda x: layer.emit(kernels.merge_steps, x), Value)
+    mask = next(leaves(mask, Value), None)
+    settings = {}
+    if mask is not None and len(mask.shape) > 2 and _takes_mask(written):
+        settings["mask"] = layer.emit(kernels.merge_steps, mask)
+    made = layer.wrapped("layer", written, merged, **settings)
+    if layer.keras_major < 3 and layer.inner_mask is not KEEP:  # Keras 3 hands on what it is given
+        layer.output_mask = (
+            mask if layer.inner_mask is None else layer.emit(kernels.split_steps, layer.inner_mask, first)
+        )
+        if layer.inner_mask is None and mask is not None and len(mask.shape) > 2:
+            layer.output_mask = layer.emit(np.any, mask, axis=tuple(range(2, len(mask.shape))))
+    return [layer.emit(kernels.split_steps, y, first) for y in (made if isinstance(made, list) else [made])]
+
+
+def _takes_mask(written: Any) -> bool:
+    rule_ = RULES.get(written.get("class_name"))
+    return "model" in written or (rule_ is not None and "mask" in inspect.signature(rule_).parameters)
