@@ -47,7 +47,8 @@ def relative_error(got: Any, expected: Any) -> float:
         return float(np.any(got != expected))
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=0.0) or 1.0
     with np.errstate(invalid="ignore"):
-        difference = np.where(got == expected, 0.0, np.abs(got.astype("float64") - expected))
+        equal = (got == expected) | (np.isnan(got) & np.isnan(expected))
+        difference = np.where(equal, 0.0, np.abs(got.astype(np.result_type(got, "float64")) - expected))
     return float(np.nan_to_num(difference / scale, nan=np.inf).max(initial=0.0))
 
 

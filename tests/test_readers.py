@@ -721,8 +721,6 @@ def test_hostile_objects(change, tmp_path):
 TEXTS = {
     "truncated": '{"class_name": "Seq',
     "duplicate keys": '{"a": 1, "a": 2}',
-    "NaN": '{"a": NaN}',
-    "infinity": '{"a": -Infinity}',
     "1e999": '{"a": 1e999}',
     "5000 digits": f'{{"a": {"9" * 5000}}}',
     "deep": '{"a":' * 100_000,

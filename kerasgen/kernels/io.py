@@ -2,7 +2,7 @@
 
 import numpy as np
 
-ACCEPTED_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+ACCEPTED_KINDS = {"c": "cfiub", "f": "fiub", "i": "iub", "u": "iub", "b": "b"}
 
 
 def as_input(x, name, shape, dtype):

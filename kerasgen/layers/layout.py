@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from kerasgen import kernels
 from kerasgen.ir import Value
 from kerasgen.layers.layer import Layer
@@ -19,12 +21,25 @@ def channels_last(layer: Layer, x: Value, apply: Callable[[Value], Value]) -> Va
     return layer.emit(kernels.channels_first, y) if len(y.shape) > 2 else y
 
 
+def images_last(layer: Layer, x: Value, apply: Callable[[Value], Value]) -> Value:
+    """The same for images, of which there may be one alone, without a batch axis."""
+    if len(x.shape) > 3:
+        return channels_last(layer, x, apply)
+    y = channels_last(layer, layer.emit(np.expand_dims, x, axis=0), apply)
+    return layer.emit(np.squeeze, y, axis=0)
+
+
 def is_channels_first(layer: Layer) -> bool:
     """The layer's data format; an operation may leave it open."""
     options = ("channels_last", "channels_first")
     return (
         layer.config.get("data_format", None) is not None and layer.config.choice("data_format", options) == options[1]
     )
+
+
+def from_end(axis: int, rank: int) -> int:
+    """The axis as Keras writes it, counted from the end where it is the last."""
+    return -1 if axis in (-1, rank - 1) else axis % rank
 
 
 def window_pads(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
+from kerasgen.layers.dtypes import saturate
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.layout import channels_last
+from kerasgen.layers.layout import channels_last, images_last
 from kerasgen.layers.registry import rule
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
 
 
 @rule("UpSampling1D", "UpSampling3D")
@@ -51,6 +54,7 @@ def resize(layer: Layer, x: Value) -> Value:
                 raise UnsupportedModelError("padding to an aspect ratio is supported with a constant only")
             fill = config.number("fill_value", 0.0)
             x = layer.emit(kernels.pad_to_aspect_ratio, x, size=settings["size"], value=fill)
-        return layer.emit(kernels.resize, x, **settings)
+        y = layer.emit(kernels.resize, x, **settings)
+        return y if y.dtype == x.dtype else saturate(layer, layer.emit(np.rint, y), x.dtype)
 
-    return channels_last(layer, x, apply)
+    return images_last(layer, x, apply)

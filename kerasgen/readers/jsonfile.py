@@ -1,4 +1,7 @@
-"""Strict JSON: what Keras writes, and nothing that readers of JSON disagree about."""
+"""Strict JSON: what Keras writes, and nothing that readers of JSON disagree about.
+
+Keras writes the infinities, which are orders of norms and limits of `clip`, and NaN as Python spells them.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,7 @@ def loads(text: bytes | str, where: str) -> Any:
     """The value that `text` spells. InvalidModelError, naming `where`, if it is malformed, ambiguous or absurd."""
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
-        value = json.loads(
-            decoded, object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant
-        )
+        value = json.loads(decoded, object_pairs_hook=_object, parse_int=_integer, parse_float=_real)
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text: it fails here
     except RecursionError:
         raise InvalidModelError(f"{where}: malformed JSON: nested too deeply") from None
@@ -46,7 +47,3 @@ def _real(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"the number {digits[:_MAX_DIGITS]} is too large")
     return value
-
-
-def _constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number that JSON has")

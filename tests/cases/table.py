@@ -30,6 +30,8 @@ class Case:
     dtype: str = "float32"
     tolerance: float = 1e-5  # of the largest number in the output
     sizes: tuple[int, ...] = (6, 8)  # that stand for unknown ones, in turn
+    mixes: bool = False  # what a sample gives depends on the rest of the batch
+    finish: Callable[[Any], None] | None = None  # what is done to the model once its weights are random
     answer: Callable[..., Any] | None = None  # instead of the model's, where Keras cannot run its own model
 
     def model(self) -> Any:
@@ -46,3 +48,8 @@ def row(name: str, shapes: Any, make: Callable[..., Any], **settings: Any) -> No
     """Enter a case; `shapes` is one shape or a list of them."""
     assert name not in CASES, name
     CASES[name] = Case(name, tuple(shapes) if isinstance(shapes, list) else (shapes,), make, **settings)
+
+
+def named(module: Any, names: str) -> list[tuple[str, Any]]:
+    """Functions of a module, each after its name."""
+    return [(name, getattr(module, name)) for name in names.split()]

@@ -1,0 +1,143 @@
+"""The dtype that Keras computes an operation in, where NumPy by itself would choose another.
+
+Keras promotes as JAX does: a whole number beside a float takes the float's width, Python's numbers adapt to the arrays
+beside them, nothing widens to 64 bits unless an operand has them. A rule of this module takes the operands of an
+operation and answers with a dtype's name; `convert` then makes an operand ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import UnsupportedModelError
+from kerasgen.ir import Value
+from kerasgen.layers.layer import Layer
+
+DtypeRule = Callable[..., str]
+WEAK = {int: "int", float: "float"}  # Python's numbers
+SMALL = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
+
+
+def tensor(x: Any) -> Any:
+    """An operand as it is, or a list of numbers as the array that Keras makes of it."""
+    if not isinstance(x, (list, tuple)) or any(isinstance(item, Value) for item in x):
+        return x
+    array = np.asarray(x)
+    return array.astype({"f": "float32", "i": "int32"}.get(array.dtype.kind, array.dtype))
+
+
+def result_type(*operands: Any) -> str:
+    """The dtype of a result of these: arrays, Python's numbers, dtypes by name, or the types `int` and `float`."""
+    names = [_name(x) for x in operands]
+    if any("complex" in name for name in names):
+        return "complex64"
+    if any("float" in name for name in names):
+        return "float64" if "float64" in names else "float32"
+    whole = [np.dtype(name) for name in names if name not in ("int", "bool")]
+    if whole:
+        wide = str(np.result_type(*whole))
+        return {"float64": "float32", "uint64": "uint32"}.get(wide, wide)
+    return "int32" if "int" in names else "bool"
+
+
+def _name(x: Any) -> str:
+    if isinstance(x, str):
+        return x
+    if hasattr(x, "dtype"):
+        return str(x.dtype)
+    return WEAK.get(x if isinstance(x, type) else type(x), "bool")
+
+
+def same(*xs: Any) -> str:
+    """The operands' own."""
+    return result_type(*xs)
+
+
+def floats(*xs: Any) -> str:
+    """Floats, even of whole numbers."""
+    return result_type(*xs, float)
+
+
+def wide_floats(*xs: Any) -> str:
+    """Floats, as wide as the whole numbers that they come from."""
+    return "float64" if same(*xs) == "int64" else floats(*xs)
+
+
+def numbers(*xs: Any) -> str:
+    """The operands' own; truth values are counted, and Python's numbers do not adapt."""
+    own = result_type(*("int32" if type(x) is int else x for x in xs))
+    return "int32" if own == "bool" else own
+
+
+def products(*xs: Any) -> str:
+    """The operands' own; products of 8 bits are summed in 32."""
+    return "int32" if same(*xs) == "int8" else same(*xs)
+
+
+def sums(*xs: Any) -> str:
+    """The operands' own; what is small is summed in 32 bits."""
+    return SMALL.get(same(*xs), same(*xs))
+
+
+def convert(layer: Layer, x: Any, dtype: str) -> Any:
+    """An operand in this dtype; a number adapts by itself."""
+    if isinstance(x, Value):
+        return layer.cast(x, dtype)
+    return x.astype(dtype) if isinstance(x, np.ndarray) else x
+
+
+def apply(layer: Layer, kernel: Callable[..., Any], *xs: Any, rule: DtypeRule = same, **settings: Any) -> Value:
+    """`kernel` of the operands, all in the dtype that the rule chooses, which is the result's too."""
+    xs = tuple(tensor(x) for x in xs)
+    dtype = rule(*xs)
+    return layer.cast(layer.emit(kernel, *(convert(layer, x, dtype) for x in xs), **settings), dtype)
+
+
+def wanted_dtype(layer: Layer, default: str) -> str:
+    """The setting `dtype`, or what takes its place."""
+    dtype = layer.config.get("dtype", None) or default
+    if not isinstance(dtype, str) or dtype == "bfloat16" or dtype not in np.sctypeDict:
+        raise UnsupportedModelError(f"no dtype {dtype!a} in NumPy")
+    return dtype
+
+
+def floating(layer: Layer, x: Any) -> Any:
+    """Whole numbers as floats of Keras's default width."""
+    return convert(layer, x, floats(x)) if isinstance(x, (Value, np.ndarray)) else x
+
+
+def promote(layer: Layer, xs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The operands in one dtype, Keras's for them."""
+    xs = tuple(tensor(x) for x in xs)
+    return tuple(convert(layer, x, same(*xs)) for x in xs)
+
+
+def narrow(layer: Layer, y: Value, *xs: Any) -> Value:
+    """`y` without the widening to 64 bits that NumPy does by itself: Keras keeps 32 where no operand is wider."""
+    wide = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
+    arrays = [x for x in xs if isinstance(x, (Value, np.ndarray))]
+    return layer.cast(y, wide[y.dtype]) if y.dtype in wide and all("64" not in str(x.dtype) for x in arrays) else y
+
+
+def saturate(layer: Layer, x: Value, dtype: str) -> Value:
+    """`x` cast to a dtype whose limits it keeps."""
+    (low, high), (least, most) = _limits(x.dtype), _limits(dtype)
+    bounds = [max(low, least), min(high, most)]
+    if "float" in x.dtype:
+        for i, limit in enumerate(bounds):  # the nearest float may lie outside
+            near = np.asarray(limit, x.dtype)
+            near = near if least <= near.item() <= most else np.nextafter(near, near.dtype.type(0))
+            bounds[i] = near.item()
+    return layer.cast(layer.emit(kernels.clip, x, x_min=bounds[0], x_max=bounds[1]), dtype)
+
+
+def _limits(dtype: str) -> tuple[Any, Any]:
+    if dtype == "bool":
+        return 0, 1
+    if "int" in dtype:
+        return np.iinfo(dtype).min, np.iinfo(dtype).max
+    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)

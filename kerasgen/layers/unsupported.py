@@ -1,0 +1,22 @@
+"""What is left out, and why: each class of Keras that has no rule, with the reason that the user is told."""
+
+from __future__ import annotations
+
+UNSUPPORTED: dict[str, str] = {
+    "ops.Arange": "the shape of its result depends on the data",
+    "ops.Argpartition": "Keras's backends do not agree about the order of its result",
+    "ops.AssociativeScan": "it calls a Python function, which the file names at best but does not hold",
+    "ops.Bincount": "the shape of its result depends on the data",
+    "ops.Cond": "it calls a Python function, which the file names at best but does not hold",
+    "ops.ElasticTransform": "it draws random numbers at inference: no two calls of it agree",
+    "ops.ForiLoop": "it calls a Python function, which the file names at best but does not hold",
+    "ops.JVP": "it calls a Python function, which the file names at best but does not hold",
+    "ops.Map": "it calls a Python function, which the file names at best but does not hold",
+    "ops.Ndim": "its result is no tensor, and Keras records a wrong shape for it",
+    "ops.Nonzero": "the shape of its result depends on the data",
+    "ops.Scan": "it calls a Python function, which the file names at best but does not hold",
+    "ops.SegmentReduction": "the base of the operations on segments, of which no model has one",
+    "ops.Switch": "it calls a Python function, which the file names at best but does not hold",
+    "ops.VectorizedMap": "it calls a Python function, which the file names at best but does not hold",
+    "ops.WhileLoop": "it calls a Python function, which the file names at best but does not hold",
+}
