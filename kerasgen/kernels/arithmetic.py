@@ -24,3 +24,35 @@ def batch_dot(x, y, *, axes):
 def einsum(*xs, subscripts):
     """Sum of products in Einstein's notation."""
     return np.einsum(subscripts, *xs)
+
+
+def divide_no_nan(a, b):
+    """a / b, and 0 where b is 0."""
+    zero = np.equal(b, 0)
+    return np.where(zero, 0, a / np.where(zero, 1, b))
+
+
+def floor_divide(a, b):
+    """⌊a / b⌋."""
+    return np.floor(a / b)
+
+
+def next_after(a, b):
+    """The next float64 after a, towards b, rounded to the floats that a and b hold."""
+    return np.nextafter(np.float64(a), np.float64(b)).astype(np.result_type(a, b))
+
+
+def bessel_i0(x):
+    """The modified Bessel function of the first kind, of order 0."""
+    return np.i0(x).reshape(x.shape)  # NumPy before 1.19 drops axes of size 1
+
+
+def cross(a, b, *, axisa=-1, axisb=-1, axisc=-1):
+    """The vector product along an axis of 3 or, in a plane, of 2; two vectors of a plane give the third part alone."""
+    a, b = np.moveaxis(a, axisa, 0), np.moveaxis(b, axisb, 0)
+    third = a[0] * b[1] - a[1] * b[0]
+    if len(a) == len(b) == 2:
+        return third
+    ax, ay, az = a if len(a) == 3 else (a[0], a[1], a[0] * 0)
+    bx, by, bz = b if len(b) == 3 else (b[0], b[1], b[0] * 0)
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, third], axis=axisc)

@@ -45,6 +45,14 @@ class Config:
         values = value if isinstance(value, (list, tuple)) else [value]
         return tuple(self._int(key, item, -LARGEST) for item in values)
 
+    def axis(self, key: str = "axis", default: Any = None) -> int | tuple[int, ...] | None:
+        """One axis, several, or None: all."""
+        value = self.get(key, default)
+        if value is None:
+            return None
+        axes = self.axes(key, default)
+        return axes if isinstance(value, (list, tuple)) else axes[0]
+
     def edges(self, key: str, rank: int, default: Any = REQUIRED) -> tuple[tuple[int, int], ...]:
         """Cells before and after each spatial axis: from one number, one per axis, or a pair per axis."""
         value = self.get(key, default)
