@@ -130,7 +130,7 @@ def _verified(
     if wanted is None and not available():
         return (), "TensorFlow is not installed"
     module = load_module(candidate)
-    arrays = random_inputs(module.INPUTS)
+    arrays = random_inputs(module.INPUTS, model=file.model)
     try:
         expected = oracle(source, weights, file.keras_version)(arrays)
     except ParityError as error:
@@ -159,7 +159,7 @@ def verify(
     """
     loaded = load_module(Path(module))
     file = read(source, weights)
-    arrays = random_inputs(loaded.INPUTS, seed) if inputs is None else load_inputs(Path(inputs), loaded)
+    arrays = random_inputs(loaded.INPUTS, seed, file.model) if inputs is None else load_inputs(Path(inputs), loaded)
     expected = oracle(source, weights, file.keras_version)(arrays)
     return _compare(loaded, file, arrays, expected, tolerance)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen.errors import FileError, ParityError, UsageError
-from kerasgen.model import ModelSpec
+from kerasgen.model import ModelSpec, leaves
 from kerasgen.names import printable
 
 # The largest error allowed, as a part of the largest number in the output. Sums are made in another order than Keras
@@ -98,17 +98,35 @@ def compare(
     return OutputReport(name, absolute, absolute / scale, limit, worst, float(y[worst]), float(x[worst]))
 
 
-def random_inputs(inputs: Sequence[tuple[str, Sequence[int | None], str]], seed: int = 0) -> list[np.ndarray]:
-    """An array for each input: normal floats, small whole numbers, coin flips. `inputs` is a module's INPUTS."""
+def random_inputs(
+    inputs: Sequence[tuple[str, Sequence[int | None], str]], seed: int = 0, model: ModelSpec | None = None
+) -> list[np.ndarray]:
+    """An array for each input: normal floats, small whole numbers, coin flips. `inputs` is a module's INPUTS.
+
+    The inputs of a model that it looks up in a table hold whole numbers that the table has.
+    """
     random = np.random.RandomState(seed)
+    tables = {} if model is None else _tables(model)
     arrays = []
-    for _, shape, dtype in inputs:
+    for index, (_, shape, dtype) in enumerate(inputs):
         sizes = [BATCH, *(ANY_SIZE if size is None else size for size in shape[1:])]
-        if np.dtype(dtype).kind == "f":
+        if np.dtype(dtype).kind == "f" and index not in tables:
             arrays.append(random.standard_normal(sizes).astype(dtype))
         else:
-            arrays.append(random.randint(0, 2 if dtype == "bool" else 10, sizes).astype(dtype))
+            below = 2 if dtype == "bool" else tables.get(index, 10)
+            arrays.append(random.randint(0, below, sizes).astype(dtype))
     return arrays
+
+
+def _tables(model: ModelSpec) -> dict[int, int]:
+    """By the inputs' positions, the length of the smallest table that an embedding looks the input up in."""
+    lengths: dict[str, int] = {}
+    for layer in model.layers:
+        if layer.kind == "Embedding":
+            for ref in leaves([(call.args, call.kwargs) for call in layer.calls]):
+                length = int(layer.config["input_dim"])
+                lengths[ref.layer] = min(length, lengths.get(ref.layer, length))
+    return {i: lengths[ref.layer] for i, ref in enumerate(leaves(model.inputs)) if ref.layer in lengths}
 
 
 def load_inputs(path: Path, module: Any) -> list[np.ndarray]:

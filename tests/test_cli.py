@@ -777,6 +777,17 @@ def test_tolerance_follows_the_precision(run: Run, inside: str, allowed: float) 
     assert report["tolerance"] == allowed
 
 
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_verify_words(run: Run, dtype: str) -> None:
+    """Random inputs stay inside the tables that they are looked up in."""
+    words, image = keras.Input((7,), name="words", dtype=dtype), keras.Input((2,), name="image")
+    y = L.Flatten()(L.Embedding(3, 4)(words))
+    keras.Model([image, words], L.Concatenate()([image, y])).save("words.keras")
+    _, err = run("export", "words.keras", "--verify")
+    assert err.startswith("verified against Keras: ")
+    run("verify", "words.keras", "words.py", "--seed", "5")
+
+
 def test_export_a_live_model(run: Run) -> None:
     """From memory, into a path or a stream."""
     model = randomize(small())
@@ -847,6 +858,33 @@ def test_inspect_shared_and_separable(run: Run) -> None:
     summary = json.loads(run("inspect", "shared.keras", "--json")[0])
     assert summary["parameters"] == model.count_params()
     assert summary["macs"] == 2 * 9 * (9 * 2 * 2 + 4 * 3)
+
+
+def test_inspect_attention(run: Run) -> None:
+    """Products of arrays count like those with weights."""
+    x = keras.Input((6, 8), name="x")
+    y = L.MultiHeadAttention(2, 4, name="heads")(x, x)
+    y = L.Attention(name="attention")([y, x])
+    y = L.EinsumDense("...c,cd->...d", 5, name="equation")(y)
+    keras.Model(x, keras.ops.matmul(y, keras.ops.transpose(y, (0, 2, 1)))).save("attention.keras")
+    summary = json.loads(run("inspect", "attention.keras", "--json")[0])
+    macs = {layer["name"]: layer["macs"] for layer in summary["layers"]}
+    assert macs["heads"] == 4 * (6 * 8 * 8) + 2 * (2 * 6 * 6 * 4)  # four projections, scores, sums
+    assert macs["attention"] == 2 * (6 * 6 * 8)
+    assert macs["equation"] == 6 * 8 * 5
+    assert macs["matmul"] == 6 * 6 * 5
+
+
+def test_inspect_recurrent(run: Run) -> None:
+    x = keras.Input((6, 3), name="x")
+    y = L.LSTM(4, return_sequences=True, name="lstm")(x)
+    y = L.GRU(2, return_sequences=True, name="gru")(y)
+    keras.Model(x, L.SimpleRNN(5, name="simple")(y)).save("recurrent.keras")
+    summary = json.loads(run("inspect", "recurrent.keras", "--json")[0])
+    macs = {layer["name"]: layer["macs"] for layer in summary["layers"]}
+    assert macs["lstm"] == 6 * (3 + 4) * 4 * 4
+    assert macs["gru"] == 6 * (4 + 2) * 3 * 2
+    assert macs["simple"] == 6 * (2 + 5) * 5
 
 
 def test_inspect_lists_what_is_unsupported(run: Run) -> None:
