@@ -262,7 +262,7 @@ class _Builder:
         *,
         frozen: bool,
     ) -> list[Value]:
-        if kwargs.pop("training", None):
+        if kwargs.pop("training", None) and self.keras_major < 3:  # `predict` of Keras 3 overrides it
             raise UnsupportedModelError("called with training=True: random, or dependent on the rest of the batch")
         layer = self._layer(spec, path, frozen=frozen)
         half = layer.half

@@ -58,14 +58,17 @@ def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     for tensor in model.inputs:
         unknown = iter(case.sizes * 2)
         shape = [BATCH, *(next(unknown) if size is None else size for size in tensor.shape[1:])]
-        values = random.uniform(-4, 4, shape) if "float" in tensor.dtype else random.randint(0, 4, shape)
+        if "float" in tensor.dtype:
+            values = random.uniform(*case.values or (-4, 4), shape)
+        else:
+            values = random.randint(*case.values or (0, 4), shape)
         inputs.append(values.astype(tensor.dtype))
     if case.answer is not None:
         return Prepared(case, model, tmp_path_factory.mktemp("case"), inputs, flat(np.asarray(case.answer(*inputs))))
     if isinstance(getattr(model, "_inputs_struct", None), dict):
-        answer = model(dict(zip([tensor.name for tensor in model.inputs], inputs, strict=True)))
+        answer = model(dict(zip([tensor.name for tensor in model.inputs], inputs, strict=True)), training=False)
     else:
-        answer = model(inputs if len(inputs) > 1 else inputs[0])
+        answer = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     expected = [np.asarray(y) for y in flat(answer)]
     return Prepared(case, model, tmp_path_factory.mktemp("case"), inputs, expected)
 
@@ -73,6 +76,8 @@ def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("ending", FORMATS)
 def test_graph(prepared: Prepared, ending: str) -> None:
+    if ending not in prepared.case.formats:
+        pytest.skip("Keras cannot write it")
     built = prepared.built(ending)
     assert not built.problems
     prepared.check(built.bind().run(*prepared.inputs))
@@ -85,7 +90,7 @@ def test_optimized_graph(prepared: Prepared) -> None:
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_module(prepared: Prepared) -> None:
-    graph = optimize(prepared.built("h5").bind())
+    graph = optimize(prepared.built(prepared.case.formats[-1]).bind())
     path = prepared.folder / "module.py"
     with open(path, "wb") as file:
         emit(graph).write(file)

@@ -69,10 +69,14 @@ class Config:
 
     def number(self, key: str, default: Any = REQUIRED) -> float:
         """A finite number."""
-        value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
-            raise self._wrong(key, value, "a number")
-        return float(value)
+        return self._number(key, self.get(key, default))
+
+    def numbers(self, key: str, count: int, default: Any = REQUIRED) -> tuple[float, ...]:
+        """`count` finite numbers."""
+        values = self.get(key, default)
+        if not isinstance(values, (list, tuple)) or len(values) != count:
+            raise self._wrong(key, values, f"{count} numbers")
+        return tuple(self._number(key, value) for value in values)
 
     def flag(self, key: str, default: Any = REQUIRED) -> bool:
         """True or false."""
@@ -87,6 +91,11 @@ class Config:
         if value not in options:
             raise self._wrong(key, value, f"one of {', '.join(options)}")
         return str(value)
+
+    def _number(self, key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < float("inf"):
+            raise self._wrong(key, value, "a number")
+        return float(value)
 
     def _int(self, key: str, value: Any, least: int) -> int:
         if isinstance(value, float) and value.is_integer():

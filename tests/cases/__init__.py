@@ -16,6 +16,7 @@ from cases import (
     operations_reduce,
     operations_shape,
     pool,
+    preprocessing,
     recurrent,
     shape,
     volume,
@@ -41,6 +42,7 @@ FAMILIES = (
     operations_shape,
     models,
     volume,
+    preprocessing,
     attention,
     recurrent,
 )

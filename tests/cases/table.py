@@ -29,6 +29,8 @@ class Case:
     make: Callable[..., Any]
     dtype: str = "float32"
     tolerance: float = 1e-5  # of the largest number in the output
+    values: tuple[float, float] | None = None  # the range of the inputs, by default -4 to 4, or 0 to 4 for integers
+    formats: tuple[str, ...] = ("keras", "h5")  # those that Keras can write
     sizes: tuple[int, ...] = (6, 8)  # that stand for unknown ones, in turn
     mixes: bool = False  # what a sample gives depends on the rest of the batch
     finish: Callable[[Any], None] | None = None  # what is done to the model once its weights are random
