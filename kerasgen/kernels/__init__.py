@@ -132,6 +132,7 @@ from kerasgen.kernels.pool import (
     global_max_pool,
     max_pool,
 )
+from kerasgen.kernels.quantized import dequantize, round_bfloat16, round_float8, round_levels, unpack_int4
 from kerasgen.kernels.recurrent import (
     conv_lstm,
     gru,
@@ -271,6 +272,7 @@ __all__ = [
     "depth_to_space",
     "depthwise_conv1d",
     "depthwise_conv2d",
+    "dequantize",
     "divide_no_nan",
     "dot_scores",
     "dstack",
@@ -363,6 +365,9 @@ __all__ = [
     "rgb_to_grayscale",
     "rgb_to_hsv",
     "rms_norm",
+    "round_bfloat16",
+    "round_float8",
+    "round_levels",
     "rsqrt",
     "same_pads",
     "scale_and_translate",
@@ -410,6 +415,7 @@ __all__ = [
     "trapezoid",
     "unfold",
     "unique",
+    "unpack_int4",
     "unravel_index",
     "unstack",
     "upsample",

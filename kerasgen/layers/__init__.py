@@ -5,7 +5,6 @@ from kerasgen.layers import (
     attention,
     conv,
     core,
-    einsum_dense,
     image,
     merge,
     norm,
@@ -38,7 +37,6 @@ __all__ = ["RULES", "UNSUPPORTED", "Layer", "rule"]
 # Importing a family enters its rules in the table.
 FAMILIES = (
     core,
-    einsum_dense,
     activation,
     conv,
     pool,

@@ -1,23 +1,40 @@
-"""Core: Dense, and the layers that do nothing at inference."""
+"""Core: dense layers, and the layers that do nothing at inference."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from kerasgen import kernels
 from kerasgen.ir import Value
 from kerasgen.layers.activation import activate
+from kerasgen.layers.equation import parse
 from kerasgen.layers.layer import Layer
+from kerasgen.layers.quantized import operands
 from kerasgen.layers.registry import rule
 
 
 @rule("Dense")
 def dense(layer: Layer, x: Value) -> Value:
     """`x @ kernel + bias` over the last axis."""
-    units = layer.config.integer("units")
-    kernel = layer.weight("kernel", (x.shape[-1], units))
-    bias = layer.weight("bias", (units,)) if layer.config.flag("use_bias", True) else None
-    return activate(layer, layer.emit(kernels.dense, x, kernel, bias))
+    equation = parse("...a,ab->...b", x.shape, (layer.config.integer("units"),))
+    axes = "b" if layer.config.flag("use_bias", True) else ""
+    return activate(layer, layer.emit(kernels.dense, *operands(layer, x, equation, axes)))
+
+
+@rule("EinsumDense")
+def einsum_dense(layer: Layer, x: Value) -> Value:
+    """A product of the input and a kernel by an equation, plus a bias along some of its axes."""
+    shape = layer.config.get("output_shape")
+    shape = [None if size is None else int(size) for size in (shape if isinstance(shape, (list, tuple)) else [shape])]
+    written = layer.config.get("equation")
+    equation = parse(written, x.shape, shape)
+    x, kernel, bias = operands(layer, x, equation, layer.config.get("bias_axes", None) or "")
+    if equation.contracted:
+        return activate(layer, layer.emit(kernels.project, x, kernel, bias, axes=equation.contracted))
+    y = layer.emit(kernels.einsum, x, kernel, subscripts=written)
+    return activate(layer, y if bias is None else layer.emit(np.add, y, bias))
 
 
 @rule(

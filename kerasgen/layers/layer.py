@@ -59,7 +59,7 @@ class Layer:
         self._inline = inline
         self._states = states
         self._prefix = ""
-        policy = str(spec.config.get("dtype") or "float32").removeprefix("mixed_").split("_from_")[-1]
+        policy = str(spec.config.get("dtype") or "float32").split("_from_")[-1].removeprefix("mixed_")
         self.half = policy if policy in HALF else ""
         self.dtype = "float64" if policy == "float64" else "float32"
 

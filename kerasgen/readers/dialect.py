@@ -120,7 +120,10 @@ def _bytes(written: dict[str, Any]) -> bytes:
 
 def _policy(written: dict[str, Any]) -> str:
     config = written["config"]
-    return str(config["name"] if "name" in config else f"{config['mode']}_from_{config['source_name']}")
+    if "name" in config:
+        return str(config["name"])
+    history = f"/{config['amax_history_length']}" if "amax_history_length" in config else ""
+    return f"{config['mode']}{history}_from_{config['source_name']}"
 
 
 _MARKERS: dict[str, Callable[[dict[str, Any]], Any]] = {

@@ -17,6 +17,7 @@ from cases import (
     operations_shape,
     pool,
     preprocessing,
+    quantized,
     recurrent,
     shape,
     volume,
@@ -45,4 +46,5 @@ FAMILIES = (
     preprocessing,
     attention,
     recurrent,
+    quantized,
 )

@@ -1,4 +1,4 @@
-"""Core: dense layers by equation, matrix products over any axes."""
+"""Equations like "abc,cd->abd", which say what a dense layer multiplies and sums."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from kerasgen import kernels
 from kerasgen.errors import InvalidModelError
-from kerasgen.ir import Shape, Value
-from kerasgen.layers.activation import activate
-from kerasgen.layers.layer import Layer
-from kerasgen.layers.registry import rule
+from kerasgen.ir import Shape
 
 EQUATION = re.compile(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?")
 
@@ -35,6 +29,10 @@ class Equation:
         count = sum(letter in self.x and letter not in self.y for letter in self.kernel)
         plain = self.x.endswith(self.kernel[:count]) and self.y == self.x[: -count or None] + self.kernel[count:]
         return count if plain else 0
+
+    def summed_axes(self) -> tuple[int, ...]:
+        """The axes of x that the output lacks, counted from the end."""
+        return tuple(axis - len(self.x) for axis, letter in enumerate(self.x) if letter not in self.y)
 
     def kernel_shape(self) -> Shape:
         """The kernel's shape."""
@@ -70,19 +68,3 @@ def parse(equation: Any, x_shape: Shape, y_shape: Sequence[int | None]) -> Equat
     if not set(kernel + y) <= sizes.keys():
         raise misfit
     return Equation(x, kernel, y, sizes)
-
-
-@rule("EinsumDense")
-def einsum_dense(layer: Layer, x: Value) -> Value:
-    """A product of the input and a kernel by an equation, plus a bias along some of its axes."""
-    shape = layer.config.get("output_shape")
-    shape = [None if size is None else int(size) for size in (shape if isinstance(shape, (list, tuple)) else [shape])]
-    written = layer.config.get("equation")
-    equation = parse(written, x.shape, shape)
-    kernel = layer.weight("kernel", equation.kernel_shape())
-    axes = layer.config.get("bias_axes", None)
-    bias = layer.weight("bias", equation.bias_shape(str(axes))) if axes else None
-    if equation.contracted:
-        return activate(layer, layer.emit(kernels.project, x, kernel, bias, axes=equation.contracted))
-    y = layer.emit(kernels.einsum, x, kernel, subscripts=written)
-    return activate(layer, y if bias is None else layer.emit(np.add, y, bias))

@@ -1,0 +1,184 @@
+"""Quantised layers: what a policy like "int8_from_float32" makes of a layer's weights and of its inputs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.ir import Shape, Value
+from kerasgen.layers.config import Config
+from kerasgen.layers.equation import Equation
+from kerasgen.layers.layer import Layer
+
+POLICY = re.compile(r"(int8|int4|float8|gptq|awq)((?:/-?\d+)*)_from_.*")
+HISTORY = 1024  # how many steps of training a float8 layer remembers
+
+Operands = tuple[Value, Value, Value | None]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a layer is quantised, and the numbers that its policy gives: bits, sizes of blocks."""
+
+    mode: str
+    numbers: tuple[int, ...]
+
+    @property
+    def block(self) -> int | None:
+        """How many rows share a scale; None for all of them."""
+        return self.numbers[-1] if self.numbers and self.numbers[-1] > 0 else None
+
+    def groups(self, rows: int) -> int:
+        """How many blocks there are."""
+        return math.ceil(rows / self.block) if self.block else 1
+
+
+def scheme_of(layer: Layer) -> Scheme | None:
+    """How the layer is quantised; None where it is not."""
+    match = POLICY.fullmatch(str(layer.config.get("dtype", "")))
+    return None if match is None else Scheme(match[1], tuple(map(int, match[2].split("/")[1:])))
+
+
+def operands(layer: Layer, x: Value, equation: Equation, bias_axes: str) -> Operands:
+    """The input, the kernel and the bias of a dense layer, its weights declared in the order of the file."""
+    scheme = scheme_of(layer)
+    return (
+        PLANS[scheme.mode](layer, scheme, x, equation, bias_axes) if scheme else _plain(layer, x, equation, bias_axes)
+    )
+
+
+def _plain(layer: Layer, x: Value, equation: Equation, bias_axes: str) -> Operands:
+    kernel = layer.weight("kernel", equation.kernel_shape())
+    return x, kernel, _bias(layer, equation, bias_axes)
+
+
+def _int8(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias_axes: str) -> Operands:
+    kernel = layer.weight("kernel", equation.kernel_shape(), trainable=False, dtype="int8")
+    bias = _bias(layer, equation, bias_axes)
+    shape = tuple(equation.sizes[letter] if letter in equation.kernel else 1 for letter in equation.y)
+    shape = shape[-1:] if layer.kind == "Dense" else shape
+    scale = layer.weight("kernel_scale", shape, trainable=False)
+    kernel = layer.emit(np.divide, kernel, _by_kernel(layer, equation, scale))
+    return rounded(layer, x, equation.summed_axes(), (-127, 127)), kernel, bias
+
+
+def _int4(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias_axes: str) -> Operands:
+    shape = _known(equation.kernel_shape())
+    rows = math.prod(size for letter, size in zip(equation.kernel, shape, strict=True) if letter not in equation.y)
+    columns = math.prod(shape) // rows
+    packed = layer.weight("kernel", (rows, (columns + 1) // 2), trainable=False, dtype="int8")
+    bias = _bias(layer, equation, bias_axes)
+    kernel = layer.emit(kernels.unpack_int4, packed, size=columns)
+    if scheme.block is None:
+        scale = layer.weight("kernel_scale", (columns,), trainable=False)
+        kernel = layer.emit(np.divide, kernel, scale)
+        x = rounded(layer, x, equation.summed_axes(), None)
+    else:
+        many = (scheme.groups(rows), columns)
+        scale = layer.weight("kernel_scale", many, trainable=False)
+        zero = layer.weight("kernel_zero", many, trainable=False, dtype="int8")
+        groups = layer.weight("g_idx", (rows,), trainable=False)
+        kernel = layer.emit(kernels.dequantize, kernel, scale, zero, groups, axis=0)
+    return x, _shaped(layer, kernel, shape), bias
+
+
+def _calibrated(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias_axes: str) -> Operands:
+    """GPTQ and AWQ: unsigned numbers, transposed; AWQ also scaled the rows by how large their inputs are."""
+    if len(scheme.numbers) != 2:
+        raise InvalidModelError(f"its policy {layer.config.get('dtype')!a} gives no bits and group size")
+    shape = _known(equation.kernel_shape())
+    if len(shape) not in (2, 3):
+        raise InvalidModelError(f"a kernel of {len(shape)} axes cannot be quantised by {scheme.mode}")
+    leading = (
+        shape[:1] if len(shape) == 2 or shape[0] == max(shape) else shape[:2]
+    )  # Keras takes the longest for inputs
+    rows = math.prod(leading)
+    columns = math.prod(shape) // rows
+    bias = _bias(layer, equation, bias_axes)
+    packs = scheme.numbers[0] == 4
+    stored = layer.weight("kernel", ((columns + 1) // 2 if packs else columns, rows), trainable=False, dtype="uint8")
+    many = (columns, scheme.groups(rows))
+    scale = layer.weight("kernel_scale", many, trainable=False)
+    name = "kernel_zero" if layer.kind == "Dense" else "zero_point"
+    zero = layer.weight(name, many, trainable=False, dtype="uint8")
+    factor = layer.weight("awq_scales", (rows,), trainable=False) if scheme.mode == "awq" else None
+    groups = layer.weight("g_idx", (rows,), trainable=False)
+    if packs:
+        stored = layer.emit(kernels.unpack_int4, stored, size=columns, axis=0, signed=False)
+    kernel = layer.emit(kernels.dequantize, stored, scale, zero, groups, axis=-1)
+    kernel = kernel if factor is None else layer.emit(np.divide, kernel, factor)
+    return x, _shaped(layer, layer.emit(np.transpose, kernel), shape), bias
+
+
+def _float8(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias_axes: str) -> Operands:
+    x, kernel, bias = _plain(layer, x, equation, bias_axes)
+    history = scheme.numbers[0] if scheme.numbers else HISTORY
+    scales = {}
+    for name in ("inputs", "kernel", "outputs_grad"):
+        scales[name] = layer.weight(f"{name}_scale", ())
+        layer.weight(f"{name}_amax_history", (history,))
+    if bias is not None and not layer.half:
+        bias = layer.emit(kernels.round_bfloat16, bias)
+    rounded_x = layer.emit(kernels.round_float8, x, scales["inputs"])
+    return rounded_x, layer.emit(kernels.round_float8, kernel, scales["kernel"]), bias
+
+
+PLANS: Mapping[str, Callable[[Layer, Scheme, Value, Equation, str], Operands]] = {
+    "int8": _int8,
+    "int4": _int4,
+    "float8": _float8,
+    "gptq": _calibrated,
+    "awq": _calibrated,
+}
+
+
+def rounded(layer: Layer, x: Value, axes: tuple[int, ...], limits: tuple[int, int] | None) -> Value:
+    """The input as the layer's config says that it is quantised; by default between `limits`, None for not at all."""
+    epsilon = 1e-7
+    written = layer.config.get("quantization_config", None)
+    if written is not None:
+        quantizer = written["config"].get("activation_quantizer")
+        if quantizer is not None and quantizer["class_name"] != "AbsMaxQuantizer":
+            raise UnsupportedModelError(f"its inputs are quantised by {quantizer['class_name']!a}")
+        limits = None
+        if quantizer is not None:
+            config = Config(quantizer["config"])
+            low, high = config.integers("value_range", 2, (-127, 127), least=-128)
+            limits, epsilon = (low, high), config.number("epsilon", epsilon)
+    if limits is None:
+        return x
+    return layer.emit(kernels.round_levels, x, axis=axes, low=limits[0], high=limits[1], epsilon=epsilon)
+
+
+def _bias(layer: Layer, equation: Equation, axes: str) -> Value | None:
+    return layer.weight("bias", equation.bias_shape(axes)) if axes else None
+
+
+def _by_kernel(layer: Layer, equation: Equation, scale: Value) -> Value:
+    """A scale along the output's axes, so that it broadcasts over the kernel."""
+    along_y = [letter for letter in equation.y if letter in equation.kernel]
+    along_kernel = [letter for letter in equation.kernel if letter in equation.y]
+    scale = _shaped(layer, scale, _known(tuple(equation.sizes[letter] for letter in along_y)))
+    if along_kernel != along_y:
+        scale = layer.emit(np.transpose, scale, axes=tuple(along_y.index(letter) for letter in along_kernel))
+    first = min((equation.kernel.index(letter) for letter in along_kernel), default=len(equation.kernel))
+    letters = equation.kernel[first:]
+    return _shaped(
+        layer, scale, _known(tuple(equation.sizes[letter] if letter in equation.y else 1 for letter in letters))
+    )
+
+
+def _shaped(layer: Layer, x: Value, shape: tuple[int, ...]) -> Value:
+    return x if x.shape == shape else layer.emit(kernels.reshape_all, x, shape=shape)
+
+
+def _known(shape: Shape) -> tuple[int, ...]:
+    if None in shape:
+        raise UnsupportedModelError(f"the shape of its kernel depends on an input size that must be known: {shape}")
+    return tuple(size for size in shape if size is not None)
