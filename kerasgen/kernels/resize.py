@@ -22,6 +22,18 @@ def lanczos(t, radius):
     return np.where(t < radius, np.sinc(t) * np.sinc(t / radius), 0)
 
 
+def mitchell(t):
+    """Cubic filter with B = C = 1/3 (Mitchell and Netravali 1988): the weight of a cell at distance t."""
+    near = (21 * t - 36) * t * t + 16
+    far = ((-7 * t + 36) * t - 60) * t + 32
+    return np.where(t < 1, near, np.where(t < 2, far, 0)) / 18
+
+
+def gaussian(t):
+    """A bell curve, cut off at three deviations: the weight of a cell at distance t."""
+    return np.where(t < 1.5, np.exp(-2 * t * t), 0)
+
+
 def shared(size, new):
     """What part of each cell lies under each new one, of equal sizes and without overlaps: a (new, size) matrix."""
     edges = np.arange(new + 1, dtype=np.float64)[:, np.newaxis] * size / new
@@ -44,6 +56,10 @@ def resize_matrix(size, new, interpolation, antialias):
         weights = triangle(distance)
     elif interpolation == "bicubic":
         weights = cubic(distance)
+    elif interpolation == "gaussian":
+        weights = gaussian(distance)
+    elif interpolation == "mitchellcubic":
+        weights = mitchell(distance)
     else:
         weights = lanczos(distance, {"lanczos3": 3, "lanczos5": 5}[interpolation])
     return weights / weights.sum(axis=1, keepdims=True)

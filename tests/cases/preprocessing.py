@@ -10,6 +10,32 @@ PIXELS = (0, 256)
 FIRST = "channels_first"
 
 # images
+for _how in ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"):
+    row(f"resizing {_how}", IMAGE, L.Resizing(6, 14, interpolation=_how))
+    row(f"resizing {_how} smaller", IMAGE, L.Resizing(4, 3, interpolation=_how), values=PIXELS)
+    if _how != "nearest":
+        row(f"resizing {_how} antialias", IMAGE, L.Resizing(4, 7, interpolation=_how, antialias=True))
+    # A cell half-way between two whole numbers may become either: TensorFlow adds up in another order.
+    row(
+        f"resizing {_how} of integers",
+        IMAGE,
+        lambda x, how=_how: L.Rescaling(1.0)(L.Resizing(6, 14, interpolation=how)(x)),
+        dtype="uint8",
+        values=PIXELS,
+        tolerance=1 / 250,
+    )
+row("resizing crop", IMAGE, L.Resizing(4, 9, crop_to_aspect_ratio=True))
+row("resizing crop tall", IMAGE, L.Resizing(14, 5, crop_to_aspect_ratio=True, interpolation="nearest"))
+row("resizing pad", IMAGE, L.Resizing(4, 9, pad_to_aspect_ratio=True))
+row("resizing pad tall", IMAGE, L.Resizing(14, 5, pad_to_aspect_ratio=True, fill_value=1.5))
+row("resizing same size", IMAGE, L.Resizing(9, 10))
+row("resizing first", FIRST_IMAGE, L.Resizing(5, 6, data_format=FIRST))
+row("resizing first pad", FIRST_IMAGE, L.Resizing(5, 8, data_format=FIRST, pad_to_aspect_ratio=True, fill_value=-1.0))
+row("resizing any size", (None, None, 3), L.Resizing(5, 9))
+row("resizing any size crop", (None, None, 3), L.Resizing(5, 9, crop_to_aspect_ratio=True))
+row("resizing of int8", IMAGE, L.Resizing(5, 6, interpolation="bicubic"), dtype="int8", values=(-128, 128))
+row("resizing of int32", IMAGE, L.Resizing(5, 6, interpolation="nearest"), dtype="int32", values=(-30000, 30000))
+row("resizing before conv2d", IMAGE, lambda x: L.Conv2D(4, 3)(L.Rescaling(1 / 255)(L.Resizing(6, 6)(x))), dtype="uint8")
 row("center_crop", IMAGE, L.CenterCrop(4, 6))
 row("center_crop odd", IMAGE, L.CenterCrop(4, 7))
 row("center_crop same size", IMAGE, L.CenterCrop(9, 10))
