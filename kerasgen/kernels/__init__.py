@@ -64,8 +64,6 @@ from kerasgen.kernels.attention import (
 from kerasgen.kernels.categories import (
     binary_crossentropy,
     categorical_crossentropy,
-    ctc_greedy,
-    ctc_loss,
     in_top_k,
     one_hot,
     sparse_categorical_crossentropy,
@@ -86,6 +84,7 @@ from kerasgen.kernels.conv import (
     grouped_conv3d,
     transpose_crop,
 )
+from kerasgen.kernels.ctc import ctc_beam, ctc_greedy, ctc_loss
 from kerasgen.kernels.image import auto_contrast, center_crop, equalize_adaptively
 from kerasgen.kernels.image_ops import (
     extract_patches,
@@ -105,6 +104,8 @@ from kerasgen.kernels.index import (
     arg_sort,
     array_split,
     dstack,
+    geomspace,
+    meshgrid,
     select,
     size,
     slogdet,
@@ -266,6 +267,7 @@ __all__ = [
     "crop",
     "crop_to_aspect_ratio",
     "cross",
+    "ctc_beam",
     "ctc_greedy",
     "ctc_loss",
     "dense",
@@ -294,6 +296,7 @@ __all__ = [
     "frames",
     "gelu",
     "general_relu",
+    "geomspace",
     "get_item",
     "global_average_pool",
     "global_max_pool",
@@ -336,6 +339,7 @@ __all__ = [
     "masked_softmax",
     "max_pool",
     "merge_steps",
+    "meshgrid",
     "mish",
     "nan_arg_max",
     "nan_arg_min",

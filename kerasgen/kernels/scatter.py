@@ -2,8 +2,6 @@
 
 import numpy as np
 
-AT = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
-
 
 def scatter_nd(indices, values, *, shape):
     """Zeros, with each value added at its index: (..., K), (..., rest) → shape, of which K axes are indexed."""
@@ -17,7 +15,8 @@ def scatter_update(x, indices, updates, *, reduction=None):
     if reduction is None:
         y[index] = updates
     else:
-        AT[reduction].at(y, index, updates)
+        ufunc = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction]
+        ufunc.at(y, index, updates)
     return y
 
 

@@ -127,15 +127,19 @@ def ctc_loss(layer: Layer, target: Any, output: Value, target_length: Any, outpu
 @rule("ops.CTCDecode")
 def ctc_decode(layer: Layer, inputs: Value, sequence_lengths: Any) -> list[Value]:
     """The labels that a sequence of logits spells."""
-    if layer.config.choice("strategy", ("greedy", "beam_search"), "greedy") == "beam_search":
-        raise UnsupportedModelError("a beam search is not supported, the greedy strategy is")
-    return layer.emit_many(
-        kernels.ctc_greedy,
-        inputs,
-        tensor(sequence_lengths),
-        mask_index=layer.config.axes("mask_index", 0)[0],
-        merge_repeated=layer.config.flag("merge_repeated", True),
-    )
+    config, lengths = layer.config, tensor(sequence_lengths)
+    blank = None if config.get("mask_index", 0) is None else config.axes("mask_index", 0)[0]
+    if config.choice("strategy", ("greedy", "beam_search"), "greedy") == "greedy":
+        settings: dict[str, Any] = {"merge_repeated": config.flag("merge_repeated", True)}
+        return layer.emit_many(
+            kernels.ctc_greedy, inputs, lengths, mask_index=-1 if blank is None else blank, **settings
+        )
+    if blank is not None and blank < 0:
+        raise UnsupportedModelError(
+            "Keras takes other classes for the blank, where a beam search counts it from the end"
+        )
+    settings = {"beam_width": config.integer("beam_width", 100), "top_paths": config.integer("top_paths", 1)}
+    return layer.emit_many(kernels.ctc_beam, inputs, lengths, mask_index=blank, **settings)
 
 
 @rule("ops.FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVars")

@@ -85,6 +85,21 @@ row(
 row("ops.ctc_decode", [(12, 3), ()], lambda x, n: [y[0] if i == 0 else y for i, y in enumerate(_decode(x, n))])
 row("ops.ctc_decode all", [(12, 3), ()], lambda x, n: _decode(x, n, merge_repeated=False, mask_index=-1)[0][0])
 
+for _blank in (0, 2, None):
+    row(
+        f"ops.ctc_decode beam {_blank}",
+        [(9, 4), ()],
+        lambda x, n, b=_blank: [
+            ops.transpose(y) for y in _decode(x, n, strategy="beam_search", beam_width=7, top_paths=3, mask_index=b)
+        ],
+        mixes=True,
+    )
+row(
+    "ops.ctc_decode wide beam",
+    [(9, 4), ()],
+    lambda x, n: _decode(x * 0.3, n, strategy="beam_search")[0][0],
+)
+
 
 def _decode(x, n, **settings):
     return ops.ctc_decode(x, classes(n) + 8, **settings)

@@ -1,0 +1,106 @@
+"""Connectionist temporal classification: which labels a sequence of logits spells, blanks and repetitions left out."""
+
+import numpy as np
+
+from kerasgen.kernels.activation import log_softmax
+
+
+def ctc_loss(target, output, target_length, output_length, *, mask_index=0):
+    """-log of the probability of all paths through the steps that spell the target: (N, L), (N, T, C) → (N,).
+
+    The states are the labels with a blank before, between and after them (Graves et al. 2006).
+    """
+    n, steps, classes = output.shape
+    blank = mask_index % classes
+    states = np.full((n, 2 * target.shape[1] + 1), blank)
+    states[:, 1::2] = np.where(target < 0, blank, target)
+    jumps = np.zeros(states.shape, bool)  # to where a blank may be left out: between labels that differ
+    jumps[:, 2:] = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
+    logs = np.take_along_axis(log_softmax(output), states[:, np.newaxis, :], axis=2)
+    never = np.full((n, 2), -np.inf, output.dtype)
+    paths = np.where(np.arange(states.shape[1]) < 2, logs[:, 0], -np.inf)
+    for t in range(1, steps):
+        before = np.concatenate((never, paths), axis=1)
+        grown = np.logaddexp(np.logaddexp(paths, before[:, 1:-1]), np.where(jumps, before[:, :-2], -np.inf))
+        paths = np.where((t < output_length)[:, np.newaxis], grown + logs[:, t], paths)
+    ends = np.concatenate((never, paths), axis=1)
+    last = (2 * target_length + 2).astype(np.int64)[:, np.newaxis]
+    final = np.logaddexp(*(np.take_along_axis(ends, last - i, axis=1)[:, 0] for i in (0, 1)))
+    return -final.astype(output.dtype)
+
+
+def ctc_greedy(x, lengths, *, mask_index=0, merge_repeated=True):
+    """The best class of each step, without blanks and repetitions, then -1: (N, T, C) → (1, N, T), and (N, 1) scores.
+
+    The score is minus the sum of the best logits.
+    """
+    steps, classes = x.shape[1:]
+    valid = np.arange(steps) < lengths[:, np.newaxis]
+    best = np.argmax(x, axis=2)
+    kept = valid & (best != mask_index % classes)
+    if merge_repeated:
+        kept[:, 1:] &= best[:, 1:] != best[:, :-1]
+    order = np.argsort(~kept, axis=1, kind="stable")
+    labels = np.take_along_axis(np.where(kept, best, -1), order, axis=1)
+    scores = -np.sum(np.where(valid, np.max(x, axis=2), 0), axis=1, keepdims=True)
+    return labels[np.newaxis].astype(np.int32), scores
+
+
+def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1):
+    """The likeliest labels of all steps together, then -1: (N, T, C) → (top_paths, N, T), and (N, top_paths) scores.
+
+    The score is the logarithm of the probability, as far as the beam has followed it; the blank is by default the last.
+    """
+    n, steps, classes = x.shape
+    labels = np.full((top_paths, n, steps), -1, np.int32)
+    scores = np.full((n, top_paths), -np.inf, x.dtype)
+    for i, (logs, length) in enumerate(zip(log_softmax(x), lengths)):
+        paths, found = search(logs[:length], classes - 1 if mask_index is None else mask_index, beam_width)
+        scores[i, : len(found)] = found[:top_paths]
+        for j, path in enumerate(paths[:top_paths]):
+            labels[j, i, : len(path)] = path
+    return labels, scores
+
+
+def search(logs, blank, width):
+    """The `width` likeliest sequences of labels and the logarithms of their probabilities, the best first: (T, C).
+
+    A sequence is kept with two probabilities: that the last step was a blank, and that it was the last label. Once the
+    beam is full, a sequence that grows pushes the worst one out, in TensorFlow's order: its growth may be lost too.
+    """
+    beam = {(): (0.0, -np.inf)}
+    for step in logs.tolist():
+        total = {path: np.logaddexp(*ends) for path, ends in beam.items()}
+        order = sorted(total, key=total.get, reverse=True)
+        labels = [label for label in range(len(step)) if label != blank]
+        grown = {  # the same label again needs a blank before it
+            path + (label,): (beam[path][0] if path[-1:] == (label,) else total[path]) + step[label]
+            for path in order
+            for label in labels
+        }
+        ends = {
+            path: (
+                total[path] + step[blank],
+                np.logaddexp(beam[path][1] + step[path[-1] if path else blank], grown.get(path, -np.inf)),
+            )
+            for path in order
+        }
+        scores = {path: np.logaddexp(*pair) for path, pair in ends.items()}
+        worst = min(scores, key=scores.get)
+        lost = set()
+        for path in order:
+            if path in lost or (len(scores) >= width and total[path] <= scores[worst]):
+                continue
+            for child in (path + (label,) for label in labels):
+                if child in scores:
+                    continue
+                if grown[child] == -np.inf or (len(scores) >= width and grown[child] <= scores[worst]):
+                    lost.add(child)
+                    continue
+                if len(scores) >= width:
+                    del scores[worst]
+                scores[child], ends[child] = grown[child], (-np.inf, grown[child])
+                worst = min(scores, key=scores.get)
+        beam = {path: ends[path] for path in scores}
+    best = sorted(beam, key=lambda path: np.logaddexp(*beam[path]), reverse=True)
+    return best, np.array([np.logaddexp(*beam[path]) for path in best])
