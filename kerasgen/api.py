@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kerasgen.build import build
+from kerasgen.custom import Rules
 from kerasgen.emit import Module, emit
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.model import ModelFile
@@ -53,12 +54,12 @@ class ExportResult:
         )
 
 
-def generate(file: ModelFile, *, sidecar: str = "", activations: bool = False) -> Module:
+def generate(file: ModelFile, *, sidecar: str = "", activations: bool = False, custom: Rules | None = None) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere.
 
     `sidecar` names the .npz file that holds the weights, instead of the module.
     """
-    graph = build(file).bind()
+    graph = build(file, custom).bind()
     if not activations:
         graph = optimize(graph)  # a line of its own: the weights before folding are gone when the folded are packed
         return emit(graph, sidecar=sidecar)
@@ -74,6 +75,7 @@ def export(
     weights: str | os.PathLike[str] | None = None,
     store: str = "embedded",
     activations: bool = False,
+    custom: Rules | None = None,
     force: bool = False,
     verify: bool | None = None,
     keep_failed: bool = False,
@@ -83,8 +85,9 @@ def export(
     `source` is the path of a model file, or a live keras.Model; `weights` the file with the weights where `source` is
     an architecture in JSON. `output` is a path, or a binary stream. `store` puts the weights into the module
     ("embedded") or into an .npz file beside it ("sidecar"). `activations` adds a function that returns every layer's
-    output. `verify` compares the module with Keras before it is published: True insists on it, False leaves it out,
-    None does it where TensorFlow is installed.
+    output. `custom` holds functions of yours for layers that have no rule, by the layer's name or its class: rules, as
+    `kerasgen.rule` enters them for good, or NumPy functions. `verify` compares the module with Keras before it is
+    published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -94,7 +97,7 @@ def export(
     for path in filter(None, (target, sidecar)):
         check_target(path, sources=(source, weights), force=force)
     file = read(source, weights)
-    module = generate(file, sidecar=sidecar.name if sidecar else "", activations=activations)
+    module = generate(file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom)
     if isinstance(output, (str, os.PathLike)):
         first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
         publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write})
@@ -195,9 +198,9 @@ def _name(source: Any) -> str:
     return printable(str(source)) if isinstance(source, (str, os.PathLike)) else "the model"
 
 
-def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None) -> Summary:
+def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None, custom: Rules | None = None) -> Summary:
     """What is in a model: layers, shapes, parameters, multiplications, and everything unsupported with the reason.
 
     Raises InvalidModelError and FileError. An unsupported model is no error here.
     """
-    return summarize(build(read(source, weights)))
+    return summarize(build(read(source, weights), custom))

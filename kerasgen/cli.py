@@ -70,6 +70,14 @@ class Settings:
 
 Model = Annotated[Path, typer.Argument(help="A .h5, .keras or JSON file.", show_default=False)]
 Weights = Annotated[Path | None, typer.Option(help="The weights, where MODEL is an architecture in JSON.")]
+Custom = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=MODULE:FUNCTION",
+        help="A function of yours for the layer or the class NAME; may be given several times.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -123,6 +131,7 @@ def export(
     activations: Annotated[
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
     ] = False,
+    custom: Custom = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")] = False,
     verify: Annotated[
         bool | None,
@@ -146,6 +155,7 @@ def export(
             weights=weights,
             store=store.value,
             activations=activations,
+            custom=_functions(custom),
             force=force,
             verify=verify,
             keep_failed=keep_failed,
@@ -161,17 +171,26 @@ def export(
         _say(result.advice)
 
 
+def _functions(assignments: list[str] | None) -> dict[str, Any]:
+    """The functions that --custom names."""
+    if not assignments:
+        return {}
+    from kerasgen.custom import load
+
+    return load(assignments)
+
+
 def _module_name(model: Path) -> Path:
     """The model's name as a module's, in the current folder: an identifier that hides no module of Python or NumPy."""
-    from kerasgen.names import Namespace
+    from kerasgen.names import PYTHON, Namespace
 
-    return Path(f"{Namespace([*sys.stdlib_module_names, 'numpy']).new(model.stem)}.py")
+    return Path(f"{Namespace([*PYTHON, *sys.stdlib_module_names, 'numpy']).new(model.stem)}.py")
 
 
 @app.command()
-def inspect(model: Model, weights: Weights = None, json: Json = False) -> None:
+def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: Json = False) -> None:
     """Show the layers of MODEL: kind, output shape, parameters, multiply-adds, and what is unsupported."""
-    summary = kerasgen.inspect(model, weights=weights)
+    summary = kerasgen.inspect(model, weights=weights, custom=_functions(custom))
     if json:
         import json as encoder
 
@@ -182,6 +201,22 @@ def inspect(model: Model, weights: Weights = None, json: Json = False) -> None:
         print_summary(summary)
     if summary.problems:
         raise typer.Exit(kerasgen.UnsupportedModelError.exit_code)
+
+
+@app.command()
+def layers(json: Json = False) -> None:
+    """List the layers and operations that are supported, and those that are not, with the reason."""
+    from kerasgen.layers import UNSUPPORTED
+    from kerasgen.layers.registry import families
+
+    if json:
+        import json as encoder
+
+        print(encoder.dumps({"supported": families(), "unsupported": UNSUPPORTED}, indent=2))
+    else:
+        from kerasgen.tables import print_layers
+
+        print_layers(families(), UNSUPPORTED)
 
 
 @app.command()

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 
 LONGEST = 80  # characters of a model's name that are kept
+PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # what a variable should not be called
 
 
 def identifier(text: str) -> str:
@@ -28,17 +29,26 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-class Namespace:
-    """Hands out identifiers, each once; never a keyword, a builtin or a reserved name."""
+def path_name(path: Iterable[str]) -> str:
+    """One name for the path of names to a layer; a name that begins with its model's need not be told that again."""
+    name = ""
+    for part in path:
+        name = part if part.startswith(name) else f"{name}_{part}"
+    return name
 
-    def __init__(self, reserved: Iterable[str] = ()) -> None:
-        self._taken = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *reserved}
+
+class Namespace:
+    """Hands out identifiers, each once. `reserved` are taken; `wanted` are given only to those who ask for them."""
+
+    def __init__(self, reserved: Iterable[str] = (), wanted: Iterable[str] = ()) -> None:
+        self._taken = set(reserved)
+        self._wanted = set(wanted)
 
     def new(self, text: str) -> str:
         """An unused identifier made from `text`; a number is added where it is taken."""
         stem = name = identifier(text)
         count = 1
-        while name in self._taken:
+        while name in self._taken or (count > 1 and name in self._wanted):
             count += 1
             name = f"{stem}_{count}"
         self._taken.add(name)

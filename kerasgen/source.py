@@ -5,47 +5,64 @@ from __future__ import annotations
 import ast
 import dis
 import inspect
+import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import CodeType, ModuleType
 from typing import Any
 
-# Packages whose functions are copied; everything else is imported or built in.
-OURS = ("kerasgen.kernels", "kerasgen.runtime")
+from kerasgen.errors import UsageError
 
 
-def is_ours(thing: Any) -> bool:
-    """Whether a function or class is one whose source is copied."""
-    return getattr(thing, "__module__", "").startswith(OURS)
+def is_copied(thing: Any) -> bool:
+    """Whether a function or class is one whose source is copied: neither built in nor NumPy's nor Python's own."""
+    package = getattr(thing, "__module__", None) or "builtins"
+    copied = inspect.isfunction(thing) or inspect.isclass(thing)
+    return copied and package.partition(".")[0] not in ("numpy", *sys.stdlib_module_names)
 
 
 def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], list[str]]:
     """Import lines and source blocks of these functions and of what they call, each once.
 
     A function is followed by the helpers that it is the first to use, a constant precedes its first user.
+    Raises UsageError where a function of the user's cannot stand in a module of its own.
     """
     imports: set[str] = set()
+    things: dict[str, Any] = {}
     blocks: dict[str, str] = {}
     for function in functions:
-        _collect(function, imports, blocks)
-    return sorted(imports, key=lambda line: (line == "import numpy as np", line)), list(blocks.values())
+        _collect(function, imports, things, blocks)
+    return sorted(imports), list(blocks.values())
 
 
-def _collect(thing: Any, imports: set[str], blocks: dict[str, str]) -> None:
-    if thing.__name__ in blocks:
+def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict[str, str]) -> None:
+    name = thing.__name__
+    if things.setdefault(name, thing) is not thing:
+        raise UsageError(f"two functions are called {name}: {things[name].__module__} and {thing.__module__} have one")
+    if name in blocks:
         return
-    scope = inspect.getmodule(thing)
-    assert scope is not None
-    used = [(name, getattr(scope, name)) for name in _names(thing) if hasattr(scope, name)]
-    for name, value in used:
+    scope = sys.modules[thing.__module__]
+    if getattr(scope, name, None) is not thing:
+        raise UsageError(f"{name} of {thing.__module__} must be a function at the top of its module, to be copied")
+    used = {name: getattr(scope, name) for name in _names(thing) if hasattr(scope, name)}
+    for known, value in used.items():
         if isinstance(value, ModuleType):
-            imports.add(f"import {value.__name__}" + (f" as {name}" if name != value.__name__ else ""))
+            imports.add(_import(value.__name__, known))
         elif not callable(value):
-            blocks.setdefault(name, _constants(scope)[name])
-    blocks[thing.__name__] = inspect.getsource(thing).rstrip()
-    for _, value in used:
-        if callable(value) and is_ours(value):
-            _collect(value, imports, blocks)
+            blocks.setdefault(known, _constants(scope)[known])
+        elif not is_copied(value):
+            imports.add(f"from {value.__module__} import {value.__name__}")
+    blocks[name] = inspect.getsource(thing).rstrip()
+    for value in used.values():
+        if is_copied(value):
+            _collect(value, imports, things, blocks)
+
+
+def _import(module: str, name: str) -> str:
+    if module.partition(".")[0] not in ("numpy", *sys.stdlib_module_names):
+        raise UsageError(f"a module may import NumPy and the standard library, not {module}")
+    return f"import {module}" + (f" as {name}" if name != module else "")
 
 
 def _names(thing: Any) -> list[str]:
@@ -55,7 +72,11 @@ def _names(thing: Any) -> list[str]:
         return bases + [
             name for member in vars(thing).values() if inspect.isfunction(member) for name in _names(member)
         ]
-    return list(dict.fromkeys(_code_names(inspect.unwrap(thing).__code__)))
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+    assert isinstance(definition, ast.FunctionDef)
+    defaults = [d for d in (*definition.args.defaults, *definition.args.kw_defaults) if d is not None]
+    in_defaults = (node.id for default in defaults for node in ast.walk(default) if isinstance(node, ast.Name))
+    return list(dict.fromkeys([*in_defaults, *_code_names(thing.__code__)]))
 
 
 def _code_names(code: CodeType) -> Iterator[str]:

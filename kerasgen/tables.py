@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich import box
@@ -15,13 +17,20 @@ from kerasgen.summary import Summary
 
 def print_summary(summary: Summary) -> None:
     """A model's layers as a table, then its totals and what is unsupported."""
+    with _printed() as console:
+        _print_summary(console, summary)
+
+
+@contextmanager
+def _printed() -> Iterator[Console]:
+    """What is drawn on this console is printed at the end: rich has its own way with a broken pipe."""
     console = Console(width=None if Console().is_terminal else 120)
-    with console.capture() as text:  # rich has its own way with a broken pipe
-        _print(console, summary)
+    with console.capture() as text:
+        yield console
     print(text.get(), end="")
 
 
-def _print(console: Console, summary: Summary) -> None:
+def _print_summary(console: Console, summary: Summary) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("layer", overflow="fold")
     table.add_column("kind")
@@ -41,6 +50,18 @@ def _print(console: Console, summary: Summary) -> None:
     console.print(Text(f"{summary.parameters:,} parameters, {_count(summary.macs)} MACs for one sample"))
     for problem in summary.problems:
         console.print(Text(f"unsupported: {printable(problem)}"), style="red")
+
+
+def print_layers(families: Mapping[str, Sequence[str]], unsupported: Mapping[str, str]) -> None:
+    """The supported layers and operations by family, then what is left out and why."""
+    supported = Table("family", "layers and operations", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
+    for family, kinds in families.items():
+        supported.add_row(family, ", ".join(kinds))
+    left_out = Table("not supported", "because", box=box.SIMPLE_HEAD, pad_edge=False)
+    for kind, reason in unsupported.items():
+        left_out.add_row(kind, reason)
+    with _printed() as console:
+        console.print(supported, left_out)
 
 
 def _count(number: Any) -> str:

@@ -3,6 +3,13 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# `--hypothesis-profile long` draws many more settings, other ones each time.
+CHECKS = list(HealthCheck)
+settings.register_profile("fixed", max_examples=40, derandomize=True, deadline=None, suppress_health_check=CHECKS)
+settings.register_profile("long", max_examples=2000, deadline=None, suppress_health_check=CHECKS)
+settings.load_profile("fixed")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

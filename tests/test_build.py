@@ -19,7 +19,7 @@ from kerasgen.build import Built, build
 from kerasgen.infer import infer
 from kerasgen.ir import Value
 from kerasgen.layers import RULES, rule
-from kerasgen.names import Namespace, identifier
+from kerasgen.names import PYTHON, Namespace, identifier, path_name
 from kerasgen.parity import load_module
 from kerasgen.readers import read
 
@@ -160,9 +160,23 @@ def test_identifier(text: str, name: str) -> None:
 
 
 def test_namespace() -> None:
-    names = Namespace(["relu"])
+    names = Namespace([*PYTHON, "relu"], wanted=["x1_2"])
     given = [names.new(text) for text in ("class", "relu", "print", "x1", "x1", "x1_2", "match")]
-    assert given == ["class_2", "relu_2", "print_2", "x1", "x1_2", "x1_2_2", "match_2"]
+    assert given == ["class_2", "relu_2", "print_2", "x1", "x1_3", "x1_2", "match_2"]
+
+
+def test_path_name() -> None:
+    assert path_name(("a", "b", "c")) == "a_b_c"
+    assert path_name(("stem", "stem_conv")) == "stem_conv"
+
+
+def test_layers_keep_their_names(tmp_path: Path) -> None:
+    """A layer called like a kernel leaves the other names alone, and its weights have its own name."""
+    names = ["conv2d", "conv2d_1", "conv2d_2"]
+    model = keras.Sequential([keras.Input((9, 9, 1)), *(L.Conv2D(2, 3, name=name) for name in names)])
+    result = built(model, tmp_path)
+    assert [variable.key for variable in result.variables[::2]] == [f"{name}/kernel" for name in names]
+    assert [node.output for node in result.graph.nodes] == ["conv2d_3", "conv2d_1", "conv2d_2"]
 
 
 def test_infer_knows_what_is_open() -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from keras import layers as L
 from support import randomize, relative_error
@@ -18,12 +17,6 @@ from support import randomize, relative_error
 from kerasgen.build import build
 from kerasgen.passes import optimize
 from kerasgen.readers import read
-
-settings.register_profile(
-    "fixed", max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
-)
-settings.register_profile("long", max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
-settings.load_profile("fixed")
 
 small = st.integers(1, 4)
 padding = st.sampled_from(["valid", "same"])
@@ -187,8 +180,3 @@ def test_concatenate(axis: int, sizes: list[int]) -> None:
         shape[place] = size
         shapes.append(tuple(shape))
     check(shapes, lambda *xs: L.Concatenate(axis=axis)(list(xs)))
-
-
-@pytest.mark.parametrize("profile", ["fixed", "long"])
-def test_profiles(profile: str) -> None:
-    assert settings.get_profile(profile).deadline is None

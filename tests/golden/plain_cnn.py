@@ -31,7 +31,7 @@ def predict(image):
 # Kernels
 
 
-ACCEPTED_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+ACCEPTED_KINDS = {"c": "cfiub", "f": "fiub", "i": "iub", "u": "iub", "b": "b"}
 
 
 def as_input(x, name, shape, dtype):

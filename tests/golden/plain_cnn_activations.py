@@ -57,7 +57,7 @@ def activations(image):
 # Kernels
 
 
-ACCEPTED_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+ACCEPTED_KINDS = {"c": "cfiub", "f": "fiub", "i": "iub", "u": "iub", "b": "b"}
 
 
 def as_input(x, name, shape, dtype):
@@ -149,15 +149,20 @@ def pad(x, *, pads, value=0.0):
 
 
 def batch_norm(x, gamma, beta, mean, variance, *, axis=-1, epsilon=1e-3):
-    """(x - mean) / √(variance + ε) * gamma + beta, as one scale and one shift per channel of `axis`: shape kept."""
+    """(x - mean) / √(variance + ε) * gamma + beta, as one scale and one shift per channel of `axis`: shape kept.
+
+    Without an axis the parameters broadcast as they are.
+    """
     scale = 1.0 / np.sqrt(variance + epsilon)
     if gamma is not None:
         scale = scale * gamma
     shift = -mean * scale
     if beta is not None:
         shift = shift + beta
-    y = x * along(scale, (axis,), x.ndim)
-    y += along(shift, (axis,), x.ndim)
+    if axis is not None:
+        scale, shift = along(scale, (axis,), x.ndim), along(shift, (axis,), x.ndim)
+    y = x * scale
+    y += shift
     return y
 
 

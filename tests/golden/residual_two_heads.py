@@ -32,7 +32,7 @@ def predict(image):
     x = x + 3.0
     multiply = x * 0.16666666666666666
     x = global_average_pool(multiply)
-    class_2 = dense(x, W["class_2/kernel"], W["class_2/bias"])
+    class_2 = dense(x, W["class/kernel"], W["class/bias"])
     x = multiply[:, 1:-1, ..., ::2]
     up = upsample_nearest(x, size=(2, 2))
     return {"class": class_2, "map": up}
@@ -41,7 +41,7 @@ def predict(image):
 # Kernels
 
 
-ACCEPTED_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+ACCEPTED_KINDS = {"c": "cfiub", "f": "fiub", "i": "iub", "u": "iub", "b": "b"}
 
 
 def as_input(x, name, shape, dtype):

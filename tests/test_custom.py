@@ -1,0 +1,139 @@
+"""Layers of the user's own: rules and NumPy functions, from Python and from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from custom_layers import gain_rule, swirl
+from keras import layers as L
+from support import randomize, relative_error, run_python
+
+import kerasgen
+from kerasgen.parity import load_module
+
+X = np.random.RandomState(0).standard_normal((3, 4)).astype("float32")
+HERE = Path(__file__).parent
+
+
+@keras.saving.register_keras_serializable("tests")
+class Gain(keras.layers.Layer):
+    """`x * weight * factor`."""
+
+    def __init__(self, factor: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def build(self, shape: Any) -> None:
+        self.weight = self.add_weight(name="weight", shape=(shape[-1],))
+
+    def call(self, x: Any) -> Any:
+        return x * self.weight * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "factor": self.factor}
+
+
+def saved(folder: Path, *layers: Any) -> tuple[Any, Path]:
+    model = randomize(keras.Sequential([keras.Input((4,)), *layers]))
+    model.save(folder / "model.keras")
+    return model, folder / "model.keras"
+
+
+def test_a_numpy_function_replaces_a_lambda_by_its_name(tmp_path: Path) -> None:
+    model, path = saved(tmp_path, L.Lambda(lambda x: x * 2.0 + x**3, name="swirl it"), L.Dense(2))
+    with pytest.raises(kerasgen.UnsupportedModelError, match="--custom swirl it=module:function"):
+        kerasgen.export(path, tmp_path / "module.py")
+    kerasgen.export(path, tmp_path / "module.py", custom={"swirl it": swirl}, verify=False)
+    module = load_module(tmp_path / "module.py")
+    assert relative_error(module.predict(X), model(X)) < 1e-6
+    assert "def swirl(x, factor=FACTOR):" in (tmp_path / "module.py").read_text()
+    assert "def cube(x):" in (tmp_path / "module.py").read_text()  # that it calls
+
+
+def test_a_lambdas_arguments_are_settings(tmp_path: Path) -> None:
+    function = L.Lambda(lambda x, factor: x * 2.0 + factor * x**3, arguments={"factor": 5.0}, name="swirl")
+    model, path = saved(tmp_path, function, L.Dense(2))
+    kerasgen.export(path, tmp_path / "module.py", custom={"Lambda": swirl}, verify=False)
+    assert relative_error(load_module(tmp_path / "module.py").predict(X), model(X)) < 1e-6
+    assert "swirl_2 = swirl(x, factor=5.0)" not in (tmp_path / "module.py").read_text()  # it is `x`: read once
+    assert "x = swirl(x, factor=5.0)" in (tmp_path / "module.py").read_text()
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_a_rule_for_a_layer_with_weights(tmp_path: Path, ending: str) -> None:
+    model = randomize(keras.Sequential([keras.Input((4,)), L.Dense(4), Gain(factor=3.0), L.Dense(2)]))
+    path = tmp_path / f"model.{ending}"
+    model.save(path)
+    for target, custom in (("module:gain_rule", "custom_layers:gain_rule"), ("kernel", "custom_layers:missing")):
+        result = run_python(
+            "-m", "kerasgen", "export", path, "-o", tmp_path / "module.py", "--no-verify", "--custom", f"Gain={custom}",
+            cwd=HERE,
+        )  # fmt: skip
+        if target == "kernel":
+            assert result.returncode == 2, result.stderr
+            assert result.stderr.count("\n") == 1
+        else:
+            assert result.returncode == 0, result.stderr
+    assert relative_error(load_module(tmp_path / "module.py").predict(X), model(X)) < 1e-6
+    summary = kerasgen.inspect(path, custom={"Gain": gain_rule})
+    assert summary.parameters == model.count_params()
+
+
+def test_a_rule_entered_for_good(tmp_path: Path) -> None:
+    model, path = saved(tmp_path, Gain(factor=2.0))
+    code = f"""
+import kerasgen, custom_layers
+kerasgen.rule("Gain")(custom_layers.gain_rule)
+kerasgen.export({str(path)!r}, {str(tmp_path / "module.py")!r}, verify=False)
+"""
+    assert run_python("-c", code, cwd=HERE).returncode == 0
+    assert relative_error(load_module(tmp_path / "module.py").predict(X), model(X)) < 1e-6
+
+
+def scale(x: Any) -> Any:
+    return x * keras.backend.epsilon()
+
+
+def relu(x: Any) -> Any:
+    return x + 1
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x, "at the top of its module"),
+        (scale, "not keras"),
+        (relu, "two functions are called relu"),
+    ],
+)
+def test_a_function_that_cannot_be_copied(tmp_path: Path, function: Any, message: str) -> None:
+    _, path = saved(tmp_path, L.Lambda(lambda x: x, name="mine"), L.Dense(2, activation="relu"))
+    with pytest.raises(kerasgen.UsageError, match=message):
+        kerasgen.export(path, tmp_path / "module.py", custom={"mine": function}, verify=False)
+    assert not (tmp_path / "module.py").exists()
+
+
+def test_a_layer_called_like_the_function(tmp_path: Path) -> None:
+    image = keras.Input((4,))
+    x = L.Lambda(lambda x: x * 2.0 + x**3, name="swirl")(image)
+    model = randomize(keras.Model(image, [x, L.Dense(2)(x)]))
+    model.save(tmp_path / "model.keras")
+    kerasgen.export(tmp_path / "model.keras", tmp_path / "module.py", custom={"swirl": swirl}, verify=False)
+    for got, want in zip(load_module(tmp_path / "module.py").predict(X), model(X), strict=True):
+        assert relative_error(got, want) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "text", ["swirl", "swirl=", "=a:b", "swirl=custom_layers", "swirl=custom_layers:FACTOR", "a=no:no"]
+)
+def test_what_custom_does_not_mean(tmp_path: Path, text: str) -> None:
+    _, path = saved(tmp_path, L.Lambda(lambda x: x, name="swirl"))
+    result = run_python("-m", "kerasgen", "export", path, "-o", tmp_path / "m.py", "--custom", text, cwd=HERE)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "m.py").exists()
