@@ -13,8 +13,9 @@ def scan(step, x, states, size, mask=None, *, return_sequences=False, return_sta
     state, and its output is that of the step before it, or zeros.
     """
     n, steps = x.shape[:2]
-    if any(state is not None and len(state) != n for state in states):
-        raise ValueError(f"{n} samples cannot go on from the states of {[len(state) for state in states]}")
+    for state in states:
+        if state is not None and len(state) != n:
+            raise ValueError(f"a batch of {n} cannot go on from the states of a batch of {len(state)}")
     output = np.zeros((n, *size), x.dtype)
     states = [output if state is None else state for state in states]
     outputs = np.empty((n, steps, *size), x.dtype) if return_sequences else None

@@ -61,15 +61,10 @@ def _gru(cell: Layer, x: Value, mask: Value | None, states: States, returns: Map
 
 
 def _conv_lstm(cell: Layer, x: Value, mask: Value | None, states: States, returns: Mapping[str, Any]) -> list[Value]:
-    """The inputs' convolution for all steps at once, then the loop; inside, the channels are last."""
+    """The inputs' convolution for all steps at once, then the loop."""
     config, rank = cell.config, len(x.shape) - 3
     filters, size = config.integer("filters"), config.integers("kernel_size", rank)
     strides, dilation = config.integers("strides", rank, 1), config.integers("dilation_rate", rank, 1)
-    first = is_channels_first(cell)
-    if first and any(config.get(key, "") in ALONG_CHANNELS for key in ("activation", "recurrent_activation")):
-        raise UnsupportedModelError("an activation along the last axis, where the channels are first")
-    if first:
-        x = cell.emit(np.moveaxis, x, source=2, destination=-1)
     kernel = cell.weight("kernel", (*size, x.shape[-1], 4 * filters))
     recurrent = cell.weight("recurrent_kernel", (*size, filters, 4 * filters))
     bias = cell.weight("bias", (4 * filters,)) if config.flag("use_bias", True) else None
@@ -77,14 +72,8 @@ def _conv_lstm(cell: Layer, x: Value, mask: Value | None, states: States, return
     pad = window_pads(merged, config.choice("padding", ("valid", "same"), "valid"), size, strides, dilation)
     y = cell.emit(CONV[rank], merged, kernel, bias, strides=strides, dilation=dilation, pad=pad)
     y = cell.emit(kernels.split_steps, y, x)
-    sizes = y.shape[2:-1]
-    start = states((None, filters, *sizes) if first else (None, *sizes, filters))
-    if first:
-        start = [state and cell.emit(kernels.channels_last, state) for state in start]
-    made = cell.emit_many(kernels.conv_lstm, y, recurrent, mask, *start, **_activations(cell), **returns)
-    if first:
-        made = [cell.emit(np.moveaxis, value, source=-1, destination=len(value.shape) - rank - 1) for value in made]
-    return made
+    start = states((None, *y.shape[2:-1], filters))
+    return cell.emit_many(kernels.conv_lstm, y, recurrent, mask, *start, **_activations(cell), **returns)
 
 
 # How a cell runs over all steps, its name in a list of cells, and the number of its states
@@ -113,6 +102,8 @@ def _cells(layer: Layer) -> Iterator[tuple[Layer, Cell, int]]:
         yield from _cells(layer.held("cell", layer.config.get("cell")))
     elif layer.kind == "StackedRNNCells":
         seen: Counter[str] = Counter()
+        if not isinstance(layer.config.get("cells"), list):
+            raise InvalidModelError("its config has no list of cells")
         for written in layer.config.get("cells"):
             kind = str(written.get("class_name")) if isinstance(written, Mapping) else ""
             name = CELLS[kind][1] if kind in CELLS else "stacked_rnn_cells"
@@ -167,12 +158,22 @@ def recurrent(layer: Layer, sequences: Any, initial_state: Any = None, mask: Any
     config = layer.config
     flags = ("return_sequences", "return_state", "stateful", "zero_output_for_mask")
     settings = {flag: config.flag(flag, False) for flag in flags}
+    if config.get("time_major", False):
+        raise UnsupportedModelError("time_major: the first axis is not the batch")
     if config.flag("go_backwards", False):
         x = layer.emit(np.flip, x, axis=1)
         mask = mask and layer.emit(np.flip, mask, axis=1)
     if not settings["return_sequences"]:
         layer.output_mask = None
-    return _run(layer, x, mask, given, **settings)
+    if not is_channels_first(layer):
+        return _run(layer, x, mask, given, **settings)
+    if any(config.get(key, "") in ALONG_CHANNELS for key in ("activation", "recurrent_activation")):
+        raise UnsupportedModelError("an activation along the last axis, where the channels are first")
+    rank = len(x.shape) - 3
+    x = layer.emit(np.moveaxis, x, source=2, destination=-1)
+    given = [layer.emit(kernels.channels_last, state) for state in given]
+    made = _run(layer, x, mask, given, **settings)
+    return [layer.emit(np.moveaxis, y, source=-1, destination=len(y.shape) - rank - 1) for y in made]
 
 
 @rule("StackedRNNCells", *CELLS)
