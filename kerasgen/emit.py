@@ -123,8 +123,8 @@ class _Body:
         readers = graph.readers()
         steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
         functions = {function.__name__ for function in _called(graph)}  # the user's own are not reserved names
-        names = Namespace([*functions, *(name for names in steps for name in names)])
-        self.printed = {name: names.new(name) for made in steps for name in made if name in functions}
+        unused = Namespace([*functions, *(name for names in steps for name in names)])
+        self.printed = {name: unused.new(name) for names in steps for name in names if name in functions}
         for names, reader in zip(steps, graph.nodes, strict=False):
             if len(names) == 1 and readers[names[0]] == reader.reads.count(names[0]):
                 self.printed[names[0]] = "x"

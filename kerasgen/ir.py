@@ -23,8 +23,8 @@ Operand = str | float | int | bool | None  # a name, or a literal; None is an ab
 class Value:
     """An array that a node reads or makes: its name, its shape (None: known only at run time) and its dtype.
 
-    `content` is what an array of sizes holds, as far as that is known (see `kerasgen.layers.sizes`); `batched` tells that
-    axis 0 is the batch.
+    `content` is what an array of sizes holds, as far as that is known (see `kerasgen.layers.sizes`); `batched` tells
+    that axis 0 is the batch.
     """
 
     name: str

@@ -43,7 +43,7 @@ def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict
     if name in blocks:
         return
     scope = sys.modules[thing.__module__]
-    if getattr(scope, name, None) is not thing:
+    if name not in vars(scope) or vars(scope)[name] is not thing:
         raise UsageError(f"{name} of {thing.__module__} must be a function at the top of its module, to be copied")
     used = {name: getattr(scope, name) for name in _names(thing) if hasattr(scope, name)}
     for known, value in used.items():
