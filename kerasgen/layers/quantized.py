@@ -138,8 +138,11 @@ PLANS: Mapping[str, Callable[[Layer, Scheme, Value, Equation, str], Operands]] =
 }
 
 
-def rounded(layer: Layer, x: Value, axes: tuple[int, ...], limits: tuple[int, int] | None) -> Value:
-    """The input as the layer's config says that it is quantised; by default between `limits`, None for not at all."""
+def rounded(layer: Layer, x: Value, axes: tuple[int, ...] | None, limits: tuple[int, int] | None) -> Value:
+    """The input as the layer's config says that it is quantised; by default between `limits`, None for not at all.
+
+    One scale is taken over these axes, or over those that the config says.
+    """
     epsilon = 1e-7
     written = layer.config.get("quantization_config", None)
     if written is not None:
@@ -151,9 +154,10 @@ def rounded(layer: Layer, x: Value, axes: tuple[int, ...], limits: tuple[int, in
             config = Config(quantizer["config"])
             low, high = config.integers("value_range", 2, (-127, 127), least=-128)
             limits, epsilon = (low, high), config.number("epsilon", epsilon)
+            axes = axes or config.axes("axis", -1)
     if limits is None:
         return x
-    return layer.emit(kernels.round_levels, x, axis=axes, low=limits[0], high=limits[1], epsilon=epsilon)
+    return layer.emit(kernels.round_levels, x, axis=axes or (-1,), low=limits[0], high=limits[1], epsilon=epsilon)
 
 
 def _bias(layer: Layer, equation: Equation, axes: str) -> Value | None:

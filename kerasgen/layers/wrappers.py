@@ -1,4 +1,4 @@
-"""Sequences: embeddings, masks, and layers that are applied to every step."""
+"""Sequences: masks, and layers that are applied to every step."""
 
 from __future__ import annotations
 
@@ -22,37 +22,6 @@ def masking(layer: Layer, inputs: Value) -> Value:
     value = value if isinstance(value, np.ndarray) else layer.config.number("mask_value", 0.0)
     layer.output_mask = layer.emit(np.any, layer.emit(np.not_equal, inputs, value), axis=-1)
     return layer.emit(kernels.masked, inputs, layer.output_mask)
-
-
-def _lookup(layer: Layer, x: Value, embeddings: Value) -> Value:
-    if layer.config.flag("mask_zero", False):
-        layer.output_mask = layer.emit(np.not_equal, x, 0)
-    return layer.emit(np.take, embeddings, layer.cast(x, "int32") if "int" not in x.dtype else x, axis=0)
-
-
-def _embeddings(layer: Layer) -> Value:
-    return layer.weight("embeddings", (layer.config.integer("input_dim"), layer.config.integer("output_dim")))
-
-
-@rule("Embedding")
-def embedding(layer: Layer, inputs: Value) -> Value:
-    """A row of the table for each number."""
-    return _lookup(layer, inputs, _embeddings(layer))
-
-
-@rule("ReversibleEmbedding")
-def reversible_embedding(layer: Layer, inputs: Value, reverse: bool = False) -> Value:
-    """An embedding, or its reverse: how much a vector resembles each row, by the same table or one of its own."""
-    table = _embeddings(layer)
-    width, rows = table.shape[1], table.shape[0]
-    own = None if layer.config.flag("tie_weights", True) else layer.weight("reverse_embeddings", (width, rows))
-    if not reverse:
-        return _lookup(layer, inputs, table)
-    y = layer.emit(np.matmul, inputs, layer.emit(np.transpose, table) if own is None else own)
-    if layer.config.get("logit_soft_cap", None) is not None:
-        cap = layer.config.number("logit_soft_cap")
-        y = layer.emit(np.multiply, layer.emit(np.tanh, layer.emit(np.divide, y, cap)), cap)
-    return y
 
 
 def _stateful(written: Any) -> bool:

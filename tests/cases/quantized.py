@@ -126,3 +126,29 @@ row(
     finish=_quantize("int8"),
     tolerance=2e-2,  # Keras computes with 8 significant bits
 )
+
+
+# embeddings
+def _reversed(**settings: Any) -> Callable[[Any], Any]:
+    def make(x: Any) -> Any:
+        layer = L.ReversibleEmbedding(9, 5, **settings)
+        return layer(L.Dense(5)(layer(x)), reverse=True)
+
+    return make
+
+
+INT4_PAIRS = Int4QuantizationConfig(block_size=2)
+for _way, _how in (
+    ("int8", "int8"),
+    ("int8 weights only", Int8QuantizationConfig(activation_quantizer=None)),
+    ("int4", "int4"),
+    ("int4 blocks", INT4_PAIRS),
+    ("int4 by channel", INT4_BY_CHANNEL),
+):
+    for _name, _make in (
+        ("embedding", lambda x: L.Embedding(9, 5)(x)),
+        ("embedding masked", lambda x: L.LSTM(3)(L.Embedding(9, 4, mask_zero=True)(x))),
+        ("reversible_embedding", _reversed()),
+        ("reversible_embedding untied", _reversed(tie_weights=False, logit_soft_cap=2.0)),
+    ):
+        row(f"{_way} {_name}", (6,), _make, dtype="int32", finish=_quantize(_how))
