@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
@@ -92,9 +94,24 @@ def elu(layer: Layer, x: Value) -> Value:
 
 
 @rule("Softmax", "ops.Softmax")
-def softmax(layer: Layer, x: Value) -> Value:
-    """Softmax over one axis or several."""
-    return layer.emit(kernels.softmax, x, axis=_axis(layer, x))
+def softmax(layer: Layer, x: Value, mask: Value | None = None) -> Value:
+    """Softmax over one axis or several, of what the mask admits."""
+    if mask is not None and mask.dtype != "bool":
+        mask = layer.emit(np.greater, mask, 0.5)
+    robust = layer.config.flag("robust_masking", False)
+    return softmax_where(layer, x, mask, _axis(layer, x), robust=robust, zeroed=True)
+
+
+def softmax_where(layer: Layer, x: Value, mask: Value | None, axis: Any, *, robust: bool, zeroed: bool) -> Value:
+    """Softmax of what the mask admits; what it hides is 0 if `zeroed`, even where it hides all, in Keras 3.
+
+    Before Keras 3 a mask, unless it was `robust`, lowered the numbers instead of replacing them.
+    """
+    if mask is None:
+        return layer.emit(kernels.softmax, x, axis=axis)
+    if layer.keras_major < 3 and not robust:
+        return layer.emit(kernels.softmax, layer.emit(kernels.mask_scores, x, mask), axis=axis)
+    return layer.emit(kernels.masked_softmax, x, mask, axis=axis, zeroed=zeroed and layer.keras_major >= 3)
 
 
 @rule("ops.LogSoftmax")

@@ -12,6 +12,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Value
+from kerasgen.layers.activation import softmax_where
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
@@ -234,11 +235,8 @@ def _weights(
             raise UnsupportedModelError("a causal mask or a sliding window over several axes, which Keras cannot run")
         mask = _both(layer, mask, layer.emit(kernels.band_mask, scores, causal=causal, window=window))
     axis = -1 if axes == 1 else tuple(range(-axes, 0))
-    if mask is None:
-        return layer.emit(kernels.softmax, scores, axis=axis)
-    if layer.keras_major < 3 and not layer.config.flag("softmax_robust_masking", False):
-        return layer.emit(kernels.softmax, layer.emit(kernels.mask_scores, scores, mask), axis=axis)
-    return layer.emit(kernels.masked_softmax, scores, mask, axis=axis, zeroed=zeroed and layer.keras_major >= 3)
+    robust = layer.config.flag("softmax_robust_masking", False)
+    return softmax_where(layer, scores, mask, axis, robust=robust, zeroed=zeroed)
 
 
 def _as_mask(layer: Layer, mask: Value, index: tuple[Any, ...]) -> Value:

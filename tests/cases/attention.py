@@ -216,3 +216,75 @@ def _block(x: Any, y: Any) -> Any:
 
 row("transformer", QUERY, lambda x: L.Dense(2)(L.GlobalAveragePooling1D()(_block(_block(x, x), x))))
 row("transformer decoder", PAIR, lambda x, y: _block(_block(x, y), y))
+
+
+# Masks that earlier layers imply; attention of Keras 3 takes them off its inputs
+TOKENS = (6,)
+
+
+def _embedded(numbers: Any) -> Any:
+    return L.Embedding(5, 4, mask_zero=True)(numbers)
+
+
+row("softmax masked", [(5, 6), (5, 6)], lambda x, m: L.Softmax()(x, mask=m > 0))
+row("softmax masked axes", [(5, 6), (5, 6)], lambda x, m: L.Softmax(axis=(1, 2))(x, mask=ops.relu(m)))
+row(
+    "attention implied masks",
+    PAIR,
+    lambda q, v: L.Attention()([_masking(q), _masking(v)], return_attention_scores=True),
+)
+row("attention implied query mask", PAIR, lambda q, v: L.AdditiveAttention()([_masking(q), v]))
+row(
+    "attention hands its mask on",
+    PAIR,
+    lambda q, v: L.LSTM(3)(L.Attention(use_scale=True)([_masking(q), _masking(v)])),
+)
+for _name, _make in (
+    ("multi_head_attention", lambda **k: L.MultiHeadAttention(2, 3, **k)),
+    ("multi_head_attention dropout", lambda **k: L.MultiHeadAttention(2, 3, dropout=0.1, **k)),
+    ("grouped_query_attention", lambda **k: L.GroupQueryAttention(3, 4, 2, **k)),
+):
+    row(f"{_name} implied masks", PAIR, lambda q, v, make=_make: make()(_masking(q), _masking(v), use_causal_mask=True))
+    row(
+        f"{_name} implied key mask",
+        TRIPLE,
+        lambda q, v, k, make=_make: make()(q, v[..., :1] * k, _masking(k)),
+    )
+    row(
+        f"{_name} implied and given",
+        [QUERY, QUERY, (5, 5)],
+        lambda q, v, m, make=_make: make()(
+            _masking(q), v, query_mask=_positive(v), value_mask=_positive(q), attention_mask=m > 0
+        ),
+    )
+    row(
+        f"{_name} of embeddings",
+        TOKENS,
+        lambda x, make=_make: make()(_embedded(x), _embedded(x), return_attention_scores=True),
+        dtype="int32",
+    )
+    row(
+        f"{_name} hands its mask on",
+        QUERY,
+        lambda x, make=_make: L.LSTM(3)((lambda y: make()(y, y))(_masking(x))),
+    )
+
+
+def _two(first: Any, second: Any, x: Any) -> Any:
+    """The second layer reads what the first has read."""
+    x = _masking(x)
+    y = first(x)
+    return [y, second(x), L.LSTM(3)(L.Add()([x, y]))]
+
+
+row(
+    "multi_head_attention strips masks",
+    QUERY,
+    lambda x: _two(lambda y: L.MultiHeadAttention(2, 3)(y, y), lambda y: L.Attention()([y, y]), x),
+)
+row(
+    "multi_head_attention twice",
+    QUERY,
+    lambda x: _two(lambda y: L.MultiHeadAttention(2, 3)(y, y), lambda y: L.MultiHeadAttention(2, 3)(y, y), x),
+)
+row("transformer of embeddings", TOKENS, lambda x: (lambda y: _block(_block(y, y), y))(_embedded(x)), dtype="int32")
