@@ -63,7 +63,8 @@ class Variable:
 
     `owner` is the path of layer names from the outermost model; `name` is Keras's own ("kernel"), with the attribute
     path before it where a sub-object owns it ("cell/kernel"); `key` is its name in the graph and the module.
-    `frozen` tells that an enclosing layer is not trainable: legacy files order weights by it.
+    `frozen` tells that an enclosing layer is not trainable: legacy files order weights by it. `state` tells that Keras
+    keeps it by this name beside its parameters: a vocabulary, say.
     """
 
     key: str
@@ -72,6 +73,7 @@ class Variable:
     shape: tuple[int, ...]
     trainable: bool = True
     frozen: bool = False
+    state: bool = False
 
 
 class WeightStore(Protocol):

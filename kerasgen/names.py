@@ -37,6 +37,12 @@ def path_name(path: Iterable[str]) -> str:
     return name
 
 
+def snake_case(kind: str) -> str:
+    """The name of a class as Keras spells it in paths."""
+    name = re.sub(r"\W+", "", kind.rpartition(">")[2])
+    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
+
+
 class Namespace:
     """Hands out identifiers, each once. `reserved` are taken; `wanted` are given only to those who ask for them."""
 

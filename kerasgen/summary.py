@@ -137,7 +137,7 @@ def summarize(built: Built) -> Summary:
                 layer.name,
                 layer.kind,
                 layer.shapes,
-                sum(math.prod(variable.shape) for variable in layer.variables),
+                sum(math.prod(variable.shape) for variable in layer.variables if not variable.state),
                 None if None in counts else sum(count or 0 for count in counts),
                 layer.problem,
             )

@@ -133,6 +133,7 @@ from kerasgen.kernels.pool import (
     global_max_pool,
     max_pool,
 )
+from kerasgen.kernels.preprocessing import inverse_lookup, lookup
 from kerasgen.kernels.quantized import dequantize, round_bfloat16, round_float8, round_levels, unpack_int4
 from kerasgen.kernels.recurrent import (
     conv_lstm,
@@ -192,6 +193,7 @@ from kerasgen.kernels.signal import (
     view_as_real,
 )
 from kerasgen.kernels.special import cdist, erfc, erfinv, fake_quant, logsumexp, psnr
+from kerasgen.kernels.spectrogram import both_sides, decibels, mel_spectrum, power, spectrum
 from kerasgen.kernels.window import pad, padded, same_pads, taps, windows
 
 ACTIVATIONS = {
@@ -246,6 +248,7 @@ __all__ = [
     "batch_norm",
     "bessel_i0",
     "binary_crossentropy",
+    "both_sides",
     "cast",
     "categorical_crossentropy",
     "cdist",
@@ -270,6 +273,7 @@ __all__ = [
     "ctc_beam",
     "ctc_greedy",
     "ctc_loss",
+    "decibels",
     "dense",
     "depth_to_space",
     "depthwise_conv1d",
@@ -318,6 +322,7 @@ __all__ = [
     "identity",
     "ifft2",
     "in_top_k",
+    "inverse_lookup",
     "irfft",
     "istft",
     "joined_mask",
@@ -329,6 +334,7 @@ __all__ = [
     "log_softmax",
     "logdet",
     "logsumexp",
+    "lookup",
     "lstm",
     "lstsq",
     "lu_factor",
@@ -338,6 +344,7 @@ __all__ = [
     "masked_average",
     "masked_softmax",
     "max_pool",
+    "mel_spectrum",
     "merge_steps",
     "meshgrid",
     "mish",
@@ -352,6 +359,7 @@ __all__ = [
     "padded",
     "pinv",
     "polar",
+    "power",
     "prelu",
     "project",
     "projective_transform",
@@ -404,6 +412,7 @@ __all__ = [
     "sparse_plus",
     "sparse_sigmoid",
     "sparsemax",
+    "spectrum",
     "split",
     "split_steps",
     "squareplus",

@@ -19,8 +19,8 @@ def dstack(*xs):
 
 
 def array_split(x, *, indices_or_sections, axis=0):
-    """Cut into so many parts, the first of them longer by one where they cannot be equal: a list of arrays."""
-    return np.array_split(x, indices_or_sections, axis=axis)
+    """Cut into so many parts, the first of them longer by one where they cannot be equal: a tuple of arrays."""
+    return tuple(np.array_split(x, indices_or_sections, axis=axis))
 
 
 def view(x, *, dtype):
@@ -35,12 +35,12 @@ def select(*xs):
 
 
 def unravel_index(x, *, shape):
-    """Places in a row of all cells as positions along each axis of this shape: a list of arrays."""
-    positions = []
+    """Places in a row of all cells as positions along each axis of this shape: a tuple of arrays."""
+    positions = ()
     for length in reversed(shape):
-        positions.append(x % length)
+        positions = (x % length,) + positions
         x = x // length
-    return positions[::-1]
+    return positions
 
 
 def trapezoid(y, *, x=None, dx=1.0, axis=-1):
@@ -51,5 +51,18 @@ def trapezoid(y, *, x=None, dx=1.0, axis=-1):
 
 
 def slogdet(x):
-    """Sign and logarithm of the determinant: (..., M, M) → [(...), (...)]."""
-    return list(np.linalg.slogdet(x))
+    """Sign and logarithm of the determinant: (..., M, M) → two arrays (...)."""
+    sign, logarithm = np.linalg.slogdet(x)
+    return sign, logarithm
+
+
+def meshgrid(*xs, indexing="xy"):
+    """Coordinates of the cells of a grid, the first of each row and then column, or in the order of the arguments."""
+    return tuple(np.meshgrid(*xs, indexing=indexing))
+
+
+def geomspace(start, stop, *, num=50, endpoint=True, axis=0, dtype="float32"):
+    """start (stop / start)^(i / (num - 1)) for each i below num, along a new axis."""
+    start, stop = np.broadcast_arrays(np.float64(start), np.float64(stop))
+    powers = np.linspace(np.log(np.abs(start)), np.log(np.abs(stop)), num, endpoint=endpoint, axis=axis)
+    return (np.expand_dims(np.sign(start), axis) * np.exp(powers)).astype(dtype)

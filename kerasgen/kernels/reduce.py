@@ -85,7 +85,7 @@ def histogram(x, *, bins=10, limits=None):
 
 
 def unique(x, *, size, fill_value=0, axis=None, index=False, inverse=False, counts=False):
-    """The first `size` of the sorted different cells, filled up with fill_value: [values, index, inverse, counts].
+    """The first `size` of the sorted different cells, filled up with fill_value: (values, index, inverse, counts).
 
     The last three where asked for: where each value first stands, which value each cell has, how often each occurs.
     """
@@ -105,4 +105,4 @@ def unique(x, *, size, fill_value=0, axis=None, index=False, inverse=False, coun
         results.append(parts[2].reshape(x.shape if axis is None else x.shape[axis]).astype("int32"))
     if counts:
         results.append(fit(parts[3], 0).astype("int32"))
-    return results if len(results) > 1 else results[0]
+    return tuple(results) if len(results) > 1 else results[0]

@@ -27,9 +27,12 @@ class Config:
             raise InvalidModelError(f"its config lacks {key!r}")
         return value
 
-    def integer(self, key: str, default: Any = REQUIRED, *, least: int = 1) -> int:
-        """A whole number, at least `least`."""
-        return self._int(key, self.get(key, default), least)
+    def integer(self, key: str, default: Any = REQUIRED, *, least: int = 1, below: int = LARGEST) -> int:
+        """A whole number, at least `least`; `below` keeps down what arrays are made by it."""
+        value = self._int(key, self.get(key, default), least)
+        if value >= below:
+            raise self._wrong(key, value, f"a number below {below}")
+        return value
 
     def integers(self, key: str, count: int, default: Any = REQUIRED, *, least: int = 1) -> tuple[int, ...]:
         """`count` whole numbers; one number stands for `count` equal ones."""

@@ -68,7 +68,9 @@ class Layer:
         """The layer's name, after the names of the models that it is nested in."""
         return "/".join(self.path)
 
-    def weight(self, name: str, shape: Shape, *, trainable: bool = True, dtype: str = "") -> Value:
+    def weight(
+        self, name: str, shape: Shape, *, trainable: bool = True, dtype: str = "", state: bool = False
+    ) -> Value:
         """Declare a weight, in the order in which Keras creates them. `name` is Keras's own.
 
         Raises UnsupportedModelError where the shape depends on a size that is known only at run time.
@@ -79,7 +81,7 @@ class Layer:
         key = f"{self.ident}/{name}"
         known = tuple(int(n) for n in shape if n is not None)
         value = Value(key, known, dtype or self.dtype)
-        self.variables[key] = (Variable(key, self.path, name, known, trainable, self.frozen), value)
+        self.variables[key] = (Variable(key, self.path, name, known, trainable, self.frozen, state), value)
         return value
 
     def constant(self, name: str, array: Any) -> Value:

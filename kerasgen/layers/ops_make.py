@@ -11,6 +11,7 @@ from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.dtypes import apply, convert, floats, same, tensor, wanted_dtype, wide_floats
 from kerasgen.layers.layer import Layer
+from kerasgen.layers.ops_reduce import MOST_CELLS
 from kerasgen.layers.registry import rule
 
 
@@ -48,7 +49,11 @@ def full(layer: Layer, fill_value: Value) -> Value:
 
 def _steps(layer: Layer) -> dict[str, Any]:
     endpoint = {} if layer.config.flag("endpoint", True) else {"endpoint": False}
-    return {"num": layer.config.integer("num", 50, least=0), **endpoint, "axis": layer.config.axes("axis", 0)[0]}
+    return {
+        "num": layer.config.integer("num", 50, least=0, below=MOST_CELLS),
+        **endpoint,
+        "axis": layer.config.axes("axis", 0)[0],
+    }
 
 
 @rule("ops.Linspace")
@@ -74,7 +79,7 @@ def logspace(layer: Layer, start: Any, stop: Any) -> Value:
 def geomspace(layer: Layer, start: Any, stop: Any) -> Value:
     """Numbers of equal ratios, along a new axis."""
     dtype = wanted_dtype(layer, "float32")
-    return layer.emit(np.geomspace, tensor(start), tensor(stop), **_steps(layer), dtype=dtype)
+    return layer.emit(kernels.geomspace, tensor(start), tensor(stop), **_steps(layer), dtype=dtype)
 
 
 @rule("ops.Meshgrid")
@@ -83,7 +88,7 @@ def meshgrid(layer: Layer, *x: Any) -> list[Value]:
     xs = [tensor(item) for item in x]
     if len(xs) == 1:
         return [layer.emit(np.ravel, xs[0])]
-    return layer.emit_many(np.meshgrid, *xs, indexing=layer.config.choice("indexing", ("xy", "ij"), "xy"))
+    return layer.emit_many(kernels.meshgrid, *xs, indexing=layer.config.choice("indexing", ("xy", "ij"), "xy"))
 
 
 @rule("ops.Vander")

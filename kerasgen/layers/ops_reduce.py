@@ -47,6 +47,7 @@ PLACES: dict[str, Callable[..., Any]] = {  # results that have a dtype of their 
     "Argmin": kernels.arg_min,
 }
 NAN_PLACES = {"Nanargmax": kernels.nan_arg_max, "Nanargmin": kernels.nan_arg_min}
+MOST_CELLS = 1 << 24  # made by a number in the config
 RUNNING: dict[str, Callable[..., Any]] = {
     "Cumprod": np.cumprod,
     "Cumsum": np.cumsum,
@@ -67,7 +68,7 @@ def _enter_reduction(kind: str, kernel: Callable[..., Any], dtype: DtypeRule) ->
             raise UnsupportedModelError("its `dtype` is not supported: Keras's backends do not agree about it")
         settings = _settings(layer)
         if layer.config.get("initial", None) is not None:
-            settings["initial"] = layer.config.number("initial") if "float" in x.dtype else layer.config.get("initial")
+            settings["initial"] = layer.config.get("initial")
         return apply(layer, kernel, x, rule=dtype, **settings)
 
 
@@ -151,7 +152,7 @@ def histogram(layer: Layer, x: Value) -> list[Value]:
     """How many cells fall into each bin, and where the bins end."""
     limits = layer.config.get("range", None)
     limits = None if limits is None else tuple(limits)
-    return layer.emit_many(kernels.histogram, x, bins=layer.config.integer("bins", 10), limits=limits)
+    return layer.emit_many(kernels.histogram, x, bins=layer.config.integer("bins", 10, below=MOST_CELLS), limits=limits)
 
 
 @rule("ops.Unique")
@@ -165,7 +166,7 @@ def unique(layer: Layer, x: Value) -> list[Value]:
     return layer.emit_many(
         kernels.unique,
         x,
-        size=layer.config.integer("size"),
+        size=layer.config.integer("size", below=MOST_CELLS),
         fill_value=layer.config.get("fill_value", None) or 0,
         axis=layer.config.axis(),
         **{key: True for key, flag in wanted.items() if flag},

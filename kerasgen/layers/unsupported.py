@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 UNSUPPORTED: dict[str, str] = {
+    "HashedCrossing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
+    "Hashing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
+    "MaxNumBoundingBoxes": "it changes dicts of images and bounding boxes; what it does to images is nothing",
+    "StringLookup": "its input or its output is text, which the module does not take",
+    "TextVectorization": "its input is text, which the module does not take",
     "ops.Arange": "the shape of its result depends on the data",
     "ops.Argpartition": "Keras's backends do not agree about the order of its result",
     "ops.AssociativeScan": "it calls a Python function, which the file names at best but does not hold",

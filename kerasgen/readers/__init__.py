@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class _Parts:
 def _parts(file: content.Content) -> _Parts:
     kind = content.kind(file)
     if kind == "zip":
-        store = weights_h5.ObjectWeights(keras_zip.ZippedWeights(file))
+        store = weights_h5.ObjectWeights(keras_zip.ZippedWeights(file), partial(keras_zip.asset, file))
         return _Parts(file.name, keras_zip.version(file), keras_zip.config(file), store)
     if kind == "hdf5":
         return _hdf5_parts(file)

@@ -115,9 +115,10 @@ def _input_of(model: str, first: LayerSpec, written: Any, built: Any) -> LayerSp
 def _is_operation(kind: str, config: Any) -> bool:
     """Whether a node is the operation `Add`, not the layer: a legacy file drops the module that would tell.
 
-    Layers write `trainable`; SpatialDropout does not, but has a `dtype`, and so has the operation `Cast`.
+    Layers write `trainable`; SpatialDropout does not, but has a `dtype`, and so has the operation `Cast`. Pipeline has
+    neither, but `layers`.
     """
-    return "trainable" not in config and not ("dtype" in config and kind in KERAS_LAYERS)
+    return "trainable" not in config and not (kind in KERAS_LAYERS and {"dtype", "layers"} & config.keys())
 
 
 def _layer(data: Any) -> LayerSpec:

@@ -32,6 +32,11 @@ def version(archive: Content) -> str:
     return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
 
 
+def asset(archive: Content, path: str) -> bytes | None:
+    """A text file that a layer keeps beside its weights, such as a vocabulary."""
+    return _member(archive, path, MAX_TEXT)
+
+
 @dataclass(frozen=True)
 class ZippedWeights:
     """The HDF5 file inside the archive, as something that h5py can open."""

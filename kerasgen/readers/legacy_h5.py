@@ -44,6 +44,11 @@ class LegacyWeights:
         order = {path: position for position, path in enumerate(_paths(model, ()))}
         declared: dict[str, list[Variable]] = {layer.name: [] for layer in model.layers}
         for variable in sorted(variables, key=lambda variable: order[variable.owner]):
+            if variable.state:
+                raise InvalidModelError(
+                    f"{self.source.name}: layer {'/'.join(variable.owner)!r}: its {variable.name} is missing: Keras "
+                    "writes it to .keras archives only"
+                )
             declared[variable.owner[0]].append(variable)
         declared = {layer: owned for layer, owned in declared.items() if owned}
         with hdf5.opened(self.source) as file:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import h5py
@@ -17,6 +17,7 @@ import numpy as np
 
 from kerasgen.errors import InvalidModelError
 from kerasgen.model import LayerSpec, ModelSpec, Variable
+from kerasgen.names import snake_case
 from kerasgen.readers import hdf5
 from kerasgen.readers.graph_config import inner_model
 
@@ -26,20 +27,23 @@ _RANDOM_STATE = "seed_generator"  # of dropout and augmentation: no weights
 
 @dataclass(frozen=True)
 class ObjectWeights:
-    """The weights of a `.weights.h5` file."""
+    """The weights of a `.weights.h5` file; `asset` gives the text files that may stand beside it, by path."""
 
     source: hdf5.Source
+    asset: Callable[[str], bytes | None] = lambda path: None
 
     def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
         """Arrays by `Variable.key`."""
         parts: dict[tuple[tuple[str, ...], str], list[Variable]] = {}
         for variable in variables:
-            parts.setdefault((variable.owner, variable.name.rpartition("/")[0]), []).append(variable)
-        weighted = {owner[: n + 1] for owner, _ in parts for n in range(len(owner))}
+            if not variable.state:
+                parts.setdefault((variable.owner, variable.name.rpartition("/")[0]), []).append(variable)
+        weighted = {variable.owner[: n + 1] for variable in variables for n in range(len(variable.owner))}
         with hdf5.opened(self.source) as file:
             places = {owner: (layer, group) for owner, layer, group in _places(model, file, (), weighted, {})}
-            pairs = []
+            pairs: list[tuple[Variable, h5py.Dataset]] = []
             used: set[int] = set()
+            texts: dict[str, np.ndarray] = {}
             for (owner, part), owned in parts.items():
                 layer, group = places[owner]
                 stored = _variables(group, part)
@@ -53,9 +57,32 @@ class ObjectWeights:
                     )
                 pairs += list(zip(owned, stored, strict=True))
                 used.update(_address(dataset.parent) for dataset in stored)
+            for variable in (variable for variable in variables if variable.state):
+                group = places[variable.owner][1]
+                part, _, name = variable.name.rpartition("/")
+                own = None if group is None else hdf5.find(group, f"{part}/vars")
+                if own is not None and name in own:
+                    pairs.append((variable, hdf5.find(own, name)))
+                    used.add(_address(own))
+                else:
+                    texts[variable.key] = self._text(variable, f"assets{group.name}/{part}" if group else "")
             for path in _unused(file, used):
                 raise InvalidModelError(f"{self.source.name}: no layer of the architecture has the weights at {path!r}")
-            return hdf5.load(self.source.name, pairs)
+            return {**hdf5.load(self.source.name, pairs), **texts}
+
+    def _text(self, variable: Variable, folder: str) -> np.ndarray:
+        """Whole numbers, one on each line of an asset."""
+        where = f"{self.source.name}: layer {'/'.join(variable.owner)!r}: its {variable.name}"
+        text = self.asset(f"{folder.rstrip('/')}/{variable.name.rpartition('/')[2]}.txt") if folder else None
+        if text is None:
+            raise InvalidModelError(f"{where} is missing: it is in no file but the .keras archive")
+        try:
+            array = np.array([int(line) for line in text.split()], np.int64)
+        except (ValueError, OverflowError) as error:
+            raise InvalidModelError(f"{where} holds something else than whole numbers") from error
+        if array.shape != variable.shape:
+            raise InvalidModelError(f"{where} is {len(array)} long, but the architecture says {variable.shape[0]}")
+        return array
 
 
 def _places(
@@ -133,7 +160,7 @@ def _by_count(listed: h5py.Group, layers: Sequence[LayerSpec]) -> dict[str, h5py
     groups = {}
     count: Counter[str] = Counter()
     for layer in layers:
-        name = _snake_case(layer.kind)
+        name = snake_case(layer.kind)
         if listed.name.endswith(_OLD_LIST):  # it counts a layer with weights twice: only the order tells
             ranked = sorted(
                 (child for child in listed if re.fullmatch(rf"{re.escape(name)}(_\d+)?", child)), key=_number
@@ -151,11 +178,6 @@ def _number(child: str) -> int:
     return int(suffix) if suffix.isdigit() else 0
 
 
-def _snake_case(kind: str) -> str:
-    name = re.sub(r"\W+", "", kind.rpartition(">")[2])
-    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
-
-
 def _variables(group: h5py.Group | None, part: str) -> list[h5py.Dataset]:
     """The datasets of one object in order. tf.keras keeps some parts under private names: `_query_dense`."""
     for attribute in filter(None, part.split("/")):
@@ -166,7 +188,10 @@ def _variables(group: h5py.Group | None, part: str) -> list[h5py.Dataset]:
 
 
 def _unused(file: h5py.File, used: set[int]) -> Iterator[str]:
-    """The paths of variables of layers that nothing used. Hard links may lead in a circle."""
+    """The paths of variables of layers that nothing used; what has a name may be in the config as well.
+
+    Hard links may lead in a circle.
+    """
     seen: set[int] = set()
     pending = [_list(file)]
     while pending:
@@ -176,7 +201,7 @@ def _unused(file: h5py.File, used: set[int]) -> Iterator[str]:
         seen.add(_address(group))
         if not group.name.endswith("/vars"):
             pending += [hdf5.find(group, name) for name in group if name != _RANDOM_STATE]
-        elif len(group) and _address(group) not in used:
+        elif any(map(str.isdigit, group)) and _address(group) not in used:
             yield group.name
 
 
