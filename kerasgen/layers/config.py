@@ -74,11 +74,11 @@ class Config:
         """A finite number."""
         return self._number(key, self.get(key, default))
 
-    def numbers(self, key: str, count: int, default: Any = REQUIRED) -> tuple[float, ...]:
-        """`count` finite numbers."""
+    def numbers(self, key: str, count: int | None = None, default: Any = REQUIRED) -> tuple[float, ...]:
+        """A list of finite numbers, `count` of them where that is given."""
         values = self.get(key, default)
-        if not isinstance(values, (list, tuple)) or len(values) != count:
-            raise self._wrong(key, values, f"{count} numbers")
+        if not isinstance(values, (list, tuple)) or count not in (None, len(values)):
+            raise self._wrong(key, values, "a list of numbers" if count is None else f"{count} numbers")
         return tuple(self._number(key, value) for value in values)
 
     def flag(self, key: str, default: Any = REQUIRED) -> bool:

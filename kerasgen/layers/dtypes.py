@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.errors import UnsupportedModelError
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.layer import Layer
 
@@ -23,11 +23,25 @@ SMALL = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", 
 
 
 def tensor(x: Any) -> Any:
-    """An operand as it is, or a list of numbers as the array that Keras makes of it."""
-    if not isinstance(x, (list, tuple)) or any(isinstance(item, Value) for item in x):
+    """An operand as it is, or a list of numbers as the array that Keras makes of it.
+
+    Raises InvalidModelError for what is neither.
+    """
+    if isinstance(x, (Value, np.ndarray, int, float)):
         return x
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise InvalidModelError(f"an argument is a ragged list: {ascii(x)[:80]}") from error
+    if array.dtype.kind not in "biuf" or not isinstance(x, (list, tuple)):
+        raise InvalidModelError(f"an argument is {ascii(x)[:80]}, where a tensor is expected")
     return array.astype({"f": "float32", "i": "int32"}.get(array.dtype.kind, array.dtype))
+
+
+def argument(layer: Layer, name: str, x: Any) -> Any:
+    """An argument of a call: a tensor, a number, or an array from the config, which becomes a constant of this name."""
+    x = tensor(x)
+    return layer.constant(name, x) if isinstance(x, np.ndarray) and x.ndim else x
 
 
 def result_type(*operands: Any) -> str:

@@ -50,7 +50,7 @@ def search_sorted(layer: Layer, sorted_sequence: Any, values: Any) -> Value:
 @rule("ops.Digitize")
 def digitize(layer: Layer, x: Value, bins: Any) -> Value:
     """The bin that each number falls into: how many edges do not exceed it."""
-    edges = np.asarray(bins, "float32")
+    edges = np.asarray(tensor(bins), "float32")
     return layer.cast(layer.emit(np.digitize, x, edges), "int32")
 
 

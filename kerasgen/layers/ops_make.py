@@ -102,8 +102,7 @@ def vander(layer: Layer, x: Value) -> Value:
 @rule("ops.Trapezoid")
 def trapezoid(layer: Layer, y: Value) -> Value:
     """The area below points of a curve."""
-    places = layer.config.get("x", None)
-    places = None if places is None else tuple(places)
+    places = None if layer.config.get("x", None) is None else layer.config.numbers("x")
     axis = layer.config.axes("axis", -1)[0]
     return apply(layer, kernels.trapezoid, y, rule=floats, x=places, dx=layer.config.number("dx", 1.0), axis=axis)
 

@@ -133,7 +133,7 @@ def percentile(layer: Layer, x: Value, q: Any) -> Value:
     """What so many in a hundred cells do not exceed."""
     if isinstance(q, Value):
         return _quantile(layer, x, layer.emit(np.divide, convert(layer, q, "float32"), 100.0))
-    parts = np.asarray(q, "float32") / np.float32(100)
+    parts = np.asarray(tensor(q), "float32") / np.float32(100)
     return _quantile(layer, x, parts if parts.ndim else float(str(parts)))  # the shortest number that rounds to it
 
 
@@ -151,7 +151,7 @@ def _quantile(layer: Layer, x: Value, q: Any) -> Value:
 def histogram(layer: Layer, x: Value) -> list[Value]:
     """How many cells fall into each bin, and where the bins end."""
     limits = layer.config.get("range", None)
-    limits = None if limits is None else tuple(limits)
+    limits = None if limits is None else layer.config.numbers("range", 2)
     return layer.emit_many(kernels.histogram, x, bins=layer.config.integer("bins", 10, below=MOST_CELLS), limits=limits)
 
 
