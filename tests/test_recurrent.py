@@ -427,11 +427,21 @@ def test_time_major() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"cell": None}, {"cell": {"class_name": "StackedRNNCells", "config": {"cells": 3}}}]
+    ("kind", "config"),
+    [
+        ("RNN", {"cell": None}),
+        ("RNN", {"cell": {"class_name": "StackedRNNCells", "config": {"cells": 3}}}),
+        ("RNN", {"cell": {"class_name": "StackedRNNCells", "config": {"cells": []}}}),
+        ("Bidirectional", {"layer": None}),
+        ("TimeDistributed", {"layer": 1}),
+        ("ConvLSTM2D", {"filters": 2, "kernel_size": 3}),
+        ("LSTM", {"units": 0}),
+        ("GRU", {"units": 2, "reset_after": "yes"}),
+    ],
 )
-def test_malformed_cells(config: dict[str, Any]) -> None:
+def test_malformed(kind: str, config: dict[str, Any]) -> None:
     with pytest.raises(InvalidModelError):
-        graph_of("RNN", config)
+        graph_of(kind, config)
 
 
 def test_kernels_take_large_numbers() -> None:

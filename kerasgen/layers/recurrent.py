@@ -63,6 +63,8 @@ def _gru(cell: Layer, x: Value, mask: Value | None, states: States, returns: Map
 def _conv_lstm(cell: Layer, x: Value, mask: Value | None, states: States, returns: Mapping[str, Any]) -> list[Value]:
     """The inputs' convolution for all steps at once, then the loop."""
     config, rank = cell.config, len(x.shape) - 3
+    if rank not in CONV:
+        raise InvalidModelError(f"a series of images cannot have {len(x.shape)} axes")
     filters, size = config.integer("filters"), config.integers("kernel_size", rank)
     strides, dilation = config.integers("strides", rank, 1), config.integers("dilation_rate", rank, 1)
     kernel = cell.weight("kernel", (*size, x.shape[-1], 4 * filters))
@@ -102,9 +104,10 @@ def _cells(layer: Layer) -> Iterator[tuple[Layer, Cell, int]]:
         yield from _cells(layer.held("cell", layer.config.get("cell")))
     elif layer.kind == "StackedRNNCells":
         seen: Counter[str] = Counter()
-        if not isinstance(layer.config.get("cells"), list):
+        cells = layer.config.get("cells")
+        if not isinstance(cells, list) or not cells:
             raise InvalidModelError("its config has no list of cells")
-        for written in layer.config.get("cells"):
+        for written in cells:
             kind = str(written.get("class_name")) if isinstance(written, Mapping) else ""
             name = CELLS[kind][1] if kind in CELLS else "stacked_rnn_cells"
             yield from _cells(layer.held(f"cells/{name}_{seen[name]}" if seen[name] else f"cells/{name}", written))

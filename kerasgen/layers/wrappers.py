@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.errors import UnsupportedModelError
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.layer import KEEP, Layer
 from kerasgen.layers.registry import RULES, rule
@@ -37,6 +38,8 @@ def _stateful(written: Any) -> bool:
 def time_distributed(layer: Layer, inputs: Any, mask: Any = None) -> list[Value]:
     """A layer or a model for each step by itself: the steps of all samples become samples."""
     written = layer.config.get("layer")
+    if not isinstance(written, Mapping):
+        raise InvalidModelError("its config has no layer to apply")
     if _stateful(written):
         raise UnsupportedModelError("the layer inside is stateful: its states would go from step to step")
     first = next(leaves(inputs, Value))
