@@ -81,7 +81,8 @@ def _answer(model: Any, name: str) -> Answer:
             else:
                 batch = list(arrays) if len(arrays) > 1 else arrays[0]
             with _silence():
-                return [np.asarray(array) for array in flat(model(batch, training=False))]
+                # Called directly, Keras 3.15 adds a channels-first bias along the width where that has as many cells.
+                return [np.asarray(array) for array in flat(model.predict(batch, len(arrays[0]), verbose=0))]
         except Exception as error:
             raise ParityError(
                 f"{name}: Keras cannot answer inputs of shape {[a.shape for a in arrays]}: {_reason(error)}"

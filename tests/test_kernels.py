@@ -515,7 +515,7 @@ def test_as_input_does_not_copy_what_fits():
 @pytest.mark.parametrize(
     ("x", "dtype", "message"),
     [
-        (random(3), "float32", r"input 'image' has the shape \(None, 3\), batch first, not \(3,\)"),
+        (random(3), "float32", r"input 'image' takes the shape \(None, 3\), the batch first, not \(3,\)"),
         (random(2, 4), "float32", r"not \(2, 4\)"),
         (random(1, 2, 3), "float32", r"not \(1, 2, 3\)"),
         (1.0, "float32", r"not \(\)"),

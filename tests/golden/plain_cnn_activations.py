@@ -66,7 +66,7 @@ def as_input(x, name, shape, dtype):
     if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
         raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
     if x.ndim != len(shape) or any(size not in (None, got) for size, got in zip(shape, x.shape)):
-        raise ValueError(f"input {name!r} has the shape {tuple(shape)}, batch first, not {x.shape}")
+        raise ValueError(f"input {name!r} takes the shape {tuple(shape)}, the batch first, not {x.shape}")
     y = np.ascontiguousarray(x, dtype)
     if dtype.kind in "iu" and not np.array_equal(x, y):
         raise ValueError(f"input {name!r} holds a number that does not fit into {dtype.name}")
