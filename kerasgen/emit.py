@@ -149,7 +149,7 @@ class _Body:
             return [*lines, f"return {{{', '.join(f'{name!a}: {result}' for name, result in pairs)}}}"]
         if self.graph.nodes and not memory and results == list(self.graph.nodes[-1].outputs):
             _, _, expression = lines.pop().partition(" = ")
-            return [*lines, f"return {expression}"]
+            return [*lines, f"return {expression if len(results) == 1 else f'tuple({expression})'}"]
         return [*lines, f"return {', '.join(results)}"]
 
     def _layers(self) -> Iterator[str]:

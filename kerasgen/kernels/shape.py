@@ -40,8 +40,8 @@ def stack(*xs, axis=0):
 
 
 def split(x, *, indices_or_sections, axis=0):
-    """Cut into so many equal parts, or before each of these indices: a tuple of arrays."""
-    return tuple(np.split(x, indices_or_sections, axis=axis))
+    """Cut into so many equal parts, or before each of these indices: a list of arrays."""
+    return np.split(x, indices_or_sections, axis=axis)
 
 
 def crop(x, *, crops):

@@ -41,7 +41,8 @@ def cdist(x, y):
 def psnr(x1, x2, *, max_val):
     """Peak signal-to-noise ratio of two arrays, in decibels: one number for all of them."""
     with np.errstate(divide="ignore"):
-        return 20 * np.log10(x1.dtype.type(max_val)) - 10 * np.log10(np.mean(np.square(x1 - x2)))
+        y = 20 * np.log10(x1.dtype.type(max_val)) - 10 * np.log10(np.mean(np.square(x1 - x2)))
+    return x1.dtype.type(y)  # NumPy 1 makes a float64 of a number times a float32
 
 
 def fake_quant(x, low, high, *, num_bits=8, narrow_range=False, axis=None):
