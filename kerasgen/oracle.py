@@ -81,14 +81,25 @@ def _answer(model: Any, name: str) -> Answer:
             else:
                 batch = list(arrays) if len(arrays) > 1 else arrays[0]
             with _silence():
-                # Called directly, Keras 3.15 adds a channels-first bias along the width where that has as many cells.
-                return [np.asarray(array) for array in flat(model.predict(batch, len(arrays[0]), verbose=0))]
+                return [np.asarray(array) for array in flat(_predict(model, batch, len(arrays[0])))]
         except Exception as error:
             raise ParityError(
                 f"{name}: Keras cannot answer inputs of shape {[a.shape for a in arrays]}: {_reason(error)}"
             ) from error
 
     return answer
+
+
+def _predict(model: Any, batch: Any, size: int) -> Any:
+    """The model's answer as its users get it.
+
+    Called directly, Keras 3.15 adds a channels-first bias along the width where that has as many cells as there are
+    filters; `predict` does not, but refuses models whose names TensorFlow cannot use.
+    """
+    try:
+        return model.predict(batch, size, verbose=0)
+    except ValueError:
+        return model(batch, training=False)
 
 
 def _reason(error: Exception) -> str:
