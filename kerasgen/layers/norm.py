@@ -103,7 +103,7 @@ def normalization(layer: Layer, x: Value) -> Value:
     rank = len(x.shape)
     axes = [] if layer.config.get("axis", -1) is None else sorted(axis % rank for axis in layer.config.axes("axis", -1))
     if layer.config.get("mean", None) is not None:
-        moments = [layer.constant(key, np.asarray(layer.config.get(key), layer.dtype)) for key in ("mean", "variance")]
+        moments = [layer.constant(key, _given(layer, key, axes, rank)) for key in ("mean", "variance")]
     else:
         shape = tuple(x.shape[axis] for axis in axes)
         moments = [layer.weight(key, shape, trainable=False) for key in ("mean", "variance")]
@@ -112,6 +112,20 @@ def normalization(layer: Layer, x: Value) -> Value:
             broadcast = tuple(x.shape[axis] if axis in axes else 1 for axis in range(1, rank))
             moments = [layer.emit(kernels.reshape_all, moment, shape=broadcast) for moment in moments]
     return layer.emit(kernels.normalization, x, *moments, invert=layer.config.flag("invert", False))
+
+
+def _given(layer: Layer, key: str, axes: list[int], rank: int) -> np.ndarray:
+    """Statistics from the config, shaped so that their axes stand for the last of `axes`."""
+    try:
+        array = np.asarray(layer.config.get(key), layer.dtype)
+    except (TypeError, ValueError) as error:
+        raise InvalidModelError(f"its config has a {key} that is no array of numbers") from error
+    if array.ndim > len(axes):
+        raise InvalidModelError(f"its config has a {key} of {array.ndim} axes for {len(axes)}")
+    shape = [1] * rank
+    for axis, size in zip(reversed(axes), reversed(array.shape), strict=False):
+        shape[axis] = size
+    return array.reshape(shape[min(axes[len(axes) - array.ndim :], default=rank) :])
 
 
 @rule("Rescaling")

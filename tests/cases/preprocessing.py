@@ -262,3 +262,22 @@ row("stft_spectrogram no window", WAVES, L.STFTSpectrogram(frame_length=16, wind
 row("pipeline", IMAGE, L.Pipeline([L.Rescaling(0.5), L.RandomFlip(), L.CenterCrop(4, 5)]))
 row("pipeline with weights", IMAGE, lambda x: L.Pipeline([L.Rescaling(0.5), L.Normalization(), L.Normalization()])(x))
 row("pipeline of integers", IMAGE, L.Pipeline([L.Resizing(5, 6), L.Rescaling(1 / 255)]), dtype="uint8", tolerance=1 / 4)
+
+# given statistics, along any axis
+row("normalization by config", IMAGE, L.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 0.25]))
+row("normalization by config one", IMAGE, L.Normalization(axis=None, mean=1.5, variance=4.0))
+row("normalization by config one for all", IMAGE, L.Normalization(mean=1.5, variance=4.0, invert=True))
+row("normalization by config axis", (3, 9, 10), L.Normalization(axis=1, mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 0.25]))
+row(
+    "normalization given axes",
+    (2, 4, 3),
+    L.Normalization(axis=(1, -1), mean=np.arange(6.0).reshape(2, 3).tolist(), variance=np.ones((2, 3)).tolist()),
+)
+row(
+    "normalization of pixels",
+    IMAGE,
+    L.Normalization(mean=[100.0] * 3, variance=[50.0] * 3),
+    dtype="uint8",
+    values=PIXELS,
+)
+row("rescaling of pixels", IMAGE, L.Rescaling(1 / 127.5, offset=-1), dtype="uint8", values=PIXELS)
