@@ -7,32 +7,41 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from support import ROOT
 
 from kerasgen.api import generate
+from kerasgen.layers import UNSUPPORTED
 from kerasgen.layers.registry import OPERATION, families
 from kerasgen.readers import read
 
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-START, END = "<!-- layers: made from the registry -->\n", "<!-- end of layers -->"
+LAYERS = "<!-- layers: made from the registry -->\n", "<!-- end of layers -->"
+LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupported -->"
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.M | re.S)
 
 
-def commands() -> Iterator[tuple[str, list[str]]]:
-    """Each command of the console blocks, and the lines that follow it."""
-    for block in blocks("console"):
-        for command in re.split(r"^\$ ", block, flags=re.M)[1:]:
-            first, *rest = command.splitlines()
-            yield first, rest
+@keras.saving.register_keras_serializable("tests")
+class Gain(keras.layers.Layer):
+    """The layer that the README has a rule for."""
+
+    def build(self, shape: Any) -> None:
+        self.weight = self.add_weight(name="weight", shape=(shape[-1],))
+
+    def call(self, x: Any) -> Any:
+        return x * self.weight * 2.0
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "factor": 2.0}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(digits / "digits.h5", folder)
     with np.load(digits / "digits.npz") as data:
         np.save(folder / "images.npy", data["images"][:20].reshape(-1, 8, 8, 1).astype("float32"))
+    scaled = keras.layers.Lambda(lambda x: x, name="scale")
+    keras.Sequential([keras.Input((4,)), scaled]).save(folder / "scaled.keras")
+    keras.Sequential([keras.Input((4,)), Gain()]).save(folder / "gain.keras")
     return folder
 
 
@@ -61,24 +73,31 @@ def matches(expected: list[str], got: list[str]) -> bool:
 
 
 def test_examples_run_in_order(folder: Path) -> None:
-    """Commands first, then the Python that uses what they made; in the README's order where that matters."""
+    """Every block in the README's order, where Python that has no file name yet runs after the commands before it."""
     ran = 0
-    for command, expected in commands():
+    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", TEXT, flags=re.M | re.S):
+        if language == "python" and "import " in block:
+            name = re.match(r"# (\w+\.py)\n", block)
+            (folder / (name[1] if name else "block.py")).write_text(block)
+            result = run(f"{sys.executable} {name[1] if name else 'block.py'}", folder)
+            assert result.returncode == 0, result.stdout
+            ran += 1
+        elif language == "console":
+            ran += run_console(block, folder)
+    assert ran >= 10
+
+
+def run_console(block: str, folder: Path) -> int:
+    """Run each command of a block; its output must be as printed. How many there were."""
+    commands = re.split(r"^\$ ", block, flags=re.M)[1:]
+    for text in commands:
+        command, *expected = text.splitlines()
         if command.startswith("make"):
             command = f"{sys.executable} {ROOT / 'examples' / 'digits' / 'demo.py'}"  # what the Makefile calls
         result = run(command, folder)
-        lines = [line for line in result.stdout.splitlines() if not re.match(r"(WARNING|[IWE]\d{4})", line)]
         assert result.returncode == 0, result.stdout
-        assert matches(expected, lines), (command, result.stdout)
-        ran += 1
-    for block in blocks("python"):
-        if "import " not in block:
-            continue
-        (folder / "block.py").write_text(block)
-        result = run(f"{sys.executable} block.py", folder)
-        assert result.returncode == 0, result.stdout
-        ran += 1
-    assert ran >= 7
+        assert matches(expected, result.stdout.splitlines()), (command, result.stdout)
+    return len(commands)
 
 
 def test_the_generated_code_is_what_the_readme_shows() -> None:
@@ -108,17 +127,30 @@ def layer_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_the_layer_table_is_the_registrys(request: pytest.FixtureRequest) -> None:
-    before, _, rest = TEXT.partition(START)
-    shown, _, after = rest.partition(END)
+def left_out_table() -> str:
+    """The kinds that are left out, those with the same reason in one row."""
+    reasons: dict[str, list[str]] = {}
+    for kind, reason in UNSUPPORTED.items():
+        reasons.setdefault(reason, []).append(f"`{kind}`")
+    rows = [f"| {', '.join(kinds)} | {reason} |" for reason, kinds in reasons.items()]
+    return "\n".join(["| not supported | because |", "|---|---|", *rows]) + "\n"
+
+
+@pytest.mark.parametrize(("place", "table"), [(LAYERS, layer_table), (LEFT_OUT, left_out_table)], ids=["in", "out"])
+def test_the_tables_are_true(place: tuple[str, str], table: Any, request: pytest.FixtureRequest) -> None:
+    start, end = place
+    before, _, rest = README.read_text(encoding="utf-8").partition(start)
+    shown, _, after = rest.partition(end)
     if request.config.getoption("--update-golden"):
-        README.write_text(before + START + layer_table() + END + after, encoding="utf-8")
+        README.write_text(before + start + table() + end + after, encoding="utf-8")
     else:
-        assert shown == layer_table(), "`make golden` writes it anew"
+        assert shown == table(), "`make golden` writes it anew"
 
 
 def test_the_rule_shown_is_real() -> None:
     (shown,) = re.findall(r'^   @rule\("ELU".*?^   ```', TEXT, flags=re.M | re.S)
     source = (ROOT / "kerasgen" / "layers" / "activation.py").read_text()
     assert re.sub(r"^   ", "", shown.removesuffix("```"), flags=re.M).strip() in source
-    assert re.findall(r"^   (row\(.*)$", TEXT, flags=re.M)[0] in (ROOT / "tests" / "cases" / "activation.py").read_text()
+    assert (
+        re.findall(r"^   (row\(.*)$", TEXT, flags=re.M)[0] in (ROOT / "tests" / "cases" / "activation.py").read_text()
+    )
