@@ -19,6 +19,9 @@ from kerasgen.layers.layer import Layer
 
 DtypeRule = Callable[..., str]
 WEAK = {int: "int", float: "float"}  # Python's numbers
+DTYPES = """
+    bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128
+    """.split()  # that NumPy has by itself; packages beside it may add to those that it knows
 SMALL = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
 
 
@@ -38,10 +41,12 @@ def tensor(x: Any) -> Any:
     return array.astype({"f": "float32", "i": "int32"}.get(array.dtype.kind, array.dtype))
 
 
-def argument(layer: Layer, name: str, x: Any) -> Any:
-    """An argument of a call: a tensor, a number, or an array from the config, which becomes a constant of this name."""
+def argument(layer: Layer, name: str, x: Any) -> Value:
+    """An argument that must be an array: a tensor, or what the config holds, which becomes a constant of this name."""
     x = tensor(x)
-    return layer.constant(name, x) if isinstance(x, np.ndarray) and x.ndim else x
+    if not isinstance(x, (Value, np.ndarray)) or not x.shape:
+        raise InvalidModelError(f"its argument {name!r} is {ascii(x)[:80]}, where an array is expected")
+    return layer.constant(name, x) if isinstance(x, np.ndarray) else x
 
 
 def result_type(*operands: Any) -> str:
@@ -114,9 +119,9 @@ def apply(layer: Layer, kernel: Callable[..., Any], *xs: Any, rule: DtypeRule = 
 def wanted_dtype(layer: Layer, default: str) -> str:
     """The setting `dtype`, or what takes its place."""
     dtype = layer.config.get("dtype", None) or default
-    if not isinstance(dtype, str) or dtype == "bfloat16" or dtype not in np.sctypeDict:
+    if dtype not in DTYPES:
         raise UnsupportedModelError(f"no dtype {dtype!a} in NumPy")
-    return dtype
+    return str(dtype)
 
 
 def floating(layer: Layer, x: Any) -> Any:
@@ -128,6 +133,13 @@ def promote(layer: Layer, xs: tuple[Any, ...]) -> tuple[Any, ...]:
     """The operands in one dtype, Keras's for them."""
     xs = tuple(tensor(x) for x in xs)
     return tuple(convert(layer, x, same(*xs)) for x in xs)
+
+
+def promote_list(layer: Layer, xs: Any) -> tuple[Any, ...]:
+    """A list of tensors in one dtype. Raises InvalidModelError for anything else."""
+    if not isinstance(xs, (list, tuple)) or not xs or any(isinstance(x, (int, float)) for x in xs):
+        raise InvalidModelError(f"an argument is {ascii(xs)[:80]}, where a list of tensors is expected")
+    return promote(layer, tuple(xs))
 
 
 def narrow(layer: Layer, y: Value, *xs: Any) -> Value:

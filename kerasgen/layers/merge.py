@@ -10,7 +10,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.errors import InvalidModelError
 from kerasgen.ir import Value
-from kerasgen.layers.dtypes import promote
+from kerasgen.layers.dtypes import promote_list
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import from_end
 from kerasgen.layers.masks import joined_mask, merged_mask
@@ -96,21 +96,24 @@ def minimum(layer: Layer, xs: Sequence[Value]) -> Value:
 
 
 @rule("Concatenate", "ops.Concatenate")
-def concatenate(layer: Layer, xs: Sequence[Value]) -> Value:
+def concatenate(layer: Layer, xs: Sequence[Any]) -> Value:
     """One after the other along an axis."""
     axis = layer.config.axes("axis", 0 if layer.kind.startswith("ops.") else -1)[0]
+    xs = promote_list(layer, xs)
     if layer.kind == "Concatenate":
         layer.output_mask = joined_mask(layer, xs, layer.masks["xs"], axis)
-    return layer.emit(kernels.concatenate, *promote(layer, tuple(xs)), axis=from_end(axis, len(xs[0].shape)))
+    return layer.emit(kernels.concatenate, *xs, axis=from_end(axis, len(xs[0].shape)))
 
 
 @rule("Dot")
 def dot(layer: Layer, xs: Sequence[Value]) -> Value:
     """Sums of products over one axis of each of two tensors, sample by sample."""
     axes = layer.config.axes("axes")
+    if not isinstance(xs, (list, tuple)) or len(xs) != 2:
+        raise InvalidModelError("is not called on two tensors")
     pair = [axis % len(x.shape) for axis, x in zip(axes * 2 if len(axes) == 1 else axes, xs, strict=False)]
-    if len(xs) != 2 or len(pair) != 2 or 0 in pair:
-        raise InvalidModelError(f"a dot product of {len(xs)} inputs over the axes {axes}")
+    if len(pair) != 2 or 0 in pair:
+        raise InvalidModelError(f"a dot product over the axes {axes}")
     if layer.config.flag("normalize", False):
         # Keras 2 bounds the square of the length by 1e-12, Keras 3 the length by 1e-7.
         epsilon = 1e-7 if layer.keras_major >= 3 else 1e-6

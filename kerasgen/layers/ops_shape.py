@@ -11,7 +11,7 @@ from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.config import LARGEST, REQUIRED
-from kerasgen.layers.dtypes import apply, promote, sums, wanted_dtype
+from kerasgen.layers.dtypes import apply, promote_list, sums, wanted_dtype
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import channels_last
 from kerasgen.layers.registry import rule
@@ -95,9 +95,9 @@ def expand_dims(layer: Layer, x: Value) -> Value:
 
 
 @rule("ops.Stack")
-def stack(layer: Layer, xs: Sequence[Value]) -> Value:
+def stack(layer: Layer, xs: Sequence[Any]) -> Value:
     """Along a new axis."""
-    return layer.emit(kernels.stack, *promote(layer, tuple(xs)), axis=layer.config.axes("axis", 0)[0])
+    return layer.emit(kernels.stack, *promote_list(layer, xs), axis=layer.config.axes("axis", 0)[0])
 
 
 @rule("ops.Append")
@@ -107,23 +107,25 @@ def append(layer: Layer, x1: Any, x2: Any) -> Value:
 
 
 @rule("ops.Hstack")
-def hstack(layer: Layer, xs: Sequence[Value]) -> Value:
+def hstack(layer: Layer, xs: Sequence[Any]) -> Value:
     """Side by side."""
-    return layer.emit(kernels.concatenate, *promote(layer, tuple(xs)), axis=0 if len(xs[0].shape) == 1 else 1)
+    xs = promote_list(layer, xs)
+    return layer.emit(kernels.concatenate, *xs, axis=0 if len(xs[0].shape) == 1 else 1)
 
 
 @rule("ops.Vstack")
-def vstack(layer: Layer, xs: Sequence[Value]) -> Value:
+def vstack(layer: Layer, xs: Sequence[Any]) -> Value:
     """One below the other."""
+    xs = promote_list(layer, xs)
     if len(xs[0].shape) == 1:
         raise UnsupportedModelError("Keras's backends do not agree about tensors of one axis")
-    return layer.emit(kernels.concatenate, *promote(layer, tuple(xs)), axis=0)
+    return layer.emit(kernels.concatenate, *xs, axis=0)
 
 
 @rule("ops.Dstack")
-def dstack(layer: Layer, xs: Sequence[Value]) -> Value:
+def dstack(layer: Layer, xs: Sequence[Any]) -> Value:
     """One behind the other, along the third axis."""
-    return layer.emit(kernels.dstack, *promote(layer, tuple(xs)))
+    return layer.emit(kernels.dstack, *promote_list(layer, xs))
 
 
 def _split(layer: Layer, x: Value, axis: int, kernel: Callable[..., Any] = kernels.split) -> list[Value]:
