@@ -16,6 +16,8 @@ from kerasgen.layers.activation import softmax_where
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
+LETTERS = string.ascii_lowercase  # what axes are called in equations
+
 
 @rule("Attention")
 def attention(
@@ -26,7 +28,7 @@ def attention(
     use_causal_mask: bool = False,
 ) -> list[Value]:
     """Each query takes the mean of the values, weighted by how its product with their keys compares."""
-    query, key = inputs[0], inputs[-1]
+    query, _, key = _inputs(inputs)
     scale = layer.weight("scale", ()) if layer.config.flag("use_scale", False) else None
     if layer.config.choice("score_mode", ("dot", "concat"), "dot") == "concat":
         weight = layer.weight("concat_score_weight", ())
@@ -34,7 +36,7 @@ def attention(
     else:
         scores = layer.emit(kernels.dot_scores, query, key)
         scores = scores if scale is None else layer.emit(np.multiply, scores, scale)
-    return _attend(layer, inputs, scores, mask, return_attention_scores, use_causal_mask)
+    return _attend(layer, inputs[1], scores, mask, return_attention_scores, use_causal_mask)
 
 
 @rule("AdditiveAttention")
@@ -46,15 +48,22 @@ def additive_attention(
     use_causal_mask: bool = False,
 ) -> list[Value]:
     """Attention whose scores are learned sums of tanh(query + key), after Bahdanau."""
-    query, key = inputs[0], inputs[-1]
+    query, _, key = _inputs(inputs)
     weight = layer.weight("scale", query.shape[-1:]) if layer.config.flag("use_scale", True) else None
     scores = layer.emit(kernels.additive_scores, query, key, weight)
-    return _attend(layer, inputs, scores, mask, return_attention_scores, use_causal_mask)
+    return _attend(layer, inputs[1], scores, mask, return_attention_scores, use_causal_mask)
 
 
-def _attend(
-    layer: Layer, inputs: Sequence[Value], scores: Value, mask: Any, return_scores: bool, causal: bool
-) -> list[Value]:
+def _inputs(inputs: Any) -> tuple[Value, Value, Value]:
+    """Query, value and key; the values are keys too where these are not given."""
+    if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
+        raise InvalidModelError("is not called on a query, a value and perhaps a key")
+    return inputs[0], inputs[1], inputs[-1]
+
+
+def _attend(layer: Layer, value: Value, scores: Value, mask: Any, return_scores: bool, causal: bool) -> list[Value]:
+    if mask is not None and (not isinstance(mask, (list, tuple)) or len(mask) not in (2, 3)):
+        raise InvalidModelError("is not given a mask of the query and one of the value")
     query_mask, value_mask = (None, None) if mask is None else mask[:2]
     admitted = None if value_mask is None else layer.cast(value_mask, "bool")
     if admitted is not None and len(admitted.shape) == 2:
@@ -64,7 +73,7 @@ def _attend(
     if admitted is not None:
         scores = layer.emit(kernels.mask_scores, scores, admitted)
     weights = layer.emit(kernels.softmax, scores)
-    result = layer.emit(np.matmul, weights, inputs[1])
+    result = layer.emit(np.matmul, weights, value)
     if query_mask is not None:
         result = layer.emit(np.where, _as_mask(layer, query_mask, (..., None)), result, 0.0)
     layer.output_mask = query_mask
@@ -161,6 +170,8 @@ def dot_product_attention(
     layer: Layer, query: Value, key: Value, value: Value, bias: Any = None, mask: Any = None, scale: Any = None
 ) -> Value:
     """The attention of several heads, on projections that were made before."""
+    if not len(query.shape) == len(key.shape) == 4:
+        raise InvalidModelError(f"queries and keys have 4 axes, not {len(query.shape)} and {len(key.shape)}")
     heads, groups = query.shape[2], key.shape[2]
     if heads is not None and groups is not None and heads > groups > 1:
         key, value = (layer.emit(np.repeat, x, repeats=heads // groups, axis=2) for x in (key, value))
@@ -180,10 +191,9 @@ def dot_product_attention(
 
 def _project(layer: Layer, attribute: str, x: Value, shape: Sequence[int | None], contracted: int = 1) -> Value:
     """`x`, its last axes replaced by axes of this shape, through the dense layer held at `attribute`."""
-    letters = string.ascii_lowercase
     free = len(x.shape) - contracted
-    kept, summed = letters[:free], letters[free : free + contracted]
-    made = letters[free + contracted :][: len(shape)]
+    kept, summed = LETTERS[:free], LETTERS[free : free + contracted]
+    made = LETTERS[free + contracted :][: len(shape)]
     config = {
         "equation": f"{kept}{summed},{summed}{made}->{kept}{made}",
         "output_shape": (*(None,) * (free - 1), *shape),
@@ -202,8 +212,10 @@ def _gate(layer: Layer, query: Value, shape: tuple[int, int]) -> Value | None:
 
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
     """Keras's equations for attention over these axes of (batch, …, heads, features): products, and their use."""
-    target = string.ascii_lowercase[:rank]
-    fresh = iter(string.ascii_lowercase[rank:])
+    if rank > len(LETTERS) // 2:
+        raise UnsupportedModelError(f"attention on tensors of {rank - 1} axes")
+    target = LETTERS[:rank]
+    fresh = iter(LETTERS[rank:])
     source = "".join(next(fresh) if axis in axes else letter for axis, letter in enumerate(target))
     batch = "".join(letter for axis, letter in enumerate(target[:-1]) if axis not in axes)
     product = batch + "".join(target[axis] for axis in axes) + "".join(source[axis] for axis in axes)

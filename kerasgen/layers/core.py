@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
+from kerasgen.errors import InvalidModelError
 from kerasgen.ir import Value
 from kerasgen.layers.activation import activate
 from kerasgen.layers.equation import parse
@@ -27,10 +28,12 @@ def dense(layer: Layer, x: Value) -> Value:
 def einsum_dense(layer: Layer, x: Value) -> Value:
     """A product of the input and a kernel by an equation, plus a bias along some of its axes."""
     shape = layer.config.get("output_shape")
-    shape = [None if size is None else int(size) for size in (shape if isinstance(shape, (list, tuple)) else [shape])]
+    shape = shape if isinstance(shape, (list, tuple)) else [shape]
+    if not all(size is None or (type(size) is int and size > 0) for size in shape):
+        raise InvalidModelError(f"its config has output_shape = {ascii(shape)[:80]}, not sizes")
     written = layer.config.get("equation")
     equation = parse(written, x.shape, shape)
-    x, kernel, bias = operands(layer, x, equation, layer.config.get("bias_axes", None) or "")
+    x, kernel, bias = operands(layer, x, equation, str(layer.config.get("bias_axes", None) or ""))
     if equation.contracted:
         return activate(layer, layer.emit(kernels.project, x, kernel, bias, axes=equation.contracted))
     y = layer.emit(kernels.einsum, x, kernel, subscripts=written)

@@ -40,6 +40,8 @@ class Equation:
 
     def bias_shape(self, axes: str) -> Shape:
         """The shape of a bias along these axes: from the first of them on, 1 for those between."""
+        if not set(axes) <= set(self.y):
+            raise InvalidModelError(f"its bias is along {axes!a}, its output along {self.y!a}")
         first = min(self.y.index(letter) for letter in axes)
         return tuple(self.sizes[letter] if letter in axes else 1 for letter in self.y[first:])
 

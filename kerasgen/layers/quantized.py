@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from kerasgen.layers.config import Config
 from kerasgen.layers.equation import Equation
 from kerasgen.layers.layer import Layer
 
-POLICY = re.compile(r"(int8|int4|float8|gptq|awq)((?:/-?\d+)*)_from_.*")
+POLICY = re.compile(r"(int8|int4|float8|gptq|awq)((?:/-?\d{1,9})*)_from_.*")
 HISTORY = 1024  # how many steps of training a float8 layer remembers
 
 Operands = tuple[Value, Value, Value | None]
@@ -71,7 +72,7 @@ def _int8(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias_axes:
 def _int4(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias_axes: str) -> Operands:
     shape = _known(equation.kernel_shape())
     rows = math.prod(size for letter, size in zip(equation.kernel, shape, strict=True) if letter not in equation.y)
-    columns = math.prod(shape) // rows
+    columns = math.prod(size for letter, size in zip(equation.kernel, shape, strict=True) if letter in equation.y)
     packed = layer.weight("kernel", (rows, (columns + 1) // 2), trainable=False, dtype="int8")
     bias = _bias(layer, equation, bias_axes)
     kernel = layer.emit(kernels.unpack_int4, packed, size=columns)
@@ -98,8 +99,7 @@ def _calibrated(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias
     leading = (
         shape[:1] if len(shape) == 2 or shape[0] == max(shape) else shape[:2]
     )  # Keras takes the longest for inputs
-    rows = math.prod(leading)
-    columns = math.prod(shape) // rows
+    rows, columns = math.prod(leading), math.prod(shape[len(leading) :])
     bias = _bias(layer, equation, bias_axes)
     packs = scheme.numbers[0] == 4
     stored = layer.weight("kernel", ((columns + 1) // 2 if packs else columns, rows), trainable=False, dtype="uint8")
@@ -146,18 +146,26 @@ def rounded(layer: Layer, x: Value, axes: tuple[int, ...] | None, limits: tuple[
     epsilon = 1e-7
     written = layer.config.get("quantization_config", None)
     if written is not None:
-        quantizer = written["config"].get("activation_quantizer")
-        if quantizer is not None and quantizer["class_name"] != "AbsMaxQuantizer":
-            raise UnsupportedModelError(f"its inputs are quantised by {quantizer['class_name']!a}")
+        quantizer = _settings("quantization_config", written).get("activation_quantizer", None)
         limits = None
         if quantizer is not None:
-            config = Config(quantizer["config"])
+            config = _settings("activation_quantizer", quantizer)
+            if quantizer.get("class_name") != "AbsMaxQuantizer":
+                raise UnsupportedModelError(f"its inputs are quantised by {quantizer.get('class_name')!a}")
             low, high = config.integers("value_range", 2, (-127, 127), least=-128)
             limits, epsilon = (low, high), config.number("epsilon", epsilon)
-            axes = axes or config.axes("axis", -1)
+            axes = config.axes("axis", -1) if axes is None else axes
     if limits is None:
         return x
-    return layer.emit(kernels.round_levels, x, axis=axes or (-1,), low=limits[0], high=limits[1], epsilon=epsilon)
+    axes = (-1,) if axes is None else axes
+    return layer.emit(kernels.round_levels, x, axis=axes, low=limits[0], high=limits[1], epsilon=epsilon)
+
+
+def _settings(key: str, written: Any) -> Config:
+    """The settings of an object in the config."""
+    if not isinstance(written, Mapping) or not isinstance(written.get("config"), Mapping):
+        raise InvalidModelError(f"its config has {key} = {ascii(written)[:80]}, not an object")
+    return Config(written["config"])
 
 
 def _bias(layer: Layer, equation: Equation, axes: str) -> Value | None:
