@@ -67,6 +67,7 @@ MULTIPLIES: Mapping[Callable[..., Any], Callable[..., Shape]] = {
     kernels.grouped_conv3d: _at_each_output,
     kernels.depthwise_conv1d: _at_each_output,
     kernels.depthwise_conv2d: _at_each_output,
+    kernels.spectrum: _at_each_output,
     kernels.conv1d_transpose: _at_each_input,
     kernels.conv2d_transpose: _at_each_input,
     kernels.conv3d_transpose: _at_each_input,

@@ -27,11 +27,20 @@ def regular(*shape: int) -> np.ndarray:
 
 IMAGE = random(2, 6, 5, 3)
 TABLE: list[tuple[Any, list[np.ndarray], dict[str, Any]]] = [  # kernel, arrays with the batch first, settings
+    (k.adaptive_average_pool, [IMAGE], {"size": (4, 2)}),
+    (k.adaptive_max_pool, [IMAGE], {"size": (4, 7)}),
+    (k.auto_contrast, [IMAGE], {"value_range": (0, 2)}),
     (k.binary_crossentropy, [random(2, 3), random(2, 3)], {}),
+    (k.both_sides, [random(2, 4, 3, 5)], {}),
     (k.categorical_crossentropy, [random(2, 3), random(2, 3)], {}),
     (k.cdist, [random(2, 4, 3), random(2, 5, 3)], {}),
+    (k.celu, [random(2, 3) - 0.5], {"alpha": 0.7}),
+    (k.center_crop, [IMAGE], {"size": (3, 2)}),
+    (k.center_crop, [IMAGE], {"size": (7, 2)}),
     (k.cholesky_inverse, [regular(2, 3, 3)], {}),
     (k.ctc_loss, [whole(2, 3), random(2, 7, 4), whole(2), whole(2) + 5], {"mask_index": -1}),
+    (k.decibels, [random(2, 3, 4)], {}),
+    (k.equalize_adaptively, [IMAGE], {"value_range": (0, 1), "tile_grid_size": (2, 4)}),
     (k.erf, [random(2, 3)], {}),
     (k.erfc, [random(2, 3)], {}),
     (k.erfinv, [random(2, 3) * 0.9], {}),
@@ -45,6 +54,8 @@ TABLE: list[tuple[Any, list[np.ndarray], dict[str, Any]]] = [  # kernel, arrays 
         {"sizes": (5, 6), "size": (2, 2), "strides": (1, 1), "dilation": (1, 1), "pads": ((0, 0), (0, 0))},
     ),
     (k.frames, [random(2, 9)], {"length": 3, "stride": 2}),
+    (k.glu, [random(2, 4, 3)], {"axis": 1}),
+    (k.hard_shrink, [random(2, 3)], {"threshold": 0.7}),
     (k.homography, [CORNERS.repeat(2, 0), CORNERS.repeat(2, 0)], {}),
     (k.hsv_to_rgb, [IMAGE], {}),
     (k.ifft2, [random(2, 4, 8), random(2, 4, 8)], {}),
@@ -53,7 +64,9 @@ TABLE: list[tuple[Any, list[np.ndarray], dict[str, Any]]] = [  # kernel, arrays 
     (k.logdet, [regular(2, 3, 3)], {}),
     (k.logsumexp, [random(2, 3)], {"axis": -1}),
     (k.lu_factor, [regular(2, 3, 3)], {}),
+    (k.mel_spectrum, [random(2, 6, 5), random(2, 6, 5), random(5, 3)], {"exponent": 1.5}),
     (k.pinv, [random(2, 3, 4)], {}),
+    (k.power, [random(2, 3), random(2, 3)], {}),
     (k.projective_transform, [IMAGE, random(2, 8)], {}),
     (k.qr, [random(2, 4, 3)], {}),
     (k.rfft, [random(2, 9)], {}),
@@ -64,8 +77,13 @@ TABLE: list[tuple[Any, list[np.ndarray], dict[str, Any]]] = [  # kernel, arrays 
     (k.solve, [regular(2, 3, 3), random(2, 3)], {}),
     (k.solve_triangular, [regular(2, 3, 3), random(2, 3, 4)], {}),
     (k.sparse_categorical_crossentropy, [whole(2), random(2, 3)], {}),
+    (k.soft_shrink, [random(2, 3)], {"threshold": 0.3}),
+    (k.sparsemax, [random(2, 3, 4)], {"axis": 1}),
+    (k.spectrum, [random(2, 30, 3), random(8, 1, 5)], {"stride": 3, "pad": "same"}),
+    (k.squareplus, [random(2, 3)], {"b": 0.5}),
     (k.ssim, [IMAGE, IMAGE * 0.9, random(3, 3)], {}),
     (k.stft, [random(2, 30), random(8)], {"fft_length": 8, "stride": 3}),
+    (k.threshold, [random(2, 3)], {"threshold": 0.5, "default_value": -1.0}),
     (k.top_k, [random(2, 6)], {"k": 2}),
     (
         k.unfold,
@@ -74,7 +92,7 @@ TABLE: list[tuple[Any, list[np.ndarray], dict[str, Any]]] = [  # kernel, arrays 
     ),
 ]
 SHARED = {(k.ssim, 2), (k.stft, 1), (k.fake_quant, 1), (k.fake_quant, 2), (k.scale_and_translate, 1)}
-SHARED |= {(k.scale_and_translate, 2)}  # arguments that have no batch
+SHARED |= {(k.scale_and_translate, 2), (k.mel_spectrum, 2), (k.spectrum, 1)}  # arguments that have no batch
 
 
 @pytest.mark.parametrize(("kernel", "arrays", "settings"), TABLE, ids=lambda item: getattr(item, "__name__", ""))

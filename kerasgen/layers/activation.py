@@ -123,13 +123,13 @@ def log_softmax(layer: Layer, x: Value) -> Value:
 @rule("ops.Sparsemax")
 def sparsemax(layer: Layer, x: Value) -> Value:
     """Softmax that gives most classes 0."""
-    return layer.emit(kernels.sparsemax, x, axis=_axis(layer, x))
+    return layer.emit(kernels.sparsemax, x, axis=layer.config.axes("axis", -1)[0])
 
 
 @rule("ops.Glu")
 def glu(layer: Layer, x: Value) -> Value:
     """One half of an axis, gated by the other."""
-    return layer.emit(kernels.glu, x, axis=_axis(layer, x))
+    return layer.emit(kernels.glu, x, axis=layer.config.axes("axis", -1)[0])
 
 
 @rule("ThresholdedReLU")
@@ -152,7 +152,9 @@ def gelu(layer: Layer, x: Value) -> Value:
 
 
 def _axis(layer: Layer, x: Value) -> Any:
-    """The axis setting: one number or a tuple, counted from the end where that is the last."""
+    """The axis setting: one number or a tuple, counted from the end where that is the last; or None, all of them."""
+    if layer.config.get("axis", -1) is None:
+        return None
     axes = layer.config.axes("axis", -1)
     axes = tuple(-1 if axis == len(x.shape) - 1 else axis for axis in axes)
     return axes[0] if len(axes) == 1 else axes

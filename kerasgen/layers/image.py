@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kerasgen import kernels
+from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import channels_last
@@ -43,7 +44,7 @@ def random_crop(layer: Layer, x: Value) -> Value:
     if layer.keras_major >= 3:
         return layer.emit(kernels.identity, x)
     size = _size(layer)
-    x = layer.emit(kernels.crop_to_aspect_ratio, layer.cast(x, layer.dtype), size=size)
+    x = layer.emit(kernels.crop_to_aspect_ratio, layer.cast(_batch(x), layer.dtype), size=size)
     return layer.emit(kernels.resize, x, size=size)
 
 
@@ -59,13 +60,13 @@ def center_crop(layer: Layer, x: Value) -> Value:
         crops = tuple((cells // 2, cells - cells // 2) for cells in spare if cells is not None)
         return layer.emit(kernels.crop, x, crops=crops)
 
-    return channels_last(layer, layer.cast(x, layer.dtype), apply)
+    return channels_last(layer, layer.cast(_batch(x), layer.dtype), apply)
 
 
 @rule("AutoContrast")
 def auto_contrast(layer: Layer, x: Value) -> Value:
     """Contrast as large as the range of values allows; along the same two axes whatever the data format."""
-    return layer.emit(kernels.auto_contrast, layer.cast(x, layer.dtype), value_range=_value_range(layer))
+    return layer.emit(kernels.auto_contrast, layer.cast(_batch(x), layer.dtype), value_range=_value_range(layer))
 
 
 @rule("ContrastLimitedAdaptiveHistogramEqualization")
@@ -76,7 +77,13 @@ def equalize_adaptively(layer: Layer, x: Value) -> Value:
         "clip_limit": layer.config.number("clip_limit", 4.0),
         "tile_grid_size": layer.config.integers("tile_grid_size", 2, 8),
     }
-    return channels_last(layer, x, lambda x: layer.emit(kernels.equalize_adaptively, x, **settings))
+    return channels_last(layer, _batch(x), lambda x: layer.emit(kernels.equalize_adaptively, x, **settings))
+
+
+def _batch(x: Value) -> Value:
+    if len(x.shape) != 4:
+        raise UnsupportedModelError("takes batches of images: Keras would take the batch for one image")
+    return x
 
 
 def _size(layer: Layer) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers as L
 from keras import ops
@@ -213,6 +214,20 @@ row(
     **_NUMBERS,
 )
 
+row(
+    "integer_lookup adapted in a nested model",
+    VECTOR,
+    lambda x: _nested(_adapted(L.IntegerLookup(), [[7, 2, 9]]))(_adapted(L.IntegerLookup(), [[4, -2, 9]])(x)),
+    formats=("keras",),
+    **_NUMBERS,
+)
+
+
+def _nested(layer: Any) -> Any:
+    x = keras.Input(VECTOR, dtype="int64")
+    return keras.Model(x, layer(x))
+
+
 # sounds
 SOUND = (300,)
 row("mel_spectrogram", SOUND, L.MelSpectrogram(fft_length=64, sequence_stride=16, num_mel_bins=12), mixes=True)
@@ -267,9 +282,11 @@ row("pipeline of integers", IMAGE, L.Pipeline([L.Resizing(5, 6), L.Rescaling(1 /
 row("normalization by config", IMAGE, L.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 0.25]))
 row("normalization by config one", IMAGE, L.Normalization(axis=None, mean=1.5, variance=4.0))
 row("normalization by config one for all", IMAGE, L.Normalization(mean=1.5, variance=4.0, invert=True))
-row("normalization by config axis", (3, 9, 10), L.Normalization(axis=1, mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 0.25]))
 row(
-    "normalization given axes",
+    "normalization by config axis", FIRST_IMAGE, L.Normalization(axis=1, mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 2.0])
+)
+row(
+    "normalization by config axes",
     (2, 4, 3),
     L.Normalization(axis=(1, -1), mean=np.arange(6.0).reshape(2, 3).tolist(), variance=np.ones((2, 3)).tolist()),
 )
