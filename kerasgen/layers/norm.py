@@ -10,12 +10,8 @@ from kerasgen import kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.layer import Layer
+from kerasgen.layers.layout import from_end
 from kerasgen.layers.registry import rule
-
-
-def from_end(axis: int, rank: int) -> int:
-    """The axis as Keras writes it, counted from the end where it is the last."""
-    return -1 if axis in (-1, rank - 1) else axis % rank
 
 
 @rule("BatchNormalization")
@@ -71,6 +67,8 @@ def group_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
 def rms_norm(layer: Layer, x: Value) -> Value:
     """By the root of the mean square of each sample over the given axes."""
     axes = tuple(sorted(layer.config.axes("axis", -1)))
+    if not all(-len(x.shape) <= axis < len(x.shape) for axis in axes):
+        raise InvalidModelError(f"there is no axis {axes} in {len(x.shape)} axes")
     scale = layer.weight("scale", tuple(x.shape[axis] for axis in axes))
     return layer.emit(kernels.rms_norm, x, scale, axis=axes, epsilon=layer.config.number("epsilon", 1e-6))
 
