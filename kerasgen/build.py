@@ -88,6 +88,13 @@ def build(file: ModelFile, custom: Rules | None = None) -> Built:
     return _Builder(file, custom or {}).run()
 
 
+def _check_argument(name: str, annotation: str, item: Any) -> None:
+    """InvalidModelError unless what a rule takes for tensors are tensors, or arrays from the config."""
+    given = item if annotation == "Sequence[Value]" and isinstance(item, (list, tuple)) and item else [item]
+    if annotation in ("Value", "Sequence[Value]") and not all(isinstance(part, (Value, np.ndarray)) for part in given):
+        raise InvalidModelError(f"its argument {name!r} is {ascii(item)[:80]}, where a tensor is expected")
+
+
 class _Missing:
     """Stands for the tensors of a layer that could not be built, and of all that follows from it."""
 
@@ -265,9 +272,10 @@ class _Builder:
         if kwargs.pop("training", None) and self.keras_major < 3:  # `predict` of Keras 3 overrides it
             raise UnsupportedModelError("called with training=True: random, or dependent on the rest of the batch")
         layer = self._layer(spec, path, frozen=frozen)
-        half = layer.half
-        if spec.kind.startswith(OPERATION):  # an operation computes in the dtype of its inputs
-            half = next((self.halves.get(v.name, v.dtype) for v in leaves(args, Value) if self._is_half(v)), "")
+        if spec.kind.startswith(OPERATION):  # an operation computes in the dtype of its inputs, the widest of them
+            floats = [v for v in leaves([args, list(kwargs.values())], Value) if "float" in v.dtype]
+            halves = {self.halves.get(v.name, v.dtype) if self._is_half(v) else "" for v in floats}
+            layer.half = halves.pop() if len(halves) == 1 else ""
         signature = inspect.signature(rule)
         implied = map_leaves(args[:1], lambda value: self.masks.get(value.name), Value)
         mask = kwargs.get("mask", implied[0] if implied else None)
@@ -282,6 +290,8 @@ class _Builder:
             arguments = signature.bind(layer, *args, **kwargs).arguments
         except TypeError as error:
             raise UnsupportedModelError(f"its call is not supported: {error}") from error
+        for name, item in arguments.items():
+            _check_argument(name, signature.parameters[name].annotation, item)
         layer.masks = map_leaves(arguments, lambda value: self.masks.get(value.name), Value)
         seen = [value.name for value in leaves(arguments, Value)]
         args, kwargs = map_leaves((args, kwargs), lambda value: self._autocast(layer, value), Value)
@@ -291,8 +301,8 @@ class _Builder:
                 self.masks.pop(name, None)
         outputs = list(result) if isinstance(result, (list, tuple)) else [result]
         outputs = self._adopt(layer, outputs)
-        if half:
-            self.halves.update((v.name, half) for v in outputs if v.dtype == "float32")
+        if layer.half:
+            self.halves.update((v.name, layer.half) for v in outputs if v.dtype == "float32")
         if layer.output_mask is KEEP:
             passed = next(leaves(mask, Value), None) if passes_on(spec.kind, self.keras_major) else None
         else:

@@ -118,10 +118,13 @@ def apply(layer: Layer, kernel: Callable[..., Any], *xs: Any, rule: DtypeRule = 
 
 def wanted_dtype(layer: Layer, default: str) -> str:
     """The setting `dtype`, or what takes its place."""
-    dtype = layer.config.get("dtype", None) or default
-    if dtype not in DTYPES:
+    dtype = layer.config.get("dtype", None)
+    if dtype is None:
+        return default
+    layer.half = dtype if dtype == "bfloat16" else ""
+    if dtype not in DTYPES and not layer.half:
         raise UnsupportedModelError(f"no dtype {dtype!a} in NumPy")
-    return str(dtype)
+    return "float32" if layer.half else str(dtype)
 
 
 def floating(layer: Layer, x: Any) -> Any:

@@ -182,6 +182,8 @@ def broadcast_to(layer: Layer, x: Value) -> Value:
 @rule("ops.View")
 def view(layer: Layer, x: Value) -> Value:
     """The same bytes, read as another dtype."""
+    if layer.half:
+        raise UnsupportedModelError("the bytes of half precision, which is computed in float32")
     return layer.emit(kernels.view, x, dtype=wanted_dtype(layer, x.dtype))
 
 
