@@ -68,9 +68,7 @@ class Layer:
         """The layer's name, after the names of the models that it is nested in."""
         return "/".join(self.path)
 
-    def weight(
-        self, name: str, shape: Shape, *, trainable: bool = True, dtype: str = "", state: bool = False
-    ) -> Value:
+    def weight(self, name: str, shape: Shape, *, trainable: bool = True, dtype: str = "", state: bool = False) -> Value:
         """Declare a weight, in the order in which Keras creates them. `name` is Keras's own.
 
         Raises UnsupportedModelError where the shape depends on a size that is known only at run time.
@@ -102,7 +100,7 @@ class Layer:
         operands = [self._operand(item) for item in inputs]
         try:
             made = infer.infer(kernel, operands, attrs)
-        except (ValueError, IndexError, TypeError, ZeroDivisionError, MemoryError) as error:
+        except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError) as error:
             shapes = ", ".join(str(v.shape) for v in operands if isinstance(v, Value))
             reason = f"{kernel.__name__} cannot take {shapes}: {' '.join(str(error).split())[:200]}"
             if any(isinstance(v, Value) and None in v.shape[1:] for v in operands):

@@ -11,7 +11,8 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Value
-from kerasgen.layers.dtypes import saturate, tensor
+from kerasgen.layers.config import Config
+from kerasgen.layers.dtypes import argument, saturate, wanted_dtype
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
@@ -25,13 +26,13 @@ SEGMENTS: dict[str, Callable[..., Any]] = {
 
 def _segments(kind: str, kernel: Callable[..., Any]) -> None:
     @rule(f"ops.{kind}")
-    def segments(layer: Layer, data: Value, segment_ids: Any) -> Value:
-        ids = tensor(segment_ids)
+    def segments(layer: Layer, data: Any, segment_ids: Any) -> Value:
+        data, ids = argument(layer, "data", data), argument(layer, "segments", segment_ids)
         count = layer.config.get("num_segments", None)
         if count is not None:
             count = layer.config.integer("num_segments")
-        elif isinstance(ids, np.ndarray):
-            count = int(ids.max(initial=-1)) + 1
+        elif ids.name in layer.constants:
+            count = int(layer.constants[ids.name].max(initial=-1)) + 1
         elif None not in ids.shape:
             raise UnsupportedModelError("how many segments there are depends on the data; `num_segments` would tell")
         if layer.config.flag("sorted", False) and kind in ("SegmentMax", "SegmentMin"):
@@ -44,14 +45,14 @@ for _kind, _kernel in SEGMENTS.items():
 
 
 @rule("ops.Slice")
-def slice_(layer: Layer, inputs: Value, start_indices: Any) -> Value:
+def slice_(layer: Layer, inputs: Any, start_indices: Any) -> Value:
     """A part of a given shape, from a place on; -1 is the rest of an axis."""
+    inputs = argument(layer, "inputs", inputs)
     sizes = layer.config.integers("shape", len(inputs.shape), least=-1)
     if isinstance(start_indices, Value):
         return layer.emit(kernels.slice_at, inputs, start_indices, shape=sizes)
-    starts = [int(start) for start in np.ravel(start_indices)]
-    if len(starts) != len(sizes) or min(starts, default=0) < 0:
-        raise InvalidModelError(f"a slice from {starts} of {len(sizes)} axes")
+    written = start_indices.tolist() if isinstance(start_indices, np.ndarray) else start_indices
+    starts = Config({"start_indices": written}).integers("start_indices", len(sizes), least=0)
     whole = slice(None)
     index = tuple(
         whole if (start, size) == (0, -1) else slice(start, None if size == -1 else start + size)
@@ -61,32 +62,37 @@ def slice_(layer: Layer, inputs: Value, start_indices: Any) -> Value:
 
 
 @rule("ops.SliceUpdate")
-def slice_update(layer: Layer, inputs: Value, start_indices: Any, updates: Any) -> Value:
+def slice_update(layer: Layer, inputs: Any, start_indices: Any, updates: Any) -> Value:
     """Another array written over a part."""
-    start = start_indices if isinstance(start_indices, Value) else np.asarray(start_indices, "int32")
-    return layer.emit(kernels.slice_update, inputs, start, tensor(updates))
+    arguments = {"inputs": inputs, "start": start_indices, "updates": updates}
+    return layer.emit(kernels.slice_update, *(argument(layer, name, x) for name, x in arguments.items()))
 
 
 @rule("ops.Scatter")
 def scatter(layer: Layer, indices: Any, values: Any) -> Value:
     """Zeros with values added at given places."""
     shape = layer.config.axes("shape")
-    return layer.emit(kernels.scatter_nd, tensor(indices), tensor(values), shape=shape)
+    indices, values = argument(layer, "indices", indices), argument(layer, "values", values)
+    return layer.emit(kernels.scatter_nd, indices, values, shape=shape)
 
 
 @rule("ops.ScatterUpdate")
-def scatter_update(layer: Layer, inputs: Value, indices: Any, updates: Any) -> Value:
+def scatter_update(layer: Layer, inputs: Any, indices: Any, updates: Any) -> Value:
     """Values written, or combined with what is there, at given places."""
     reduction = layer.config.get("reduction", None)
     if reduction is not None:
         reduction = layer.config.choice("reduction", ("add", "max", "min", "mul"))
-    return layer.emit(kernels.scatter_update, inputs, tensor(indices), tensor(updates), reduction=reduction)
+    arguments = {"inputs": inputs, "indices": indices, "updates": updates}
+    operands = [argument(layer, name, x) for name, x in arguments.items()]
+    return layer.emit(kernels.scatter_update, *operands, reduction=reduction)
 
 
 @rule("ops.Unstack")
 def unstack(layer: Layer, x: Value) -> list[Value]:
     """The arrays of which a stack consists."""
-    (axis,) = layer.config.axes("axis", 0)
+    axis = layer.config.integer("axis", 0, least=-len(x.shape))
+    if axis >= len(x.shape):
+        raise InvalidModelError(f"axis {axis} of {len(x.shape)} axes")
     num = layer.config.get("num", None)
     num = x.shape[axis] if num is None else layer.config.integer("num")
     if num is None:
@@ -99,10 +105,7 @@ def unstack(layer: Layer, x: Value) -> list[Value]:
 @rule("ops.SaturateCast")
 def saturate_cast(layer: Layer, x: Value) -> Value:
     """Another dtype; what does not fit into it becomes its smallest or largest number."""
-    dtype = str(layer.config.get("dtype"))
-    if dtype == "bfloat16" or dtype not in np.sctypeDict:
-        raise UnsupportedModelError(f"no dtype {dtype!a} in NumPy")
-    return saturate(layer, x, dtype)
+    return saturate(layer, x, wanted_dtype(layer, x.dtype))
 
 
 def _groups(axes: str) -> list[list[str]]:

@@ -10,8 +10,8 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Value
-from kerasgen.layers.config import Config
-from kerasgen.layers.dtypes import floats, tensor
+from kerasgen.layers.config import LARGEST, Config
+from kerasgen.layers.dtypes import argument, floats, tensor
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import channels_last, images_last, is_channels_first, window_pads
 from kerasgen.layers.registry import rule
@@ -21,6 +21,7 @@ COLOURS: dict[str, Callable[..., Any]] = {
     "RGBToHSV": kernels.rgb_to_hsv,
     "HSVToRGB": kernels.hsv_to_rgb,
 }
+LARGEST_FILTER = 1000  # no filter in a real config comes near
 METHODS = ("linear", "bilinear", "trilinear", "cubic", "bicubic", "tricubic", "lanczos3", "lanczos5")
 
 
@@ -120,15 +121,21 @@ def crop_images(layer: Layer, images: Value) -> Value:
     return images_last(layer, images, apply)
 
 
+def _bell(size: int, sigma: float) -> np.ndarray:
+    """A bell curve over `size` cells, of sum 1."""
+    if size > LARGEST_FILTER or sigma <= 0:
+        raise InvalidModelError(f"a bell curve of {size} cells and deviation {sigma}")
+    weights = np.exp(-0.5 * np.square((np.arange(size) - (size - 1) / 2) / sigma))
+    return np.asarray(weights / weights.sum())
+
+
 @rule("ops.GaussianBlur")
 def gaussian_blur(layer: Layer, images: Value) -> Value:
     """An image, smoothed by a bell curve."""
     sizes = layer.config.integers("kernel_size", 2, 3)
-    written = layer.config.get("sigma", 1.0)
-    bells = []
-    for size, sigma in zip(sizes, written if isinstance(written, (list, tuple)) else (written, written), strict=True):
-        bell = np.exp(-0.5 * np.square((np.arange(size) - (size - 1) / 2) / sigma))
-        bells.append(bell / bell.sum())
+    one = not isinstance(layer.config.get("sigma", 1.0), (list, tuple))
+    sigmas = (layer.config.number("sigma", 1.0),) * 2 if one else layer.config.numbers("sigma", 2)
+    bells = [_bell(size, sigma) for size, sigma in zip(sizes, sigmas, strict=True)]
     weights = np.outer(bells[1], bells[0]).reshape(*sizes, 1, 1)  # in the order of Keras, which is odd if sizes differ
 
     def apply(x: Value) -> Value:
@@ -152,23 +159,23 @@ def sobel_edges(layer: Layer, images: Value) -> Value:
 @rule("ops.SSIM")
 def ssim(layer: Layer, image1: Any, image2: Any) -> Value:
     """How alike two images look."""
+    image1, image2 = argument(layer, "image1", image1), argument(layer, "image2", image2)
     dtype = image1.dtype
     size = layer.config.integer("filter_size", 11)
-    bell = np.exp(-np.square(np.arange(size) - (size - 1) / 2) / (2 * layer.config.number("filter_sigma", 1.5) ** 2))
-    bell /= bell.sum()
+    bell = _bell(size, layer.config.number("filter_sigma", 1.5))
     window = layer.constant("window", np.outer(bell, bell).astype(floats(image1)))
     settings = {key: layer.config.number(key, value) for key, value in (("max_val", 1.0), ("k1", 0.01), ("k2", 0.03))}
     pair = []
     for x in (image1, image2):
-        value = layer.constant("image", x) if isinstance(x, np.ndarray) else x
-        value = layer.cast(value, floats(image1))
+        value = layer.cast(x, floats(image1))
         value = layer.emit(np.expand_dims, value, axis=0) if len(value.shape) == 3 else value
         pair.append(layer.emit(kernels.channels_last, value) if is_channels_first(layer) else value)
     y = layer.emit(kernels.ssim, *pair, window, **settings)
     return layer.cast(layer.emit(np.squeeze, y, axis=0) if len(image1.shape) == 3 else y, dtype)
 
 
-def _projected(layer: Layer, images: Value, transform: Any, fill_mode: str) -> Value:
+def _projected(layer: Layer, images: Any, transform: Any, fill_mode: str) -> Value:
+    images = argument(layer, "images", images)
     settings = {
         "interpolation": layer.config.choice("interpolation", ("nearest", "bilinear"), "bilinear"),
         "fill_mode": fill_mode,
@@ -178,31 +185,29 @@ def _projected(layer: Layer, images: Value, transform: Any, fill_mode: str) -> V
 
 
 @rule("ops.AffineTransform")
-def affine_transform(layer: Layer, images: Value, transform: Any) -> Value:
+def affine_transform(layer: Layer, images: Any, transform: Any) -> Value:
     """An image turned, stretched, slanted and moved."""
-    transform = tensor(transform)
+    if not isinstance(transform, Value):
+        transform = np.atleast_2d(tensor(transform))
+    transform = argument(layer, "transform", transform)
     if len(transform.shape) == 1:
-        one = isinstance(transform, np.ndarray)
-        transform = transform[np.newaxis] if one else layer.emit(np.expand_dims, transform, axis=0)
+        transform = layer.emit(np.expand_dims, transform, axis=0)
     modes = ("constant", "nearest", "wrap", "reflect")
     return _projected(layer, images, transform, layer.config.choice("fill_mode", modes, "constant"))
 
 
 @rule("ops.PerspectiveTransform")
-def perspective_transform(layer: Layer, images: Value, start_points: Any, end_points: Any) -> Value:
+def perspective_transform(layer: Layer, images: Any, start_points: Any, end_points: Any) -> Value:
     """An image seen from elsewhere: four points and where they go."""
-    pair = [tensor(points) for points in (start_points, end_points)]
-    if all(isinstance(points, np.ndarray) for points in pair):
-        start, end = (points.astype("float32").reshape(-1, 4, 2) for points in pair)
-        return _projected(layer, images, kernels.homography(start, end), "constant")
-    values = [layer.constant("points", points) if isinstance(points, np.ndarray) else points for points in pair]
-    values = [layer.cast(points, "float32") for points in values]
-    values = [layer.emit(np.expand_dims, v, axis=0) if len(v.shape) == 2 else v for v in values]
+    values = []
+    for points in (start_points, end_points):
+        v = layer.cast(argument(layer, "points", points), "float32")
+        values.append(layer.emit(np.expand_dims, v, axis=0) if len(v.shape) == 2 else v)
     return _projected(layer, images, layer.emit(kernels.homography, *values), "constant")
 
 
 @rule("ops.MapCoordinates")
-def map_coordinates(layer: Layer, inputs: Value, coordinates: Any) -> Value:
+def map_coordinates(layer: Layer, inputs: Any, coordinates: Any) -> Value:
     """An array read between its cells."""
     order = layer.config.integer("order", least=0)
     if order > 1:
@@ -210,8 +215,8 @@ def map_coordinates(layer: Layer, inputs: Value, coordinates: Any) -> Value:
     modes = ("constant", "nearest", "wrap", "mirror", "reflect")
     return layer.emit(
         kernels.map_coordinates,
-        inputs,
-        tensor(coordinates),
+        argument(layer, "inputs", inputs),
+        argument(layer, "coordinates", coordinates),
         order=order,
         fill_mode=layer.config.choice("fill_mode", modes, "constant"),
         fill_value=layer.config.number("fill_value", 0.0),
@@ -219,19 +224,22 @@ def map_coordinates(layer: Layer, inputs: Value, coordinates: Any) -> Value:
 
 
 @rule("ops.ScaleAndTranslate")
-def scale_and_translate(layer: Layer, images: Value, output_shape: Any, scale: Any, translation: Any) -> Value:
+def scale_and_translate(layer: Layer, images: Any, output_shape: Any, scale: Any, translation: Any) -> Value:
     """An image stretched and moved along some of its axes."""
+    images = argument(layer, "images", images)
     axes = tuple(axis % len(images.shape) for axis in layer.config.axes("spatial_dims"))
-    sizes = tuple(output_shape[axis] for axis in axes)
     if not axes:
         return layer.emit(kernels.identity, images)
-    if not all(isinstance(size, int) and size > 0 for size in sizes):
+    if not isinstance(output_shape, (list, tuple)) or len(output_shape) != len(images.shape):
+        raise InvalidModelError(f"the shape of its result is {ascii(output_shape)[:80]}")
+    sizes = tuple(output_shape[axis] for axis in axes)
+    if not all(isinstance(size, int) and 0 < size < LARGEST for size in sizes):
         raise UnsupportedModelError("the sizes of its result must be numbers")
     return layer.emit(
         kernels.scale_and_translate,
         images,
-        tensor(scale),
-        tensor(translation),
+        argument(layer, "scale", scale),
+        argument(layer, "translation", translation),
         sizes=sizes,
         axes=axes,
         method=layer.config.choice("method", METHODS),

@@ -10,7 +10,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.errors import InvalidModelError
 from kerasgen.ir import Value
-from kerasgen.layers.dtypes import floats
+from kerasgen.layers.dtypes import argument, floats
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
@@ -75,12 +75,13 @@ def svd(layer: Layer, x: Value) -> list[Value]:
 @rule("ops.Solve")
 def solve(layer: Layer, a: Any, b: Any) -> Value:
     """The solution of linear equations."""
-    return layer.emit(kernels.solve, a, b)
+    return layer.emit(kernels.solve, argument(layer, "a", a), argument(layer, "b", b))
 
 
 @rule("ops.SolveTriangular")
 def solve_triangular(layer: Layer, a: Any, b: Any) -> Value:
     """The solution of linear equations in triangular form."""
+    a, b = argument(layer, "a", a), argument(layer, "b", b)
     return layer.emit(kernels.solve_triangular, a, b, lower=layer.config.flag("lower", False))
 
 
@@ -89,8 +90,9 @@ def _limit(layer: Layer, key: str) -> float | None:
 
 
 @rule("ops.Lstsq")
-def lstsq(layer: Layer, a: Value, b: Any) -> Value:
+def lstsq(layer: Layer, a: Any, b: Any) -> Value:
     """The solution of too many equations, by least squares."""
+    a, b = argument(layer, "a", a), argument(layer, "b", b)
     limit = _limit(layer, "rcond")
     if limit is not None and limit < 0:
         limit = float(np.finfo(a.dtype).eps)

@@ -10,7 +10,8 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
-from kerasgen.layers.dtypes import apply, floats, tensor
+from kerasgen.layers.config import LARGEST
+from kerasgen.layers.dtypes import apply, argument, floats, tensor, wanted_dtype
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
@@ -31,7 +32,7 @@ for _kind, _kernel in SPECIAL.items():
 def one_hot(layer: Layer, x: Value) -> Value:
     """A place for each class: 1 at the class, 0 elsewhere."""
     axis = layer.config.axis("axis", -1)
-    dtype = layer.config.get("dtype", None) or "float32"
+    dtype = wanted_dtype(layer, "float32")
     return layer.emit(kernels.one_hot, x, num_classes=layer.config.integer("num_classes"), axis=axis, dtype=dtype)
 
 
@@ -48,9 +49,10 @@ def top_k(layer: Layer, x: Value) -> list[Value]:
 
 
 @rule("ops.InTopK")
-def in_top_k(layer: Layer, targets: Value, predictions: Value) -> Value:
+def in_top_k(layer: Layer, targets: Any, predictions: Any) -> Value:
     """Whether the target is among the best."""
-    return layer.emit(kernels.in_top_k, targets, predictions, k=layer.config.integer("k"))
+    arrays = argument(layer, "targets", targets), argument(layer, "predictions", predictions)
+    return layer.emit(kernels.in_top_k, *arrays, k=layer.config.integer("k"))
 
 
 @rule("ops.Logsumexp")
@@ -95,7 +97,11 @@ def psnr(layer: Layer, x1: Any, x2: Any) -> Value:
 
 @rule("ops.BinaryCrossentropy")
 def binary_crossentropy(layer: Layer, target: Any, output: Any) -> Value:
-    """The loss of a probability, or of a logit."""
+    """The loss of a probability, or of a logit.
+
+    Keras takes the logit of a probability that a sigmoid or a softmax has just made: the loss is the same, but not cut
+    at 16, where the probability is nearly 0.
+    """
     settings = {"from_logits": layer.config.flag("from_logits", False)}
     return apply(layer, kernels.binary_crossentropy, target, output, rule=floats, **settings)
 
@@ -108,9 +114,9 @@ def categorical_crossentropy(layer: Layer, target: Any, output: Any) -> Value:
 
 
 @rule("ops.SparseCategoricalCrossentropy")
-def sparse_categorical_crossentropy(layer: Layer, target: Any, output: Value) -> Value:
+def sparse_categorical_crossentropy(layer: Layer, target: Any, output: Any) -> Value:
     """The loss of probabilities, or of logits, beside a class."""
-    target = tensor(target)
+    target, output = argument(layer, "target", target), argument(layer, "output", output)
     if len(target.shape) == len(output.shape):
         target = layer.emit(np.squeeze, target, axis=-1)
     from_logits = layer.config.flag("from_logits", False)
@@ -118,17 +124,19 @@ def sparse_categorical_crossentropy(layer: Layer, target: Any, output: Value) ->
 
 
 @rule("ops.CTCLoss")
-def ctc_loss(layer: Layer, target: Any, output: Value, target_length: Any, output_length: Any) -> Value:
+def ctc_loss(layer: Layer, target: Any, output: Any, target_length: Any, output_length: Any) -> Value:
     """The loss of a sequence of logits beside a sequence of labels."""
-    arrays = [tensor(x) for x in (target, output, target_length, output_length)]
-    return layer.emit(kernels.ctc_loss, *arrays, mask_index=layer.config.axes("mask_index", 0)[0])
+    arrays = {"target": target, "output": output, "target_length": target_length, "output_length": output_length}
+    operands = [argument(layer, name, x) for name, x in arrays.items()]
+    return layer.emit(kernels.ctc_loss, *operands, mask_index=layer.config.integer("mask_index", 0, least=-LARGEST))
 
 
 @rule("ops.CTCDecode")
-def ctc_decode(layer: Layer, inputs: Value, sequence_lengths: Any) -> list[Value]:
+def ctc_decode(layer: Layer, inputs: Any, sequence_lengths: Any) -> list[Value]:
     """The labels that a sequence of logits spells."""
-    config, lengths = layer.config, tensor(sequence_lengths)
-    blank = None if config.get("mask_index", 0) is None else config.axes("mask_index", 0)[0]
+    inputs, lengths = argument(layer, "inputs", inputs), argument(layer, "lengths", sequence_lengths)
+    config = layer.config
+    blank = None if config.get("mask_index", 0) is None else config.integer("mask_index", 0, least=-LARGEST)
     if config.choice("strategy", ("greedy", "beam_search"), "greedy") == "greedy":
         settings: dict[str, Any] = {"merge_repeated": config.flag("merge_repeated", True)}
         return layer.emit_many(

@@ -13,6 +13,7 @@ from kerasgen.ir import Value
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
+LONGEST = 2**24  # no window in a real config comes near
 TRANSFORMS: dict[str, Callable[..., Any]] = {"FFT": kernels.fft, "FFT2": kernels.fft2, "IFFT2": kernels.ifft2}
 
 
@@ -53,6 +54,8 @@ def _window(layer: Layer, dtype: str) -> np.ndarray | None:
     """The weights of a frame's cells, zeros around them up to the length of the transform."""
     length, full = layer.config.integer("sequence_length"), layer.config.integer("fft_length")
     written = layer.config.get("window", "hann")
+    if full > LONGEST:
+        raise InvalidModelError(f"a transform of {full} numbers")
     if full < length:
         raise InvalidModelError(f"a frame of {length} does not fit into a transform of {full}")
     if written is None:

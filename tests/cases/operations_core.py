@@ -56,3 +56,7 @@ for _pattern in ("h w -> w h", "h w -> (w h)", "(h p) w -> p w h", "(h p) (w q) 
     _sizes = {name: size for name, size in (("p", 2), ("q", 4)) if f"{name})" in _pattern.split("->")[0]}
     row(f"ops.rearrange {_pattern}", (6, 8), lambda x, how=_pattern, sizes=_sizes: ops.rearrange(x[0], how, **sizes))
 row("ops.rearrange image", FIRST_IMAGE, lambda x: ops.rearrange(x[0], "c h w -> (h w) c"))
+
+FIXED = np.linspace(-1, 1, 33, dtype="float32").reshape(1, 11, 3)
+row("ops.slice_update of array", (11, 1), lambda y: ops.slice_update(FIXED, (0, 0, 1), y[0:1, :, :]))
+row("ops.scatter_update of array", STEPS, lambda x: ops.scatter_update(FIXED[0], PLACES, x[0, :3]))

@@ -45,6 +45,7 @@ row("ops.svd", WIDE, lambda x: _product(*ops.svd(x, full_matrices=False)))
 row("ops.svd full", TALL, lambda x: [ops.abs(ops.svd(x)[0][..., :3]), ops.svd(x)[1], ops.abs(ops.svd(x)[2])])
 row("ops.solve", [SQUARE, (4, 2)], lambda a, b: ops.solve(positive(a), b))
 row("ops.solve vector", [SQUARE, (4,)], lambda a, b: ops.solve(positive(a), b))
+row("ops.solve array", (4, 2), lambda b: ops.solve(EYE * 3.0 - 1.0, b[0]))
 for _lower in (False, True):
     row(f"ops.solve_triangular lower={_lower}", [SQUARE, (4, 2)], lambda a, b, w=_lower: _triangular(a, b, w))
 row("ops.solve_triangular vector", [SQUARE, (4,)], lambda a, b: _triangular(a, b, True))
