@@ -79,6 +79,7 @@ def export(
     force: bool = False,
     verify: bool | None = None,
     keep_failed: bool = False,
+    theano_kernels: bool = False,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -87,7 +88,8 @@ def export(
     ("embedded") or into an .npz file beside it ("sidecar"). `activations` adds a function that returns every layer's
     output. `custom` holds functions of yours for layers that have no rule, by the layer's name or its class: rules, as
     `kerasgen.rule` enters them for good, or NumPy functions. `verify` compares the module with Keras before it is
-    published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
+    published: True insists on it, False leaves it out, None does it where TensorFlow is installed. `theano_kernels`
+    tells that Theano trained a model of Keras 1, whose files do not say so.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -96,7 +98,7 @@ def export(
     sidecar = _sidecar(target, store)
     for path in filter(None, (target, sidecar)):
         check_target(path, sources=(source, weights), force=force)
-    file = read(source, weights)
+    file = read(source, weights, theano_kernels=theano_kernels)
     module = generate(file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom)
     if isinstance(output, (str, os.PathLike)):
         first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
@@ -135,12 +137,19 @@ def _verified(
     module = load_module(candidate)
     arrays = random_inputs(module.INPUTS, model=file.model)
     try:
-        expected = oracle(source, weights, file.keras_version)(arrays)
+        expected = _answers(source, weights, file, arrays)
     except ParityError as error:
         if wanted:
             raise
         return (), str(error)
     return _compare(module, file, arrays, expected), ""
+
+
+def _answers(source: Any, weights: Any, file: ModelFile, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What Keras answers. Raises ParityError where it cannot, or would answer otherwise than the Keras of the file."""
+    if file.unlike:
+        raise ParityError(f"{file.source}: {file.unlike}")
+    return oracle(source, weights, file.keras_version)(arrays)
 
 
 def verify(
@@ -163,7 +172,7 @@ def verify(
     loaded = load_module(Path(module))
     file = read(source, weights)
     arrays = random_inputs(loaded.INPUTS, seed, file.model) if inputs is None else load_inputs(Path(inputs), loaded)
-    expected = oracle(source, weights, file.keras_version)(arrays)
+    expected = _answers(source, weights, file, arrays)
     return _compare(loaded, file, arrays, expected, tolerance)
 
 

@@ -144,6 +144,9 @@ def export(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
+    theano_kernels: Annotated[
+        bool, typer.Option("--theano-kernels", help="Theano trained MODEL, a file of Keras 1, which does not say so.")
+    ] = False,
 ) -> None:
     """Write MODEL as a Python module that needs only NumPy."""
     stdout = output is not None and str(output) == "-"
@@ -159,6 +162,7 @@ def export(
             force=force,
             verify=verify,
             keep_failed=keep_failed,
+            theano_kernels=theano_kernels,
         )
     for written in filter(None, (result.sidecar, result.module)):
         print(written)

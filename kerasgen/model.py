@@ -86,12 +86,16 @@ class WeightStore(Protocol):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One model as read: architecture, the Keras version that wrote it ("2.0.5", "" where unknown) and its weights."""
+    """One model as read: architecture, the Keras version that wrote it ("2.0.5", "" where unknown) and its weights.
+
+    `unlike` tells why no Keras of today answers as the one that wrote the file, where that is so.
+    """
 
     source: str
     keras_version: str
     model: ModelSpec
     weights: WeightStore
+    unlike: str = ""
 
 
 def leaves(structure: Any, kind: Any = Ref) -> Iterator[Any]:

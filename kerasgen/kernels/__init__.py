@@ -125,6 +125,7 @@ from kerasgen.kernels.norm import (
     rms_norm,
     variance_norm,
 )
+from kerasgen.kernels.old import cosine, locally_connected, sample_norm, srelu
 from kerasgen.kernels.pool import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -266,6 +267,7 @@ __all__ = [
     "conv3d",
     "conv3d_transpose",
     "conv_lstm",
+    "cosine",
     "count_nonzero",
     "crop",
     "crop_to_aspect_ratio",
@@ -330,6 +332,7 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "local_response_norm",
+    "locally_connected",
     "log_sigmoid",
     "log_softmax",
     "logdet",
@@ -382,6 +385,7 @@ __all__ = [
     "round_levels",
     "rsqrt",
     "same_pads",
+    "sample_norm",
     "scale_and_translate",
     "scatter_nd",
     "scatter_update",
@@ -416,6 +420,7 @@ __all__ = [
     "split",
     "split_steps",
     "squareplus",
+    "srelu",
     "ssim",
     "stack",
     "stft",

@@ -91,9 +91,11 @@ def resize(x, *, size, interpolation="bilinear", antialias=False):
     return y.reshape(n, oh, ow, c)
 
 
-def upsample(x, *, size, interpolation):
+def upsample(x, *, size, interpolation, half_pixel_centers=True):
     """Resize by whole factors: (N, H, W, C) with size (2, 3) → (N, 2H, 3W, C)."""
     new = tuple(length * factor for length, factor in zip(x.shape[1:3], size))
+    if not half_pixel_centers:
+        return resize_corners(x, size=new, interpolation=interpolation)
     return resize(x, size=new, interpolation=interpolation)
 
 

@@ -10,7 +10,7 @@ from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.activation import activate
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.layout import channels_last, window_pads
+from kerasgen.layers.layout import channels_last, is_channels_first, window_pads
 from kerasgen.layers.registry import rule
 
 # By the number of axes that the window has.
@@ -116,10 +116,27 @@ def conv_transpose(layer: Layer, x: Value) -> Value:
     return activate(layer, channels_last(layer, x, apply))
 
 
+def _output_padding(layer: Layer, x: Value, window: _Window) -> tuple[int, ...] | None:
+    """The setting, or what it had to be for the size of the output, which Keras 1 wrote instead."""
+    rank, shape = len(window.size), layer.config.get("output_shape", None)
+    if not isinstance(shape, (list, tuple)):
+        given = layer.config.get("output_padding", None) is not None
+        return layer.config.integers("output_padding", rank, least=0) if given else None
+    wanted = shape[2:] if is_channels_first(layer) else shape[1:-1]
+    if len(wanted) != rank or not all(type(size) is int and size > 0 for size in wanted):
+        raise InvalidModelError(f"its config has output_shape = {ascii(shape)[:80]}, not the sizes of {rank} axes")
+    if None in x.shape[1:-1]:
+        raise UnsupportedModelError("the size of its input must be known")
+    least = [
+        ((n or 1) - 1) * s + (k if window.padding == "valid" else k % 2)
+        for n, s, k in zip(x.shape[1:-1], window.strides, window.size, strict=True)
+    ]
+    return tuple(size - smallest for size, smallest in zip(wanted, least, strict=True))
+
+
 def _transpose(layer: Layer, x: Value, kernel: Value, bias: Value | None, window: _Window) -> Value:
     rank = len(window.size)
-    given = layer.config.get("output_padding", None) is not None
-    output_padding = layer.config.integers("output_padding", rank, least=0) if given else None
+    output_padding = _output_padding(layer, x, window)
     crop = kernels.transpose_crop(window.size, window.strides, window.dilation, window.padding, output_padding)
     settings = {"strides": window.strides, "dilation": window.dilation, "crop": crop if any(map(any, crop)) else None}
     return layer.emit(_of_rank(CONV_TRANSPOSE, rank), x, kernel, bias, **settings)

@@ -28,11 +28,13 @@ def upsampling2d(layer: Layer, x: Value) -> Value:
     """Rows and columns repeated, or interpolated."""
     size = layer.config.integers("size", 2, 2)
     interpolation = layer.config.choice("interpolation", INTERPOLATIONS, "nearest")
+    half_pixel_centers = layer.config.flag("half_pixel_centers", True)
 
     def apply(x: Value) -> Value:
         if interpolation == "nearest":
             return layer.emit(kernels.upsample_nearest, x, size=size)
-        return layer.emit(kernels.upsample, x, size=size, interpolation=interpolation)
+        settings = {"interpolation": interpolation, "half_pixel_centers": half_pixel_centers}
+        return layer.emit(kernels.upsample, x, size=size, **settings)
 
     return channels_last(layer, x, apply)
 

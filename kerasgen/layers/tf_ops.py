@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -143,10 +144,19 @@ def function(*names: str) -> Callable[[Function], Function]:
     """Enter a rule for TensorFlow's functions of these names. What is known of sizes is followed through it."""
 
     def enter(make: Function) -> Function:
+        signature = inspect.signature(make)
+
         @functools.wraps(make)
         def run(layer: Layer, *args: Any, **kwargs: Any) -> Any:
             start = len(layer.nodes)
-            result = make(layer, *args, **kwargs)
+            try:
+                signature.bind(layer, *args, **kwargs)
+            except TypeError as error:
+                raise UnsupportedModelError(f"its call is not supported: {error}") from error
+            try:
+                result = make(layer, *args, **kwargs)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+                raise InvalidModelError(f"malformed arguments: {error}") from error
             return followed(layer, (args, kwargs), layer.nodes[start:], result)
 
         rule(*(f"ops.tf.{name}" for name in names))(run)

@@ -10,33 +10,45 @@ from typing import Any
 
 from kerasgen.errors import InvalidModelError
 from kerasgen.model import ModelFile, WeightStore
-from kerasgen.readers import content, graph_config, hdf5, jsonfile, keras_zip, legacy_h5, live, weights_h5
+from kerasgen.readers import (
+    content,
+    graph_config,
+    hdf5,
+    jsonfile,
+    keras_zip,
+    legacy_h5,
+    live,
+    multi_backend,
+    weights_h5,
+)
 
 __all__ = ["read"]
 
 
-def read(source: Any, weights: str | os.PathLike[str] | None = None) -> ModelFile:
+def read(source: Any, weights: str | os.PathLike[str] | None = None, *, theano_kernels: bool = False) -> ModelFile:
     """The model in `source`, a file or a live Keras model; `weights` is a second file that holds its weights.
 
-    The architecture is read now, the weights when they are bound.
+    The architecture is read now, the weights when they are bound. `theano_kernels` tells of a file that does not say so
+    itself, as those of Keras 1, that Theano trained it.
     """
     if isinstance(source, (str, os.PathLike)):
-        main = _parts(content.on_disk(Path(source)))
+        main = _parts(content.on_disk(Path(source)), theano_kernels)
     elif callable(getattr(source, "save", None)):
         main = _parts(live.saved(source))
     else:
         raise InvalidModelError(f"{type(source).__name__} is neither a path nor a Keras model")
-    other = _parts(content.on_disk(Path(weights))) if weights is not None else main
+    other = _parts(content.on_disk(Path(weights)), theano_kernels) if weights is not None else main
     if main.config is None:
         raise InvalidModelError(
             f"{main.name}: holds weights but no architecture; give the architecture: "
             f"`kerasgen export arch.json --weights {main.name}`"
         )
-    model = graph_config.parse(main.config, main.name)
+    model = graph_config.parse(main.config, main.name, main.version)
     if other.weights is None:
         hint = "pass --weights FILE" if weights is None else "give a file that does to --weights"
         raise InvalidModelError(f"{other.name}: holds no weights; {hint}")
-    return ModelFile(main.name, main.version or other.version, model, other.weights)
+    version = main.version or other.version
+    return ModelFile(main.name, version, model, other.weights, other.unlike or multi_backend.unlike_today(model))
 
 
 @dataclass(frozen=True)
@@ -47,15 +59,16 @@ class _Parts:
     version: str
     config: Any = None
     weights: WeightStore | None = None
+    unlike: str = ""
 
 
-def _parts(file: content.Content) -> _Parts:
+def _parts(file: content.Content, theano_kernels: bool = False) -> _Parts:
     kind = content.kind(file)
     if kind == "zip":
         store = weights_h5.ObjectWeights(keras_zip.ZippedWeights(file), partial(keras_zip.asset, file))
         return _Parts(file.name, keras_zip.version(file), keras_zip.config(file), store)
     if kind == "hdf5":
-        return _hdf5_parts(file)
+        return _hdf5_parts(file, theano_kernels)
     config = jsonfile.loads(file.read(content.MAX_TEXT), file.name)
     return _Parts(file.name, _json_version(config), config)
 
@@ -67,11 +80,13 @@ def _json_version(config: Any) -> str:
     return str(config.get("keras_version", "3" if "module" in config else ""))
 
 
-def _hdf5_parts(file: content.Content) -> _Parts:
+def _hdf5_parts(file: content.Content, theano_kernels: bool) -> _Parts:
     with hdf5.opened(file) as root:
         if "model_config" in root.attrs or "model_weights" in root or hdf5.names(root, "layer_names"):
-            store = legacy_h5.LegacyWeights(file)
-            return _Parts(file.name, legacy_h5.version(root), legacy_h5.config(root, file.name), store)
+            theano = theano_kernels if legacy_h5.backend(root) == "" else legacy_h5.backend(root) == "theano"
+            store = legacy_h5.LegacyWeights(file, theano)
+            config = legacy_h5.config(root, file.name)
+            return _Parts(file.name, legacy_h5.version(root), config, store, multi_backend.THEANO if theano else "")
         if {"layers", "_layer_checkpoint_dependencies"} & set(root):
             return _Parts(file.name, "", None, weights_h5.ObjectWeights(file))
         raise InvalidModelError(f"{file.name}: not a Keras model: an HDF5 file with neither architecture nor layers")

@@ -15,7 +15,6 @@ from kerasgen.errors import InvalidModelError
 from kerasgen.model import Ref
 from kerasgen.readers.layer_names import KERAS_LAYERS
 
-# Keras 1 would add its class names, and its settings below.
 _CLASSES = {
     "Model": "Functional",
     "BatchNormalizationV1": "BatchNormalization",
@@ -27,7 +26,7 @@ _CLASSES = {
 _SETTINGS = {"LeakyReLU": {"alpha": "negative_slope"}}  # ELU keeps its alpha
 _DEFAULTS = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}}  # files older than the setting
 # How a layer was made or trained, and switches between equal computations.
-_IRRELEVANT = {"implementation", "fused", "build_config", "shared_object_id", "batch_input_shape", "input_dtype"}
+_IRRELEVANT = {"fused", "build_config", "shared_object_id", "batch_input_shape", "input_dtype"}
 _IRRELEVANT_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _IRRELEVANT_UNLESS_SET = {"time_major", "ragged", "quantization_config"}
 _POLICIES = ["Policy", "PolicyV1", "DTypePolicy", "FloatDTypePolicy", "QuantizedDTypePolicy"]
@@ -89,6 +88,7 @@ def _is_irrelevant(kind: str, key: str, item: Any) -> bool:
         key in _IRRELEVANT
         or key.endswith(_IRRELEVANT_ENDINGS)
         or (key in _IRRELEVANT_UNLESS_SET and not item)
+        or (key == "implementation" and not kind.startswith("LocallyConnected"))
         or (key == "groups" and kind.startswith("DepthwiseConv"))
         or (key == "batch_shape" and kind != "InputLayer")
     )

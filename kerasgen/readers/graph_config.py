@@ -8,15 +8,15 @@ from typing import Any
 
 from kerasgen.errors import InvalidModelError, KerasgenError, UnsupportedModelError
 from kerasgen.model import Call, LayerSpec, ModelSpec, Ref, leaves, map_leaves
-from kerasgen.readers import dialect, tf_nodes
+from kerasgen.readers import dialect, multi_backend, tf_nodes
 from kerasgen.readers.content import reason
 from kerasgen.readers.layer_names import KERAS_LAYERS
 
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
-def parse(config: Any, file: str) -> ModelSpec:
-    """The outermost model of a file."""
+def parse(config: Any, file: str, version: str = "") -> ModelSpec:
+    """The outermost model of a file, which this version of Keras wrote."""
     try:
         if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
             raise InvalidModelError("not a Keras model: its JSON describes no class")
@@ -25,7 +25,7 @@ def parse(config: Any, file: str) -> ModelSpec:
                 f"{config['class_name']!r} is a subclassed model, whose graph exists only as Python code: "
                 "rebuild it as a functional model and save that"
             )
-        return model_spec(config)
+        return model_spec(multi_backend.modern(config, version))
     except KerasgenError as error:
         raise type(error)(f"{file}: {error}") from error
     except RecursionError:
@@ -77,7 +77,7 @@ def _functional(name: str, config: Mapping[str, Any]) -> ModelSpec:
 
 
 def _sequential(name: str, written: list[Any], built: Any, build_config: Any) -> ModelSpec:
-    layers = [_layer(data) for data in written]
+    layers = [_layer(_named(data, number)) for number, data in enumerate(written)]
     if not layers:
         raise InvalidModelError(f"model {name!r} has no layers")
     if layers[0].kind != "InputLayer":
@@ -161,6 +161,12 @@ def _name(data: Any) -> str:
         if isinstance(name, str) and isinstance(data.get("class_name"), str):
             return name
     raise InvalidModelError("malformed config: a layer without class or name")
+
+
+def _named(data: Any, number: int) -> Any:
+    """A layer of a Sequential model. Models inside of it had no name of their own until Keras 2.2.3."""
+    nameless = isinstance(data, dict) and isinstance(data.get("config"), list) and "name" not in data
+    return {**data, "name": f"nested_{number}"} if nameless else data
 
 
 def _calls(data: Mapping[str, Any]) -> tuple[Call, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any, Protocol
@@ -18,6 +18,10 @@ _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FL
 _WIDTHS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 # A file of some kilobytes can declare terabytes of one repeated value. Genuine weights do not compress like that.
 _BOMB_BYTES, _BOMB_RATIO = 1 << 28, 1000
+
+
+# A variable, its arrays in the file, the shape that each of them must have, and what makes one of them.
+Made = tuple[Variable, Sequence[h5py.Dataset], tuple[int, ...], Callable[..., np.ndarray]]
 
 
 class Source(Protocol):
@@ -78,12 +82,18 @@ def text(value: Any) -> str:
 
 def load(file: str, pairs: Iterable[tuple[Variable, h5py.Dataset]]) -> dict[str, np.ndarray]:
     """The arrays by `Variable.key`. All are compared with what was declared before the first is read."""
-    pairs = list(pairs)
-    for variable, dataset in pairs:
-        fault = _fault(dataset, variable.shape)
-        if fault:
-            raise InvalidModelError(f"{file}: layer {'/'.join(variable.owner)!r}: weight {variable.name!r} {fault}")
-    return {variable.key: _array(dataset) for variable, dataset in pairs}
+    return assemble(file, [(variable, [dataset], variable.shape, lambda array: array) for variable, dataset in pairs])
+
+
+def assemble(file: str, made: Iterable[Made]) -> dict[str, np.ndarray]:
+    """The arrays by `Variable.key`, each made of one or several that all have the same shape."""
+    made = list(made)
+    for variable, datasets, shape, _ in made:
+        for dataset in datasets:
+            fault = _fault(dataset, shape)
+            if fault:
+                raise InvalidModelError(f"{file}: layer {'/'.join(variable.owner)!r}: weight {variable.name!r} {fault}")
+    return {variable.key: make(*map(_array, datasets)) for variable, datasets, _, make in made}
 
 
 def _fault(dataset: h5py.Dataset, shape: tuple[int, ...]) -> str:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import h5py
 import numpy as np
 
-from kerasgen.errors import InvalidModelError
-from kerasgen.model import ModelSpec, Variable
-from kerasgen.readers import hdf5, jsonfile
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.model import LayerSpec, ModelSpec, Variable
+from kerasgen.readers import hdf5, jsonfile, old_layouts
 from kerasgen.readers.graph_config import inner_model
 
 _RANDOM_STATE = ("StateVar", "seed_generator_state")  # of dropout and augmentation: no weights
+_DIRECTIONS = ("forward_layer", "backward_layer")  # copies of the layer that Bidirectional was given
 
 
 def config(file: h5py.File, where: str) -> Any:
@@ -33,15 +35,23 @@ def version(file: h5py.File) -> str:
     return hdf5.text(group.attrs.get("keras_version", file.attrs.get("keras_version", "1")))
 
 
+def backend(file: h5py.File) -> str:
+    """The backend that trained the weights, "" if the file does not say: Keras 1 did not note it."""
+    root = hdf5.find(file, "model_weights") or file
+    return hdf5.text(root.attrs.get("backend", file.attrs.get("backend", "")))
+
+
 @dataclass(frozen=True)
 class LegacyWeights:
     """The weights of a full or weights-only legacy file."""
 
     source: hdf5.Source
+    theano: bool = False  # whether Theano trained them
 
     def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
         """Arrays by `Variable.key`."""
-        order = {path: position for position, path in enumerate(_paths(model, ()))}
+        layers = dict(_layers(model, ()))
+        order = {path: position for position, path in enumerate(layers)}
         declared: dict[str, list[Variable]] = {layer.name: [] for layer in model.layers}
         for variable in sorted(variables, key=lambda variable: order[variable.owner]):
             if variable.state:
@@ -53,10 +63,27 @@ class LegacyWeights:
         declared = {layer: owned for layer, owned in declared.items() if owned}
         with hdf5.opened(self.source) as file:
             stored = self._stored(file)
-            pairs = []
+            origin = old_layouts.Origin(keras1=version(file).startswith("1"), theano=self.theano)
+            if origin.theano:
+                self._refuse_borders_of_theano(layers)
+            made = []
             for layer, group in self._groups(declared, stored).items():
-                pairs += self._match(layer, declared[layer], stored[group])
-            return hdf5.load(self.source.name, pairs)
+                objects = [_Object(layers, list(owned)) for _, owned in groupby(declared[layer], _object)]
+                cut = [part for item in objects for part in item.parts(origin)]
+                found: dict[str, list[h5py.Dataset]] = {}
+                for variable, dataset in self._match(layer, cut, stored[group]):
+                    found.setdefault(variable.key, []).append(dataset)
+                made += [join for item in objects for join in item.joined(found, origin)]
+            return hdf5.assemble(self.source.name, made)
+
+    def _refuse_borders_of_theano(self, layers: Mapping[tuple[str, ...], LayerSpec]) -> None:
+        other = [p for p, layer in layers.items() if old_layouts.pads_like_theano_only(layer.kind, layer.config)]
+        if other:
+            names = ", ".join(repr("/".join(path)) for path in other)
+            raise UnsupportedModelError(
+                f"{self.source.name}: Theano trained this model; there `same` means other borders where windows are "
+                f"even, move in strides, or pool: {names}"
+            )
 
     def _stored(self, file: h5py.File) -> dict[str, dict[str, h5py.Dataset]]:
         """The datasets by layer and weight name, both in the file's order; layers without weights left out."""
@@ -111,13 +138,44 @@ class LegacyWeights:
         return list(zip(trained + rest, stored.values(), strict=True))
 
 
-def _paths(model: ModelSpec, owner: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The path of names to every layer, in the order in which Keras lists their weights."""
+def _layers(model: ModelSpec, owner: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], LayerSpec]]:
+    """Every layer by the path of names to it, in the order in which Keras lists their weights."""
     for layer in model.layers:
         path, inner = (*owner, layer.name), inner_model(layer)
-        yield path
+        yield path, layer
         if inner is not None:
-            yield from _paths(inner, path)
+            yield from _layers(inner, path)
+
+
+def _object(variable: Variable) -> tuple[tuple[str, ...], str]:
+    """What owns a variable: a layer, and a part of it."""
+    return variable.owner, variable.name.rpartition("/")[0]
+
+
+class _Object:
+    """The variables of one object: a layer, or a layer that another one holds."""
+
+    def __init__(self, layers: Mapping[tuple[str, ...], LayerSpec], owned: list[Variable]) -> None:
+        self.owned = owned
+        layer = layers[owned[0].owner]
+        self.kind, self.config = layer.kind, layer.config
+        for attribute in owned[0].name.split("/")[:-1]:
+            held = self.config.get(attribute, self.config.get("layer") if attribute in _DIRECTIONS else None)
+            if isinstance(held, Mapping) and isinstance(held.get("config"), Mapping):
+                self.kind, self.config = held["class_name"], held["config"]
+
+    def parts(self, origin: old_layouts.Origin) -> list[Variable]:
+        return old_layouts.parts(self.kind, self.config, self.owned, origin)
+
+    def joined(self, found: Mapping[str, list[h5py.Dataset]], origin: old_layouts.Origin) -> Iterator[hdf5.Made]:
+        """Each variable with its arrays and what joins them."""
+        shapes = {
+            variable.name.rpartition("/")[2]: [getattr(dataset, "shape", ()) for dataset in found[variable.key]]
+            for variable in self.owned
+        }
+        for variable in self.owned:
+            join = old_layouts.joined(self.kind, self.config, variable, shapes, origin)
+            yield variable, found[variable.key], join.shape, join.make
 
 
 def _endings(stored: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:

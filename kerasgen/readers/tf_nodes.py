@@ -18,7 +18,7 @@ CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 # Arguments that TensorFlow 1 names otherwise.
 _OLD_NAMES = {"keep_dims": "keepdims", "reduction_indices": "axis", "dim": "axis", "dimension": "axis"}
 # Attributes that only repeat the inputs' dtypes and number, or choose between equal computations.
-_IRRELEVANT = re.compile(r"_.*|T[a-z]*|N|Index|SrcT|U|Truncate|use_cudnn_on_gpu|index_type")
+_IRRELEVANT = re.compile(r"_.*|T[A-Za-z]*|N|Index|SrcT|U|Truncate|use_cudnn_on_gpu|index_type")
 
 _TYPES = {"float": "float32", "double": "float64", "half": "float16"}
 
@@ -43,6 +43,9 @@ def call(data: Mapping[str, Any], written: Call) -> Call:
     rest = iter(inputs)
     args = [constants[i] if i in constants else next(rest) for i in range(len(inputs) + len(constants))]
     attrs = {name: _attribute(item) for name, item in (_node(data["config"]).get("attr") or {}).items()}
+    explicit = attrs.pop("explicit_paddings", None)
+    if explicit:
+        attrs["padding"] = [explicit[i : i + 2] for i in range(0, len(explicit), 2)]
     return Call(tuple(args), {name: item for name, item in attrs.items() if not _IRRELEVANT.fullmatch(name)})
 
 

@@ -1,0 +1,59 @@
+"""Files from whichever Keras wrote them: each answers as its own Keras did, or as tf_keras does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from support import SHARED_MODELS, relative_error
+
+from kerasgen.api import export
+from kerasgen.build import build
+from kerasgen.errors import InvalidModelError, ParityError, UnsupportedModelError
+from kerasgen.oracle import oracle
+from kerasgen.parity import flat, load_module
+from kerasgen.readers import read
+
+FOLDER = Path(__file__).parent / "old_keras"
+FILES = sorted(path.name for ending in ("h5", "keras") for path in FOLDER.glob(f"*.{ending}"))
+THEANO_1 = "keras1.2.2-theano"  # whose files do not say that Theano trained them
+
+
+def arrays_of(path: Path, what: str) -> list[np.ndarray]:
+    with np.load(path.with_name(path.name.rpartition(".")[0] + ".npz")) as arrays:
+        return [arrays[f"{what}_{i}"] for i in range(len(arrays)) if f"{what}_{i}" in arrays]
+
+
+def check(results: Any, expected: list[np.ndarray], tolerance: float = 1e-5) -> None:
+    results = list(results)
+    assert len(results) == len(expected)
+    for result, wanted in zip(results, expected, strict=True):
+        assert relative_error(result, wanted) <= tolerance
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_every_age(name: str, tmp_path: Path) -> None:
+    """What `old_keras/write.py` wrote, against what the Keras of that age answered."""
+    path = FOLDER / name
+    export(path, tmp_path / "module.py", verify=False, theano_kernels=name.startswith(THEANO_1))
+    check(flat(load_module(tmp_path / "module.py").predict(*arrays_of(path, "input"))), arrays_of(path, "output"))
+
+
+def test_every_age_has_files() -> None:
+    assert {name.partition("-")[0] for name in FILES} == {
+        *("keras1.2.2", "keras2.1.6", "keras2.2.4", "keras2.3.1"),
+        *("tf1.15", "tf2.2", "tf2.4", "tf2.12", "tf2.13"),
+    }
+
+
+@pytest.mark.parametrize("path", sorted(SHARED_MODELS.glob("*.h*5")), ids=lambda path: path.name)
+def test_found_files(path: Path) -> None:
+    built = build(read(path))
+    inputs = [np.random.RandomState(0).uniform(-1, 1, (3, *value.shape[1:])) for value in built.graph.inputs]
+    arrays = [array.astype("float32") for array in inputs]
+    check(built.bind().run(*arrays), oracle(path, None, built.file.keras_version)(arrays))
