@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from support import SHARED_MODELS, relative_error
 
 from kerasgen.api import export
 from kerasgen.build import build
-from kerasgen.errors import InvalidModelError, ParityError, UnsupportedModelError
 from kerasgen.oracle import oracle
 from kerasgen.parity import flat, load_module
 from kerasgen.readers import read

@@ -1,7 +1,7 @@
 """Writes the model files of this folder: `python write.py NAME...` under the Keras whose dialect they show.
 
-Each model is saved with random weights, and beside it what its own Keras answers to random inputs. README.md lists which
-versions wrote which files. Runs on Python 3.6.
+Each model is saved with random weights, and beside it what its own Keras answers to random inputs. README.md lists
+which versions wrote which files. Runs on Python 3.6.
 """
 
 import os
