@@ -14,6 +14,9 @@ settings.load_profile("fixed")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+pytest_plugins = ["command"]  # its fixtures run the command line
+pytest.register_assert_rewrite("model_files", "saved_models")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Write tests/golden anew.")

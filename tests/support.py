@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ def randomize(model: Any, seed: int = 0) -> Any:
         if hasattr(layer, "finalize_state"):  # Normalization computes with copies of its weights
             layer.finalize_state()
     return model
+
+
+def save(model: Any, path: Path) -> Path:
+    """Save a model to where it says, without Keras's remarks on old formats."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(path)
+    return path
 
 
 def relative_error(got: Any, expected: Any) -> float:

@@ -1,0 +1,148 @@
+"""The command line as a process of its own: streams, signals, terminals, what it imports."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from command import script, shell
+from keras import layers as L
+
+
+def test_export_in_a_shell(files: Path, tmp_path: Path) -> None:
+    """The default: verified against Keras, whose logs do not show, the path alone on stdout."""
+    done = shell("export", files / "small.keras", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "small.py\n")
+    assert re.fullmatch(r"verified against Keras: largest error \S+ of the largest output\n", done.stderr)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.py"]
+
+
+def test_error_in_a_shell(files: Path, tmp_path: Path) -> None:
+    done = shell("export", files / "text.h5", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("kerasgen: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+LIGHT = "names = {'numpy', 'h5py', 'jinja2', 'black', 'tensorflow', 'keras', 'tf_keras'}"
+ATEXIT = f"import atexit; {LIGHT}; atexit.register(lambda: print(*names & set(sys.modules), file=sys.stderr))"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["export", "--help"], ["verify", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    done = subprocess.run(script(ATEXIT, *arguments), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["inspect"], ["inspect", "--json"], ["export", "--no-verify", "-o", "-"]])
+def test_never_imports_tensorflow(files: Path, arguments: list[str]) -> None:
+    command = script(ATEXIT, "--quiet", *arguments, files / "small.h5")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert not {"tensorflow", "keras", "tf_keras"} & set(done.stderr.split())
+
+
+def test_no_tensorflow_in_a_shell(files: Path, tmp_path: Path) -> None:
+    """Nothing of it is found: the module is written, and said to be unverified."""
+    block = "sys.modules.update(dict.fromkeys(['tensorflow', 'keras', 'tf_keras']))"
+    command = script(block, "export", files / "small.keras")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "small.py\n")
+    assert done.stderr == "not verified: TensorFlow is not installed\n"
+
+
+@pytest.mark.parametrize("arguments", [["inspect"], ["export", "--no-verify", "-o", "-"]])
+def test_broken_pipe(files: Path, tmp_path: Path, arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "kerasgen", "--quiet", *arguments, str(files / "small.keras")]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (5, "kerasgen: stdout: cannot be written: Broken pipe\n")
+
+
+def test_closed_stdout(files: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m kerasgen inspect '{files / 'small.keras'}' >&-"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (5, "kerasgen: stdout: is closed\n")
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_leaves_nothing(files: Path, tmp_path: Path, sign: signal.Signals, code: int) -> None:
+    """The module is staged when the signal comes."""
+    wait = "import kerasgen.api as a, time\na._verified = lambda *_: (print('now', flush=True), time.sleep(60))"
+    process = subprocess.Popen(
+        script(wait, "export", files / "small.keras"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"now\n"
+    assert list(tmp_path.iterdir())
+    process.send_signal(sign)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err == (b"kerasgen: interrupted\n" if sign is signal.SIGINT else b"")
+    assert not list(tmp_path.iterdir())
+
+
+def on_terminal(command: list[str], cwd: Path, *, stream: str, **environment: str) -> bytes:
+    """What a process writes to a terminal."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment}
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        if name not in environment:
+            env.pop(name, None)
+    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
+    process = subprocess.Popen(command, cwd=cwd, env=env, **streams)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            block = os.read(ours, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not block:
+            break
+        written += block
+    process.wait(timeout=60)
+    os.close(ours)
+    return written
+
+
+def test_spinner_on_a_terminal_only(files: Path, tmp_path: Path) -> None:
+    arguments = ["export", str(files / "small.keras"), "--no-verify", "--force"]
+    command = [sys.executable, "-m", "kerasgen", *arguments]
+    written = on_terminal(command, tmp_path, stream="stderr")
+    assert b"\x1b[" in written
+    assert b"small.py" in written
+    assert on_terminal([*command, "--quiet"], tmp_path, stream="stderr") == b""
+    done = shell(*arguments, cwd=tmp_path, env={**os.environ, "FORCE_COLOR": "1"})
+    assert done.stderr == "not verified: it was not asked for\n"
+
+
+def test_no_color(files: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kerasgen", "inspect", str(files / "lambda.keras")]
+    assert b"\x1b[31m" in on_terminal(command, tmp_path, stream="stdout")
+    assert b"\x1b[31m" not in on_terminal(command, tmp_path, stream="stdout", NO_COLOR="1")
+
+
+def test_locale_without_letters(files: Path, tmp_path: Path) -> None:
+    """Names that stdout's encoding lacks are escaped."""
+    model = keras.Sequential([keras.Input((2,), name="größe"), L.Dense(2, name="層")])
+    path = tmp_path / "größe.keras"
+    model.save(path)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = shell("inspect", path, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u5c64" in done.stdout
+    done = shell("export", path, "--no-verify", cwd=tmp_path, env=environment)
+    assert done.returncode == 0
+    assert (tmp_path / done.stdout.rstrip("\n")).exists()

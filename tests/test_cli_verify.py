@@ -1,0 +1,241 @@
+"""`verify`, and what `export` does about it: altered modules are found, and wrong ones not published."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from command import Run, small
+from keras import layers as L
+from support import randomize, save
+
+import kerasgen
+from kerasgen.emit import Module
+from kerasgen.parity import load_module, random_inputs
+from kerasgen.runtime import MARKER, EmbeddedFile
+
+
+def test_no_verify_is_said(run: Run) -> None:
+    _, err = run("export", run.files / "small.keras", "--no-verify")
+    assert err == "not verified: it was not asked for\n"
+
+
+@pytest.mark.usefixtures("no_tensorflow")
+def test_without_tensorflow(run: Run) -> None:
+    line = run.fails(2, "export", run.files / "small.keras", "--verify")
+    assert "kerasgen-numpy[verify]" in line
+    out, err = run("export", run.files / "small.keras")
+    assert out == "small.py\n"
+    assert err == "not verified: TensorFlow is not installed\n"
+    assert "kerasgen-numpy[verify]" in run.fails(2, "verify", run.files / "small.keras", "small.py")
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("output", ["net.py", "-"])
+def test_wrong_module_is_not_published(run: Run, output: str) -> None:
+    line = run.fails(1, "export", run.files / "small.keras", "-o", output)
+    assert "small.keras" in line
+    assert "scores" in line
+    assert re.search(r"worst at \(\d, \d\)", line)
+
+
+@pytest.mark.usefixtures("broken")
+def test_wrong_module_is_kept_when_asked(run: Run) -> None:
+    out, err = run("export", run.files / "small.keras", "--keep-failed", code=1)
+    assert out == ""
+    assert err.startswith("kerasgen: ")
+    assert load_module(Path("small.py")).INPUTS
+    out, err = run("export", run.files / "small.keras", "--keep-failed", "-o", "-", code=1)
+    assert out == Path("small.py").read_text()
+
+
+def test_keras_cannot_load_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then there is no comparison, unless one was asked for."""
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: 1 / 0)
+    assert "division by zero" in run.fails(1, "export", run.files / "small.keras", "--verify")
+    _, err = run("export", run.files / "small.keras")
+    assert err.startswith("not verified: ")
+    assert "division by zero" in err
+    assert "division by zero" in run.fails(1, "verify", run.files / "small.keras", "small.py")
+
+
+@pytest.fixture
+def exported(run: Run) -> Run:
+    for name in ("small", "two"):
+        run("export", run.files / f"{name}.keras", "--no-verify")
+    return run
+
+
+def altered(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """Change the weights inside a module."""
+    data = path.read_bytes()
+    text, _, _ = data.partition(b"\n" + MARKER)
+    with np.load(EmbeddedFile(io.BytesIO(data)), allow_pickle=False) as npz:
+        weights = dict(npz)
+    change(weights)
+    packed = io.BytesIO()
+    np.savez(packed, **weights)
+    with open(path, "wb") as file:
+        Module(text.decode(), packed.getvalue(), embedded=True).write(file)
+
+
+def test_verify(exported: Run) -> None:
+    out, err = exported("verify", exported.files / "two.keras", "two.py")
+    assert err == ""
+    lines = out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["ok one", "ok two"]
+
+
+def test_verify_finds_an_altered_weight(exported: Run) -> None:
+    def change(weights: dict[str, np.ndarray]) -> None:
+        weights["two/bias"][1] += 5
+
+    altered(Path("two.py"), change)
+    out, err = exported("verify", exported.files / "two.keras", "two.py", code=1)
+    assert err == ""
+    one, two = out.splitlines()
+    assert one.startswith("ok one: ")
+    assert two.startswith("DIFFERS two: ")
+    assert re.search(r"worst at \([012], 1\)", two)
+    out, _ = exported("verify", exported.files / "two.keras", "two.py", "--json", code=1)
+    one, two = json.loads(out)
+    assert (one["name"], one["ok"], two["name"], two["ok"]) == ("one", True, "two", False)
+    assert two["absolute"] == pytest.approx(5, rel=1e-4)
+    assert two["worst"][1] == 1
+    assert two["got"] - two["expected"] == pytest.approx(5, rel=1e-4)
+    exported("verify", exported.files / "two.keras", "two.py", "--tolerance", "100")
+
+
+def test_verify_the_module_of_another_model(exported: Run) -> None:
+    line = exported.fails(1, "verify", exported.files / "two.keras", "small.py")
+    assert "two.keras" in line
+
+
+def test_verify_a_changed_shape(exported: Run, tmp_path: Path) -> None:
+    """A shape that differs is said, and makes JSON that every parser reads."""
+    wide = keras.Sequential([keras.Input((6, 6, 1), name="image"), L.Flatten(), L.Dense(4, name="scores")])
+    wide.save("wide.keras")
+    out, _ = exported("verify", "wide.keras", "small.py", code=1)
+    assert out == "DIFFERS scores: the shape is (3, 3), Keras has (3, 4)\n"
+    out, _ = exported("verify", "wide.keras", "small.py", "--json", code=1)
+    (report,) = json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert report["absolute"] is None
+    assert report["shapes"] == [[3, 3], [3, 4]]
+
+
+def test_verify_tolerance_and_seed(exported: Run) -> None:
+    def change(weights: dict[str, np.ndarray]) -> None:
+        weights["scores/bias"] += 1e-3
+
+    altered(Path("small.py"), change)
+    arguments = ["verify", exported.files / "small.keras", "small.py", "--json"]
+    first, _ = exported(*arguments, "--tolerance", "0.1")
+    assert exported(*arguments, "--tolerance", "0.1", "--seed", "0")[0] == first
+    assert exported(*arguments, "--tolerance", "0.1", "--seed", "1")[0] != first
+    exported(*arguments, "--tolerance", "1e-7", code=1)
+
+
+def test_verify_with_inputs(exported: Run) -> None:
+    left, right = np.ones((2, 4), "float32"), np.zeros((2, 3))
+    np.savez("named.npz", right=right, left=left)
+    np.savez("unnamed.npz", left, right)
+    np.save("image.npy", np.ones((5, 6, 6, 1)))
+    for name in ("named.npz", "unnamed.npz"):
+        out, _ = exported("verify", exported.files / "two.keras", "two.py", "--inputs", name)
+        assert out.startswith("ok one: ")
+    out, _ = exported("verify", exported.files / "small.keras", "small.py", "--inputs", "image.npy")
+    assert out.startswith("ok scores: ")
+
+
+def test_verify_with_wrong_inputs(exported: Run) -> None:
+    np.save("shape.npy", np.ones((5, 6, 7, 1), "float32"))
+    np.save("words.npy", np.array(["a", "b"]))
+    np.save("objects.npy", np.array([{}], object), allow_pickle=True)
+    np.savez("objects.npz", image=np.array([{}], object))
+    np.savez("three.npz", a=np.ones(1), b=np.ones(1), c=np.ones(1))
+    Path("text.npy").write_text("1, 2, 3")
+    Path("empty.npy").touch()
+    with zipfile.ZipFile("zip.npz", "w") as archive:
+        archive.writestr("image.npy", "nothing")
+    arguments = ["verify", exported.files / "small.keras", "small.py", "--inputs"]
+    for name in ("shape.npy", "words.npy", "objects.npy", "objects.npz", "three.npz", "text.npy", "empty.npy"):
+        assert name in exported.fails(2, *arguments, name)
+    assert "zip.npz" in exported.fails(2, *arguments, "zip.npz")
+    assert "missing.npy" in exported.fails(5, *arguments, "missing.npy")
+    assert "shape.npy" in exported.fails(2, "verify", exported.files / "two.keras", "two.py", "--inputs", "shape.npy")
+
+
+def test_verify_what_is_no_module(exported: Run) -> None:
+    Path("other.py").write_text("x = 1\n")
+    Path("wrong.py").write_text("x = (\n")
+    Path("fails.py").write_text("raise RuntimeError('two\\nlines \\x1b[31m')\n")
+    model = exported.files / "small.keras"
+    assert "other.py" in exported.fails(2, "verify", model, "other.py")
+    assert "wrong.py" in exported.fails(1, "verify", model, "wrong.py")
+    assert "RuntimeError" in exported.fails(1, "verify", model, "fails.py")
+    assert "missing.py" in exported.fails(5, "verify", model, "missing.py")
+    text = Path("small.py").read_text()
+    Path("small.py").write_text(text[:-100])
+    assert "cannot read the weights" in exported.fails(1, "verify", model, "small.py")
+
+
+@pytest.mark.parametrize("library", [keras, tf_keras], ids=lambda library: library.__name__)
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_verify_named_inputs(run: Run, library: Any, ending: str) -> None:
+    """In the order of the model's dict, which is not the alphabet's."""
+    layers = library.layers
+    zeta, alpha = library.Input((4,), name="zeta"), library.Input((4,), name="alpha")
+    y = layers.Dense(3)(layers.Subtract()([alpha, zeta]))
+    model = library.Model({"zeta": zeta, "alpha": alpha}, {"two": y, "one": layers.Dense(2)(y)})
+    save(randomize(model), Path(f"named.{ending}"))
+    run("export", f"named.{ending}", "--verify")
+    module = load_module(Path("named.py"))
+    assert list(module.predict(*random_inputs(module.INPUTS))) == ["two", "one"]
+    out, _ = run("verify", f"named.{ending}", "named.py")
+    assert [line.split(":")[0] for line in out.splitlines()] == ["ok two", "ok one"]
+
+
+@pytest.mark.parametrize(("inside", "allowed"), [("mixed_float16", 2e-2), ("float32", 1e-4), ("float64", 1e-4)])
+def test_tolerance_follows_the_precision(run: Run, inside: str, allowed: float) -> None:
+    """An answer in float32 is no closer than the half precision that it was computed from."""
+    layers = [L.Dense(300, dtype=inside), L.Dense(5, dtype="float32")]
+    randomize(keras.Sequential([keras.Input((8,)), *layers])).save("mixed.keras")
+    run("export", "mixed.keras", "--verify")
+    (report,) = json.loads(run("verify", "mixed.keras", "mixed.py", "--json")[0])
+    assert report["tolerance"] == allowed
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_verify_words(run: Run, dtype: str) -> None:
+    """Random inputs stay inside the tables that they are looked up in."""
+    words, image = keras.Input((7,), name="words", dtype=dtype), keras.Input((2,), name="image")
+    y = L.Flatten()(L.Embedding(3, 4)(words))
+    keras.Model([image, words], L.Concatenate()([image, y])).save("words.keras")
+    _, err = run("export", "words.keras", "--verify")
+    assert err.startswith("verified against Keras: ")
+    run("verify", "words.keras", "words.py", "--seed", "5")
+
+
+def test_export_a_live_model(run: Run) -> None:
+    """From memory, into a path or a stream."""
+    model = randomize(small())
+    result = kerasgen.export(model, "net.py", verify=True)
+    assert (result.module, result.unverified, len(result.outputs)) == (Path("net.py"), "", 1)
+    stream = io.BytesIO()
+    result = kerasgen.export(model, stream, verify=True)
+    assert (result.module, result.unverified, len(result.outputs)) == (None, "", 1)
+    assert stream.getvalue() == Path("net.py").read_bytes()
+    (report,) = kerasgen.verify(model, "net.py")
+    assert report.ok
+    assert kerasgen.inspect(model).parameters == model.count_params()
+    with pytest.raises(kerasgen.InvalidModelError):
+        kerasgen.export(3, "other.py")
