@@ -1,0 +1,33 @@
+"""The command line: arguments, messages and exit codes. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from typing import Any
+
+import kerasgen
+from kerasgen.cli import export, show, verify  # their order is that of the help
+from kerasgen.cli.app import app, report
+
+__all__ = ["app", "export", "main", "show", "verify"]
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    if sys.stdout is None:
+        sys.exit(report(kerasgen.FileError("stdout: is closed")))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for
+    try:
+        code = app(arguments, standalone_mode=False)
+    except Exception as error:  # of the options before the command
+        code = report(error)
+    sys.exit(code or 0)
+
+
+def _terminated(*_: Any) -> None:
+    """End by an exception, so that what is half written is removed."""
+    sys.exit(128 + signal.SIGTERM)

@@ -1,0 +1,148 @@
+"""The application that the commands enter themselves into, and what they share: messages, exit codes, arguments."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+import kerasgen
+from kerasgen.errors import KerasgenError
+from kerasgen.names import printable
+
+
+class Settings:
+    """What the options before the command say."""
+
+    debug = False
+    quiet = False
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands, with our exit codes: some errors typer would answer with its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """--quiet and --debug may stand behind the command, too."""
+        return super().parse_args(ctx, sorted(args, key=lambda word: word not in ("--quiet", "-q", "--debug")))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; any error becomes one line and a code."""
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except typer.Exit:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            raise typer.Exit(report(error)) from error
+
+
+app = typer.Typer(
+    name="kerasgen",
+    cls=Commands,
+    help="Take a trained Keras network out of Keras: one readable Python module that needs only NumPy.",
+    invoke_without_command=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog=(
+        "Exit codes: 0 ok, 1 a check failed, 2 usage, 3 invalid file, 4 unsupported model, 5 a file cannot be read or "
+        "written, 70 a bug in kerasgen, 130 interrupted."
+    ),
+)
+
+
+Model = Annotated[Path, typer.Argument(help="A .h5, .keras or JSON file.", show_default=False)]
+Weights = Annotated[Path | None, typer.Option(help="The weights, where MODEL is an architecture in JSON.")]
+Custom = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=MODULE:FUNCTION",
+        help="A function of yours for the layer or the class NAME; may be given several times.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"kerasgen {kerasgen.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No messages, only results and errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    Settings.quiet, Settings.debug = quiet, debug
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(kerasgen.UsageError.exit_code)
+
+
+def say(text: str) -> None:
+    """A message for people, on stderr; --quiet keeps it back."""
+    if not Settings.quiet:
+        print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[None]:
+    """A spinner on stderr while a long step runs, on a terminal only."""
+    if Settings.quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(printable(text))):
+        yield
+
+
+def functions(assignments: list[str] | None) -> dict[str, Any]:
+    """The functions that --custom names."""
+    if not assignments:
+        return {}
+    from kerasgen.custom import load
+
+    return load(assignments)
+
+
+def report(error: BaseException) -> int:
+    """One line about an error; the exit code that goes with it."""
+    if Settings.debug:
+        traceback.print_exception(error)
+    text, code = _explain(error)
+    print(f"kerasgen: {printable(text)}", file=sys.stderr)
+    return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, KerasgenError):
+        return str(error), error.exit_code
+    if hasattr(error, "format_message"):  # typer's own errors; where their class lives depends on its version
+        return f"{' '.join(error.format_message().split())} (--help tells more)", kerasgen.UsageError.exit_code
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        return "interrupted", 130
+    if isinstance(error, OSError):  # of files, FileError tells
+        _drop_stdout()
+        return f"stdout: cannot be written: {error.strerror or error}", kerasgen.FileError.exit_code
+    return f"a bug in kerasgen: {type(error).__name__}: {' '.join(str(error).split())}", KerasgenError.exit_code
+
+
+def _drop_stdout() -> None:
+    """What could not be written goes nowhere, else Python tries again when it ends."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,40 @@
+"""`kerasgen inspect` and `kerasgen layers`."""
+
+from __future__ import annotations
+
+import typer
+
+import kerasgen
+from kerasgen.cli.app import Custom, Json, Model, Weights, app, functions
+
+
+@app.command()
+def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: Json = False) -> None:
+    """Show the layers of MODEL: kind, output shape, parameters, multiply-adds, and what is unsupported."""
+    summary = kerasgen.inspect(model, weights=weights, custom=functions(custom))
+    if json:
+        import json as encoder
+
+        print(encoder.dumps(summary.to_dict(), indent=2))
+    else:
+        from kerasgen.tables import print_summary
+
+        print_summary(summary)
+    if summary.problems:
+        raise typer.Exit(kerasgen.UnsupportedModelError.exit_code)
+
+
+@app.command()
+def layers(json: Json = False) -> None:
+    """List the layers and operations that are supported, and those that are not, with the reason."""
+    from kerasgen.layers import UNSUPPORTED
+    from kerasgen.layers.registry import families
+
+    if json:
+        import json as encoder
+
+        print(encoder.dumps({"supported": families(), "unsupported": UNSUPPORTED}, indent=2))
+    else:
+        from kerasgen.tables import print_layers
+
+        print_layers(families(), UNSUPPORTED)
