@@ -19,24 +19,7 @@ from kerasgen.layers.layer import KEEP
 from kerasgen.layers.masks import passes_on
 from kerasgen.layers.registry import OPERATION
 from kerasgen.model import LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
-from kerasgen.names import PYTHON, Namespace, identifier, path_name, printable
-
-# What the module itself defines; `x` is the name of a value that only the next line reads.
-RESERVED = (
-    "np",
-    "math",
-    "x",
-    "W",
-    "INPUTS",
-    "OUTPUTS",
-    "predict",
-    "activations",
-    "main",
-    "load_weights",
-    "Payload",
-    "STATES",
-    "reset_states",
-)
+from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name, printable
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,9 +23,11 @@ from black.mode import TargetVersion
 
 import kerasgen
 from kerasgen import kernels, runtime
+from kerasgen.audit import FUNCTIONS, audit
+from kerasgen.errors import UsageError
 from kerasgen.infer import infer
 from kerasgen.ir import Graph, Node, Operand, Shape, Value
-from kerasgen.names import Namespace, identifier
+from kerasgen.names import RESERVED, Namespace, identifier
 from kerasgen.source import collect, is_copied
 
 STYLE = black.Mode(line_length=120, target_versions={TargetVersion.PY37})
@@ -60,7 +62,8 @@ def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None) -
     graphs = [graph] if activations is None else [graph, activations]
     weights = {name: array for each in graphs for name, array in each.weights.items()}
     npz = _pack(weights)
-    imports, blocks = collect([kernels.as_input, *(kernel for each in graphs for kernel in _called(each))])
+    called = [kernels.as_input, *(kernel for each in graphs for kernel in _called(each))]
+    imports, blocks = collect(called)
     loaders = [runtime.read_sidecar if sidecar else runtime.read_embedded] if weights else []
     load_imports, load_blocks = collect([*loaders, runtime.main])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
@@ -76,13 +79,23 @@ def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None) -
         predict=_Body(graph).lines(),
         activations=None if activations is None else _Body(activations, every_layer=True).lines(),
         stateful=bool(graph.memory),
-        kernels=blocks,
-        runtime=load_blocks,
+        kernels=list(blocks.values()),
+        runtime=list(load_blocks.values()),
         loads=bool(loaders),
         sidecar=ascii(sidecar) if sidecar else None,
         sha256=hashlib.sha256(npz).hexdigest(),
     )
-    return Module(black.format_str(text, mode=STYLE), npz, embedded=bool(loaders) and not sidecar)
+    text = black.format_str(text, mode=STYLE)
+    audit(text, _yours(called))
+    return Module(text, npz, embedded=bool(loaders) and not sidecar)
+
+
+def _yours(called: Iterable[Callable[..., Any]]) -> set[str]:
+    """The names and import lines that come with the user's functions. UsageError where a module has such a name."""
+    imports, blocks = collect(function for function in called if not function.__module__.startswith("kerasgen."))
+    for name in RESERVED.intersection(blocks):
+        raise UsageError(f"modules have a {name} of their own; give your function another name")
+    return {*imports, *blocks}
 
 
 def _pack(weights: Mapping[str, np.ndarray]) -> bytes:
@@ -245,13 +258,13 @@ def _defaults(kernel: Callable[..., Any]) -> dict[Any, Any]:
 
 @cache
 def _numpy_name(function: Any) -> str:
-    """The name under which every NumPy from 1.17 on has this function."""
+    """The name under which every NumPy from 1.17 on has this function. UsageError where no module may call it."""
     name = str(function.__name__)
     name = {"amax": "max", "amin": "min", "absolute": "abs", "true_divide": "divide"}.get(name, name)
     for prefix, module in (("", np), ("linalg.", np.linalg)):
-        if getattr(module, name, None) is function:
+        if getattr(module, name, None) is function and name in FUNCTIONS:
             return prefix + name
-    raise AssertionError(f"{name} is no function of NumPy's")
+    raise UsageError(f"{name} is none of the NumPy functions that a rule may emit: call it in a function of yours")
 
 
 def _comments(data: bytes) -> bytes:

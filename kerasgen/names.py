@@ -11,6 +11,12 @@ from collections.abc import Iterable
 LONGEST = 80  # characters of a model's name that are kept
 PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # what a variable should not be called
 
+# What every module defines; `x` is the name of a value that only the next line reads.
+RESERVED = frozenset(
+    "np math x W INPUTS OUTPUTS STATES predict activations reset_states main "
+    "MARKER EmbeddedFile read_embedded read_sidecar".split()
+)
+
 
 def identifier(text: str) -> str:
     """An ASCII identifier that resembles `text`: accents dropped, all else than letters, digits and `_` replaced."""

@@ -22,8 +22,8 @@ def is_copied(thing: Any) -> bool:
     return copied and package.partition(".")[0] not in ("numpy", *sys.stdlib_module_names)
 
 
-def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], list[str]]:
-    """Import lines and source blocks of these functions and of what they call, each once.
+def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], dict[str, str]]:
+    """Import lines, and source blocks by name, of these functions and of what they call, each once.
 
     A function is followed by the helpers that it is the first to use, a constant precedes its first user.
     Raises UsageError where a function of the user's cannot stand in a module of its own.
@@ -33,7 +33,7 @@ def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], list[st
     blocks: dict[str, str] = {}
     for function in functions:
         _collect(function, imports, things, blocks)
-    return sorted(imports), list(blocks.values())
+    return sorted(imports), blocks
 
 
 def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict[str, str]) -> None:
