@@ -83,13 +83,13 @@ def export(
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
-    `source` is the path of a model file, or a live keras.Model; `weights` the file with the weights where `source` is
-    an architecture in JSON. `output` is a path, or a binary stream. `store` puts the weights into the module
-    ("embedded") or into an .npz file beside it ("sidecar"). `activations` adds a function that returns every layer's
-    output. `custom` holds functions of yours for layers that have no rule, by the layer's name or its class: rules, as
-    `kerasgen.rule` enters them for good, or NumPy functions. `verify` compares the module with Keras before it is
-    published: True insists on it, False leaves it out, None does it where TensorFlow is installed. `theano_kernels`
-    tells that Theano trained a model of Keras 1, whose files do not say so.
+    `source` is the path of a model, a file or a folder, or a live keras.Model; `weights` the file with the weights
+    where `source` is an architecture in JSON. `output` is a path, or a binary stream. `store` puts the weights into the
+    module ("embedded") or into an .npz file beside it ("sidecar"). `activations` adds a function that returns every
+    layer's output. `custom` holds functions of yours for layers that have no rule, by the layer's name or its class:
+    rules, as `kerasgen.rule` enters them for good, or NumPy functions. `verify` compares the module with Keras before
+    it is published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
+    `theano_kernels` tells that Theano trained a model of Keras 1, whose files do not say so.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -160,17 +160,19 @@ def verify(
     inputs: str | os.PathLike[str] | None = None,
     seed: int = 0,
     tolerance: float | None = None,
+    theano_kernels: bool = False,
 ) -> tuple[OutputReport, ...]:
     """Compare a module with the model that it was made from, by Keras; one report for each output.
 
     The inputs are random, drawn by `seed`, or come from an .npy or .npz file. `tolerance` bounds the error as a part of
-    the largest number in an output; by default 1e-4 for float32 (see `kerasgen.parity.TOLERANCES`).
+    the largest number in an output; by default 1e-4 for float32 (see `kerasgen.parity.TOLERANCES`). `theano_kernels` is
+    as for `export`.
 
     Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where Keras cannot load the
-    model or either of them fails.
+    model, would answer otherwise than the Keras that wrote it, or where Keras or the module fails.
     """
     loaded = load_module(Path(module))
-    file = read(source, weights)
+    file = read(source, weights, theano_kernels=theano_kernels)
     arrays = random_inputs(loaded.INPUTS, seed, file.model) if inputs is None else load_inputs(Path(inputs), loaded)
     expected = _answers(source, weights, file, arrays)
     return _compare(loaded, file, arrays, expected, tolerance)

@@ -21,8 +21,8 @@ def check_target(path: Path, *, sources: tuple[Any, ...], force: bool) -> None:
     if path.is_dir():
         raise FileError(f"{name}: is a folder")
     if path.exists():
-        files = [source for source in sources if isinstance(source, (str, os.PathLike)) and os.path.exists(source)]
-        if any(path.samefile(file) for file in files):
+        own = [Path(source) for source in sources if isinstance(source, (str, os.PathLike)) and os.path.exists(source)]
+        if any(path.samefile(part) for file in own for part in (file, *file.glob("*"))):  # it may be a folder
             raise FileError(f"{name}: is the model itself; give the module another name")
         if not force:
             raise FileError(f"{name}: exists; use --force to replace it")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import Run
 from support import SHARED_MODELS, relative_error
 
 from kerasgen.api import export
@@ -53,3 +54,13 @@ def test_found_files(path: Path) -> None:
     inputs = [np.random.RandomState(0).uniform(-1, 1, (3, *value.shape[1:])) for value in built.graph.inputs]
     arrays = [array.astype("float32") for array in inputs]
     check(built.bind().run(*arrays), oracle(path, None, built.file.keras_version)(arrays))
+
+
+def test_what_theano_trained_is_not_compared(run: Run) -> None:
+    """Keras of today would read the kernels of Theano the wrong way round."""
+    path = FOLDER / f"{THEANO_1}-k1_images_tf.h5"
+    for options, said in ((["--theano-kernels"], "Theano trained it"), ([], "tf_keras cannot load")):
+        _, err = run("export", path, "-o", "net.py", "--force", *options)
+        assert err.startswith("not verified: ")
+        assert said in err
+        assert said in run.fails(1, "verify", path, "net.py", *options)

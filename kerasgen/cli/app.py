@@ -58,7 +58,9 @@ app = typer.Typer(
 )
 
 
-Model = Annotated[Path, typer.Argument(help="A .h5, .keras or JSON file.", show_default=False)]
+Model = Annotated[
+    Path, typer.Argument(help="A .h5, .keras or JSON file, or the folder of an unzipped .keras.", show_default=False)
+]
 Weights = Annotated[Path | None, typer.Option(help="The weights, where MODEL is an architecture in JSON.")]
 Custom = Annotated[
     list[str] | None,
@@ -67,6 +69,9 @@ Custom = Annotated[
         help="A function of yours for the layer or the class NAME; may be given several times.",
         show_default=False,
     ),
+]
+Theano = Annotated[
+    bool, typer.Option("--theano-kernels", help="Theano trained MODEL, a file of Keras 1, which does not say so.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

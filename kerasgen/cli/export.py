@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import kerasgen
-from kerasgen.cli.app import Custom, Model, Weights, app, functions, progress, say
+from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
 
 
 class Store(str, enum.Enum):
@@ -44,9 +44,7 @@ def export(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
-    theano_kernels: Annotated[
-        bool, typer.Option("--theano-kernels", help="Theano trained MODEL, a file of Keras 1, which does not say so.")
-    ] = False,
+    theano_kernels: Theano = False,
 ) -> None:
     """Write MODEL as a Python module that needs only NumPy."""
     stdout = output is not None and str(output) == "-"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kerasgen
-from kerasgen.cli.app import Json, Model, Weights, app, progress
+from kerasgen.cli.app import Json, Model, Theano, Weights, app, progress
 
 
 @app.command()
@@ -24,11 +24,20 @@ def verify(
         float | None,
         typer.Option(help="Largest error, as a part of the largest output. [default: 1e-4 for float32]", min=0.0),
     ] = None,
+    theano_kernels: Theano = False,
     json: Json = False,
 ) -> None:
     """Compare MODULE with MODEL, answered by Keras itself. Exit code 1 where they differ."""
     with progress(f"{module} against {model}"):
-        reports = kerasgen.verify(model, module, weights=weights, inputs=inputs, seed=seed, tolerance=tolerance)
+        reports = kerasgen.verify(
+            model,
+            module,
+            weights=weights,
+            inputs=inputs,
+            seed=seed,
+            tolerance=tolerance,
+            theano_kernels=theano_kernels,
+        )
     if json:
         import json as encoder
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kerasgen.errors import InvalidModelError
 from kerasgen.model import ModelFile, WeightStore
 from kerasgen.readers import (
+    backslashes,
     content,
     graph_config,
     hdf5,
     jsonfile,
+    keras_files,
+    keras_folder,
     keras_zip,
     legacy_h5,
     live,
     multi_backend,
+    sharded,
     weights_h5,
 )
 
@@ -65,12 +68,21 @@ class _Parts:
 def _parts(file: content.Content, theano_kernels: bool = False) -> _Parts:
     kind = content.kind(file)
     if kind == "zip":
-        store = weights_h5.ObjectWeights(keras_zip.ZippedWeights(file), partial(keras_zip.asset, file))
-        return _Parts(file.name, keras_zip.version(file), keras_zip.config(file), store)
+        return _saved_parts(keras_zip.Archive(file))
+    if kind == "folder":
+        return _saved_parts(keras_folder.Folder(file))
     if kind == "hdf5":
         return _hdf5_parts(file, theano_kernels)
     config = jsonfile.loads(file.read(content.MAX_TEXT), file.name)
+    if sharded.is_map(config):
+        return _Parts(file.name, "", None, weights_h5.ObjectWeights(sharded.Shards(file, config)))
     return _Parts(file.name, _json_version(config), config)
+
+
+def _saved_parts(container: keras_files.Container) -> _Parts:
+    source = backslashes.Spelled(keras_files.StoredWeights(container))
+    config, version = keras_files.config(container), keras_files.version(container)
+    return _Parts(container.name, version, config, weights_h5.ObjectWeights(source, container.text))
 
 
 def _json_version(config: Any) -> str:
@@ -87,6 +99,6 @@ def _hdf5_parts(file: content.Content, theano_kernels: bool) -> _Parts:
             store = legacy_h5.LegacyWeights(file, theano)
             config = legacy_h5.config(root, file.name)
             return _Parts(file.name, legacy_h5.version(root), config, store, multi_backend.THEANO if theano else "")
-        if {"layers", "_layer_checkpoint_dependencies"} & set(root):
-            return _Parts(file.name, "", None, weights_h5.ObjectWeights(file))
+        if weights_h5.holds_layers(root):
+            return _Parts(file.name, "", None, weights_h5.ObjectWeights(backslashes.Spelled(file)))
         raise InvalidModelError(f"{file.name}: not a Keras model: an HDF5 file with neither architecture nor layers")

@@ -18,7 +18,7 @@ _ZIP = b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class Content:
-    """A file on disk, or the bytes of one that is gone. `name` is what messages call it."""
+    """A file or a folder on disk, or the bytes of a file that is gone. `name` is what messages call it."""
 
     name: str
     data: Path | bytes
@@ -39,21 +39,21 @@ class Content:
 
 
 def on_disk(path: Path) -> Content:
-    """The file at `path`. FileError unless it is a plain file: opening a pipe would wait for ever."""
+    """The file or folder at `path`. FileError for anything else: opening a pipe would wait for ever."""
     name = printable(str(path))
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         raise FileError(f"{name}: cannot be read: {reason(error)}") from error
-    if stat.S_ISDIR(mode):
-        raise FileError(f"{name}: is a directory; give a model file (.keras, .h5 or architecture .json)")
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise FileError(f"{name}: is not a regular file")
     return Content(name, path)
 
 
 def kind(content: Content) -> str:
-    """ "hdf5", "zip" or "json"; InvalidModelError for anything else."""
+    """ "folder", "hdf5", "zip" or "json"; InvalidModelError for anything else."""
+    if isinstance(content.data, Path) and content.data.is_dir():
+        return "folder"
     head = content.read(512)
     if head.startswith(_HDF5):
         return "hdf5"

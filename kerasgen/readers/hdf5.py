@@ -64,6 +64,28 @@ def find(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
     return node
 
 
+def address(node: h5py.Group | h5py.Dataset) -> int:
+    """Where in its file a group or an array lies. Hard links give one place many names."""
+    return int(h5py.h5o.get_info(node.id).addr)
+
+
+def merge(arrays: h5py.Group, whole: h5py.File, path: str, seen: set[int]) -> None:
+    """Copy a group's arrays and attributes into the group at `path` of another file.
+
+    `seen` are the addresses of arrays that were copied from this file: ValueError for one that is there twice, which
+    could make a small file a large one.
+    """
+    target = whole.require_group(path)
+    for key, value in arrays.attrs.items():
+        target.attrs[key] = value
+    for key in arrays:
+        array = find(arrays, key)
+        if not isinstance(array, h5py.Dataset) or address(array) in seen:
+            raise ValueError(f"{f'{arrays.name}/{key}'!r} is a group, or an array that has other names")
+        seen.add(address(array))
+        arrays.copy(array, target, key)
+
+
 def names(group: h5py.Group, attribute: str) -> list[str]:
     """A list of names kept as an attribute; Keras splits those too long for one into `attribute0`, `attribute1`, …"""
     if attribute in group.attrs:

@@ -1,4 +1,4 @@
-"""The `.keras` archive: a config, metadata and a weights file, zipped. Nothing is unpacked to disk."""
+"""The `.keras` archive: the files of a model, zipped. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -7,53 +7,33 @@ import stat
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 from kerasgen.errors import FileError, InvalidModelError
-from kerasgen.readers import jsonfile
 from kerasgen.readers.content import MAX_TEXT, Content, reason
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BOMB_BYTES, _BOMB_RATIO = 1 << 26, 100  # trained weights hardly compress
 
 
-def config(archive: Content) -> Any:
-    """The architecture."""
-    text = _member(archive, "config.json", MAX_TEXT)
-    if text is None:
-        raise InvalidModelError(f"{archive.name}: not a Keras model: the archive holds no config.json")
-    return jsonfile.loads(text, f"{archive.name}: config.json")
-
-
-def version(archive: Content) -> str:
-    """The Keras version that wrote the archive, "" if it does not say."""
-    text = _member(archive, "metadata.json", MAX_TEXT)
-    metadata = {} if text is None else jsonfile.loads(text, f"{archive.name}: metadata.json")
-    return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
-
-
-def asset(archive: Content, path: str) -> bytes | None:
-    """A text file that a layer keeps beside its weights, such as a vocabulary."""
-    return _member(archive, path, MAX_TEXT)
-
-
 @dataclass(frozen=True)
-class ZippedWeights:
-    """The HDF5 file inside the archive, as something that h5py can open."""
+class Archive:
+    """The files in it, as `keras_files` asks for them."""
 
-    archive: Content
+    file: Content
 
     @property
     def name(self) -> str:
-        """What messages call it: the archive."""
-        return self.archive.name
+        """What messages call it."""
+        return self.file.name
 
-    def handle(self) -> io.BytesIO:
-        """The file's bytes."""
-        data = _member(self.archive, "model.weights.h5")
-        if data is None:
-            raise InvalidModelError(f"{self.name}: the archive holds no model.weights.h5; save the model again")
-        return io.BytesIO(data)
+    def text(self, name: str) -> bytes | None:
+        """A file of text, None if there is none."""
+        return _member(self.file, name, MAX_TEXT)
+
+    def handle(self, name: str) -> io.BytesIO | None:
+        """A file's bytes, None if there is none."""
+        data = _member(self.file, name)
+        return None if data is None else io.BytesIO(data)
 
 
 def _member(archive: Content, name: str, limit: int | None = None) -> bytes | None:

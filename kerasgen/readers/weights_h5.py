@@ -25,6 +25,11 @@ _OLD_LIST = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13
 _RANDOM_STATE = "seed_generator"  # of dropout and augmentation: no weights
 
 
+def holds_layers(root: h5py.Group) -> bool:
+    """Whether these are weights, by objects. Windows spells paths its own way: see `backslashes`."""
+    return any(re.split(r"[/\\]", name)[0] in ("layers", _OLD_LIST) for name in root)
+
+
 @dataclass(frozen=True)
 class ObjectWeights:
     """The weights of a `.weights.h5` file; `asset` gives the text files that may stand beside it, by path."""
@@ -56,14 +61,14 @@ class ObjectWeights:
                         f"{', '.join(variable.name for variable in owned)}"
                     )
                 pairs += list(zip(owned, stored, strict=True))
-                used.update(_address(dataset.parent) for dataset in stored)
+                used.update(hdf5.address(dataset.parent) for dataset in stored)
             for variable in (variable for variable in variables if variable.state):
                 group = places[variable.owner][1]
                 part, _, name = variable.name.rpartition("/")
                 own = None if group is None else hdf5.find(group, f"{part}/vars")
                 if own is not None and name in own:
                     pairs.append((variable, hdf5.find(own, name)))
-                    used.add(_address(own))
+                    used.add(hdf5.address(own))
                 else:
                     texts[variable.key] = self._text(variable, f"assets{group.name}/{part}" if group else "")
             for path in _unused(file, used):
@@ -196,14 +201,10 @@ def _unused(file: h5py.File, used: set[int]) -> Iterator[str]:
     pending = [_list(file)]
     while pending:
         group = pending.pop()
-        if not isinstance(group, h5py.Group) or _address(group) in seen:
+        if not isinstance(group, h5py.Group) or hdf5.address(group) in seen:
             continue
-        seen.add(_address(group))
+        seen.add(hdf5.address(group))
         if not group.name.endswith("/vars"):
             pending += [hdf5.find(group, name) for name in group if name != _RANDOM_STATE]
-        elif any(map(str.isdigit, group)) and _address(group) not in used:
+        elif any(map(str.isdigit, group)) and hdf5.address(group) not in used:
             yield group.name
-
-
-def _address(group: h5py.Group) -> int:
-    return int(h5py.h5o.get_info(group.id).addr)

@@ -1,0 +1,67 @@
+"""What `model.save` of Keras 3 writes: a config, metadata, a file of weights and assets, in an archive or a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.readers import jsonfile
+
+_WEIGHTS, _PICKLED = "model.weights.h5", "model.weights.npz"
+
+
+class Container(Protocol):
+    """What holds the files."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    def text(self, name: str) -> bytes | None:
+        """A file of text, None if there is none. InvalidModelError beyond MAX_TEXT bytes."""
+        ...
+
+    def handle(self, name: str) -> Any:
+        """What h5py opens: a path or a binary file object; None if there is no such file."""
+        ...
+
+
+def config(container: Container) -> Any:
+    """The architecture."""
+    text = container.text("config.json")
+    if text is None:
+        raise InvalidModelError(f"{container.name}: not a Keras model: it holds no config.json")
+    return jsonfile.loads(text, f"{container.name}: config.json")
+
+
+def version(container: Container) -> str:
+    """The Keras version that wrote it, "" if it does not say."""
+    text = container.text("metadata.json")
+    metadata = {} if text is None else jsonfile.loads(text, f"{container.name}: metadata.json")
+    return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """The HDF5 file of weights, as something that h5py can open."""
+
+    container: Container
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the container."""
+        return self.container.name
+
+    def handle(self) -> Any:
+        """The file's path or its bytes."""
+        handle = self.container.handle(_WEIGHTS)
+        if handle is None and self.container.handle(_PICKLED) is not None:
+            raise UnsupportedModelError(
+                f"{self.name}: its weights are pickled Python objects, {_PICKLED}, which Keras itself refuses to load; "
+                "save the model again, without weights_format"
+            )
+        if handle is None:
+            raise InvalidModelError(f"{self.name}: it holds no {_WEIGHTS}; save the model again")
+        return handle

@@ -1,0 +1,53 @@
+"""The folder that `model.save(..., zipped=False)` of Keras 3 writes: the files of a `.keras` archive, unzipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from kerasgen.errors import FileError, InvalidModelError, UnsupportedModelError
+from kerasgen.readers import content
+from kerasgen.readers.content import MAX_TEXT, Content
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files in it, as `keras_files` asks for them. They may be links: downloaded models are kept that way."""
+
+    place: Content
+
+    def __post_init__(self) -> None:
+        if self._file("config.json") is None:
+            if self._file("saved_model.pb") is not None:
+                raise UnsupportedModelError(
+                    f"{self.name}: a SavedModel of TensorFlow; load it there and save it as .keras or .h5"
+                )
+            raise FileError(f"{self.name}: is a directory without a config.json; give a model (.keras, .h5 or .json)")
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.place.name
+
+    def text(self, name: str) -> bytes | None:
+        """A file of text, None if there is none."""
+        file = self._file(name)
+        if file is None:
+            return None
+        data = file.read(MAX_TEXT + 1)
+        if len(data) > MAX_TEXT:
+            raise InvalidModelError(f"{file.name}: is too large for what it is")
+        return data
+
+    def handle(self, name: str) -> Path | None:
+        """A file's path, None if there is no such file."""
+        file = self._file(name)
+        return file.data if file is not None and isinstance(file.data, Path) else None
+
+    def _file(self, name: str) -> Content | None:
+        """The names of assets are a file's own: they must not lead out of the folder."""
+        assert isinstance(self.place.data, Path)
+        path = self.place.data / name
+        if ".." in PurePath(name).parts or PurePath(name).is_absolute() or not path.exists():
+            return None
+        return content.on_disk(path)

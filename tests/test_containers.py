@@ -1,0 +1,180 @@
+"""Folders, shards and files of Windows: what Keras writes beside single files, and what must be refused of it."""
+
+import json
+import ntpath
+import os
+import re
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from command import Run
+from keras.src.saving import saving_lib
+from model_files import DENSE, fails, load
+from saved_models import MODELS, check_weights, make, more_than_ten, parts_of_layers
+from support import save
+from tf_keras.src.saving import saving_lib as saving_lib_2
+
+from kerasgen.errors import FileError, InvalidModelError, UnsupportedModelError
+from kerasgen.readers import read
+
+SHARD = 200 / 1024**3  # Keras takes gigabytes
+
+
+@pytest.mark.parametrize("build", MODELS)
+def test_folder(build, tmp_path):
+    model = make(build, keras)
+    model.save(tmp_path / "model", zipped=False)
+    assert {"config.json", "metadata.json", "model.weights.h5"} <= set(os.listdir(tmp_path / "model"))
+    file = read(tmp_path / "model")
+    assert file.keras_version == keras.__version__
+    assert file.model == read(model).model
+    check_weights(file, model)
+    (tmp_path / "arch.json").write_text(model.to_json())
+    check_weights(read(tmp_path / "arch.json", tmp_path / "model"), model)
+
+
+@pytest.mark.parametrize("build", MODELS)
+def test_shards(build, tmp_path):
+    model = make(build, keras)
+    (tmp_path / "arch.json").write_text(model.to_json())
+    most = max(weight.dtype == "float32" and int(np.prod(weight.shape)) * 4 for weight in model.weights)
+    model.save_weights(tmp_path / "w.weights.json", max_shard_size=(most + 1) / 1024**3)
+    places = json.loads((tmp_path / "w.weights.json").read_text())["weight_map"].values()
+    assert len(list(tmp_path.glob("w_*.weights.h5"))) > 1
+    assert any(isinstance(place, list) for place in places)  # the kernel here, the bias there
+    check_weights(read(tmp_path / "arch.json", tmp_path / "w.weights.json"), model)
+
+
+def windows(path, *parts):
+    return (os.path if os.path.isabs(path) else ntpath).join(path, *parts)
+
+
+@pytest.mark.parametrize("build", MODELS)
+def test_backslashes(build, tmp_path, monkeypatch):
+    model = make(build, tf_keras)
+    (tmp_path / "arch.json").write_text(model.to_json())
+    monkeypatch.setattr(saving_lib_2.tf.io.gfile, "join", windows)
+    model.save_weights(tmp_path / "new.weights.h5")
+    with h5py.File(tmp_path / "new.weights.h5") as file:
+        assert any("\\" in name for name in file)
+        assert "layers" not in file
+    check_weights(read(tmp_path / "arch.json", tmp_path / "new.weights.h5"), model)
+    check_weights(read(save(model, tmp_path / "model.keras")), model)
+
+
+def test_command_line(run: Run) -> None:
+    """Every command takes a folder and shards; Keras, which reads them too, agrees."""
+    model = make(parts_of_layers, keras)
+    model.save("folder", zipped=False)
+    model.save_weights("w.weights.json", max_shard_size=2 * SHARD)
+    Path("arch.json").write_text(model.to_json())
+    for source in (["folder/"], ["arch.json", "--weights", "w.weights.json"]):
+        out, err = run("export", *source, "-o", "net.py", "--force")
+        assert (out, err[:9]) == ("net.py\n", "verified ")
+        assert run("verify", source[0], "net.py", *source[1:])[0].startswith("ok gru: ")
+        assert f"{model.count_params():,} parameters" in run("inspect", *source)[0]
+    assert run("export", "folder")[0] == "folder.py\n"
+    line = run.fails(5, "export", "folder", "-o", "folder/model.weights.h5", "--force")
+    assert "is the model itself" in line
+
+
+def test_vocabulary_in_a_folder(run: Run) -> None:
+    lookup = keras.layers.IntegerLookup(vocabulary=[5, 3, 9])
+    numbers = keras.Input((4,), dtype="int64")
+    keras.Model(numbers, keras.layers.Embedding(4, 3)(lookup(numbers))).save("folder", zipped=False)
+    assert run("export", "folder", "--verify")[1].startswith("verified ")
+
+
+def test_links_in_a_folder(tmp_path):
+    """As downloads are kept: the folder holds links to files elsewhere."""
+    model = make(more_than_ten, keras)
+    model.save(tmp_path / "store", zipped=False)
+    (tmp_path / "model").mkdir()
+    for path in (tmp_path / "store").iterdir():
+        (tmp_path / "model" / path.name).symlink_to(path)
+    check_weights(read(tmp_path / "model"), model)
+
+
+def test_pickled_weights(tmp_path):
+    model = make(more_than_ten, keras)
+    saving_lib.save_model(model, tmp_path / "model.keras", weights_format="npz")
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        keras.models.load_model(tmp_path / "model.keras")
+    fails(UnsupportedModelError, "pickled Python objects", tmp_path / "model.keras")
+
+
+def test_spoilt_folders(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    fails(FileError, "is a directory without a config.json", folder)
+    (folder / "saved_model.pb").touch()
+    fails(UnsupportedModelError, "a SavedModel of TensorFlow", folder)
+    (folder / "config.json").write_text(json.dumps(DENSE))
+    fails(InvalidModelError, "holds no model.weights.h5", folder)
+    (folder / "model.weights.h5").write_bytes(b"x")
+    fails(InvalidModelError, "unusable HDF5 file", folder)
+    (folder / "model.weights.h5").unlink()
+    (folder / "model.weights.h5").mkdir()
+    fails(InvalidModelError, "unusable HDF5 file", folder)
+    (folder / "metadata.json").write_text("{")
+    fails(InvalidModelError, "metadata.json: malformed JSON", folder)
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    fails(FileError, "config.json: is not a regular file", folder)
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """An architecture and its weights in two shards."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
+    (tmp_path / "arch.json").write_text(model.to_json())
+    model.save_weights(tmp_path / "w.weights.json", max_shard_size=25 / 1024**3)
+    assert load(tmp_path / "arch.json", tmp_path / "w.weights.json").keys() == {"kernel", "bias"}
+    return tmp_path
+
+
+PLACE = "/layers/dense/vars"
+MAPS = {
+    "out of the folder": ({PLACE: "../w_00000.weights.h5"}, "'../w_00000.weights.h5', which is no file beside it"),
+    "absolute": ({PLACE: "/etc/passwd"}, "which is no file beside it"),
+    "the folder above": ({PLACE: ".."}, "which is no file beside it"),
+    "a number": ({PLACE: 5}, "which is no file beside it"),
+    "nothing": ({PLACE: [""]}, "which is no file beside it"),
+    "itself": ({PLACE: "w.weights.json"}, "unusable HDF5 file"),
+    "no such group": ({"/layers/other": "w_00000.weights.h5"}, "'/layers/other', which "),
+    "twice": ({PLACE: ["w_00000.weights.h5"] * 2}, "is a group, or an array that has other names"),
+    "a part": ({PLACE: "w_00000.weights.h5"}, "layer 'dense' has 1 weights in the file"),
+    "a group of groups": ({"/layers": "w_00000.weights.h5"}, "is a group, or an array that has other names"),
+}
+
+
+@pytest.mark.parametrize("places", MAPS)
+def test_spoilt_maps(places, shards):
+    places, said = MAPS[places]
+    (shards / "w.weights.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    with pytest.raises(InvalidModelError, match=rf"w(_0000\d)?\.weights\.(json|h5): .*{re.escape(said)}"):
+        load(shards / "arch.json", shards / "w.weights.json")
+
+
+def test_spoilt_shards(shards):
+    with h5py.File(shards / "w_00001.weights.h5", "r+") as file:
+        file[PLACE].move("1", "/elsewhere")
+        file[f"{PLACE}/1"] = h5py.ExternalLink("w_00000.weights.h5", f"{PLACE}/0")
+    with pytest.raises(InvalidModelError, match=r"w_00001\.weights\.h5: .*soft or external link"):
+        load(shards / "arch.json", shards / "w.weights.json")
+    (shards / "w_00001.weights.h5").unlink()
+    with pytest.raises(FileError, match=r"w_00001\.weights\.h5: cannot be read: No such file"):
+        load(shards / "arch.json", shards / "w.weights.json")
+
+
+@pytest.mark.parametrize("link", [h5py.SoftLink("/x"), h5py.ExternalLink("other.h5", "/x")])
+def test_links_with_backslashes(link, tmp_path):
+    (tmp_path / "arch.json").write_text(json.dumps(DENSE))
+    with h5py.File(tmp_path / "m.weights.h5", "w") as file:
+        file["x/vars/0"] = np.ones((3, 2), "f4")
+        file["layers\\dense"] = link
+    fails(InvalidModelError, "soft or external link", tmp_path / "arch.json", tmp_path / "m.weights.h5")
