@@ -508,19 +508,3 @@ def test_import_has_no_side_effects(copy: Callable[[str], Path]) -> None:
     done = run_python("-B", "-W", "error", "-c", code, cwd=path.parent)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("options", [["--store", "sidecar"], ["--activations"]], ids=" ".join)
-def test_same_bytes(options: list[str], tmp_path: Path, made: Callable[[str], Made]) -> None:
-    """Neither the hash seed nor the folder nor the model's name shows."""
-    model = made("named_heads").path.with_suffix(".keras").read_bytes()
-    results = []
-    for seed in ("0", "1"):
-        folder = tmp_path / f"folder{seed}"
-        folder.mkdir()
-        (folder / f"model{seed}.keras").write_bytes(model)
-        command = [sys.executable, "-m", "kerasgen", "export", f"model{seed}.keras", "-o", "net.py", "--no-verify"]
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        subprocess.run([*command, *options], cwd=folder, env=environment, check=True, capture_output=True)
-        results.append({path.name: path.read_bytes() for path in folder.glob("net.*")})
-    assert results[0] == results[1]
