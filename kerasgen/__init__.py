@@ -14,7 +14,7 @@ from kerasgen.errors import (
 )
 
 if TYPE_CHECKING:
-    from kerasgen.api import ExportResult, export, inspect, verify
+    from kerasgen.api import ExportResult, check, export, inspect, verify
     from kerasgen.layers.registry import rule
 
 __version__ = "0.1.0"
@@ -26,6 +26,7 @@ __all__ = [
     "ParityError",
     "UnsupportedModelError",
     "UsageError",
+    "check",
     "export",
     "inspect",
     "rule",

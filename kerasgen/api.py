@@ -1,4 +1,4 @@
-"""The public functions: export, inspect, verify."""
+"""The public functions: export, check, inspect, verify."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kerasgen.build import build
+from kerasgen.current import Changes, changes
 from kerasgen.custom import Rules
 from kerasgen.emit import Module, emit
 from kerasgen.errors import ParityError, UsageError
@@ -111,6 +112,27 @@ def export(
             _raise_if_wrong(source, outputs)
     _raise_if_wrong(source, outputs)
     return ExportResult(target, sidecar, len(module.npz), outputs, unverified)
+
+
+def check(
+    source: Any,
+    module: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    store: str = "embedded",
+    activations: bool = False,
+    custom: Rules | None = None,
+    theano_kernels: bool = False,
+) -> Changes:
+    """What an export with these options would change in a module that was written before; nothing is written.
+
+    Raises InvalidModelError, UnsupportedModelError, FileError and UsageError.
+    """
+    target = Path(module)
+    sidecar = _sidecar(target, store)
+    file = read(source, weights, theano_kernels=theano_kernels)
+    new = generate(file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom)
+    return changes(new, target, sidecar)
 
 
 def _sidecar(target: Path | None, store: str) -> Path | None:

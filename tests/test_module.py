@@ -6,7 +6,6 @@ import ast
 import compileall
 import os
 import py_compile
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator

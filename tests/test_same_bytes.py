@@ -86,7 +86,7 @@ def another_locale() -> str:
 
 
 def test_other_process(models: Path, tmp_path: Path) -> None:
-    """Other hash seed, folder, locale, time zone, umask, clock, number of threads and order; and a copy of the files."""
+    """Other hash seed, folder, locale, time zone, umask, clock, number of threads, order; and copies of the files."""
     copies = tmp_path / "copies"
     copies.mkdir()
     for path in models.iterdir():

@@ -5,12 +5,16 @@ from __future__ import annotations
 import enum
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import kerasgen
 from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
+from kerasgen.names import printable
+
+if TYPE_CHECKING:
+    from kerasgen.current import Changes
 
 
 class Store(str, enum.Enum):
@@ -45,22 +49,33 @@ def export(
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
     theano_kernels: Theano = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing: exit code 1 unless the module is there and current.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="As --check, and print what an export would change.")] = False,
 ) -> None:
     """Write MODEL as a Python module that needs only NumPy."""
-    stdout = output is not None and str(output) == "-"
-    target = sys.stdout.buffer if stdout else output or _module_name(model)
-    with progress(f"{model} -> {output or target}"):
+    module = output or _module_name(model)
+    stdout = str(module) == "-"
+    options: dict[str, Any] = {
+        "weights": weights,
+        "store": store.value,
+        "activations": activations,
+        "custom": functions(custom),
+        "theano_kernels": theano_kernels,
+    }
+    with progress(f"{model} -> {module}"):
+        if check or diff:
+            if stdout:
+                raise kerasgen.UsageError("--check compares files: give the module's name to -o")
+            return _tell(kerasgen.check(model, module, **options), diff)
         result = kerasgen.export(
             model,
-            target,
-            weights=weights,
-            store=store.value,
-            activations=activations,
-            custom=functions(custom),
+            sys.stdout.buffer if stdout else module,
             force=force,
             verify=verify,
             keep_failed=keep_failed,
-            theano_kernels=theano_kernels,
+            **options,
         )
     for written in filter(None, (result.sidecar, result.module)):
         print(written)
@@ -71,6 +86,17 @@ def export(
         say(f"verified against Keras: largest error {worst.relative:.1e} of the largest output")
     if result.advice:
         say(result.advice)
+
+
+def _tell(changes: Changes, diff: bool) -> None:
+    """Print what an export would change, if anything; exit code 1 then."""
+    for line in (*changes.code, *changes.weights) if diff else ():
+        print(printable(line))
+    if not changes:
+        say(str(changes))
+        return
+    print(f"kerasgen: {changes}", file=sys.stderr)
+    raise typer.Exit(1)
 
 
 def _module_name(model: Path) -> Path:
