@@ -15,6 +15,7 @@ from keras import layers as L
 from support import randomize, relative_error
 
 from kerasgen.build import build
+from kerasgen.parity import flat
 from kerasgen.passes import optimize
 from kerasgen.readers import read
 
@@ -31,13 +32,14 @@ def check(shapes: list[tuple[int, ...]], make: Any, known: bool = True) -> None:
     try:
         model = keras.Model(inputs, make(*inputs))
         randomize(model)
-        expected = np.asarray(model(arrays))
+        expected = [np.asarray(array) for array in flat(model(arrays))]
     except Exception as refusal:
         assume(False)
         raise AssertionError from refusal
-    (got,) = optimize(build(read(model)).bind()).run(*arrays)
-    assert got.dtype == expected.dtype
-    assert relative_error(got, expected) < 1e-5
+    results = optimize(build(read(model)).bind()).run(*arrays)
+    for got, wanted in zip(results, expected, strict=True):
+        assert got.dtype == wanted.dtype
+        assert relative_error(got, wanted) < 1e-5
 
 
 def sized(rank: int, spatial: tuple[int, ...], channels: int, data_format: str) -> tuple[int, ...]:
@@ -180,3 +182,44 @@ def test_concatenate(axis: int, sizes: list[int]) -> None:
         shape[place] = size
         shapes.append(tuple(shape))
     check(shapes, lambda *xs: L.Concatenate(axis=axis)(list(xs)))
+
+
+FUNCTIONS = st.sampled_from(["tanh", "sigmoid", "hard_sigmoid", "relu", "elu", "softmax", "linear"])
+
+
+def masked(x: Any) -> Any:
+    """Steps whose first number is negative are left out, whole samples of short series among them."""
+    return L.Masking()(x * keras.ops.cast(x[..., :1] > 0, "float32"))
+
+
+@given(
+    kind=st.sampled_from([L.SimpleRNN, L.LSTM, L.GRU]),
+    steps=st.integers(1, 6),
+    channels=small,
+    units=small,
+    known=st.booleans(),
+    mask=st.booleans(),
+    merge=st.sampled_from(["one way", "one way", "concat", "sum", "mul", "ave", None]),
+    reset_after=st.booleans(),
+    functions=st.tuples(FUNCTIONS, FUNCTIONS),
+    flags=st.fixed_dictionaries(
+        {name: st.booleans() for name in ("go_backwards", "return_sequences", "return_state", "use_bias", "unroll")}
+    ),
+    zeros=st.booleans(),
+)
+def test_recurrent(
+    kind: Any, steps: int, channels: int, units: int, known: bool, mask: bool, merge: str | None, reset_after: bool,
+    functions: Any, flags: dict[str, bool], zeros: bool,
+) -> None:  # fmt: skip
+    assume(known or not flags["unroll"])
+    settings: dict[str, Any] = {"activation": functions[0], **flags}
+    if kind is not L.SimpleRNN:
+        settings["recurrent_activation"] = functions[1]
+    if kind is L.GRU:
+        settings["reset_after"] = reset_after
+    if merge == "one way":
+        layer: Any = kind(units, zero_output_for_mask=zeros, **settings)
+    else:
+        other = kind(units, **{**settings, "go_backwards": not flags["go_backwards"]})
+        layer = L.Bidirectional(kind(units, **settings), merge_mode=merge, backward_layer=other)
+    check([(steps, channels)], lambda x: layer(masked(x) if mask else x), known)

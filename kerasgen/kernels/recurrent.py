@@ -130,8 +130,8 @@ def split_steps(x, like):
 
 
 def masked(x, mask, *, value=0):
-    """Zeros, or another value, where the mask is off: (N, T, C) with (N, T) → (N, T, C)."""
-    return np.where(mask[..., np.newaxis], x, x.dtype.type(value))
+    """Zeros, or another value, where the mask is off: (N, T, ...) with (N, T) → (N, T, ...)."""
+    return np.where(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), x, x.dtype.type(value))
 
 
 def masked_average(x, mask, *, keepdims=False):

@@ -163,13 +163,22 @@ def recurrent(layer: Layer, sequences: Any, initial_state: Any = None, mask: Any
     settings = {flag: config.flag(flag, False) for flag in flags}
     if config.get("time_major", False):
         raise UnsupportedModelError("time_major: the first axis is not the batch")
+    zeroed = None
     if config.flag("go_backwards", False):
+        if config.flag("unroll", False) and settings["return_sequences"] and settings["zero_output_for_mask"]:
+            zeroed, settings["zero_output_for_mask"] = mask, False  # the mask as it is: no Keras turns it round here
         x = layer.emit(np.flip, x, axis=1)
         mask = mask and layer.emit(np.flip, mask, axis=1)
     if not settings["return_sequences"]:
         layer.output_mask = None
-    if not is_channels_first(layer):
-        return _run(layer, x, mask, given, **settings)
+    made = (_run_channels_first if is_channels_first(layer) else _run)(layer, x, mask, given, **settings)
+    return made if zeroed is None else [layer.emit(kernels.masked, made[0], zeroed), *made[1:]]
+
+
+def _run_channels_first(
+    layer: Layer, x: Value, mask: Value | None, given: Sequence[Value], **settings: bool
+) -> list[Value]:
+    config = layer.config
     if any(config.get(key, "") in ALONG_CHANNELS for key in ("activation", "recurrent_activation")):
         raise UnsupportedModelError("an activation along the last axis, where the channels are first")
     rank = len(x.shape) - 3

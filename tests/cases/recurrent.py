@@ -71,6 +71,9 @@ for _name, _Layer in LAYERS.items():
         "zeros": {"zero_output_for_mask": True, "return_sequences": True},
         "zeros last": {"zero_output_for_mask": True, "return_state": True},
         "zeros unrolled": {"zero_output_for_mask": True, "return_sequences": True, "unroll": True},
+        "zeros unrolled backwards": dict.fromkeys(
+            ("zero_output_for_mask", "return_sequences", "unroll", "go_backwards"), True
+        ),
     }.items():
         row(
             f"{_name} masked {_key}",
@@ -238,6 +241,11 @@ row(
     "conv_lstm2d masked",
     FILM,
     lambda x: L.ConvLSTM2D(3, 2, padding="same", return_sequences=True)(x, mask=x[:, :, 0, 0, 0] > 0),
+)
+row(
+    "conv_lstm2d masked unrolled in both directions",
+    FILM,
+    lambda x: L.Bidirectional(L.ConvLSTM2D(3, 2, return_sequences=True, unroll=True))(x, mask=x[:, :, 0, 0, 0] > 0),
 )
 row("conv_lstm2d masked cells", FILM, lambda x: L.ConvLSTM2D(3, 3, padding="same", return_sequences=True)(_masked(x)))
 
