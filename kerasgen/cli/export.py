@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import kerasgen
+from kerasgen import child
 from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
 from kerasgen.names import printable
 
@@ -64,6 +65,7 @@ def export(
         "custom": functions(custom),
         "theano_kernels": theano_kernels,
     }
+    child.start()
     with progress(f"{model} -> {module}"):
         if check or diff:
             if stdout:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import typer
 
 import kerasgen
+from kerasgen import child
 from kerasgen.cli.app import Custom, Json, Model, Weights, app, functions
 
 
 @app.command()
 def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: Json = False) -> None:
     """Show the layers of MODEL: kind, output shape, parameters, multiply-adds, and what is unsupported."""
+    child.start()
     summary = kerasgen.inspect(model, weights=weights, custom=functions(custom))
     if json:
         import json as encoder

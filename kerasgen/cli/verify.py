@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import kerasgen
+from kerasgen import child
 from kerasgen.cli.app import Json, Model, Theano, Weights, app, progress
 
 
@@ -28,6 +29,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Compare MODULE with MODEL, answered by Keras itself. Exit code 1 where they differ."""
+    child.start()
     with progress(f"{module} against {model}"):
         reports = kerasgen.verify(
             model,

@@ -80,7 +80,7 @@ def _parts(file: content.Content, theano_kernels: bool = False) -> _Parts:
 
 
 def _saved_parts(container: keras_files.Container) -> _Parts:
-    source = backslashes.Spelled(keras_files.StoredWeights(container))
+    source = backslashes.Spelled(hdf5.Single(keras_files.StoredWeights(container)))
     config, version = keras_files.config(container), keras_files.version(container)
     return _Parts(container.name, version, config, weights_h5.ObjectWeights(source, container.text))
 
@@ -93,12 +93,14 @@ def _json_version(config: Any) -> str:
 
 
 def _hdf5_parts(file: content.Content, theano_kernels: bool) -> _Parts:
-    with hdf5.opened(file) as root:
-        if "model_config" in root.attrs or "model_weights" in root or hdf5.names(root, "layer_names"):
+    source = hdf5.Single(file)
+    with hdf5.opened(source) as opened:
+        root = opened.root
+        if "model_config" in root.attrs or "model_weights" in root.links or hdf5.names(root, "layer_names"):
             theano = theano_kernels if legacy_h5.backend(root) == "" else legacy_h5.backend(root) == "theano"
-            store = legacy_h5.LegacyWeights(file, theano)
+            store = legacy_h5.LegacyWeights(source, theano)
             config = legacy_h5.config(root, file.name)
             return _Parts(file.name, legacy_h5.version(root), config, store, multi_backend.THEANO if theano else "")
         if weights_h5.holds_layers(root):
-            return _Parts(file.name, "", None, weights_h5.ObjectWeights(backslashes.Spelled(file)))
+            return _Parts(file.name, "", None, weights_h5.ObjectWeights(backslashes.Spelled(source)))
         raise InvalidModelError(f"{file.name}: not a Keras model: an HDF5 file with neither architecture nor layers")

@@ -2,12 +2,9 @@ r"""Weights that tf.keras saved on Windows: a group for each object, but named `
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from typing import Any
 
-import h5py
-
+from kerasgen.child import Child
 from kerasgen.readers import hdf5
 
 
@@ -22,16 +19,14 @@ class Spelled:
         """What messages call it."""
         return self.source.name
 
-    def handle(self) -> Any:
-        """The file itself if there is nothing to change, else a copy in memory."""
-        handle = self.source.handle()
-        with h5py.File(handle, "r") as file:
-            if not any("\\" in name for name in file):
-                return handle
-            copy, seen = io.BytesIO(), set[int]()
-            with h5py.File(copy, "w") as whole:
-                for name in file:
-                    arrays = hdf5.find(file, f"{name}/vars")
-                    if arrays is not None:
-                        hdf5.merge(arrays, whole, f"{name}/vars".replace("\\", "/"), seen)
-        return copy
+    def root(self, process: Child) -> hdf5.Group:
+        """What is in it."""
+        root = self.source.root(process)
+        if not any("\\" in name for name in root.links):
+            return root
+        spelled = hdf5.Group("/")
+        for name in root.links:
+            arrays = hdf5.subgroup(root, f"{name}/vars")
+            if arrays is not None:
+                hdf5.graft(arrays, spelled, f"{name}/vars".replace("\\", "/"))
+        return spelled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,14 @@ class Content:
     data: Path | bytes
 
     def handle(self) -> Path | io.BytesIO:
-        """What h5py and zipfile open: the path, which they read as needed, or the bytes."""
+        """What zipfile opens: the path, which it reads as needed, or the bytes."""
         return self.data if isinstance(self.data, Path) else io.BytesIO(self.data)
+
+    def place(self) -> tuple[str, int, Iterable[bytes]]:
+        """The path, or "" and the bytes: how many, and themselves."""
+        if isinstance(self.data, Path):
+            return str(self.data.absolute()), 0, ()
+        return "", len(self.data), (self.data,)
 
     def read(self, size: int) -> bytes:
         """The first `size` bytes."""

@@ -4,89 +4,185 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from math import prod
 from typing import Any, Protocol
 
-import h5py
 import numpy as np
 
-from kerasgen.errors import FileError, InvalidModelError, KerasgenError
+from kerasgen.child import Child, reading
+from kerasgen.errors import InvalidModelError
 from kerasgen.model import Variable
-from kerasgen.readers.content import reason
 
-_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
-_WIDTHS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 # A file of some kilobytes can declare terabytes of one repeated value. Genuine weights do not compress like that.
 _BOMB_BYTES, _BOMB_RATIO = 1 << 28, 1000
 
 
+@dataclass(frozen=True, eq=False)
+class Array:
+    """An array in the file: `type` as NumPy spells it, or "bfloat16"; `stored` bytes; `fault` is why it is unusable."""
+
+    number: tuple[int, int]  # of its file, and its own there
+    shape: tuple[int, ...]
+    type: str
+    stored: int
+    fault: str
+
+    @property
+    def size(self) -> int:
+        """Bytes, once it is read."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that it is read as."""
+        return np.dtype("<u2" if self.type == "bfloat16" else self.type)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A group: what it holds by name, where a text says why there is nothing to be had; and texts."""
+
+    name: str
+    links: dict[str, Group | Array | str] = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class File:
+    """An open file."""
+
+    name: str
+    root: Group
+    process: Child
+
+    def read(self, arrays: Sequence[Array]) -> Iterator[np.ndarray]:
+        """The arrays one after the other, in this machine's byte order; bfloat16 becomes float32."""
+        buffers = self.process.read([array.number for array in arrays], [array.size for array in arrays])
+        for array, buffer in zip(arrays, buffers, strict=True):
+            read = np.frombuffer(buffer, array.dtype).reshape(array.shape)
+            if array.type == "bfloat16":  # the upper half of a float32
+                yield (read.astype(np.uint32) << 16).view(np.float32)
+            else:
+                yield read.astype(read.dtype.newbyteorder("<"), copy=False)
+
+
 # A variable, its arrays in the file, the shape that each of them must have, and what makes one of them.
-Made = tuple[Variable, Sequence[h5py.Dataset], tuple[int, ...], Callable[..., np.ndarray]]
+Made = tuple[Variable, Sequence[Array], tuple[int, ...], Callable[..., np.ndarray]]
 
 
-class Source(Protocol):
-    """Something that h5py can open, again and again."""
+class Place(Protocol):
+    """A file that can be read, again and again."""
 
     @property
     def name(self) -> str:
         """What messages call it."""
         ...
 
-    def handle(self) -> Any:
-        """A path or a binary file object."""
+    def place(self) -> tuple[str, int, Iterable[bytes]]:
+        """Its path, or "" and what it holds: how many bytes, and the bytes in blocks."""
         ...
 
 
+class Source(Protocol):
+    """One file or several, seen as one."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    def root(self, process: Child) -> Group:
+        """What is in it, once the process has opened it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Single:
+    """One file, as it is."""
+
+    file: Place
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.file.name
+
+    def root(self, process: Child) -> Group:
+        """What is in it."""
+        return _tree(*process.open(self.name, *self.file.place()))
+
+
 @contextmanager
-def opened(source: Source) -> Iterator[h5py.File]:
-    """The open file. Whatever h5py stumbles over inside the block becomes an InvalidModelError naming the file."""
+def opened(source: Source) -> Iterator[File]:
+    """The open file. Where it turns out malformed inside the block, InvalidModelError names it."""
+    with reading(source.name) as process, malformed(source.name):
+        yield File(source.name, source.root(process), process)
+
+
+@contextmanager
+def malformed(name: str) -> Iterator[None]:
+    """What goes wrong inside the block, with texts and links that are not what they should be, is the file's fault."""
     try:
-        with h5py.File(source.handle(), "r") as file:
-            yield file
-    except KerasgenError:
-        raise
-    except (FileNotFoundError, PermissionError) as error:
-        raise FileError(f"{source.name}: cannot be read: {reason(error)}") from error
-    except Exception as error:  # h5py raises nearly every class, according to which bytes are damaged
-        raise InvalidModelError(f"{source.name}: unusable HDF5 file: {reason(error)}") from error
+        yield
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidModelError(f"{name}: unusable HDF5 file: {error}") from error
 
 
-def find(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
+def _tree(file: int, objects: list[dict[str, Any]]) -> Group:
+    """The root group of what `kerasgen.libhdf5.File.describe` lists."""
+    made = [_thing(file, number, entry) for number, entry in enumerate(objects)]
+    for thing, entry in zip(made, objects, strict=True):
+        if isinstance(thing, Group):
+            thing.links.update((n, made[to] if isinstance(to, int) else to) for n, to in entry["links"].items())
+    root = made[0]
+    assert isinstance(root, Group)
+    return root
+
+
+def _thing(file: int, number: int, entry: dict[str, Any]) -> Group | Array:
+    if "links" in entry:
+        return Group(entry["name"], {}, entry["attrs"])
+    return Array((file, number), tuple(entry["shape"]), entry["type"], entry["stored"], entry["fault"])
+
+
+def find(group: Group, path: str) -> Group | Array | None:
     """What lies at `path`, or None. ValueError where the way leads over a link, which may point out of the file."""
-    node = group
+    node: Group | Array = group
     for part in filter(None, path.split("/")):
-        links, name = node.id.links if isinstance(node, h5py.Group) else None, part.encode()
-        if links is None or not links.exists(name):
+        if not isinstance(node, Group) or part not in node.links:
             return None
-        if links.get_info(name).type != h5py.h5l.TYPE_HARD:
-            raise ValueError(f"{f'{node.name}/{part}'!r} is a soft or external link; save the model again")
-        node = node[part]
+        found = node.links[part]
+        if isinstance(found, str):
+            raise ValueError(f"{f'{node.name}/{part}'!r} {found}")
+        node = found
     return node
 
 
-def address(node: h5py.Group | h5py.Dataset) -> int:
-    """Where in its file a group or an array lies. Hard links give one place many names."""
-    return int(h5py.h5o.get_info(node.id).addr)
+def subgroup(group: Group | None, path: str) -> Group | None:
+    """The group at `path`, None where there is none."""
+    found = None if group is None else find(group, path)
+    return found if isinstance(found, Group) else None
 
 
-def merge(arrays: h5py.Group, whole: h5py.File, path: str, seen: set[int]) -> None:
-    """Copy a group's arrays and attributes into the group at `path` of another file.
-
-    `seen` are the addresses of arrays that were copied from this file: ValueError for one that is there twice, which
-    could make a small file a large one.
-    """
-    target = whole.require_group(path)
-    for key, value in arrays.attrs.items():
-        target.attrs[key] = value
-    for key in arrays:
+def graft(arrays: Group, root: Group, path: str) -> None:
+    """Enter a group's arrays and attributes into the group at `path` of another tree."""
+    node = root
+    for part in filter(None, path.split("/")):
+        inner = node.links.setdefault(part, Group(f"{node.name.rstrip('/')}/{part}"))
+        if not isinstance(inner, Group):
+            raise ValueError(f"{path!r} leads through an array")
+        node = inner
+    node.attrs.update(arrays.attrs)
+    for key in arrays.links:
         array = find(arrays, key)
-        if not isinstance(array, h5py.Dataset) or address(array) in seen:
+        if not isinstance(array, Array) or key in node.links:
             raise ValueError(f"{f'{arrays.name}/{key}'!r} is a group, or an array that has other names")
-        seen.add(address(array))
-        arrays.copy(array, target, key)
+        node.links[key] = array
 
 
-def names(group: h5py.Group, attribute: str) -> list[str]:
+def names(group: Group, attribute: str) -> list[str]:
     """A list of names kept as an attribute; Keras splits those too long for one into `attribute0`, `attribute1`, …"""
     if attribute in group.attrs:
         chunks = [group.attrs[attribute]]
@@ -94,56 +190,53 @@ def names(group: h5py.Group, attribute: str) -> list[str]:
         chunks = []
         while f"{attribute}{len(chunks)}" in group.attrs:
             chunks.append(group.attrs[f"{attribute}{len(chunks)}"])
-    return [text(name) for chunk in chunks for name in chunk]
+    if not all(isinstance(chunk, list) for chunk in chunks):
+        raise ValueError(f"the attribute {attribute!r} of {group.name!r} is not a list")
+    found = [name for chunk in chunks for name in chunk]
+    for name in found:
+        name.encode()  # UnicodeEncodeError, a ValueError, where the bytes were no UTF-8
+    return found
 
 
-def text(value: Any) -> str:
-    """An attribute as a string: Keras has written both strings and UTF-8 bytes."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+def text(group: Group, attribute: str, default: str = "") -> str:
+    """An attribute."""
+    found = group.attrs.get(attribute, default)
+    if not isinstance(found, str):
+        raise ValueError(f"the attribute {attribute!r} of {group.name!r} is not a text")
+    return found
 
 
-def load(file: str, pairs: Iterable[tuple[Variable, h5py.Dataset]]) -> dict[str, np.ndarray]:
+def load(file: File, pairs: Iterable[tuple[Variable, Any]]) -> dict[str, np.ndarray]:
     """The arrays by `Variable.key`. All are compared with what was declared before the first is read."""
-    return assemble(file, [(variable, [dataset], variable.shape, lambda array: array) for variable, dataset in pairs])
+    return assemble(file, [(variable, [array], variable.shape, lambda array: array) for variable, array in pairs])
 
 
-def assemble(file: str, made: Iterable[Made]) -> dict[str, np.ndarray]:
+def assemble(file: File, made: Iterable[Made]) -> dict[str, np.ndarray]:
     """The arrays by `Variable.key`, each made of one or several that all have the same shape."""
     made = list(made)
-    for variable, datasets, shape, _ in made:
-        for dataset in datasets:
-            fault = _fault(dataset, shape)
+    for variable, parts, shape, _ in made:
+        for array in parts:
+            fault = _fault(array, shape)
             if fault:
-                raise InvalidModelError(f"{file}: layer {'/'.join(variable.owner)!r}: weight {variable.name!r} {fault}")
-    return {variable.key: make(*map(_array, datasets)) for variable, datasets, _, make in made}
+                where = f"layer {'/'.join(variable.owner)!r}: weight {variable.name!r}"
+                raise InvalidModelError(f"{file.name}: {where} {fault}")
+    arrays = [array for _, parts, _, _ in made for array in parts]
+    _refuse_bomb(file.name, arrays)
+    read = file.read(arrays)
+    return {variable.key: make(*islice(read, len(parts))) for variable, parts, _, make in made}
 
 
-def _fault(dataset: h5py.Dataset, shape: tuple[int, ...]) -> str:
-    """What forbids reading the dataset as an array of this shape; "" if nothing does."""
-    if not isinstance(dataset, h5py.Dataset):
+def _refuse_bomb(file: str, arrays: Sequence[Array]) -> None:
+    """One array can be many times as large as what is stored of it, and so can many that are one under many names."""
+    size, stored = sum(array.size for array in arrays), sum(array.stored for array in set(arrays))
+    if size > max(_BOMB_BYTES, _BOMB_RATIO * stored):
+        raise InvalidModelError(f"{file}: its weights declare {size} bytes, of which {stored} are stored")
+
+
+def _fault(array: Any, shape: tuple[int, ...]) -> str:
+    """What forbids reading this as an array of this shape; "" if nothing does."""
+    if not isinstance(array, Array):
         return "is a group, not an array"
-    if dataset.shape != tuple(shape):
-        return f"has shape {dataset.shape} in the file, but the architecture says {tuple(shape)}"
-    if dataset.external or dataset.is_virtual:
-        return "is stored in another file; save the model again"
-    if not _is_bfloat16(dataset.dtype) and dataset.dtype.itemsize not in _WIDTHS.get(dataset.dtype.kind, ()):
-        return f"has the unusable type {dataset.dtype}"
-    plist = dataset.id.get_create_plist()
-    if not _FILTERS.issuperset(plist.get_filter(i)[0] for i in range(plist.get_nfilters())):
-        return "is compressed with a filter other than gzip and lzf; save the model again"
-    size = prod(shape) * dataset.dtype.itemsize
-    if size > max(_BOMB_BYTES, _BOMB_RATIO * dataset.id.get_storage_size()):
-        return f"declares {size} bytes, of which {dataset.id.get_storage_size()} are stored"
-    return ""
-
-
-def _array(dataset: h5py.Dataset) -> np.ndarray:
-    array = np.asarray(dataset[()])
-    if _is_bfloat16(array.dtype):  # the upper half of a float32
-        return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return array.astype(array.dtype.newbyteorder("<"), copy=False)
-
-
-def _is_bfloat16(dtype: np.dtype) -> bool:
-    """NumPy has no such type: Keras writes it as two opaque bytes."""
-    return dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None and dtype.subdtype is None
+    if array.shape != tuple(shape):
+        return f"has shape {array.shape} in the file, but the architecture says {tuple(shape)}"
+    return array.fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,8 +24,8 @@ class Container(Protocol):
         """A file of text, None if there is none. InvalidModelError beyond MAX_TEXT bytes."""
         ...
 
-    def handle(self, name: str) -> Any:
-        """What h5py opens: a path or a binary file object; None if there is no such file."""
+    def place(self, name: str) -> tuple[str, int, Iterable[bytes]] | None:
+        """A file's path, or "" and what it holds: how many bytes, and the bytes in blocks. None if there is none."""
         ...
 
 
@@ -45,7 +46,7 @@ def version(container: Container) -> str:
 
 @dataclass(frozen=True)
 class StoredWeights:
-    """The HDF5 file of weights, as something that h5py can open."""
+    """The HDF5 file of weights."""
 
     container: Container
 
@@ -54,14 +55,14 @@ class StoredWeights:
         """What messages call it: the container."""
         return self.container.name
 
-    def handle(self) -> Any:
-        """The file's path or its bytes."""
-        handle = self.container.handle(_WEIGHTS)
-        if handle is None and self.container.handle(_PICKLED) is not None:
+    def place(self) -> tuple[str, int, Iterable[bytes]]:
+        """The file's path, or "" and what it holds: how many bytes, and the bytes in blocks."""
+        place = self.container.place(_WEIGHTS)
+        if place is None and self.container.place(_PICKLED) is not None:
             raise UnsupportedModelError(
                 f"{self.name}: its weights are pickled Python objects, {_PICKLED}, which Keras itself refuses to load; "
                 "save the model again, without weights_format"
             )
-        if handle is None:
+        if place is None:
             raise InvalidModelError(f"{self.name}: it holds no {_WEIGHTS}; save the model again")
-        return handle
+        return place

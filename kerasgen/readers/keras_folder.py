@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -14,7 +15,7 @@ from kerasgen.readers.content import MAX_TEXT, Content
 class Folder:
     """The files in it, as `keras_files` asks for them. They may be links: downloaded models are kept that way."""
 
-    place: Content
+    folder: Content
 
     def __post_init__(self) -> None:
         if self._file("config.json") is None:
@@ -27,7 +28,7 @@ class Folder:
     @property
     def name(self) -> str:
         """What messages call it."""
-        return self.place.name
+        return self.folder.name
 
     def text(self, name: str) -> bytes | None:
         """A file of text, None if there is none."""
@@ -39,15 +40,15 @@ class Folder:
             raise InvalidModelError(f"{file.name}: is too large for what it is")
         return data
 
-    def handle(self, name: str) -> Path | None:
+    def place(self, name: str) -> tuple[str, int, Iterable[bytes]] | None:
         """A file's path, None if there is no such file."""
         file = self._file(name)
-        return file.data if file is not None and isinstance(file.data, Path) else None
+        return None if file is None else file.place()
 
     def _file(self, name: str) -> Content | None:
         """The names of assets are a file's own: they must not lead out of the folder."""
-        assert isinstance(self.place.data, Path)
-        path = self.place.data / name
+        assert isinstance(self.folder.data, Path)
+        path = self.folder.data / name
         if ".." in PurePath(name).parts or PurePath(name).is_absolute() or not path.exists():
             return None
         return content.on_disk(path)

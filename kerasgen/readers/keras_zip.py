@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kerasgen.errors import FileError, InvalidModelError
 from kerasgen.readers.content import MAX_TEXT, Content, reason
 
+_BLOCK = 1 << 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BOMB_BYTES, _BOMB_RATIO = 1 << 26, 100  # trained weights hardly compress
 
@@ -28,33 +30,44 @@ class Archive:
 
     def text(self, name: str) -> bytes | None:
         """A file of text, None if there is none."""
-        return _member(self.file, name, MAX_TEXT)
+        with self._opened() as archive:
+            member = self._member(archive, name, MAX_TEXT)
+            return None if member is None else archive.read(member)
 
-    def handle(self, name: str) -> io.BytesIO | None:
-        """A file's bytes, None if there is none."""
-        data = _member(self.file, name)
-        return None if data is None else io.BytesIO(data)
+    def place(self, name: str) -> tuple[str, int, Iterable[bytes]] | None:
+        """It has no path: how many bytes it is long, and the bytes in blocks; None if there is none."""
+        with self._opened() as archive:
+            member = self._member(archive, name)
+        return None if member is None else ("", member.file_size, self._blocks(name))
 
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        with self._opened() as archive, archive.open(name) as member:
+            while block := member.read(_BLOCK):
+                yield block
 
-def _member(archive: Content, name: str, limit: int | None = None) -> bytes | None:
-    """One member's bytes, None if there is none. InvalidModelError for an archive that Keras would not write."""
-    try:
-        with zipfile.ZipFile(archive.handle()) as file:
-            names = file.namelist()
-            if len(set(names)) < len(names):
-                raise InvalidModelError(f"{archive.name}: unusable archive: it holds a member twice")
-            if any(part.startswith("/") or ".." in part.replace("\\", "/").split("/") for part in names):
-                raise InvalidModelError(f"{archive.name}: unusable archive: a member lies outside of it")
-            if name not in names:
-                return None
-            fault = _fault(file.getinfo(name), limit)
-            if fault:
-                raise InvalidModelError(f"{archive.name}: unusable archive: {name} {fault}")
-            return file.read(name)
-    except (FileNotFoundError, PermissionError) as error:
-        raise FileError(f"{archive.name}: cannot be read: {reason(error)}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, MemoryError) as error:
-        raise InvalidModelError(f"{archive.name}: damaged archive: {reason(error)}") from error
+    def _member(self, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> zipfile.ZipInfo | None:
+        """A member that may be read, None if there is none. InvalidModelError for what Keras would not write."""
+        names = archive.namelist()
+        if len(set(names)) < len(names):
+            raise InvalidModelError(f"{self.name}: unusable archive: it holds a member twice")
+        if any(part.startswith("/") or ".." in part.replace("\\", "/").split("/") for part in names):
+            raise InvalidModelError(f"{self.name}: unusable archive: a member lies outside of it")
+        if name not in names:
+            return None
+        fault = _fault(archive.getinfo(name), limit)
+        if fault:
+            raise InvalidModelError(f"{self.name}: unusable archive: {name} {fault}")
+        return archive.getinfo(name)
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            with zipfile.ZipFile(self.file.handle()) as archive:
+                yield archive
+        except (FileNotFoundError, PermissionError) as error:
+            raise FileError(f"{self.name}: cannot be read: {reason(error)}") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, MemoryError) as error:
+            raise InvalidModelError(f"{self.name}: damaged archive: {reason(error)}") from error
 
 
 def _fault(member: zipfile.ZipInfo, limit: int | None) -> str:

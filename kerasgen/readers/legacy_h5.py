@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import h5py
 import numpy as np
 
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
@@ -23,22 +22,23 @@ _RANDOM_STATE = ("StateVar", "seed_generator_state")  # of dropout and augmentat
 _DIRECTIONS = ("forward_layer", "backward_layer")  # copies of the layer that Bidirectional was given
 
 
-def config(file: h5py.File, where: str) -> Any:
+def config(root: hdf5.Group, where: str) -> Any:
     """The architecture of a full model; None in a file of weights only."""
-    written = file.attrs.get("model_config")
-    return None if written is None else jsonfile.loads(hdf5.text(written), f"{where}: model_config")
+    if "model_config" not in root.attrs:
+        return None
+    return jsonfile.loads(hdf5.text(root, "model_config"), f"{where}: model_config")
 
 
-def version(file: h5py.File) -> str:
+def version(root: hdf5.Group) -> str:
     """The Keras version that wrote the file. Keras 1 did not note it beside the weights."""
-    group = hdf5.find(file, "model_weights") or file
-    return hdf5.text(group.attrs.get("keras_version", file.attrs.get("keras_version", "1")))
+    group = hdf5.subgroup(root, "model_weights") or root
+    return hdf5.text(group, "keras_version", hdf5.text(root, "keras_version", "1"))
 
 
-def backend(file: h5py.File) -> str:
+def backend(root: hdf5.Group) -> str:
     """The backend that trained the weights, "" if the file does not say: Keras 1 did not note it."""
-    root = hdf5.find(file, "model_weights") or file
-    return hdf5.text(root.attrs.get("backend", file.attrs.get("backend", "")))
+    group = hdf5.subgroup(root, "model_weights") or root
+    return hdf5.text(group, "backend", hdf5.text(root, "backend"))
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,19 @@ class LegacyWeights:
             declared[variable.owner[0]].append(variable)
         declared = {layer: owned for layer, owned in declared.items() if owned}
         with hdf5.opened(self.source) as file:
-            stored = self._stored(file)
-            origin = old_layouts.Origin(keras1=version(file).startswith("1"), theano=self.theano)
+            stored = self._stored(file.root)
+            origin = old_layouts.Origin(keras1=version(file.root).startswith("1"), theano=self.theano)
             if origin.theano:
                 self._refuse_borders_of_theano(layers)
             made = []
             for layer, group in self._groups(declared, stored).items():
                 objects = [_Object(layers, list(owned)) for _, owned in groupby(declared[layer], _object)]
                 cut = [part for item in objects for part in item.parts(origin)]
-                found: dict[str, list[h5py.Dataset]] = {}
-                for variable, dataset in self._match(layer, cut, stored[group]):
-                    found.setdefault(variable.key, []).append(dataset)
+                found: dict[str, list[Any]] = {}
+                for variable, array in self._match(layer, cut, stored[group]):
+                    found.setdefault(variable.key, []).append(array)
                 made += [join for item in objects for join in item.joined(found, origin)]
-            return hdf5.assemble(self.source.name, made)
+            return hdf5.assemble(file, made)
 
     def _refuse_borders_of_theano(self, layers: Mapping[tuple[str, ...], LayerSpec]) -> None:
         other = [p for p, layer in layers.items() if old_layouts.pads_like_theano_only(layer.kind, layer.config)]
@@ -85,15 +85,15 @@ class LegacyWeights:
                 f"even, move in strides, or pool: {names}"
             )
 
-    def _stored(self, file: h5py.File) -> dict[str, dict[str, h5py.Dataset]]:
-        """The datasets by layer and weight name, both in the file's order; layers without weights left out."""
-        root = hdf5.find(file, "model_weights") or file
+    def _stored(self, file: hdf5.Group) -> dict[str, dict[str, Any]]:
+        """The arrays by layer and weight name, both in the file's order; layers without weights left out."""
+        root = hdf5.subgroup(file, "model_weights") or file
         stored = {}
         for layer in [*hdf5.names(root, "layer_names"), "top_level_model_weights"]:
             group = hdf5.find(root, layer)
             if group is None and layer == "top_level_model_weights":
                 continue
-            if not isinstance(group, h5py.Group):
+            if not isinstance(group, hdf5.Group):
                 raise InvalidModelError(f"{self.source.name}: layer {layer!r}: the file names it but lacks its group")
             weights = {}
             for name in hdf5.names(group, "weight_names"):
@@ -120,10 +120,8 @@ class LegacyWeights:
             f"{fault}"
         )
 
-    def _match(
-        self, layer: str, owned: list[Variable], stored: dict[str, h5py.Dataset]
-    ) -> list[tuple[Variable, h5py.Dataset]]:
-        """The layer's variables with their datasets: by name where names fit one to one, else by order."""
+    def _match(self, layer: str, owned: list[Variable], stored: dict[str, Any]) -> list[tuple[Variable, Any]]:
+        """The layer's variables with their arrays: by name where names fit one to one, else by order."""
         if len(owned) != len(stored):
             raise InvalidModelError(
                 f"{self.source.name}: layer {layer!r} has {len(stored)} weights in the file, but the architecture says "
@@ -167,10 +165,10 @@ class _Object:
     def parts(self, origin: old_layouts.Origin) -> list[Variable]:
         return old_layouts.parts(self.kind, self.config, self.owned, origin)
 
-    def joined(self, found: Mapping[str, list[h5py.Dataset]], origin: old_layouts.Origin) -> Iterator[hdf5.Made]:
+    def joined(self, found: Mapping[str, list[Any]], origin: old_layouts.Origin) -> Iterator[hdf5.Made]:
         """Each variable with its arrays and what joins them."""
         shapes = {
-            variable.name.rpartition("/")[2]: [getattr(dataset, "shape", ()) for dataset in found[variable.key]]
+            variable.name.rpartition("/")[2]: [getattr(array, "shape", ()) for array in found[variable.key]]
             for variable in self.owned
         }
         for variable in self.owned:

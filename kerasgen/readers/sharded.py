@@ -5,14 +5,12 @@ Those of one object may lie in several: its group is then in each of them, with 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-import h5py
-
+from kerasgen.child import Child
 from kerasgen.errors import InvalidModelError
 from kerasgen.readers import content, hdf5
 from kerasgen.readers.content import Content
@@ -35,20 +33,20 @@ class Shards:
         """What messages call it: the JSON file."""
         return self.file.name
 
-    def handle(self) -> io.BytesIO:
-        """The file's bytes."""
+    def root(self, process: Child) -> hdf5.Group:
+        """What is in all of them."""
         assert isinstance(self.file.data, Path)
-        whole = io.BytesIO()
-        with h5py.File(whole, "w") as joined:
-            for shard, paths in self._paths().items():
-                seen = set[int]()
-                with hdf5.opened(content.on_disk(self.file.data.with_name(shard))) as file:
-                    for path in paths:
-                        arrays = hdf5.find(file, path)
-                        if not isinstance(arrays, h5py.Group):
-                            raise ValueError(f"{path!r}, which {self.name} promises, is missing")
-                        hdf5.merge(arrays, joined, path, seen)
-        return whole
+        root = hdf5.Group("/")
+        for name, paths in self._paths().items():
+            shard = hdf5.Single(content.on_disk(self.file.data.with_name(name)))
+            with hdf5.malformed(shard.name):
+                whole = shard.root(process)
+                for path in paths:
+                    arrays = hdf5.subgroup(whole, path)
+                    if arrays is None:
+                        raise ValueError(f"{path!r}, which {self.name} promises, is missing")
+                    hdf5.graft(arrays, root, path)
+        return root
 
     def _paths(self) -> dict[str, list[str]]:
         """The groups in each shard."""

@@ -11,8 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import h5py
 import numpy as np
 
 from kerasgen.errors import InvalidModelError
@@ -25,9 +25,9 @@ _OLD_LIST = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13
 _RANDOM_STATE = "seed_generator"  # of dropout and augmentation: no weights
 
 
-def holds_layers(root: h5py.Group) -> bool:
+def holds_layers(root: hdf5.Group) -> bool:
     """Whether these are weights, by objects. Windows spells paths its own way: see `backslashes`."""
-    return any(re.split(r"[/\\]", name)[0] in ("layers", _OLD_LIST) for name in root)
+    return any(re.split(r"[/\\]", name)[0] in ("layers", _OLD_LIST) for name in root.links)
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class ObjectWeights:
                 parts.setdefault((variable.owner, variable.name.rpartition("/")[0]), []).append(variable)
         weighted = {variable.owner[: n + 1] for variable in variables for n in range(len(variable.owner))}
         with hdf5.opened(self.source) as file:
-            places = {owner: (layer, group) for owner, layer, group in _places(model, file, (), weighted, {})}
-            pairs: list[tuple[Variable, h5py.Dataset]] = []
-            used: set[int] = set()
+            places = {owner: (layer, group) for owner, layer, group in _places(model, file.root, (), weighted, {})}
+            pairs: list[tuple[Variable, Any]] = []
+            used: set[hdf5.Group] = set()
             texts: dict[str, np.ndarray] = {}
             for (owner, part), owned in parts.items():
                 layer, group = places[owner]
-                stored = _variables(group, part)
+                own, stored = _variables(group, part)
                 if layer.kind == "SpectralNormalization" and len(stored) == len(owned) + 1:
                     stored = stored[1:]  # the first is a copy of the wrapped layer's kernel
                 if len(stored) != len(owned):
@@ -61,19 +61,19 @@ class ObjectWeights:
                         f"{', '.join(variable.name for variable in owned)}"
                     )
                 pairs += list(zip(owned, stored, strict=True))
-                used.update(hdf5.address(dataset.parent) for dataset in stored)
+                used |= {own} if own else set()
             for variable in (variable for variable in variables if variable.state):
                 group = places[variable.owner][1]
                 part, _, name = variable.name.rpartition("/")
-                own = None if group is None else hdf5.find(group, f"{part}/vars")
-                if own is not None and name in own:
+                own = hdf5.subgroup(group, f"{part}/vars")
+                if own is not None and name in own.links:
                     pairs.append((variable, hdf5.find(own, name)))
-                    used.add(hdf5.address(own))
+                    used.add(own)
                 else:
                     texts[variable.key] = self._text(variable, f"assets{group.name}/{part}" if group else "")
-            for path in _unused(file, used):
+            for path in _unused(file.root, used):
                 raise InvalidModelError(f"{self.source.name}: no layer of the architecture has the weights at {path!r}")
-            return {**hdf5.load(self.source.name, pairs), **texts}
+            return {**hdf5.load(file, pairs), **texts}
 
     def _text(self, variable: Variable, folder: str) -> np.ndarray:
         """Whole numbers, one on each line of an asset."""
@@ -92,11 +92,11 @@ class ObjectWeights:
 
 def _places(
     model: ModelSpec,
-    holder: h5py.Group | None,
+    holder: hdf5.Group | None,
     owner: tuple[str, ...],
     weighted: set[tuple[str, ...]],
-    seen: dict[tuple[str, str], h5py.Group],
-) -> Iterator[tuple[tuple[str, ...], LayerSpec, h5py.Group | None]]:
+    seen: dict[tuple[str, str], hdf5.Group],
+) -> Iterator[tuple[tuple[str, ...], LayerSpec, hdf5.Group | None]]:
     """Every layer, those of nested models too, with its path of names and its group.
 
     `seen` holds the layers that have come up, in Keras's order: a layer without a group of its own is one of them.
@@ -115,7 +115,7 @@ def _places(
         if inner is None:
             yield path, layer, group
         else:
-            part = group if layer.model or group is None else hdf5.find(group, "layer")
+            part = group if layer.model or group is None else hdf5.subgroup(group, "layer")
             yield from _places(inner, part, path, weighted, seen)
 
 
@@ -130,13 +130,13 @@ def _repeats(layers: Sequence[LayerSpec], seen: set[tuple[str, str]]) -> Iterato
             list(_repeats(inner.layers, seen))
 
 
-def _list(model: h5py.Group) -> h5py.Group | None:
-    return hdf5.find(model, "layers") or hdf5.find(model, _OLD_LIST)
+def _list(model: hdf5.Group) -> hdf5.Group | None:
+    return hdf5.subgroup(model, "layers") or hdf5.subgroup(model, _OLD_LIST)
 
 
 def _groups(
-    listed: h5py.Group, layers: Sequence[LayerSpec], needed: set[str], repeats: set[str]
-) -> dict[str, h5py.Group]:
+    listed: hdf5.Group, layers: Sequence[LayerSpec], needed: set[str], repeats: set[str]
+) -> dict[str, hdf5.Group]:
     """The layers' groups by name: the first way of finding them that finds all, or all but shared ones."""
     ways = [
         _by_name(listed),
@@ -150,32 +150,35 @@ def _groups(
     return ways[1]
 
 
-def _by_name(listed: h5py.Group) -> dict[str, h5py.Group]:
+def _by_name(listed: hdf5.Group) -> dict[str, hdf5.Group]:
     """By the name that later versions of Keras 3 note."""
     groups = {}
-    for child in listed:
-        own = hdf5.find(listed, f"{child}/vars")
-        if own is not None and "name" in own.attrs:
-            groups[hdf5.text(own.attrs["name"])] = own.parent
+    for child in listed.links:
+        group = hdf5.subgroup(listed, child)
+        own = hdf5.subgroup(group, "vars")
+        if group is not None and own is not None and "name" in own.attrs:
+            groups[hdf5.text(own, "name")] = group
     return groups
 
 
-def _by_count(listed: h5py.Group, layers: Sequence[LayerSpec]) -> dict[str, h5py.Group]:
+def _by_count(listed: hdf5.Group, layers: Sequence[LayerSpec]) -> dict[str, hdf5.Group]:
     """By class and position."""
-    groups = {}
+    groups: dict[str, hdf5.Group] = {}
     count: Counter[str] = Counter()
     for layer in layers:
         name = snake_case(layer.kind)
         if listed.name.endswith(_OLD_LIST):  # it counts a layer with weights twice: only the order tells
             ranked = sorted(
-                (child for child in listed if re.fullmatch(rf"{re.escape(name)}(_\d+)?", child)), key=_number
+                (child for child in listed.links if re.fullmatch(rf"{re.escape(name)}(_\d+)?", child)), key=_number
             )
             child = ranked[count[name]] if count[name] < len(ranked) else None
         else:
             child = f"{name}_{count[name]}" if count[name] else name
         count[name] += 1
-        groups[layer.name] = hdf5.find(listed, child) if child else None
-    return {name: group for name, group in groups.items() if isinstance(group, h5py.Group)}
+        group = hdf5.subgroup(listed, child) if child else None
+        if group is not None:
+            groups[layer.name] = group
+    return groups
 
 
 def _number(child: str) -> int:
@@ -183,28 +186,27 @@ def _number(child: str) -> int:
     return int(suffix) if suffix.isdigit() else 0
 
 
-def _variables(group: h5py.Group | None, part: str) -> list[h5py.Dataset]:
-    """The datasets of one object in order. tf.keras keeps some parts under private names: `_query_dense`."""
+def _variables(group: hdf5.Group | None, part: str) -> tuple[hdf5.Group | None, list[Any]]:
+    """The group of one object's arrays, and these in order. tf.keras has private names for some: `_query_dense`."""
     for attribute in filter(None, part.split("/")):
-        if group is not None:
-            group = hdf5.find(group, attribute) or hdf5.find(group, f"_{attribute}")
-    own = None if group is None else hdf5.find(group, "vars")
-    return [] if own is None else [hdf5.find(own, index) for index in sorted(own, key=int)]
+        group = hdf5.subgroup(group, attribute) or hdf5.subgroup(group, f"_{attribute}")
+    own = hdf5.subgroup(group, "vars")
+    return own, [] if own is None else [hdf5.find(own, index) for index in sorted(own.links, key=int)]
 
 
-def _unused(file: h5py.File, used: set[int]) -> Iterator[str]:
+def _unused(root: hdf5.Group, used: set[hdf5.Group]) -> Iterator[str]:
     """The paths of variables of layers that nothing used; what has a name may be in the config as well.
 
     Hard links may lead in a circle.
     """
-    seen: set[int] = set()
-    pending = [_list(file)]
+    seen: set[hdf5.Group] = set()
+    pending = [_list(root)]
     while pending:
         group = pending.pop()
-        if not isinstance(group, h5py.Group) or hdf5.address(group) in seen:
+        if group is None or group in seen:
             continue
-        seen.add(hdf5.address(group))
+        seen.add(group)
         if not group.name.endswith("/vars"):
-            pending += [hdf5.find(group, name) for name in group if name != _RANDOM_STATE]
-        elif any(map(str.isdigit, group)) and hdf5.address(group) not in used:
+            pending += [hdf5.subgroup(group, name) for name in group.links if name != _RANDOM_STATE]
+        elif any(map(str.isdigit, group.links)) and group not in used:
             yield group.name
