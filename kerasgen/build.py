@@ -18,7 +18,7 @@ from kerasgen.layers import RULES, UNSUPPORTED, Layer
 from kerasgen.layers.layer import KEEP
 from kerasgen.layers.masks import passes_on
 from kerasgen.layers.registry import OPERATION
-from kerasgen.model import LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
+from kerasgen.model import Address, LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
 from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name, printable
 
 
@@ -35,13 +35,17 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Built:
-    """The graph of a model, its weights declared but not read."""
+    """The graph of a model, its weights declared but not read.
+
+    `addresses` tells which call in the file each name in the graph's `layers` stands for.
+    """
 
     file: ModelFile
     graph: Graph
     variables: tuple[Variable, ...]
     specs: Mapping[str, Value]
     layers: tuple[LayerReport, ...]
+    addresses: Mapping[str, Address]
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -103,6 +107,8 @@ class _Builder:
         self.specs: dict[str, Value] = {}
         self.reports: dict[str, LayerReport] = {}
         self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
+        self.addresses: dict[str, Address] = {}
+        self.address: Address = ()  # of the call at hand
         self.masks: dict[str, Value] = {}  # of the values that have one
         self.halves: dict[str, str] = {}  # values that Keras would hold in half precision
         self.memory: dict[str, Value] = {}  # what stateful layers start with
@@ -133,6 +139,7 @@ class _Builder:
             tuple(variable for variable, _ in self.variables.values()),
             self.specs,
             tuple(self.reports.values()),
+            self.addresses,
         )
 
     def _input(self, spec: LayerSpec) -> Value:
@@ -210,6 +217,7 @@ class _Builder:
         args, kwargs = map_leaves((call.args, dict(call.kwargs)), lambda ref: self._tensor(ref, made, path))
         path = (*path, spec.name)
         frozen = frozen or not spec.trainable
+        around, self.address = self.address, (*self.address, (spec.name, index))
         blocked = MISSING in leaves((args, kwargs), (Value, _Missing))
         name = "/".join(path)
         try:
@@ -228,6 +236,8 @@ class _Builder:
             if spec.model is not None:
                 raise  # it names the inner layer already
             raise InvalidModelError(f"{self._where(path)}({spec.kind}): {error}") from error
+        finally:
+            self.address = around
 
     def _rule(self, spec: LayerSpec, name: str) -> Callable[..., Any]:
         """The rule for a layer: the user's own for this very layer, then for its kind, then the table's."""
@@ -294,7 +304,9 @@ class _Builder:
             if passes is not None:
                 self.masks[value.name] = replace(passes, name=layer.final.get(passes.name, passes.name))
         count = self.calls[path]
-        self.values[layer.name if count == 1 else f"{layer.name}#{count}"] = tuple(v.name for v in outputs)
+        called = layer.name if count == 1 else f"{layer.name}#{count}"
+        self.values[called] = tuple(v.name for v in outputs)
+        self.addresses[called] = self.address
         shapes = tuple(value.shape for value in outputs)
         variables = tuple(variable for variable, _ in layer.variables.values())
         self.reports.setdefault(layer.name, LayerReport(layer.name, spec.kind, shapes, variables))

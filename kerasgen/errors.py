@@ -1,5 +1,7 @@
 """What can go wrong, one class per exit code."""
 
+from typing import Any
+
 
 class KerasgenError(Exception):
     """An error that the user can act on. Its text is one line."""
@@ -8,9 +10,13 @@ class KerasgenError(Exception):
 
 
 class ParityError(KerasgenError):
-    """The module answers differently from the model."""
+    """The module answers differently from the model.
+
+    `verification` is the comparison that found it (see `kerasgen.verify`), or None where there could be none.
+    """
 
     exit_code = 1
+    verification: Any = None
 
 
 class UsageError(KerasgenError):

@@ -7,7 +7,7 @@ positional, settings are keywords. The graph can run itself, which makes every p
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -104,6 +104,27 @@ class Graph:
         """The graph with every layer's values as outputs, behind the model's own, so that no pass merges them."""
         values = dict.fromkeys(name for names in self.layers.values() for name in names)
         return replace(self, outputs=(*self.outputs, *values))
+
+    def piece(self, wanted: Sequence[str], known: Mapping[str, np.ndarray]) -> Graph:
+        """The part of the graph that makes the wanted values of known ones, which become its inputs.
+
+        The known values must suffice: with the graph's inputs among them they do. Stateful layers start afresh.
+        """
+        given = {value.name: None for value, _ in self.memory}
+        cut = known.keys() - set(wanted)
+        needed = set(wanted)
+        nodes: list[Node] = []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs) - cut:
+                inputs = tuple(given.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+                nodes.insert(0, replace(node, inputs=inputs))
+                needed.update(nodes[0].reads)
+        read = dict.fromkeys([*(name for node in nodes for name in node.reads), *wanted])
+        weights = {name: self.weights[name] for name in read if name in self.weights}
+        inputs = read.keys() - weights.keys() - {name for node in nodes for name in node.outputs}
+        arrays = {name: known[name] for name in read if name in inputs}
+        values = [Value(name, (None, *a.shape[1:])[: a.ndim], a.dtype.name) for name, a in arrays.items()]
+        return Graph(tuple(values), tuple(nodes), tuple(wanted), weights, tuple(wanted)).check()
 
     def readers(self) -> Counter[str]:
         """How many times each name is read, by nodes and as a result."""

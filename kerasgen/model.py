@@ -30,6 +30,11 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
+# Where a call of a layer stands: the layer's name and which of its calls (from 0), after those of the nested models
+# around it.
+Address = tuple[tuple[str, int], ...]
+
+
 @dataclass(frozen=True)
 class LayerSpec:
     """One layer. `kind` is Keras's class name; an operation node's is prefixed: `ops.Add` beside the layer `Add`."""

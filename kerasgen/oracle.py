@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerasgen.errors import ParityError, UsageError
+from kerasgen.model import Address, map_leaves
 from kerasgen.names import printable
-from kerasgen.parity import Answer, flat
+from kerasgen.parity import flat
 
 
 def available() -> bool:
@@ -22,14 +24,58 @@ def available() -> bool:
     return importlib.util.find_spec("tensorflow") is not None
 
 
-def oracle(source: Any, weights: Any, keras_version: str) -> Answer:
-    """A function that answers as the original model does.
+@dataclass(frozen=True)
+class Oracle:
+    """A model of Keras's, and what messages call it."""
+
+    model: Any
+    name: str
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What the model answers, its stateful layers starting afresh. Raises ParityError where it cannot."""
+        with self._answering(arrays):
+            reset_states(self.model)
+            return [np.asarray(array) for array in flat(_predict(self.model, self._batch(arrays), len(arrays[0])))]
+
+    def layers(self, arrays: Sequence[np.ndarray]) -> dict[Address, list[np.ndarray]]:
+        """What each call of a layer makes of these inputs, those inside of nested models included.
+
+        A layer that another one wraps, or that a subclass of Model calls, is no part of Keras's graph: it is missing
+        here. Raises ParityError where Keras cannot answer.
+        """
+        with self._answering(arrays):
+            reset_states(self.model)
+            made: dict[Address, list[np.ndarray]] = {}
+            tensor = importlib.import_module("tensorflow").convert_to_tensor
+            _run(_functional(self.model), map_leaves(self._batch(arrays), tensor, np.ndarray), (), made)
+            return made
+
+    def _batch(self, arrays: Sequence[np.ndarray]) -> Any:
+        """The inputs in the form that the model takes."""
+        struct = getattr(self.model, "_inputs_struct", getattr(self.model, "_nested_inputs", None))  # Keras 3, Keras 2
+        if isinstance(struct, dict):
+            return dict(zip(struct, arrays, strict=True))
+        return list(arrays) if len(arrays) > 1 else arrays[0]
+
+    @contextmanager
+    def _answering(self, arrays: Sequence[np.ndarray]) -> Iterator[None]:
+        try:
+            with _silence():
+                yield
+        except Exception as error:
+            raise ParityError(
+                f"{self.name}: Keras cannot answer inputs of shape {[a.shape for a in arrays]}: {_reason(error)}"
+            ) from error
+
+
+def oracle(source: Any, weights: Any, keras_version: str) -> Oracle:
+    """The original model, loaded by Keras.
 
     A file of Keras 1 or 2 is loaded by tf_keras where that is installed, for Keras 3 changed what some settings mean.
     Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
     """
     if not isinstance(source, (str, os.PathLike)):
-        return _answer(source, "the model")
+        return Oracle(source, "the model")
     if not available():
         raise UsageError("verification needs TensorFlow: pip install 'kerasgen-numpy[verify]'")
     name = printable(str(source))
@@ -44,7 +90,7 @@ def oracle(source: Any, weights: Any, keras_version: str) -> Answer:
                 model.load_weights(os.fspath(weights))
     except Exception as error:
         raise ParityError(f"{name}: {library} cannot load the model: {_reason(error)}") from error
-    return _answer(model, name)
+    return Oracle(model, name)
 
 
 def _library(keras_version: str) -> str:
@@ -72,24 +118,6 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
-def _answer(model: Any, name: str) -> Answer:
-    def answer(arrays: Any) -> list[np.ndarray]:
-        struct = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))  # Keras 3, Keras 2
-        try:
-            if isinstance(struct, dict):
-                batch: Any = dict(zip(struct, arrays, strict=True))
-            else:
-                batch = list(arrays) if len(arrays) > 1 else arrays[0]
-            with _silence():
-                return [np.asarray(array) for array in flat(_predict(model, batch, len(arrays[0])))]
-        except Exception as error:
-            raise ParityError(
-                f"{name}: Keras cannot answer inputs of shape {[a.shape for a in arrays]}: {_reason(error)}"
-            ) from error
-
-    return answer
-
-
 def _predict(model: Any, batch: Any, size: int) -> Any:
     """The model's answer as its users get it.
 
@@ -100,6 +128,50 @@ def _predict(model: Any, batch: Any, size: int) -> Any:
         return model.predict(batch, size, verbose=0)
     except ValueError:
         return model(batch, training=False)
+
+
+def reset_states(model: Any) -> None:
+    """Let the stateful layers of a model start from zeros."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False) and layer is not model and hasattr(layer, "reset_states"):
+            layer.reset_states()
+
+
+def _run(graph: Any, inputs: Any, around: Address, made: dict[Address, list[np.ndarray]]) -> list[Any]:
+    """Run a functional model call by call, as it does itself; its outputs. `made` takes what each call returns."""
+    flatten = importlib.import_module("tensorflow").nest.flatten
+    values = {id(symbol): tensor for symbol, tensor in zip(graph.inputs, flatten(inputs), strict=True)}
+    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
+    known = set(map(id, nodes))
+    for node in nodes:
+        if node.is_input:
+            continue
+        layer = getattr(node, "operation", None) or node.layer  # Keras 3, Keras 2
+        calls = [id(call) for call in layer._inbound_nodes if id(call) in known]
+        address = (*around, (layer.name, calls.index(id(node))))
+        args, kwargs = _arguments(node, values)
+        inner = _functional(layer)
+        if hasattr(inner, "_nodes_by_depth"):
+            results = _run(inner, args[0] if args else kwargs["inputs"], address, made)
+        else:
+            if "training" in kwargs or getattr(layer, "_call_has_training_arg", False):
+                kwargs["training"] = False
+            results = flatten(layer(*args, **kwargs))
+            made[address] = [np.asarray(tensor) for tensor in results]
+        values.update((id(symbol), tensor) for symbol, tensor in zip(flatten(node.outputs), results, strict=True))
+    return [values[id(symbol)] for symbol in graph.outputs]
+
+
+def _functional(model: Any) -> Any:
+    """The functional model that a Sequential model of Keras 3 holds, or the model itself."""
+    return getattr(model, "_functional", None) or model
+
+
+def _arguments(node: Any, values: Mapping[int, Any]) -> Any:
+    """The arguments of a call, with values in the place of symbols, in Keras 3 or Keras 2."""
+    if hasattr(node, "arguments"):
+        return node.arguments.fill_in(values)
+    return node.map_arguments({str(id(x)): [values[id(x)]] * len(node.keras_inputs) for x in node.keras_inputs})
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,14 @@ from kerasgen.names import printable
 
 # The largest error allowed, as a part of the largest number in the output. Sums are made in another order than Keras
 # makes them, so single bits differ; half precision is computed in float32, which Keras does not do.
-TOLERANCES: Mapping[str, float] = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+TOLERANCES: Mapping[str, float] = {
+    "float64": 1e-9,
+    "float32": 1e-4,
+    "float16": 2e-2,
+    "bfloat16": 1e-1,
+    "complex64": 1e-4,
+    "complex128": 1e-9,
+}
 BATCH = 3
 ANY_SIZE = 128  # stands for a size that the model leaves open
 
@@ -87,7 +94,8 @@ def compare(
         return OutputReport(name, math.inf, math.inf, limit, (), math.nan, math.nan, (got.shape, expected.shape))
     if not expected.size:
         return OutputReport(name, 0.0, 0.0, limit, (), math.nan, math.nan)
-    x, y = got.astype(np.float64), expected.astype(np.float64)
+    wide = np.complex128 if "c" in (got.dtype.kind, expected.dtype.kind) else np.float64
+    x, y = got.astype(wide), expected.astype(wide)
     with np.errstate(invalid="ignore"):
         error = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
     error[np.isnan(error)] = np.inf
@@ -95,7 +103,7 @@ def compare(
     finite = np.abs(y[np.isfinite(y)])
     scale = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     absolute = float(error[worst])
-    return OutputReport(name, absolute, absolute / scale, limit, worst, float(y[worst]), float(x[worst]))
+    return OutputReport(name, absolute, absolute / scale, limit, worst, float(y[worst].real), float(x[worst].real))
 
 
 def random_inputs(
@@ -198,6 +206,3 @@ def flat(result: Any) -> list[Any]:
     if isinstance(result, Mapping):
         return list(result.values())
     return list(result) if isinstance(result, (list, tuple)) else [result]
-
-
-Answer = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
