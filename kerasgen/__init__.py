@@ -14,8 +14,9 @@ from kerasgen.errors import (
 )
 
 if TYPE_CHECKING:
-    from kerasgen.api import ExportResult, check, export, inspect, verify
+    from kerasgen.api import ExportResult, check, export, inspect
     from kerasgen.layers.registry import rule
+    from kerasgen.verification import Verification, verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ParityError",
     "UnsupportedModelError",
     "UsageError",
+    "Verification",
     "check",
     "export",
     "inspect",
@@ -40,4 +42,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module("kerasgen.layers" if name == "rule" else "kerasgen.api"), name)
+    homes = {"rule": "kerasgen.layers", "verify": "kerasgen.verification", "Verification": "kerasgen.verification"}
+    return getattr(importlib.import_module(homes.get(name, "kerasgen.api")), name)

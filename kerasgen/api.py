@@ -1,15 +1,12 @@
-"""The public functions: export, check, inspect, verify."""
+"""The public functions export, check and inspect; `kerasgen.verification` has verify."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import numpy as np
 
 from kerasgen.build import build
 from kerasgen.current import Changes, changes
@@ -18,12 +15,13 @@ from kerasgen.emit import Module, emit
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.model import ModelFile
 from kerasgen.names import printable
-from kerasgen.oracle import available, oracle
-from kerasgen.parity import OutputReport, compare, flat, load_inputs, load_module, precisions, random_inputs
+from kerasgen.oracle import available
+from kerasgen.parity import OutputReport, load_module, random_inputs
 from kerasgen.passes import CLEANING, optimize
 from kerasgen.publish import check_target, staged, streamed
 from kerasgen.readers import read
 from kerasgen.summary import Summary, summarize
+from kerasgen.verification import Verification, compared, original
 
 STORES = ("embedded", "sidecar")
 LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
@@ -107,10 +105,12 @@ def export(
     else:
         publication = streamed(module.write, output)
     with publication as candidate:
-        outputs, unverified = _verified(source, weights, file, candidate, verify)
-        if not keep_failed:
-            _raise_if_wrong(source, outputs)
-    _raise_if_wrong(source, outputs)
+        verification, unverified = _verified(source, weights, file, candidate, verify, custom)
+        if verification and not keep_failed:
+            verification.raise_if_wrong()
+    if verification:
+        verification.raise_if_wrong()
+    outputs = verification.outputs if verification else ()
     return ExportResult(target, sidecar, len(module.npz), outputs, unverified)
 
 
@@ -149,86 +149,23 @@ def _sidecar(target: Path | None, store: str) -> Path | None:
 
 
 def _verified(
-    source: Any, weights: Any, file: ModelFile, candidate: Path | bytes, wanted: bool | None
-) -> tuple[tuple[OutputReport, ...], str]:
+    source: Any, weights: Any, file: ModelFile, candidate: Path | bytes, wanted: bool | None, custom: Rules | None
+) -> tuple[Verification | None, str]:
     """The comparison with Keras, or why there is none."""
     if wanted is False:
-        return (), "it was not asked for"
+        return None, "it was not asked for"
     if wanted is None and not available():
-        return (), "TensorFlow is not installed"
+        return None, "TensorFlow is not installed"
     module = load_module(candidate)
     arrays = random_inputs(module.INPUTS, model=file.model)
     try:
-        expected = _answers(source, weights, file, arrays)
+        truth = original(source, weights, file)
+        expected = truth(arrays)
     except ParityError as error:
         if wanted:
             raise
-        return (), str(error)
-    return _compare(module, file, arrays, expected), ""
-
-
-def _answers(source: Any, weights: Any, file: ModelFile, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """What Keras answers. Raises ParityError where it cannot, or would answer otherwise than the Keras of the file."""
-    if file.unlike:
-        raise ParityError(f"{file.source}: {file.unlike}")
-    return oracle(source, weights, file.keras_version)(arrays)
-
-
-def verify(
-    source: Any,
-    module: str | os.PathLike[str],
-    *,
-    weights: str | os.PathLike[str] | None = None,
-    inputs: str | os.PathLike[str] | None = None,
-    seed: int = 0,
-    tolerance: float | None = None,
-    theano_kernels: bool = False,
-) -> tuple[OutputReport, ...]:
-    """Compare a module with the model that it was made from, by Keras; one report for each output.
-
-    The inputs are random, drawn by `seed`, or come from an .npy or .npz file. `tolerance` bounds the error as a part of
-    the largest number in an output; by default 1e-4 for float32 (see `kerasgen.parity.TOLERANCES`). `theano_kernels` is
-    as for `export`.
-
-    Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where Keras cannot load the
-    model, would answer otherwise than the Keras that wrote it, or where Keras or the module fails.
-    """
-    loaded = load_module(Path(module))
-    file = read(source, weights, theano_kernels=theano_kernels)
-    arrays = random_inputs(loaded.INPUTS, seed, file.model) if inputs is None else load_inputs(Path(inputs), loaded)
-    expected = _answers(source, weights, file, arrays)
-    return _compare(loaded, file, arrays, expected, tolerance)
-
-
-def _compare(
-    module: Any,
-    file: ModelFile,
-    arrays: Sequence[np.ndarray],
-    expected: Sequence[np.ndarray],
-    tolerance: float | None = None,
-) -> tuple[OutputReport, ...]:
-    try:
-        got = flat(module.predict(*arrays))
-    except Exception as error:
-        raise ParityError(f"{file.source}: predict fails: {type(error).__name__}: {error}") from error
-    names = [name for name, _, _ in module.OUTPUTS]
-    if len(got) != len(expected) or len(names) != len(expected):
-        raise ParityError(f"{file.source}: the module has {len(got)} outputs, Keras {len(expected)}")
-    inside = set(precisions(file.model))
-    return tuple(
-        compare(n, g, e, tolerance=tolerance, inside=inside) for n, g, e in zip(names, got, expected, strict=True)
-    )
-
-
-def _raise_if_wrong(source: Any, outputs: Sequence[OutputReport]) -> None:
-    wrong = [report for report in outputs if not report.ok]
-    if wrong:
-        worst = max(wrong, key=lambda report: report.relative)
-        raise ParityError(f"{_name(source)}: the module differs from Keras: {worst}")
-
-
-def _name(source: Any) -> str:
-    return printable(str(source)) if isinstance(source, (str, os.PathLike)) else "the model"
+        return None, str(error)
+    return compared(file, module, {"": arrays}, {"": expected}, truth, custom=custom), ""
 
 
 def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None, custom: Rules | None = None) -> Summary:

@@ -214,23 +214,21 @@ class _Search:
     def _weights(self, graph: Graph) -> Divergence | None:
         """The first layer that the module's own weights make wrong."""
         own = getattr(self.module, "W", {})
-        altered = {
-            name: own[name]
-            for name, array in graph.weights.items()
-            if name in own and own[name].tobytes() != array.tobytes()
-        }
+        altered = [name for name, array in graph.weights.items() if not _same(own.get(name), array)]
         if not altered:
             return None
+        if not own.keys() >= set(altered):
+            return Divergence("weights", culprit=", ".join(altered))
         right = graph.trace(*self.arrays)
-        damaged = replace(graph, weights={**graph.weights, **altered})
+        damaged = replace(graph, weights={**graph.weights, **{name: own[name] for name in altered}})
         try:
             got = damaged.trace(*self.arrays)
         except Exception:  # weights of another shape do not even run
             return Divergence("weights", culprit=", ".join(altered))
         for layer, names in graph.layers.items():
             if self._wrong(names, got, right):
-                piece = damaged.piece(names, right)
-                culprit = ", ".join(sorted(altered.keys() & piece.weights)) or ", ".join(altered)
+                read = damaged.piece(names, right).weights
+                culprit = ", ".join(name for name in altered if name in read)
                 return self._found("weights", culprit, layer, names, damaged, got, right)
         return None
 
@@ -249,6 +247,14 @@ class _Search:
             if self._wrong(node.outputs, got, right):
                 return self._found("emitter", line.text, node.layer, node.outputs, graph, got, right)
         return Divergence("emitter", culprit="it returns something else than it computes") if in_order else None
+
+
+def _same(array: Any, other: np.ndarray) -> bool:
+    return array is not None and (array.shape, array.dtype, array.tobytes()) == (
+        other.shape,
+        other.dtype,
+        other.tobytes(),
+    )
 
 
 def _config(built: Built, layer: str) -> Mapping[str, Any]:
@@ -271,7 +277,7 @@ class _Line(NamedTuple):
 
 def _recorded(module: Any, arrays: Sequence[np.ndarray]) -> list[_Line]:
     """The lines of a module's `predict` that make values, run on these inputs; the values are copied at once."""
-    source = module.__loader__.get_data(module.__file__).partition(b"\n" + MARKER)[0].decode()
+    source = module.__spec__.loader.get_data("").partition(b"\n" + MARKER)[0].decode()
     tree = ast.parse(source)
     (predict,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "predict")
     lines: list[_Line] = []
@@ -299,7 +305,7 @@ class _Recorder(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> Any:
         """Record what was assigned."""
         names = [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
-        loads = [ast.Name(name, ast.Load()) for name in names]
+        loads: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
         return [node, ast.Expr(self._call(node, names, ast.Tuple(loads, ast.Load())))]
 
     def visit_Return(self, node: ast.Return) -> Any:
@@ -307,6 +313,5 @@ class _Recorder(ast.NodeTransformer):
         return ast.Return(self._call(node, [], node.value or ast.Constant(None)))
 
     def _call(self, node: ast.stmt, names: Sequence[str], value: ast.expr) -> ast.Call:
-        described = [ast.Constant(node.lineno), ast.Constant(tuple(names)), value]
-        call: Any = ast.Call(ast.Name("_record", ast.Load()), described, [])
-        return ast.copy_location(call, node)
+        about: list[ast.expr] = [ast.Constant(node.lineno), ast.Tuple([*map(ast.Constant, names)], ast.Load())]
+        return ast.copy_location(ast.Call(ast.Name("_record", ast.Load()), [*about, value], []), node)

@@ -121,8 +121,8 @@ class Graph:
                 needed.update(nodes[0].reads)
         read = dict.fromkeys([*(name for node in nodes for name in node.reads), *wanted])
         weights = {name: self.weights[name] for name in read if name in self.weights}
-        inputs = read.keys() - weights.keys() - {name for node in nodes for name in node.outputs}
-        arrays = {name: known[name] for name in read if name in inputs}
+        made = {*weights, *(name for node in nodes for name in node.outputs)}
+        arrays = {name: known[name] for name in read if name not in made}
         values = [Value(name, (None, *a.shape[1:])[: a.ndim], a.dtype.name) for name, a in arrays.items()]
         return Graph(tuple(values), tuple(nodes), tuple(wanted), weights, tuple(wanted)).check()
 

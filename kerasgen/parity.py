@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -33,35 +33,42 @@ ANY_SIZE = 128  # stands for a size that the model leaves open
 
 @dataclass(frozen=True)
 class OutputReport:
-    """How one output compares: the error, also as a part of the largest expected number, and where it is worst.
+    """How one output compares: the error, and where it is worst.
 
-    Where the shapes differ, nothing can be compared: the errors are infinite, `shapes` has both.
+    `relative` is the error as a part of the largest number expected, `ulps` in units in the last place of that number.
+    Where the shapes differ, nothing can be compared: the errors are infinite, `shapes` has both. `given` tells which
+    inputs the answer belongs to, where there are several.
     """
 
     name: str
     absolute: float
     relative: float
+    ulps: float
     tolerance: float
     worst: tuple[int, ...]
     expected: float
     got: float
     shapes: tuple[tuple[int, ...], ...] = ()
+    given: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether the error is within the tolerance."""
         return self.relative <= self.tolerance
 
+    @property
+    def measure(self) -> str:
+        """The error in words."""
+        if self.shapes:
+            return f"the shape is {self.shapes[0]}, Keras has {self.shapes[1]}"
+        where = f", worst at {self.worst}: {self.got:.7g}, Keras has {self.expected:.7g}" if self.worst else ""
+        size = f"{self.relative:.2g} of the largest output, {self.ulps:.2g} ULP"
+        return f"error {size} ({self.tolerance:g} allowed){where}"
+
     def __str__(self) -> str:
         """One line for people."""
-        name = printable(self.name)
-        if self.shapes:
-            return f"DIFFERS {name}: the shape is {self.shapes[0]}, Keras has {self.shapes[1]}"
-        where = f", worst at {self.worst}: {self.got:.7g}, Keras has {self.expected:.7g}" if self.worst else ""
-        return (
-            f"{'ok' if self.ok else 'DIFFERS'} {name}: error {self.relative:.2g} of the largest output "
-            f"({self.tolerance:g} allowed){where}"
-        )
+        given = f" of {self.given}" if self.given else ""
+        return f"{'ok' if self.ok else 'DIFFERS'} {printable(self.name)}{given}: {self.measure}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON, which has no number that is not finite: None stands for those."""
@@ -91,9 +98,10 @@ def compare(
         limit = TOLERANCES.get(expected.dtype.name, 0.0)  # none for whole numbers
         limit = max([limit, *(TOLERANCES.get(dtype, 0.0) for dtype in inside)]) if limit else limit
     if got.shape != expected.shape:
-        return OutputReport(name, math.inf, math.inf, limit, (), math.nan, math.nan, (got.shape, expected.shape))
+        shapes = (got.shape, expected.shape)
+        return OutputReport(name, math.inf, math.inf, math.inf, limit, (), math.nan, math.nan, shapes)
     if not expected.size:
-        return OutputReport(name, 0.0, 0.0, limit, (), math.nan, math.nan)
+        return OutputReport(name, 0.0, 0.0, 0.0, limit, (), math.nan, math.nan)
     wide = np.complex128 if "c" in (got.dtype.kind, expected.dtype.kind) else np.float64
     x, y = got.astype(wide), expected.astype(wide)
     with np.errstate(invalid="ignore"):
@@ -103,7 +111,21 @@ def compare(
     finite = np.abs(y[np.isfinite(y)])
     scale = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     absolute = float(error[worst])
-    return OutputReport(name, absolute, absolute / scale, limit, worst, float(y[worst].real), float(x[worst].real))
+    unit = float(np.spacing(np.array(scale, got.real.dtype))) if got.dtype.kind in "fc" else 1.0
+    return OutputReport(
+        name, absolute, absolute / scale, absolute / unit, limit, worst, float(y[worst].real), float(x[worst].real)
+    )
+
+
+# An input that is all of a kind: floats from normal ones, whole numbers from the number below which they stay. Nothing
+# that Keras itself answers with NaN: infinities, or squares that are.
+EDGES: Mapping[str, tuple[Callable[[np.ndarray], Any], Callable[[int], int]]] = {
+    "zeros": (np.zeros_like, lambda below: 0),
+    "ones": (np.ones_like, lambda below: 1),
+    "negative numbers": (lambda normal: -1 - abs(normal), lambda below: 0),
+    "large numbers": (lambda normal: 1e4 * normal, lambda below: below - 1),
+    "small numbers": (lambda normal: 1e-4 * normal, lambda below: below // 2),
+}
 
 
 def random_inputs(
@@ -114,16 +136,38 @@ def random_inputs(
     The inputs of a model that it looks up in a table hold whole numbers that the table has.
     """
     random = np.random.RandomState(seed)
+    return [
+        (random.standard_normal(sizes) if below is None else random.randint(0, below, sizes)).astype(dtype)
+        for sizes, below, dtype in wanted_inputs(inputs, model)
+    ]
+
+
+def edge_inputs(
+    inputs: Sequence[tuple[str, Sequence[int | None], str]], seed: int = 0, model: ModelSpec | None = None
+) -> dict[str, list[np.ndarray]]:
+    """Arrays that are the edge of what a model is given, by what they are; as for `random_inputs` otherwise."""
+    random = np.random.RandomState(seed)
+    normal = [(random.standard_normal(sizes), below, dtype) for sizes, below, dtype in wanted_inputs(inputs, model)]
+    return {
+        name: [
+            (floats(x) if below is None else np.full_like(x, min(whole(below), below - 1))).astype(dtype)
+            for x, below, dtype in normal
+        ]
+        for name, (floats, whole) in EDGES.items()
+    }
+
+
+def wanted_inputs(
+    inputs: Sequence[tuple[str, Sequence[int | None], str]], model: ModelSpec | None = None
+) -> list[tuple[tuple[int, ...], int | None, str]]:
+    """Of each input the shape to try, the number that whole numbers stay below (None: any floats), and the dtype."""
     tables = {} if model is None else _tables(model)
-    arrays = []
+    wanted = []
     for index, (_, shape, dtype) in enumerate(inputs):
-        sizes = [BATCH, *(ANY_SIZE if size is None else size for size in shape[1:])]
-        if np.dtype(dtype).kind == "f" and index not in tables:
-            arrays.append(random.standard_normal(sizes).astype(dtype))
-        else:
-            below = 2 if dtype == "bool" else tables.get(index, 10)
-            arrays.append(random.randint(0, below, sizes).astype(dtype))
-    return arrays
+        sizes = (BATCH, *(ANY_SIZE if size is None else size for size in shape[1:]))
+        below = None if np.dtype(dtype).kind in "fc" else 2 if dtype == "bool" else 10
+        wanted.append((sizes, tables.get(index, below), dtype))
+    return wanted
 
 
 def _tables(model: ModelSpec) -> dict[int, int]:

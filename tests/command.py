@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import tf_keras
 from keras import layers as L
 from support import randomize, save
 
 from kerasgen import api, cli
+from kerasgen.emit import Module
 from kerasgen.passes import optimize
+from kerasgen.runtime import MARKER, EmbeddedFile
 
 HOSTILE = ["two\nlines", '"""', "'''", "{{ 7 * 7 }}", "{% raw %}", "\x1b[31mred", "\u202egnp.exe", "\\", "# x", "é\r"]
 
@@ -161,6 +166,19 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(graph, weights={name: array * 1.01 for name, array in graph.weights.items()})
 
     monkeypatch.setattr(api, "optimize", wrong)
+
+
+def altered(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """Change the weights inside a module."""
+    data = path.read_bytes()
+    text, _, _ = data.partition(b"\n" + MARKER)
+    with np.load(EmbeddedFile(io.BytesIO(data)), allow_pickle=False) as npz:
+        weights = dict(npz)
+    change(weights)
+    packed = io.BytesIO()
+    np.savez(packed, **weights)
+    with open(path, "wb") as file:
+        Module(text.decode(), packed.getvalue(), embedded=True).write(file)
 
 
 def shell(*arguments: Any, cwd: Path, **settings: Any) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import typer
 
 import kerasgen
 from kerasgen import child
-from kerasgen.cli.app import Json, Model, Theano, Weights, app, progress
+from kerasgen.cli.app import Custom, Json, Model, Theano, Weights, app, functions, progress
 
 
 @app.command()
@@ -18,34 +18,66 @@ def verify(
     module: Annotated[Path, typer.Argument(help="The module that was exported from it.", show_default=False)],
     weights: Weights = None,
     inputs: Annotated[
-        Path | None, typer.Option(help="Inputs: an .npy file, or an .npz file by input name. [default: random]")
+        Path | None,
+        typer.Option(
+            metavar="FILE|edge",
+            help="An .npy file, or an .npz file by input name; `edge`: zeros, ones, negative, large and small numbers. "
+            "[default: random]",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The seed of random inputs.", min=0, max=2**32 - 1)] = 0,
     tolerance: Annotated[
         float | None,
         typer.Option(help="Largest error, as a part of the largest output. [default: 1e-4 for float32]", min=0.0),
     ] = None,
+    custom: Custom = None,
     theano_kernels: Theano = False,
+    repro: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where they differ, put the first wrong layer into a new folder.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report, too.")] = None,
     json: Json = False,
 ) -> None:
-    """Compare MODULE with MODEL, answered by Keras itself. Exit code 1 where they differ."""
+    """Compare MODULE with MODEL, answered by Keras itself. Exit code 1 where they differ, and why."""
     child.start()
-    with progress(f"{module} against {model}"):
-        reports = kerasgen.verify(
-            model,
-            module,
-            weights=weights,
-            inputs=inputs,
-            seed=seed,
-            tolerance=tolerance,
-            theano_kernels=theano_kernels,
-        )
+    try:
+        with progress(f"{module} against {model}"):
+            verified = kerasgen.verify(
+                model,
+                module,
+                weights=weights,
+                inputs=inputs,
+                seed=seed,
+                tolerance=tolerance,
+                custom=functions(custom),
+                theano_kernels=theano_kernels,
+            )
+    except kerasgen.ParityError as error:
+        _report(junit, module, str(error))
+        raise
+    _report(junit, module, verified)
     if json:
         import json as encoder
 
-        print(encoder.dumps([report.to_dict() for report in reports], indent=2))
+        print(encoder.dumps(verified.to_dict(), indent=2))
     else:
-        for report in reports:
-            print(report)
-    if not all(report.ok for report in reports):
+        print(verified)
+    if repro is not None and verified.divergence is not None:
+        from kerasgen.reproduce import reproduce
+
+        reproduce(verified.divergence, repro)
+    if not verified.ok:
         raise typer.Exit(kerasgen.ParityError.exit_code)
+
+
+def _report(path: Path | None, module: Path, verified: kerasgen.Verification | str) -> None:
+    """Write the JUnit report, if there is to be one."""
+    if path is None:
+        return
+    from kerasgen.junit import junit
+    from kerasgen.publish import check_target, staged
+
+    check_target(path, sources=(module,), force=True)
+    with staged({path: lambda file: file.write(junit(module, verified))}):
+        pass
