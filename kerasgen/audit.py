@@ -55,8 +55,8 @@ _SIGNAL = _words("fft fft2 ifft ifft2 irfft irfft2 rfft rfft2")
 _VALUES = _words("""
     T all any append as_strided astype at base clear copy count dtype endswith eps erfc extend fill flags flat get index
     items itemsize join keys kind lib linalg lower max mean min name ndim nbytes pop prod ravel real imag reduce
-    reshape setflags shape size sort split squeeze startswith stride_tricks strides sum swapaxes take tiny tolist transpose
-    type update upper values var view
+    reshape setflags shape size sort split squeeze startswith stride_tricks strides sum swapaxes take tiny tolist
+    transpose type update upper values var view
     """)
 _COMPUTING = Reach(
     modules=_words("numpy math"),
