@@ -35,7 +35,7 @@ class Oracle:
         """What the model answers, its stateful layers starting afresh. Raises ParityError where it cannot."""
         with self._answering(arrays):
             reset_states(self.model)
-            return [np.asarray(array) for array in flat(_predict(self.model, self._batch(arrays), len(arrays[0])))]
+            return [np.asarray(array) for array in flat(_predict(self.model, self.arranged(arrays), len(arrays[0])))]
 
     def layers(self, arrays: Sequence[np.ndarray]) -> dict[Address, list[np.ndarray]]:
         """What each call of a layer makes of these inputs, those inside of nested models included.
@@ -47,10 +47,10 @@ class Oracle:
             reset_states(self.model)
             made: dict[Address, list[np.ndarray]] = {}
             tensor = importlib.import_module("tensorflow").convert_to_tensor
-            _run(_functional(self.model), map_leaves(self._batch(arrays), tensor, np.ndarray), (), made)
+            _run(_functional(self.model), map_leaves(self.arranged(arrays), tensor, np.ndarray), (), made)
             return made
 
-    def _batch(self, arrays: Sequence[np.ndarray]) -> Any:
+    def arranged(self, arrays: Sequence[np.ndarray]) -> Any:
         """The inputs in the form that the model takes."""
         struct = getattr(self.model, "_inputs_struct", getattr(self.model, "_nested_inputs", None))  # Keras 3, Keras 2
         if isinstance(struct, dict):

@@ -129,7 +129,10 @@ EDGES: Mapping[str, tuple[Callable[[np.ndarray], Any], Callable[[int], int]]] = 
 
 
 def random_inputs(
-    inputs: Sequence[tuple[str, Sequence[int | None], str]], seed: int = 0, model: ModelSpec | None = None
+    inputs: Sequence[tuple[str, Sequence[int | None], str]],
+    seed: int = 0,
+    model: ModelSpec | None = None,
+    batch: int = BATCH,
 ) -> list[np.ndarray]:
     """An array for each input: normal floats, small whole numbers, coin flips. `inputs` is a module's INPUTS.
 
@@ -138,7 +141,7 @@ def random_inputs(
     random = np.random.RandomState(seed)
     return [
         (random.standard_normal(sizes) if below is None else random.randint(0, below, sizes)).astype(dtype)
-        for sizes, below, dtype in wanted_inputs(inputs, model)
+        for sizes, below, dtype in wanted_inputs(inputs, model, batch)
     ]
 
 
@@ -158,13 +161,13 @@ def edge_inputs(
 
 
 def wanted_inputs(
-    inputs: Sequence[tuple[str, Sequence[int | None], str]], model: ModelSpec | None = None
+    inputs: Sequence[tuple[str, Sequence[int | None], str]], model: ModelSpec | None = None, batch: int = BATCH
 ) -> list[tuple[tuple[int, ...], int | None, str]]:
     """Of each input the shape to try, the number that whole numbers stay below (None: any floats), and the dtype."""
     tables = {} if model is None else _tables(model)
     wanted = []
     for index, (_, shape, dtype) in enumerate(inputs):
-        sizes = (BATCH, *(ANY_SIZE if size is None else size for size in shape[1:]))
+        sizes = (batch, *(ANY_SIZE if size is None else size for size in shape[1:]))
         below = None if np.dtype(dtype).kind in "fc" else 2 if dtype == "bool" else 10
         wanted.append((sizes, tables.get(index, below), dtype))
     return wanted

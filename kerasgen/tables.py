@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kerasgen.bench import report as benchmark
 from kerasgen.names import printable
 from kerasgen.summary import Summary
 
@@ -62,6 +63,17 @@ def print_layers(families: Mapping[str, Sequence[str]], unsupported: Mapping[str
         left_out.add_row(kind, reason)
     with _printed() as console:
         console.print(supported, left_out)
+
+
+def print_bench(report: benchmark.Report) -> None:
+    """The engines on each model, then the geometric means."""
+    table = Table(*benchmark.COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in benchmark.rows(report):
+        table.add_row(*map(Text, map(printable, row)))
+    with _printed() as console:
+        console.print(table)
+        for sentence in benchmark.sentences(report):
+            console.print(Text(sentence))
 
 
 def _count(number: Any) -> str:

@@ -18,6 +18,7 @@ import pytest
 from support import relative_error, run_python
 
 import kerasgen
+from kerasgen.bench.suite import images, randomize
 from kerasgen.parity import load_module
 
 # Heavy ones first, so that no worker is left with one at the end; a new architecture joins by itself.
@@ -51,8 +52,8 @@ def test_architecture(name: str, record_property: Any) -> None:
     size = SIZES.get(name, SIZE)
     model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(*size, 3))
     scaled = any(isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)) for layer in model.layers)
-    randomize(model, random, images(random, 8, size, scaled))
-    batch = images(random, IMAGES, size, scaled)
+    randomize(model, random, images(random, 8, (*size, 3), scaled))
+    batch = images(random, IMAGES, (*size, 3), scaled)
     expected = np.asarray(model(batch, training=False))
     scale = np.abs(expected).max()
     assert 0.1 < scale < 1e3  # neither faded nor exploded; false for NaN
@@ -69,52 +70,6 @@ def test_architecture(name: str, record_property: Any) -> None:
         error = relative_error(got, expected)
         record_property(ending, f"{error:.1e}")
         assert error < TOLERANCE
-
-
-def images(random: np.random.Generator, count: int, size: tuple[int, int], scaled: bool) -> np.ndarray:
-    """Coarse patches under fine noise: pixels of 0 to 255 for a network that scales them, else about -2 to 2."""
-    height, width = size
-    coarse = random.random((count, height // 16 + 1, width // 16 + 1, 3), dtype=np.float32)
-    coarse = coarse.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
-    pixels = 0.7 * coarse + 0.3 * random.random(coarse.shape, dtype=np.float32)
-    return pixels * 255 if scaled else pixels * 4 - 2
-
-
-def randomize(model: Any, random: np.random.Generator, batch: np.ndarray) -> None:
-    """Give every weight a random value, and the network the manners of a trained one.
-
-    Random statistics would drown the image in constants within fifty layers. They are therefore those of a random
-    batch. Mostly positive shifts keep most units alive: with dead ones, the rounding of a sum grows by each layer, and
-    two exact computations of 150 layers differ in the fourth digit.
-    """
-    for variable in model.weights:
-        shape, name = tuple(variable.shape), variable.path.split("/")[-1]
-        if len(shape) > 1:
-            inputs = np.prod(shape[:-2] if "depthwise" in variable.path else shape[:-1])
-            value = random.standard_normal(shape, dtype=np.float32)
-            value *= np.float32(np.sqrt(2 / inputs))
-        elif "int" in variable.dtype:  # how many samples a Normalization has seen
-            continue
-        elif name in ("gamma", "variance", "moving_variance"):
-            value = random.uniform(0.5, 1.5, shape)
-        else:
-            value = random.uniform(-0.3, 1.2, shape)
-        variable.assign(value)
-        assert variable.shape == () or np.ptp(variable) > 0
-    layers = list(model._flatten_layers(include_self=False))
-    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for layer in layers:
-        if isinstance(layer, keras.layers.Normalization):
-            layer.finalize_state()  # it computes with copies of its weights
-    if norms:
-        momenta = [layer.momentum for layer in norms]
-        for layer in norms:
-            layer.momentum = 0.0
-        model(batch, training=True)
-        for layer, momentum in zip(norms, momenta, strict=True):
-            layer.momentum = momentum
-            assert np.ptp(layer.moving_mean) > 0
-            assert np.ptp(layer.moving_variance) > 0
 
 
 def run_alone(module: Path, batch: np.ndarray) -> np.ndarray:

@@ -1,0 +1,202 @@
+"""A model on every engine: converted, checked against each other, then timed in turns."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+import kerasgen
+from kerasgen.api import generate
+from kerasgen.bench import suite
+from kerasgen.bench.engines import OTHERS, OWN, Engine
+from kerasgen.bench.report import Comparison, Report, Timing
+from kerasgen.bench.rounds import EngineError, Worker, run
+from kerasgen.errors import FileError
+from kerasgen.names import printable
+from kerasgen.parity import OutputReport, compare, load_module, precisions, random_inputs
+from kerasgen.readers import read
+
+REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs tells what is right
+INSTALL = "pip install 'kerasgen-numpy[bench]'"
+PACKAGES = ("numpy", "keras", "tensorflow", "onnxruntime", "ai-edge-litert")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """How to measure: the engines, threads for each of them, rounds, a folder for converted files, who hears news."""
+
+    engines: Sequence[Engine]
+    threads: int
+    rounds: int
+    folder: Path
+    say: Callable[[str], None]
+
+    def compare(self, name: str, weights: Path | None, batch: int) -> Comparison:
+        """The engines on a model, a file or a name of the suite, with batches of one size."""
+        model = self._model(name)
+        workers: dict[str, Worker] = {}
+        problems: dict[str, str] = {}
+        with TemporaryDirectory(prefix="kerasgen-bench-") as scratch, ExitStack() as stack:
+            task = Task(self, model, weights, batch, Path(scratch))
+            for engine in self.engines:
+                self.say(f"{model.stem}, batch {batch}: {engine.name} starts")
+                try:
+                    workers[engine.name] = Worker(task.job(engine))
+                    stack.callback(workers[engine.name].close)
+                except EngineError as error:
+                    problems[engine.name] = f"fails: {error}"
+            errors = task.errors(workers)
+            for wrong in [name for name, error in errors.items() if not error.ok]:
+                problems[wrong] = f"answers wrongly: error {errors[wrong].relative:.1e} of the largest output"
+                workers.pop(wrong).close()
+            self.say(f"{model.stem}, batch {batch}: {self.rounds} rounds")
+            for worker in workers.values():
+                worker.calibrate()
+            for _ in range(self.rounds):
+                for worker in workers.values():
+                    worker.round()
+        timings = {
+            name: Timing.of(name, w.times, w.first, w.memory, errors[name].relative) for name, w in workers.items()
+        }
+        timings.update((name, Timing(name, problem=problem)) for name, problem in problems.items())
+        return Comparison(model.stem, batch, tuple(timings[engine.name] for engine in self.engines))
+
+    def _model(self, name: str) -> Path:
+        """The model's file; one of the suite is built, unless the folder has it."""
+        if name not in suite.NAMES:
+            return Path(name)
+        path = self.folder / f"{name}.keras"
+        if not path.exists():
+            self.say(f"{name}: is being built")
+            run("kerasgen.bench.suite", {"name": name, "target": str(path)}, self.threads)
+        return path
+
+
+class Task:
+    """One model with a batch of one size: the jobs of the engines, which share the inputs and the converted files."""
+
+    def __init__(self, bench: Bench, path: Path, weights: Path | None, batch: int, scratch: Path) -> None:
+        self.bench, self.path, self.weights, self.scratch = bench, path, weights, scratch
+        self.file = read(path, weights)
+        specs = load_module(self._module(OWN)).INPUTS
+        if path.stem in suite.NAMES:
+            self.arrays = [suite.inputs(self.file.model, specs[0][1], batch)]
+        else:
+            self.arrays = random_inputs(specs, model=self.file.model, batch=batch)
+        np.savez(scratch / "inputs.npz", *self.arrays)
+
+    def job(self, engine: Engine) -> dict[str, Any]:
+        """What a worker needs to know. Raises EngineError where the model cannot be converted for the engine."""
+        if engine.packages == ():
+            path = self._module(engine)
+        elif engine.format:
+            path = self._converted(engine.format)
+        else:
+            path = self.path
+        files = {"path": path, "weights": self.weights, "inputs": self.scratch / "inputs.npz"}
+        files["outputs"] = self.scratch / f"{engine.runner}{engine.level}.npz"
+        paths = {key: None if value is None else str(value) for key, value in files.items()}
+        settings = {"threads": self.bench.threads, "keras_version": self.file.keras_version}
+        return {"runner": engine.runner, **paths, **settings}
+
+    def _module(self, engine: Engine) -> Path:
+        """The module of a level, written with its weights beside it."""
+        path = self.scratch / f"module_{engine.level}.py"
+        if not path.exists():
+            module = generate(read(self.path, self.weights), sidecar=f"{path.stem}.npz")
+            path.with_suffix(".npz").write_bytes(module.npz)
+            path.write_text(module.text, encoding="utf-8")
+        return path
+
+    def _converted(self, ending: str) -> Path:
+        """The model in another format, from the bench's folder if that has it."""
+        digest = hashlib.sha256()
+        for path in filter(None, (self.path, self.weights)):
+            digest.update(path.read_bytes())
+        shapes = [(array.shape, array.dtype.name) for array in self.arrays]
+        digest.update(repr(shapes).encode())
+        target = self.bench.folder / f"{self.path.stem}-{digest.hexdigest()[:16]}.{ending}"
+        if not target.exists():
+            model = {"path": str(self.path), "weights": self.weights and str(self.weights)}
+            job = {**model, "keras_version": self.file.keras_version, "inputs": shapes, "target": str(target)}
+            run("kerasgen.bench.convert", job, self.bench.threads)
+        return target
+
+    def errors(self, workers: Mapping[str, Worker]) -> dict[str, OutputReport]:
+        """The worst output of each engine, compared with the first of REFERENCES that runs."""
+        answers = {name: worker.outputs() for name, worker in workers.items()}
+        expected = next((answers[name] for name in REFERENCES if name in answers), [])
+        inside = set(precisions(self.file.model))
+        worst = {}
+        for name, outputs in answers.items():
+            pairs = zip_longest(outputs, expected, fillvalue=np.empty((0,)))
+            reports = [compare(name, got, right, inside=inside) for got, right in pairs]
+            worst[name] = max(reports, key=lambda report: report.relative)
+        return worst
+
+
+def machine() -> dict[str, str]:
+    """What the numbers depend on: processor, Python, and the versions of the engines."""
+    versions = {}
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "processor": processor(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "kerasgen": kerasgen.__version__,
+        **versions,
+    }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def bench(
+    models: Sequence[str],
+    batches: Sequence[int],
+    *,
+    weights: Path | None = None,
+    threads: int = 2,
+    rounds: int = 15,
+    cache: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Compare the engines on every model, a file or a name of the suite, with batches of every size.
+
+    `cache` is a folder that keeps converted models and those of the suite. Raises what `kerasgen.readers.read` and
+    `kerasgen.api.generate` raise, FileError where the folder cannot be made, and EngineError where a model of the suite
+    cannot be built.
+    """
+    for engine in OTHERS:
+        if engine.missing:
+            say(f"{engine.name} is left out: {', '.join(engine.missing)} not installed ({INSTALL})")
+    engines = [OWN, *(engine for engine in OTHERS if not engine.missing)]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="kerasgen-bench-"))) if cache is None else cache
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{printable(str(folder))}: cannot be made: {error.strerror or error}") from error
+        measure = Bench(engines, threads, rounds, folder.resolve(), say)
+        done = [measure.compare(model, weights, batch) for model in models for batch in batches]
+    groups = suite.GROUPS if set(suite.NAMES) <= set(models) else {}
+    return Report(threads, rounds, machine(), tuple(done), groups)

@@ -1,0 +1,79 @@
+"""A model as an ONNX or a LiteRT file for batches of one size. Runs in a process of its own: `python -m … JOB`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasgen.oracle import Oracle, oracle
+
+OPSET = 17
+LARGE = 1_000_000  # numbers from which a matrix does not go through tf2onnx
+
+
+def to_tflite(keras: Oracle, specs: Sequence[Any]) -> bytes:
+    """The model as a LiteRT file."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    def call(*given: Any) -> Any:
+        return keras.model(keras.arranged(given), training=False)
+
+    frozen = convert_variables_to_constants_v2(tf.function(call, input_signature=specs).get_concrete_function())
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
+
+
+def to_onnx(keras: Oracle, specs: Sequence[Any]) -> bytes:
+    """The model as an ONNX file.
+
+    tf2onnx copies constants over and over, more than a machine has memory for where a dense layer is large: such
+    matrices go in as inputs and become constants afterwards.
+    """
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    weights = list(getattr(keras.model, "trainable_variables", ())) if hasattr(keras.model, "stateless_call") else []
+    large = {f"weight_{i}": v for i, v in enumerate(weights) if len(v.shape) == 2 and v.numpy().size > LARGE}
+
+    def call(*given: Any) -> Any:
+        inputs, matrices = keras.arranged(given[: len(specs)]), dict(zip(large, given[len(specs) :], strict=True))
+        if not large:
+            return keras.model(inputs, training=False)
+        values = [matrices.get(f"weight_{i}", v.value) for i, v in enumerate(weights)]
+        rest = [v.value for v in keras.model.non_trainable_variables]
+        return keras.model.stateless_call(values, rest, inputs, training=False)[0]
+
+    signature = [*specs, *(tf.TensorSpec(v.shape, v.dtype, name=name) for name, v in large.items())]
+    traced = tf.function(call, input_signature=signature)
+    converted, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
+    for name, v in large.items():
+        converted.graph.initializer.append(onnx.numpy_helper.from_array(v.numpy(), name))
+    inputs = [value for value in converted.graph.input if value.name not in large]
+    del converted.graph.input[:]
+    converted.graph.input.extend(inputs)
+    return bytes(converted.SerializeToString())
+
+
+CONVERTERS = {"onnx": to_onnx, "tflite": to_tflite}
+
+
+def main() -> None:
+    """Do the job: `path`, `weights` and `keras_version` of a model, its `inputs` and the `target` file."""
+    job = json.loads(sys.argv[1])
+    import tensorflow as tf
+
+    keras = oracle(job["path"], job["weights"], job["keras_version"])
+    # Runtimes sort inputs by name.
+    specs = [tf.TensorSpec(shape, dtype, name=f"input_{i:03}") for i, (shape, dtype) in enumerate(job["inputs"])]
+    target = Path(job["target"])
+    half = target.with_name(f"{target.name}.part")
+    half.write_bytes(CONVERTERS[target.suffix[1:]](keras, specs))
+    half.replace(target)
+
+
+if __name__ == "__main__":
+    main()

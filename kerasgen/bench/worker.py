@@ -1,0 +1,149 @@
+"""One engine in a process of its own: it loads a model, answers once, then times calls whenever it is asked to.
+
+The job is a JSON object in the only argument, the inputs and the first answer are .npz files. Each line on stdin is a
+number of calls; each line on stdout tells their times. Nothing is imported that the engine does not need, so that the
+time to the first answer and the peak of memory are the engine's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Run = Callable[[], Any]
+Job = Mapping[str, Any]
+Arrays = Sequence[np.ndarray]
+
+
+def module(job: Job, arrays: Arrays) -> Run:
+    """A generated module, imported as users do."""
+    import importlib
+
+    path = Path(job["path"])
+    sys.path.insert(0, str(path.parent))
+    predict = importlib.import_module(path.stem).predict
+    return lambda: predict(*arrays)
+
+
+def predict(job: Job, arrays: Arrays) -> Run:
+    """Keras's own `predict`, the whole batch at once."""
+    model, batch = _model(job, arrays)
+    return lambda: model.predict(batch, len(arrays[0]), verbose=0)
+
+
+def function(job: Job, arrays: Arrays) -> Run:
+    """The model as one tf.function, from NumPy arrays to NumPy arrays."""
+    model, batch = _model(job, arrays)
+    import tensorflow as tf
+
+    traced = tf.function(lambda given: model(given, training=False))
+
+    def run() -> Any:
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), traced(tf.nest.map_structure(tf.constant, batch)))
+
+    return run
+
+
+def _model(job: Job, arrays: Arrays) -> tuple[Any, Any]:
+    """The model, loaded by Keras, and the arrays in the form that it takes."""
+    import tensorflow as tf
+
+    from kerasgen.oracle import oracle
+
+    tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
+    tf.config.threading.set_inter_op_parallelism_threads(job["threads"])
+    keras = oracle(job["path"], job["weights"], job["keras_version"])
+    return keras.model, keras.arranged(arrays)
+
+
+def onnx(job: Job, arrays: Arrays) -> Run:
+    """ONNX Runtime on the CPU. Its threads spin while it runs, as by default, but not after."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = job["threads"]
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    session = onnxruntime.InferenceSession(job["path"], options, providers=["CPUExecutionProvider"])
+    given = dict(zip(sorted(value.name for value in session.get_inputs()), arrays, strict=True))
+    return lambda: session.run(None, given)
+
+
+def litert(job: Job, arrays: Arrays) -> Run:
+    """LiteRT with its XNNPACK kernels."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=job["path"], num_threads=job["threads"])
+    interpreter.allocate_tensors()
+    inputs = sorted(interpreter.get_input_details(), key=lambda detail: detail["name"])
+    places = [detail["index"] for detail in inputs]
+    results = [detail["index"] for detail in interpreter.get_output_details()]
+
+    def run() -> list[Any]:
+        for place, array in zip(places, arrays, strict=True):
+            interpreter.set_tensor(place, array)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in results]
+
+    return run
+
+
+RUNNERS = {runner.__name__: runner for runner in (module, predict, function, onnx, litert)}
+
+
+def peak_memory() -> int | None:
+    """The largest resident size of this process in bytes; None where the system does not tell.
+
+    `getrusage` would count what the parent held when it started this process.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
+def timed(run: Run, calls: int) -> list[float]:
+    """The seconds of each call, after one that warms the caches up again."""
+    run()
+    clock, times = time.perf_counter, []
+    for _ in range(calls):
+        start = clock()
+        run()
+        times.append(clock() - start)
+    return times
+
+
+def flat(result: Any) -> list[Any]:
+    """What an engine returned, as a list."""
+    if isinstance(result, Mapping):
+        return list(result.values())
+    return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
+def main() -> None:
+    """Answer once, then serve rounds until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print is no answer
+    job = json.loads(sys.argv[1])
+    with np.load(job["inputs"], allow_pickle=False) as npz:
+        arrays = [npz[name] for name in npz.files]
+    run = RUNNERS[job["runner"]](job, arrays)
+    first = flat(run())
+    answers.write("\n")
+    np.savez(job["outputs"], *first)
+    del first
+    answers.write("\n")
+    for line in sys.stdin:
+        answers.write(json.dumps({"times": timed(run, int(line)), "memory": peak_memory()}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""`kerasgen bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import kerasgen
+from kerasgen.cli.app import Json, Weights, app, say
+
+
+@app.command()
+def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Files, or names of the suite.", show_default=False),
+    ] = None,
+    suite: Annotated[bool, typer.Option("--suite", help="All models of the suite, with geometric means.")] = False,
+    weights: Weights = None,
+    batch: Annotated[str, typer.Option(help="Sizes of batches, separated by commas.")] = "1",
+    threads: Annotated[int, typer.Option(help="Threads of each engine.", min=1)] = 2,
+    rounds: Annotated[int, typer.Option(help="Rounds, in which the engines take turns.", min=1)] = 15,
+    cache: Annotated[
+        Path | None, typer.Option(help="A folder that keeps converted models and those of the suite.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Time the module of MODEL beside Keras, ONNX Runtime and LiteRT, as far as they are installed."""
+    from kerasgen.bench import compare
+    from kerasgen.bench.suite import NAMES
+
+    sizes = _sizes(batch)
+    names = NAMES if suite else models
+    if not names:
+        raise kerasgen.UsageError("bench needs a model: a file, a name of the suite, or --suite")
+    report = compare.bench(names, sizes, weights=weights, threads=threads, rounds=rounds, cache=cache, say=say)
+    if json:
+        import json as encoder
+
+        print(encoder.dumps(report.to_dict(), indent=2))
+    else:
+        from kerasgen.tables import print_bench
+
+        print_bench(report)
+
+
+def _sizes(text: str) -> list[int]:
+    """Whole numbers above 0 that are separated by commas."""
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or min(sizes) < 1:
+        raise kerasgen.UsageError(f"--batch takes whole numbers above 0, separated by commas, not {text!r}")
+    return sizes

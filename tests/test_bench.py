@@ -1,0 +1,175 @@
+"""The benchmark: what it computes from times, and that every installed engine takes part. No time is asserted."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+from support import randomize
+
+import kerasgen
+from kerasgen import cli
+from kerasgen.bench import compare, engines, report, rounds
+from kerasgen.bench.report import Comparison, Report, Timing
+
+
+def timing(engine: str, *times: float) -> Timing:
+    return Timing.of(engine, times, first=2.0, memory=50_000_000, error=1e-7)
+
+
+NETS = (
+    Comparison("A", 1, (timing("kerasgen", 0.02, 0.03, 0.01), timing("tf.function", 0.04), timing("LiteRT", 0.01))),
+    Comparison(
+        "B",
+        1,
+        (
+            timing("kerasgen", 0.06, 0.02),
+            timing("tf.function", 0.02),
+            timing("ONNX Runtime", 0.01),
+            Timing("LiteRT", problem="fails: no"),
+        ),
+    ),
+    Comparison("C", 1, (timing("kerasgen", 0.01), timing("ONNX Runtime", 0.02), timing("LiteRT", 0.04))),
+)
+REPORT = Report(2, 3, {"python": "3"}, NETS, {"all": ("A", "B", "C"), "only A": ("A",), "none": ("Z",)})
+
+
+def test_median_and_minimum() -> None:
+    assert [(c["kerasgen"].median, c["kerasgen"].minimum) for c in NETS[:2]] == [(0.02, 0.01), (0.04, 0.02)]
+
+
+def test_a_ratio_is_our_time_over_the_fastest_of_them() -> None:
+    assert NETS[0].ratio("tf.function") == 0.5
+    assert NETS[0].ratio("LiteRT") == 2.0
+    assert NETS[2].ratio("ONNX Runtime", "LiteRT") == 0.5  # 0.01 over 0.02
+    assert NETS[1].ratio("ONNX Runtime", "LiteRT") == 4.0  # one that failed does not count
+    assert math.isnan(NETS[1].ratio("LiteRT"))
+    assert math.isnan(NETS[2].ratio("tf.function"))
+
+
+def test_geometric_mean() -> None:
+    assert report.geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+    assert report.geometric_mean([0.5, math.nan, 2.0, 1.0]) == pytest.approx(1.0)
+    assert math.isnan(report.geometric_mean([]))
+
+
+def test_means_of_groups() -> None:
+    means = {(m["group"], m["against"]): (m["models"], m["ratio"]) for m in REPORT.means()}
+    fastest = "faster of ONNX Runtime and LiteRT"
+    assert means == {
+        ("all", "tf.function"): (2, pytest.approx(1.0)),  # 0.5 and 2
+        ("all", fastest): (3, pytest.approx((2.0 * 4.0 * 0.5) ** (1 / 3))),
+        ("only A", "tf.function"): (1, pytest.approx(0.5)),
+        ("only A", fastest): (1, pytest.approx(2.0)),
+    }
+
+
+def test_the_table() -> None:
+    table = report.rows(REPORT)
+    assert table[0] == ("A", "1", "kerasgen", "20.0 ms", "10.0 ms", "50.0", "", "2.00 s", "50 MB")
+    assert table[1][6] == "0.5 x"
+    assert table[6][:4] == ("B", "1", "LiteRT", "fails: no")
+    assert report.sentences(REPORT)[-1] == (
+        "only A, batch 1: 2.00 times the time of faster of ONNX Runtime and LiteRT (geometric mean over 1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(123.4, "123 s"), (1.0, "1.00 s"), (0.01234, "12.3 ms"), (8.71e-6, "8.71 us"), (5e-7, "0.50 us"), (math.nan, "")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert report.duration(seconds) == text
+
+
+def model() -> Any:
+    given = keras.Input((6, 6, 1), name="z"), keras.Input((5,), name="a")
+    image = L.Flatten()(L.BatchNormalization()(L.Conv2D(2, 3, activation="relu")(given[0])))
+    return keras.Model(given, [L.Dense(3)(image), L.Dense(2)(L.Concatenate()([image, given[1]]))])
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bench") / "net.keras"
+    randomize(model()).save(path)
+    return path
+
+
+def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two inputs and two outputs, so that an engine which mixes them up is seen."""
+    arguments = ["bench", str(file), "--batch", "1,4", "--rounds", "2", "--cache", str(tmp_path / "c"), "--json"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert not ended.value.code
+    data = json.loads(capsys.readouterr().out)
+    assert (data["threads"], data["rounds"], data["means"]) == (2, 2, [])
+    assert data["machine"]["numpy"] == np.__version__
+    assert [(result["model"], result["batch"]) for result in data["results"]] == [("net", 1), ("net", 4)]
+    for result in data["results"]:
+        assert [e["engine"] for e in result["engines"]] == ["kerasgen", *(e.name for e in engines.OTHERS)]
+        for engine in result["engines"]:
+            assert engine["problem"] == ""
+            assert 0 < engine["minimum"] <= engine["median"]
+            assert engine["first"] > 0
+            assert engine["memory"] is None or engine["memory"] > 1_000_000
+            assert engine["error"] < 1e-5
+            assert engine["ratio"] == pytest.approx(result["engines"][0]["median"] / engine["median"])
+    assert len(list((tmp_path / "c").glob("net-*.onnx"))) == 2  # one for each size of batch
+    assert len(list((tmp_path / "c").iterdir())) == 4
+
+
+def test_a_wrong_engine_is_reported_and_not_timed(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "net.keras"
+    randomize(model(), seed=1).save(other)
+    monkeypatch.setattr(compare, "OTHERS", engines.OTHERS[:1])
+    right = compare.Task.job
+
+    def job(task: compare.Task, engine: engines.Engine) -> dict[str, Any]:
+        return {**right(task, engine), **({"path": str(other)} if engine.runner == "predict" else {})}
+
+    monkeypatch.setattr(compare.Task, "job", job)
+    monkeypatch.setattr(compare, "REFERENCES", ("kerasgen",))
+    (result,) = compare.bench([str(file)], [1], rounds=1).comparisons
+    assert result["Keras predict"].problem.startswith("answers wrongly: error ")
+    assert math.isnan(result["Keras predict"].median)
+    assert result["kerasgen"].median > 0
+
+
+def test_missing_and_failing_engines_are_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = replace(engines.OTHERS[3], packages=("no_such_package", "tensorflow"))
+    broken = replace(engines.OTHERS[2], format="unheard_of")
+    monkeypatch.setattr(compare, "OTHERS", (absent, broken))
+    said: list[str] = []
+    (result,) = compare.bench([str(file)], [1], rounds=1, say=said.append).comparisons
+    assert said[0] == ("LiteRT is left out: no_such_package not installed (pip install 'kerasgen-numpy[bench]')")
+    assert [t.engine for t in result.timings] == ["kerasgen", "ONNX Runtime"]
+    assert result["ONNX Runtime"].problem == "fails: KeyError: 'unheard_of'"
+
+
+def test_a_process_that_dies_tells_its_last_line() -> None:
+    with pytest.raises(rounds.EngineError, match=r"No module named kerasgen\.bench\.nothing$"):
+        rounds.run("kerasgen.bench.nothing", {}, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench"], "kerasgen: bench needs a model"),
+        (["bench", "m.keras", "--batch", "1,x"], "kerasgen: --batch takes whole numbers above 0"),
+        (["bench", "m.keras", "--batch", "0"], "kerasgen: --batch takes whole numbers above 0"),
+    ],
+)
+def test_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == kerasgen.UsageError.exit_code
+    assert capsys.readouterr().err.startswith(message)
