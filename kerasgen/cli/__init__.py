@@ -8,10 +8,10 @@ import sys
 from typing import Any
 
 import kerasgen
-from kerasgen.cli import export, show, verify, bench  # isort: skip; their order is that of the help
+from kerasgen.cli import export, show, speed, verify  # their order is that of the help
 from kerasgen.cli.app import app, report
 
-__all__ = ["app", "bench", "export", "main", "show", "verify"]
+__all__ = ["app", "export", "main", "show", "speed", "verify"]
 
 
 def main(arguments: list[str] | None = None) -> Any:
