@@ -15,6 +15,7 @@ from kerasgen.custom import Rules, as_rule
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.ir import Graph, Node, Shape, Value
 from kerasgen.layers import RULES, UNSUPPORTED, Layer
+from kerasgen.layers.dtypes import DTYPES
 from kerasgen.layers.layer import KEEP
 from kerasgen.layers.masks import passes_on
 from kerasgen.layers.registry import OPERATION
@@ -150,7 +151,7 @@ class _Builder:
         value = Value(ident, (None, *shape[1:]), str(spec.config.get("dtype") or "float32"))
         if value.dtype == "bfloat16":
             value = replace(value, dtype="float32")
-        if value.dtype not in np.sctypeDict or value.dtype in ("str", "object"):
+        if value.dtype not in DTYPES:
             raise UnsupportedModelError(f"{self.file.source}: input {spec.name!a} holds {value.dtype!a}")
         self.inputs.append(value)
         self.specs[ident] = value

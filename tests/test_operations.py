@@ -63,6 +63,13 @@ def second(value: Any) -> Callable[[dict[str, Any]], None]:
 
 MALFORMED: dict[str, tuple[Callable[..., Any], Callable[[dict[str, Any]], None]]] = {
     "axis": (ops.sum, config(axis="1")),
+    "no axis to stack along": (lambda x: ops.stack([x, x]), config(axis=[])),
+    "no axis to join along": (lambda x: ops.concatenate([x, x], axis=1), config(axis=[])),
+    "several axes to join along": (lambda x: ops.concatenate([x, x], axis=1), config(axis=[1, 2])),
+    "no shape": (lambda x: ops.reshape(x, (-1, 5)), config(newshape=None)),
+    "no list of sizes": (lambda x: ops.reshape(x, (-1, 5)), config(newshape={"a": 1})),
+    "a size that is text": (lambda x: ops.reshape(x, (-1, 5)), config(newshape=["all", 5])),
+    "a size below -1": (lambda x: ops.reshape(x, (-1, 5)), config(newshape=[-2, 5])),
     "axis out of range": (ops.sort, config(axis=7)),
     "keepdims": (ops.max, config(keepdims=3)),
     "initial": (ops.max, config(initial="large")),

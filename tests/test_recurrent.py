@@ -75,6 +75,13 @@ def keras2(*shapes: Any, dtype: str = "float32") -> Callable[[Callable[..., Any]
     return enter
 
 
+@keras2((2, *TABLES))
+def time_distributed_twice(x: Any) -> Any:
+    """One in the other around a model: two weights whose names end alike."""
+    steps = tf_keras.Sequential([tf_keras.Input(TABLES[1:]), K.Dense(4, name="first"), K.LSTM(4), K.Dense(2)])
+    return K.TimeDistributed(K.TimeDistributed(steps))(x)
+
+
 @keras2(STEPS)
 def lstm(x: Any) -> Any:
     return K.LSTM(4, recurrent_activation="hard_sigmoid")(K.LSTM(4, return_sequences=True)(x))

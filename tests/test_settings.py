@@ -184,7 +184,8 @@ def test_concatenate(axis: int, sizes: list[int]) -> None:
     check(shapes, lambda *xs: L.Concatenate(axis=axis)(list(xs)))
 
 
-FUNCTIONS = st.sampled_from(["tanh", "sigmoid", "hard_sigmoid", "relu", "elu", "softmax", "linear"])
+gates = st.sampled_from(["sigmoid", "hard_sigmoid", "tanh", "softmax"])  # without bounds, they magnify the last bits
+activations = gates | st.sampled_from(["relu", "elu", "linear"])
 
 
 def masked(x: Any) -> Any:
@@ -201,7 +202,7 @@ def masked(x: Any) -> Any:
     mask=st.booleans(),
     merge=st.sampled_from(["one way", "one way", "concat", "sum", "mul", "ave", None]),
     reset_after=st.booleans(),
-    functions=st.tuples(FUNCTIONS, FUNCTIONS),
+    functions=st.tuples(activations, gates),
     flags=st.fixed_dictionaries(
         {name: st.booleans() for name in ("go_backwards", "return_sequences", "return_state", "use_bias", "unroll")}
     ),

@@ -123,13 +123,13 @@ def log_softmax(layer: Layer, x: Value) -> Value:
 @rule("ops.Sparsemax")
 def sparsemax(layer: Layer, x: Value) -> Value:
     """Softmax that gives most classes 0."""
-    return layer.emit(kernels.sparsemax, x, axis=layer.config.axes("axis", -1)[0])
+    return layer.emit(kernels.sparsemax, x, axis=layer.config.one_axis("axis", -1))
 
 
 @rule("ops.Glu")
 def glu(layer: Layer, x: Value) -> Value:
     """One half of an axis, gated by the other."""
-    return layer.emit(kernels.glu, x, axis=layer.config.axes("axis", -1)[0])
+    return layer.emit(kernels.glu, x, axis=layer.config.one_axis("axis", -1))
 
 
 @rule("ThresholdedReLU")

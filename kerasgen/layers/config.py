@@ -48,6 +48,13 @@ class Config:
         values = value if isinstance(value, (list, tuple)) else [value]
         return tuple(self._int(key, item, -LARGEST) for item in values)
 
+    def one_axis(self, key: str = "axis", default: Any = REQUIRED) -> int:
+        """One axis, be it in a list."""
+        axes = self.axes(key, default)
+        if len(axes) != 1:
+            raise self._wrong(key, self.get(key, default), "one axis")
+        return axes[0]
+
     def axis(self, key: str = "axis", default: Any = None) -> int | tuple[int, ...] | None:
         """One axis, several, or None: all."""
         value = self.get(key, default)
@@ -55,6 +62,13 @@ class Config:
             return None
         axes = self.axes(key, default)
         return axes if isinstance(value, (list, tuple)) else axes[0]
+
+    def sizes(self, key: str) -> tuple[int, ...]:
+        """The sizes of a shape; what is left open is -1."""
+        values = self.get(key)
+        if not isinstance(values, (list, tuple)):
+            raise self._wrong(key, values, "a list of sizes")
+        return tuple(-1 if size is None else self._int(key, size, -1) for size in values)
 
     def edges(self, key: str, rank: int, default: Any = REQUIRED) -> tuple[tuple[int, int], ...]:
         """Cells before and after each spatial axis: from one number, one per axis, or a pair per axis."""

@@ -51,7 +51,7 @@ def group_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
     """By the mean and variance of each sample over a group of channels; -1 groups are as many as channels."""
     if mask is not None and layer.keras_major < 3:
         raise UnsupportedModelError("Keras 2 leaves masked cells out of the statistics, Keras 3 does not")
-    axis = from_end(layer.config.axes("axis", -1)[0], len(x.shape))
+    axis = from_end(layer.config.one_axis("axis", -1), len(x.shape))
     channels = x.shape[axis]
     gamma = layer.weight("gamma", (channels,)) if layer.config.flag("scale", True) else None
     beta = layer.weight("beta", (channels,)) if layer.config.flag("center", True) else None
@@ -149,7 +149,7 @@ def batch_norm_operation(
     layer: Layer, x: Value, mean: Any, variance: Any, offset: Any = None, scale: Any = None
 ) -> Value:
     """Batch normalisation with all its parameters as arguments."""
-    axis = from_end(layer.config.axes("axis")[0], len(x.shape))
+    axis = from_end(layer.config.one_axis("axis"), len(x.shape))
     epsilon = layer.config.number("epsilon", 1e-3)
     return layer.emit(kernels.batch_norm, x, scale, offset, mean, variance, axis=axis, epsilon=epsilon)
 

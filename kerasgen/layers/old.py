@@ -12,7 +12,7 @@ from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.activation import activate
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.layout import channels_last, is_channels_first
+from kerasgen.layers.layout import channels_last, from_end, is_channels_first
 from kerasgen.layers.registry import rule
 
 
@@ -59,7 +59,7 @@ def batch_normalization_by_mode(layer: Layer, x: Value) -> Value:
     """Modes that Keras 2 dropped: by each sample's own statistics, or by those of the batch at hand."""
     if layer.config.integer("mode") != 1:
         raise UnsupportedModelError("mode 2 normalises by the statistics of the batch at hand")
-    shape = (x.shape[layer.config.axes("axis", -1)[0]],)
+    shape = (x.shape[from_end(layer.config.one_axis("axis", -1), len(x.shape))],)
     gamma, beta = layer.weight("gamma", shape), layer.weight("beta", shape)
     for name in ("moving_mean", "moving_variance"):
         layer.weight(name, shape, trainable=False)

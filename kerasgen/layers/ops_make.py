@@ -52,7 +52,7 @@ def _steps(layer: Layer) -> dict[str, Any]:
     return {
         "num": layer.config.integer("num", 50, least=0, below=MOST_CELLS),
         **endpoint,
-        "axis": layer.config.axes("axis", 0)[0],
+        "axis": layer.config.one_axis("axis", 0),
     }
 
 
@@ -103,7 +103,7 @@ def vander(layer: Layer, x: Value) -> Value:
 def trapezoid(layer: Layer, y: Value) -> Value:
     """The area below points of a curve."""
     places = None if layer.config.get("x", None) is None else layer.config.numbers("x")
-    axis = layer.config.axes("axis", -1)[0]
+    axis = layer.config.one_axis("axis", -1)
     return apply(layer, kernels.trapezoid, y, rule=floats, x=places, dx=layer.config.number("dx", 1.0), axis=axis)
 
 

@@ -260,7 +260,7 @@ def cross(layer: Layer, x1: Any, x2: Any) -> Value:
     """The vector product along an axis of 3; an axis of 2 stands for a vector without the third part."""
     axis = layer.config.get("axis", None)
     keys = ("axisa", "axisb", "axisc")
-    axes: dict[str, Any] = {key: layer.config.axes("axis" if axis is not None else key, -1)[0] for key in keys}
+    axes: dict[str, Any] = {key: layer.config.one_axis("axis" if axis is not None else key, -1) for key in keys}
     return apply(layer, kernels.cross, x1, x2, **axes)
 
 

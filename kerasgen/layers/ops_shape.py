@@ -72,9 +72,9 @@ def rot90(layer: Layer, array: Value) -> Value:
 @rule("ops.Reshape")
 def reshape(layer: Layer, x: Value) -> Value:
     """Other axes, the batch among them."""
-    target = [-1 if size is None else size for size in layer.config.get("newshape")]
-    if target[:1] == [-1] and -1 not in target[1:]:  # the batch, or what it becomes
-        return layer.emit(kernels.reshape_all, x, shape=tuple(target))
+    target = layer.config.sizes("newshape")
+    if target[:1] == (-1,) and -1 not in target[1:]:  # the batch, or what it becomes
+        return layer.emit(kernels.reshape_all, x, shape=target)
     return layer.emit(kernels.reshape_all, x, shape=resolve_shape(target, x.shape))
 
 
@@ -97,7 +97,7 @@ def expand_dims(layer: Layer, x: Value) -> Value:
 @rule("ops.Stack")
 def stack(layer: Layer, xs: Sequence[Any]) -> Value:
     """Along a new axis."""
-    return layer.emit(kernels.stack, *promote_list(layer, xs), axis=layer.config.axes("axis", 0)[0])
+    return layer.emit(kernels.stack, *promote_list(layer, xs), axis=layer.config.one_axis("axis", 0))
 
 
 @rule("ops.Append")
@@ -143,13 +143,13 @@ def _split(layer: Layer, x: Value, axis: int, kernel: Callable[..., Any] = kerne
 @rule("ops.Split")
 def split(layer: Layer, x: Value) -> list[Value]:
     """Cut along an axis, into equal parts or at given places."""
-    return _split(layer, x, layer.config.axes("axis", 0)[0])
+    return _split(layer, x, layer.config.one_axis("axis", 0))
 
 
 @rule("ops.ArraySplit")
 def array_split(layer: Layer, x: Value) -> list[Value]:
     """Cut along an axis into parts, the first of which may be longer by one."""
-    return _split(layer, x, layer.config.axes("axis", 0)[0], kernels.array_split)
+    return _split(layer, x, layer.config.one_axis("axis", 0), kernels.array_split)
 
 
 @rule("ops.Hsplit")

@@ -58,10 +58,16 @@ def model_spec(data: Mapping[str, Any]) -> ModelSpec:
     return _sequential(name, config["layers"], config.get("build_input_shape"), data.get("build_config"))
 
 
-def inner_model(layer: LayerSpec) -> ModelSpec | None:
-    """The model that a layer is, or that it wraps: `TimeDistributed` has its spec beside the wrapped layer's class."""
-    wrapped = layer.config.get("layer")
-    return wrapped.get("model") if layer.model is None and isinstance(wrapped, dict) else layer.model
+def inner_model(layer: LayerSpec) -> tuple[ModelSpec | None, str]:
+    """The model that a layer is, or that it wraps, and the path of attributes to it.
+
+    `TimeDistributed` has the model's spec beside the wrapped layer's class.
+    """
+    model, path, wrapped = layer.model, "", layer.config.get("layer")
+    while model is None and isinstance(wrapped, dict):
+        model, path, config = wrapped.get("model"), f"{path}/layer", wrapped["config"]
+        wrapped = config.get("layer") if isinstance(config, dict) else None
+    return model, path
 
 
 def _functional(name: str, config: Mapping[str, Any]) -> ModelSpec:
@@ -143,15 +149,22 @@ def _layer(data: Any) -> LayerSpec:
         ):
             kind = f"ops.{kind}"
         config = dialect.layer_config(kind, data["config"])
-        wrapped = data["config"].get("layer")
-        if is_model(wrapped):
-            model = model_spec(wrapped)
-            config["layer"] = {"class_name": model.kind, "config": {"name": model.name}, "model": model}
+        _parse_wrapped(data["config"], config)
         return LayerSpec(name, kind, config, _calls(data))
     except KerasgenError as error:
         raise type(error)(f"layer {name!r}: {error}") from error
     except _MALFORMED as error:
         raise InvalidModelError(f"layer {name!r}: malformed config: {reason(error)}") from error
+
+
+def _parse_wrapped(written: Mapping[str, Any], config: dict[str, Any]) -> None:
+    """Parse the model that a layer wraps, or that the layer which it wraps does: its spec goes into the config."""
+    wrapped: Any = written.get("layer")
+    if is_model(wrapped):
+        model = model_spec(wrapped)
+        config["layer"] = {"class_name": model.kind, "config": {"name": model.name}, "model": model}
+    elif isinstance(wrapped, dict) and isinstance(wrapped.get("config"), dict):
+        _parse_wrapped(wrapped["config"], config["layer"]["config"])
 
 
 def _name(data: Any) -> str:

@@ -139,7 +139,7 @@ class LegacyWeights:
 def _layers(model: ModelSpec, owner: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], LayerSpec]]:
     """Every layer by the path of names to it, in the order in which Keras lists their weights."""
     for layer in model.layers:
-        path, inner = (*owner, layer.name), inner_model(layer)
+        path, (inner, _) = (*owner, layer.name), inner_model(layer)
         yield path, layer
         if inner is not None:
             yield from _layers(inner, path)

@@ -108,14 +108,14 @@ def _places(
     listed = None if holder is None else _list(holder)
     groups = {} if listed is None else _groups(listed, layers, needed, set(_repeats(layers, set(seen))))
     for layer in layers:
-        path, inner, key = (*owner, layer.name), inner_model(layer), (layer.name, layer.kind)
+        path, (inner, attributes), key = (*owner, layer.name), inner_model(layer), (layer.name, layer.kind)
         group = groups.get(layer.name) or seen.get(key)
         if group is not None:
             seen.setdefault(key, group)
         if inner is None:
             yield path, layer, group
         else:
-            part = group if layer.model or group is None else hdf5.subgroup(group, "layer")
+            part = None if group is None else hdf5.subgroup(group, attributes)
             yield from _places(inner, part, path, weighted, seen)
 
 
@@ -125,7 +125,7 @@ def _repeats(layers: Sequence[LayerSpec], seen: set[tuple[str, str]]) -> Iterato
         if (layer.name, layer.kind) in seen:
             yield layer.name
         seen.add((layer.name, layer.kind))
-        inner = inner_model(layer)
+        inner, _ = inner_model(layer)
         if inner is not None:
             list(_repeats(inner.layers, seen))
 

@@ -366,6 +366,17 @@ row("time_distributed embedding", (3, 5), lambda x: L.TimeDistributed(L.Embeddin
 row("time_distributed any length", (None, 5, 3), L.TimeDistributed(L.Conv1D(4, 2)))
 row("time_distributed sequential", TABLES, lambda x: L.TimeDistributed(_net((5, 3), L.GRU(4), L.Dense(2)))(x))
 row("time_distributed model", TABLES, lambda x: L.TimeDistributed(_reader((5, 3)))(x))
+row("time_distributed twice model", FILM, lambda x: L.TimeDistributed(L.TimeDistributed(_net((7, 2), L.GRU(4))))(x))
+row(
+    "time_distributed thrice models",
+    (2, *FILM),
+    lambda x: L.TimeDistributed(L.TimeDistributed(_net(FILM[1:], L.TimeDistributed(_net((7, 2), L.Dense(3))))))(x),
+)
+row(
+    "time_distributed twice masked model",
+    FILM,
+    lambda x: L.TimeDistributed(L.TimeDistributed(_net((7, 2), L.LSTM(3, return_sequences=True))))(_masked(x)),
+)
 row(
     "time_distributed model any length", (None, 5, 3), lambda x: L.LSTM(2)(L.TimeDistributed(_net((5, 3), L.GRU(4)))(x))
 )
