@@ -43,7 +43,7 @@ from kerasgen.names import printable
 DESCRIBING = 1 << 28  # bytes of memory beside the file itself
 SECONDS = 20  # of the processor; describing the largest models takes less than one
 SLOWEST = 10_000_000  # bytes in a second that an array is read with, at least
-PATIENCE = 120  # seconds beyond those of the processor, on the clock
+PATIENCE = 120.0  # seconds beyond those of the processor, on the clock
 _ALONE = sys.platform in ("emscripten", "wasi")  # platforms without processes
 _START = "import sys; sys.path[:] = {path}; from kerasgen.libhdf5 import main; main()"
 
@@ -124,7 +124,7 @@ class Child:
         self.replies: Any = self.process.stdout
 
     @contextmanager
-    def _patience(self, seconds: int) -> Iterator[None]:
+    def _patience(self, seconds: float) -> Iterator[None]:
         """End the process where it takes longer than that inside the block."""
         timer = threading.Timer(seconds + PATIENCE, self._give_up)
         timer.daemon = True
@@ -219,8 +219,9 @@ _idle: list[Child] = []
 
 def start() -> None:
     """Start the process ahead of time, to have it ready when it is needed."""
-    with suppress(FileError):  # which it will be then
-        _idle.append(_new(""))
+    if not _idle:
+        with suppress(FileError):  # which will come again then
+            _idle.append(_new(""))
 
 
 def _new(name: str) -> Child:
