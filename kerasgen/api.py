@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from kerasgen.build import build
 from kerasgen.current import Changes, changes
 from kerasgen.custom import Rules
 from kerasgen.emit import Module, emit
-from kerasgen.errors import ParityError, UsageError
+from kerasgen.errors import InvalidModelError, ParityError, UsageError
 from kerasgen.model import ModelFile
 from kerasgen.names import printable
 from kerasgen.oracle import available
@@ -32,7 +35,7 @@ class ExportResult:
     """What was written, and how it compares with Keras.
 
     `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
-    says why.
+    says why. `warning` is a word on what is odd about the model, or nothing.
     """
 
     module: Path | None
@@ -40,6 +43,7 @@ class ExportResult:
     weight_bytes: int
     outputs: tuple[OutputReport, ...]
     unverified: str
+    warning: str = ""
 
     @property
     def advice(self) -> str:
@@ -53,18 +57,36 @@ class ExportResult:
         )
 
 
-def generate(file: ModelFile, *, sidecar: str = "", activations: bool = False, custom: Rules | None = None) -> Module:
+def generate(
+    file: ModelFile,
+    *,
+    sidecar: str = "",
+    activations: bool = False,
+    custom: Rules | None = None,
+    strict: bool = False,
+) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere.
 
-    `sidecar` names the .npz file that holds the weights, instead of the module.
+    `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
+    there would be a warning.
     """
-    graph = build(file, custom).bind()
+    built = build(file, custom)
+    graph = built.bind()
+    warning = _not_finite({variable.key: graph.weights[variable.key] for variable in built.variables})
+    if warning and strict:
+        raise InvalidModelError(f"{file.source}: {warning}")
     if not activations:
         graph = optimize(graph)  # a line of its own: the weights before folding are gone when the folded are packed
-        return emit(graph, sidecar=sidecar)
+        return replace(emit(graph, sidecar=sidecar), warning=warning)
     full = optimize(graph.with_every_layer())
     predict = optimize(replace(full, outputs=full.outputs[: len(graph.outputs)]), CLEANING)
-    return emit(predict, sidecar=sidecar, activations=full)
+    return replace(emit(predict, sidecar=sidecar, activations=full), warning=warning)
+
+
+def _not_finite(weights: Mapping[str, np.ndarray]) -> str:
+    """A word on weights that are NaN or infinite, if there are any: the model answers NaN, or nearly does."""
+    names = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    return f"NaN or infinite numbers among the weights of {', '.join(names)}" if names else ""
 
 
 def export(
@@ -79,6 +101,7 @@ def export(
     verify: bool | None = None,
     keep_failed: bool = False,
     theano_kernels: bool = False,
+    strict: bool = False,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -88,7 +111,8 @@ def export(
     layer's output. `custom` holds functions of yours for layers that have no rule, by the layer's name or its class:
     rules, as `kerasgen.rule` enters them for good, or NumPy functions. `verify` compares the module with Keras before
     it is published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
-    `theano_kernels` tells that Theano trained a model of Keras 1, whose files do not say so.
+    `theano_kernels` tells that Theano trained a model of Keras 1, whose files do not say so. `strict` refuses weights
+    that are NaN or infinite, of which the result otherwise only warns.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -98,7 +122,8 @@ def export(
     for path in filter(None, (target, sidecar)):
         check_target(path, sources=(source, weights), force=force)
     file = read(source, weights, theano_kernels=theano_kernels)
-    module = generate(file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom)
+    name = sidecar.name if sidecar else ""
+    module = generate(file, sidecar=name, activations=activations, custom=custom, strict=strict)
     if isinstance(output, (str, os.PathLike)):
         first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
         publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write})
@@ -111,7 +136,7 @@ def export(
     if verification:
         verification.raise_if_wrong()
     outputs = verification.outputs if verification else ()
-    return ExportResult(target, sidecar, len(module.npz), outputs, unverified)
+    return ExportResult(target, sidecar, len(module.npz), outputs, unverified, module.warning)
 
 
 def check(

@@ -37,11 +37,15 @@ LINE = 116  # characters of base64 in a line, a multiple of 4
 
 @dataclass(frozen=True)
 class Module:
-    """A module as text, and its weights as the bytes of an .npz file; `embedded` tells that they belong together."""
+    """A module as text, and its weights as the bytes of an .npz file; `embedded` tells that they belong together.
+
+    `warning` is a word on what is odd about it, or nothing.
+    """
 
     text: str
     npz: bytes
     embedded: bool
+    warning: str = ""
 
     def write(self, file: Any) -> None:
         """Write the module to a binary file, its weights at the end if they are embedded."""

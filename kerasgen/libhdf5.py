@@ -32,8 +32,8 @@ _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FL
 _WIDTHS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 
 
-class TooMuchError(Exception):
-    """The file holds more than any model does."""
+class NoModelError(Exception):
+    """The file is sound HDF5, but such as no model is kept in."""
 
 
 class File:
@@ -42,7 +42,7 @@ class File:
     def __init__(self, place: bytes | BinaryIO) -> None:
         self.file = h5py.File(place, "r")
         self.paths: list[bytes] = []  # of groups and arrays, by their number
-        self._numbers: dict[int, int] = {}  # by address: hard links may lead in a circle
+        self._numbers: dict[int, int] = {}  # by address: hard links may lead to one thing twice, or in a circle
         self._links = 0
 
     def describe(self) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ class File:
                 for name in group:
                     self._links += 1
                     if self._links > MAX_LINKS:
-                        raise TooMuchError(f"it holds more than {MAX_LINKS} groups and arrays")
+                        raise NoModelError(f"it holds more than {MAX_LINKS} groups and arrays")
                     entry["links"][_decoded(name)] = self._follow(group, path, name, objects)
         return objects
 
@@ -74,13 +74,15 @@ class File:
             return "is a soft or external link; save the model again"
         try:
             return self._enter(h5py.h5o.open(group, name), path.rstrip(b"/") + b"/" + name, objects)
-        except MemoryError:
+        except (MemoryError, NoModelError):
             raise
         except Exception as error:  # it may be one that nobody needs
             return f"is damaged: {_reason(error)}"
 
     def _enter(self, thing: Any, path: bytes, objects: list[dict[str, Any]]) -> int | str:
         address = int(h5py.h5o.get_info(thing).addr)
+        if address in self._numbers and isinstance(thing, h5py.h5g.GroupID):
+            raise NoModelError(f"its group {_decoded(path)!r} has another name, {self._name(address)!r}")
         if address not in self._numbers:
             if isinstance(thing, h5py.h5d.DatasetID):
                 objects.append(_array(thing))
@@ -91,6 +93,9 @@ class File:
             self._numbers[address] = len(self.paths)
             self.paths.append(path)
         return self._numbers[address]
+
+    def _name(self, address: int) -> str:
+        return _decoded(self.paths[self._numbers[address]])
 
 
 def _array(dataset: h5py.h5d.DatasetID) -> dict[str, Any]:
@@ -117,7 +122,7 @@ def _attributes(group: Any) -> dict[str, Any]:
         if _ATTRIBUTES.fullmatch(attribute.name):
             name = attribute.name.decode()
             if math.prod(attribute.shape or ()) * attribute.dtype.itemsize > MAX_ATTRIBUTE:
-                raise TooMuchError(f"its attribute {name!r} is larger than {MAX_ATTRIBUTE} bytes")
+                raise NoModelError(f"its attribute {name!r} is larger than {MAX_ATTRIBUTE} bytes")
             found[name] = _texts(h5py.Group(group).attrs[name])
     return found
 

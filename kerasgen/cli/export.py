@@ -50,6 +50,7 @@ def export(
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
     theano_kernels: Theano = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse weights that are NaN or infinite.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: exit code 1 unless the module is there and current.")
     ] = False,
@@ -77,10 +78,13 @@ def export(
             force=force,
             verify=verify,
             keep_failed=keep_failed,
+            strict=strict,
             **options,
         )
     for written in filter(None, (result.sidecar, result.module)):
         print(written)
+    if result.warning:
+        say(f"warning: {result.warning}")
     if result.unverified:
         say(f"not verified: {result.unverified}")
     else:

@@ -95,6 +95,8 @@ def _vocabulary(layer: Layer, special: list[int]) -> tuple[Value, bool]:
         if size is None:
             raise UnsupportedModelError("it has no vocabulary: adapt it or give it one, then save the model again")
         return layer.weight("vocabulary", (layer.config.integer("vocabulary_size"),), dtype="int64", state=True), True
+    if isinstance(written, str):
+        raise UnsupportedModelError("its vocabulary is in a file of its own, which is not read")
     tokens = [int(token) for token in layer.config.integers("vocabulary", len(written), least=-LARGEST)]
     has_special = tokens[: len(special)] == special
     array = np.asarray(tokens if has_special else special + tokens, "int64")

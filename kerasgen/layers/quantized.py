@@ -42,7 +42,10 @@ class Scheme:
 
 def scheme_of(layer: Layer) -> Scheme | None:
     """How the layer is quantised; None where it is not."""
-    match = POLICY.fullmatch(str(layer.config.get("dtype", "")))
+    policy = str(layer.config.get("dtype", ""))
+    match = POLICY.fullmatch(policy)
+    if match is None and "_from_" in policy:
+        raise UnsupportedModelError(f"it is quantised as {policy[:80]!a}")
     return None if match is None else Scheme(match[1], tuple(map(int, match[2].split("/")[1:])))
 
 

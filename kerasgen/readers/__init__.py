@@ -100,6 +100,8 @@ def _hdf5_parts(file: content.Content, theano_kernels: bool) -> _Parts:
             theano = theano_kernels if legacy_h5.backend(root) == "" else legacy_h5.backend(root) == "theano"
             store = legacy_h5.LegacyWeights(source, theano)
             config = legacy_h5.config(root, file.name)
+            if weights_h5.holds_layers(root) and not hdf5.names(root, "layer_names"):
+                raise InvalidModelError(f"{file.name}: holds weights twice, as Keras 2 writes them and as Keras 3 does")
             return _Parts(file.name, legacy_h5.version(root), config, store, multi_backend.THEANO if theano else "")
         if weights_h5.holds_layers(root):
             return _Parts(file.name, "", None, weights_h5.ObjectWeights(backslashes.Spelled(source)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from kerasgen.errors import FileError, InvalidModelError
 from kerasgen.names import printable
 
-MAX_TEXT = 1 << 27  # bytes; the largest architectures known take a few million
+MAX_TEXT = 1 << 25  # bytes; the largest architectures known take a few million
 MAX_REASON = 300  # characters
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
@@ -79,5 +79,5 @@ def reason(error: Exception) -> str:
     """What an error of a library says, short and on one line."""
     if isinstance(error, KeyError) and error.args:
         return f"{error.args[0]!r} is missing"[:MAX_REASON]
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
     return printable(text.strip().partition("\n")[0])[:MAX_REASON]

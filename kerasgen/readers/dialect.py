@@ -60,7 +60,7 @@ def batch_shape(written: Any) -> tuple[int | None, ...]:
     if not isinstance(shape, (list, tuple)) or not shape:
         raise InvalidModelError("the shape of the model's input is missing or not a list")
     for size in shape:
-        if size is not None and (type(size) is not int or size < 0):
+        if size is not None and (type(size) is not int or not 0 <= size < 1 << 31):
             raise InvalidModelError(f"the shape of the model's input has an axis {size!r} long")
     return (None, *shape[1:])
 

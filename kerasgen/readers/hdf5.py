@@ -184,6 +184,8 @@ def graft(arrays: Group, root: Group, path: str) -> None:
 
 def names(group: Group, attribute: str) -> list[str]:
     """A list of names kept as an attribute; Keras splits those too long for one into `attribute0`, `attribute1`, …"""
+    if attribute in group.attrs and f"{attribute}0" in group.attrs:
+        raise ValueError(f"{group.name!r} has its {attribute!r} twice, whole and in parts")
     if attribute in group.attrs:
         chunks = [group.attrs[attribute]]
     else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 
 from kerasgen.errors import FileError, InvalidModelError
 from kerasgen.readers.content import MAX_TEXT, Content, reason
@@ -50,11 +52,12 @@ class Archive:
         names = archive.namelist()
         if len(set(names)) < len(names):
             raise InvalidModelError(f"{self.name}: unusable archive: it holds a member twice")
-        if any(part.startswith("/") or ".." in part.replace("\\", "/").split("/") for part in names):
+        if any(map(_leads_out, names)):
             raise InvalidModelError(f"{self.name}: unusable archive: a member lies outside of it")
         if name not in names:
             return None
-        fault = _fault(archive.getinfo(name), limit)
+        assert archive.fp is not None
+        fault = _fault(archive.getinfo(name), archive.fp.seek(0, io.SEEK_END), limit)
         if fault:
             raise InvalidModelError(f"{self.name}: unusable archive: {name} {fault}")
         return archive.getinfo(name)
@@ -70,14 +73,21 @@ class Archive:
             raise InvalidModelError(f"{self.name}: damaged archive: {reason(error)}") from error
 
 
-def _fault(member: zipfile.ZipInfo, limit: int | None) -> str:
-    """What forbids reading this member; "" if nothing does."""
+def _leads_out(name: str) -> bool:
+    path = PureWindowsPath(name)  # which knows both slashes
+    return bool(path.anchor) or ".." in path.parts
+
+
+def _fault(member: zipfile.ZipInfo, available: int, limit: int | None) -> str:
+    """What forbids reading this member of an archive that is so many bytes long; "" if nothing does."""
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a symbolic link"
     if member.flag_bits & 1:
         return "is encrypted"
     if member.compress_type not in _METHODS:
         return "is compressed by a method other than deflate"
+    if member.compress_size > available:
+        return f"has {member.compress_size} bytes of the archive's {available}"
     if limit is not None and member.file_size > limit:
         return f"is too large for what it is: {member.file_size} bytes"
     if member.file_size > max(_BOMB_BYTES, _BOMB_RATIO * member.compress_size):

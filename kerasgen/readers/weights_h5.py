@@ -131,7 +131,10 @@ def _repeats(layers: Sequence[LayerSpec], seen: set[tuple[str, str]]) -> Iterato
 
 
 def _list(model: hdf5.Group) -> hdf5.Group | None:
-    return hdf5.subgroup(model, "layers") or hdf5.subgroup(model, _OLD_LIST)
+    new, old = hdf5.subgroup(model, "layers"), hdf5.subgroup(model, _OLD_LIST)
+    if new and old:
+        raise ValueError(f"{model.name!r} holds its layers twice, as 'layers' and as {_OLD_LIST!r}")
+    return new or old
 
 
 def _groups(
@@ -195,17 +198,12 @@ def _variables(group: hdf5.Group | None, part: str) -> tuple[hdf5.Group | None, 
 
 
 def _unused(root: hdf5.Group, used: set[hdf5.Group]) -> Iterator[str]:
-    """The paths of variables of layers that nothing used; what has a name may be in the config as well.
-
-    Hard links may lead in a circle.
-    """
-    seen: set[hdf5.Group] = set()
+    """The paths of variables of layers that nothing used; what has a name may be in the config as well."""
     pending = [_list(root)]
     while pending:
         group = pending.pop()
-        if group is None or group in seen:
+        if group is None:
             continue
-        seen.add(group)
         if not group.name.endswith("/vars"):
             pending += [hdf5.subgroup(group, name) for name in group.links if name != _RANDOM_STATE]
         elif any(map(str.isdigit, group.links)) and group not in used:
