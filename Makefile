@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test quick check golden clean
+.PHONY: demo test quick check bench golden clean
 
 demo: .venv/installed
 	$(BIN)/python examples/digits/demo.py
@@ -19,6 +19,10 @@ check: .venv/dev
 	$(BIN)/black --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
+
+# Measure the suite and write the README's tables of speed; the machine should do nothing else.
+bench: .venv/dev
+	$(BIN)/kerasgen bench --suite --cache build/bench --into README.md
 
 # Write the golden modules anew, to be reviewed like code.
 golden: .venv/dev

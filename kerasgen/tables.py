@@ -72,8 +72,21 @@ def print_bench(report: benchmark.Report) -> None:
         table.add_row(*map(Text, map(printable, row)))
     with _printed() as console:
         console.print(table)
+        for comparison in filter(lambda c: c.lines, report.comparisons):
+            console.print(Text(f"{comparison.model}, batch {comparison.batch}"), _lines(comparison))
         for sentence in benchmark.sentences(report):
             console.print(Text(sentence))
+
+
+def _lines(comparison: benchmark.Comparison) -> Table:
+    first, *others = benchmark.LINE_COLUMNS
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, overflow="ellipsis", no_wrap=True, max_width=72)
+    for column in others:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in benchmark.line_rows(comparison):
+        table.add_row(*map(Text, map(printable, row)))
+    return table
 
 
 def _count(number: Any) -> str:

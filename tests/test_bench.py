@@ -16,8 +16,10 @@ from support import randomize
 
 import kerasgen
 from kerasgen import cli
-from kerasgen.bench import compare, engines, report, rounds
+from kerasgen.bench import compare, engines, lines, report, rounds
 from kerasgen.bench.report import Comparison, Report, Timing
+from kerasgen.build import build
+from kerasgen.readers import read
 
 
 def timing(engine: str, *times: float) -> Timing:
@@ -38,7 +40,13 @@ NETS = (
     ),
     Comparison("C", 1, (timing("kerasgen", 0.01), timing("ONNX Runtime", 0.02), timing("LiteRT", 0.04))),
 )
-REPORT = Report(2, 3, {"python": "3"}, NETS, {"all": ("A", "B", "C"), "only A": ("A",), "none": ("Z",)})
+REPORT = Report(
+    2,
+    3,
+    {"processor": "Some processor", "system": "any", "python": "3"},
+    NETS,
+    {"all": ("A", "B", "C"), "only A": ("A",), "none": ("Z",)},
+)
 
 
 def test_median_and_minimum() -> None:
@@ -81,6 +89,33 @@ def test_the_table() -> None:
     )
 
 
+def test_markdown(tmp_path: Path) -> None:
+    lines = report.markdown(REPORT).splitlines()
+    assert lines[0] == "2 threads of Some processor; python 3."
+    assert lines[2:6] == [
+        "| median time | kerasgen | tf.function | LiteRT | ONNX Runtime |",
+        "|---|---|---|---|---|",
+        "| A, batch 1 | 20.0 ms | 40.0 ms (0.5 x) | 10.0 ms (2 x) |  |",
+        "| B, batch 1 | 40.0 ms | 20.0 ms (2 x) | fails | 10.0 ms (4 x) |",
+    ]
+    assert lines[8].startswith("* all, batch 1: 1.00 times the time of tf.function (geometric mean over 2)")
+    assert lines[-1] == "| C, batch 1 | 2.00 s, 50 MB |  | 2.00 s, 50 MB | 2.00 s, 50 MB |"
+    file = tmp_path / "README.md"
+    file.write_text("".join(["above\n", *report.MARKS, "\nbelow\n"]))
+    for text in ("one\n", "two\n"):
+        report.insert(file, text)
+        assert file.read_text() == f"above\n{report.MARKS[0]}{text}{report.MARKS[1]}\nbelow\n"
+
+
+def test_lines_beside_their_products() -> None:
+    lines = (report.Line("x = dense(x)", 0.03, 0.01), report.Line("x = relu(x)", 0.01, None))
+    assert report.line_rows(replace(NETS[0], lines=lines)) == [
+        ("x = dense(x)", "30.0 ms", "75.0%", "10.0 ms", "3 x"),
+        ("x = relu(x)", "10.0 ms", "25.0%", "", ""),
+        ("all lines", "40.0 ms", "100.0%", "10.0 ms", "4 x"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(123.4, "123 s"), (1.0, "1.00 s"), (0.01234, "12.3 ms"), (8.71e-6, "8.71 us"), (5e-7, "0.50 us"), (math.nan, "")],
@@ -95,6 +130,52 @@ def model() -> Any:
     return keras.Model(given, [L.Dense(3)(image), L.Dense(2)(L.Concatenate()([image, given[1]]))])
 
 
+def test_a_clock_around_each_line(tmp_path: Path) -> None:
+    path = tmp_path / "clocked.py"
+    path.write_text(
+        "def predict(x):\n"
+        "    if len(x) > 1:\n"
+        "        return [predict(x[:1]), predict(x[1:])]\n"
+        "    y = work(x, W['a/b'])\n"
+        "    return y + y\n"
+        "W = {'a/b': 1}\n"
+        "def work(x, w):\n"
+        "    return [*x, w]\n"
+    )
+    measured = lines.measure(path, [[5, 6]], rounds=3)
+    assert [text for text, _ in measured] == ["y = work(x, W['a/b'])", "return y + y"]
+    assert all(seconds > 0 for _, seconds in measured)
+    import clocked
+
+    assert clocked.predict([5, 6]) == [[5, 1, 5, 1], [6, 1, 6, 1]]
+    assert lines.WEIGHT.findall(measured[0][0]) == ["a/b"]
+
+
+def test_sizes_of_matrix_products(tmp_path: Path) -> None:
+    layers = [
+        L.Conv2D(4, (3, 2), strides=2, padding="same", name="conv"),
+        L.DepthwiseConv2D(3, name="depthwise"),
+        L.Conv2DTranspose(5, 2, strides=2, name="up"),
+        L.Dense(7, name="cells"),
+    ]
+    keras.Sequential([keras.Input((9, 8, 3)), *layers]).save(tmp_path / "net.keras")
+    assert lines.products(build(read(tmp_path / "net.keras")), batch=2) == {
+        "conv/kernel": (2 * 5 * 4, 3 * 2 * 3, 4),
+        "up/kernel": (2 * 3 * 2, 4, 2 * 2 * 5),  # each cell paints a window
+        "cells/kernel": (2 * 6 * 4, 5, 7),
+    }
+
+
+def test_a_long_product_is_timed_by_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "CELLS", 1000)
+    seen: list[tuple[int, ...]] = []
+    monkeypatch.setattr(np, "matmul", lambda a, b, out: seen.append((*a.shape, *b.shape, *out.shape)))
+    clock = iter(range(100))
+    monkeypatch.setattr(lines.time, "perf_counter", lambda: next(clock))
+    assert lines.product_seconds((1000, 10, 20)) == 1000 / 50
+    assert set(seen) == {(50, 10, 10, 20, 50, 20)}
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "net.keras"
@@ -102,9 +183,21 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two inputs and two outputs, so that an engine which mixes them up is seen."""
-    arguments = ["bench", str(file), "--batch", "1,4", "--rounds", "2", "--cache", str(tmp_path / "c"), "--json"]
+    arguments = [
+        "bench",
+        str(file),
+        "--batch",
+        "1,4",
+        "--rounds",
+        "2",
+        "--layers",
+        "--cache",
+        str(tmp_path / "c"),
+        "--json",
+    ]
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert not ended.value.code
@@ -121,6 +214,9 @@ def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
             assert engine["memory"] is None or engine["memory"] > 1_000_000
             assert engine["error"] < 1e-5
             assert engine["ratio"] == pytest.approx(result["engines"][0]["median"] / engine["median"])
+        texts = {line["text"]: line["product"] for line in result["lines"]}
+        assert len(texts) >= 7
+        assert all((product is None) == ("/kernel" not in text) for text, product in texts.items())
     assert len(list((tmp_path / "c").glob("net-*.onnx"))) == 2  # one for each size of batch
     assert len(list((tmp_path / "c").iterdir())) == 4
 

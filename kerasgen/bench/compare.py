@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -19,8 +20,10 @@ import kerasgen
 from kerasgen.api import generate
 from kerasgen.bench import suite
 from kerasgen.bench.engines import OTHERS, OWN, Engine
-from kerasgen.bench.report import Comparison, Report, Timing
+from kerasgen.bench.lines import products
+from kerasgen.bench.report import Comparison, Line, Report, Timing
 from kerasgen.bench.rounds import EngineError, Worker, run
+from kerasgen.build import build
 from kerasgen.errors import FileError
 from kerasgen.names import printable
 from kerasgen.parity import OutputReport, compare, load_module, precisions, random_inputs
@@ -33,11 +36,13 @@ PACKAGES = ("numpy", "keras", "tensorflow", "onnxruntime", "ai-edge-litert")
 
 @dataclass(frozen=True)
 class Bench:
-    """How to measure: the engines, threads for each of them, rounds, a folder for converted files, who hears news."""
+    """How to measure: the engines, threads for each of them, rounds, whether to time each line, a folder for
+    converted files, who hears news."""
 
     engines: Sequence[Engine]
     threads: int
     rounds: int
+    lines: bool
     folder: Path
     say: Callable[[str], None]
 
@@ -65,11 +70,14 @@ class Bench:
             for _ in range(self.rounds):
                 for worker in workers.values():
                     worker.round()
+            for worker in workers.values():
+                worker.close()
+            lines = task.lines() if self.lines and OWN.name in workers else ()
         timings = {
             name: Timing.of(name, w.times, w.first, w.memory, errors[name].relative) for name, w in workers.items()
         }
         timings.update((name, Timing(name, problem=problem)) for name, problem in problems.items())
-        return Comparison(model.stem, batch, tuple(timings[engine.name] for engine in self.engines))
+        return Comparison(model.stem, batch, tuple(timings[engine.name] for engine in self.engines), lines)
 
     def _model(self, name: str) -> Path:
         """The model's file; one of the suite is built, unless the folder has it."""
@@ -108,6 +116,15 @@ class Task:
         paths = {key: None if value is None else str(value) for key, value in files.items()}
         settings = {"threads": self.bench.threads, "keras_version": self.file.keras_version}
         return {"runner": engine.runner, **paths, **settings}
+
+    def lines(self) -> tuple[Line, ...]:
+        """The lines of our module, timed in a process of their own."""
+        self.bench.say(f"{self.path.stem}: line by line")
+        sizes = products(build(self.file), len(self.arrays[0]))
+        target = self.scratch / "lines.json"
+        job = {**self.job(OWN), "rounds": self.bench.rounds, "products": sizes, "outputs": str(target)}
+        run("kerasgen.bench.lines", job, self.bench.threads)
+        return tuple(Line(*row) for row in json.loads(target.read_text(encoding="utf-8")))
 
     def _module(self, engine: Engine) -> Path:
         """The module of a level, written with its weights beside it."""
@@ -177,14 +194,15 @@ def bench(
     weights: Path | None = None,
     threads: int = 2,
     rounds: int = 15,
+    lines: bool = False,
     cache: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Compare the engines on every model, a file or a name of the suite, with batches of every size.
 
-    `cache` is a folder that keeps converted models and those of the suite. Raises what `kerasgen.readers.read` and
-    `kerasgen.api.generate` raise, FileError where the folder cannot be made, and EngineError where a model of the suite
-    cannot be built.
+    `lines` times each line of our module as well. `cache` is a folder that keeps converted models and those of the
+    suite. Raises what `kerasgen.readers.read` and `kerasgen.api.generate` raise, FileError where the folder cannot be
+    made, and EngineError where a model of the suite cannot be built.
     """
     for engine in OTHERS:
         if engine.missing:
@@ -196,7 +214,7 @@ def bench(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"{printable(str(folder))}: cannot be made: {error.strerror or error}") from error
-        measure = Bench(engines, threads, rounds, folder.resolve(), say)
+        measure = Bench(engines, threads, rounds, lines, folder.resolve(), say)
         done = [measure.compare(model, weights, batch) for model in models for batch in batches]
     groups = suite.GROUPS if set(suite.NAMES) <= set(models) else {}
     return Report(threads, rounds, machine(), tuple(done), groups)

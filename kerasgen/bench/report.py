@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from kerasgen.bench.engines import MODULE
+from kerasgen.errors import FileError
+from kerasgen.names import printable
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,22 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line of our module's `predict`: its text, its seconds, and those of its matrix product alone, if it is one."""
+
+    text: str
+    seconds: float
+    product: float | None
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Engines on one model with batches of one size."""
+    """Engines on one model with batches of one size, and the lines of our module where they were asked for."""
 
     model: str
     batch: int
     timings: tuple[Timing, ...]
+    lines: tuple[Line, ...] = ()
 
     def __getitem__(self, engine: str) -> Timing:
         return next((timing for timing in self.timings if timing.engine == engine), Timing(engine))
@@ -94,6 +107,7 @@ class Report:
                 "model": c.model,
                 "batch": c.batch,
                 "engines": [{**asdict(t), "ratio": c.ratio(t.engine)} for t in c.timings],
+                "lines": [asdict(line) for line in c.lines],
             }
             for c in self.comparisons
         ]
@@ -125,6 +139,10 @@ def _digits(number: float) -> str:
 
 COLUMNS = ("model", "batch", "engine", "median", "fastest", "per second", "ours is", "first answer", "memory")
 
+MARKS = ("<!-- bench: made by `make bench` -->\n", "<!-- end of bench -->")
+UNNAMED = ("processor", "system")
+LINE_COLUMNS = ("line", "median", "share", "product alone", "of it")
+
 
 def rows(report: Report) -> list[tuple[str, ...]]:
     """The cells of the table, one row for each engine on each model."""
@@ -142,6 +160,17 @@ def rows(report: Report) -> list[tuple[str, ...]]:
     return table
 
 
+def line_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """The cells of the table of lines, with their sum at the end."""
+    total = sum(line.seconds for line in comparison.lines)
+    products = [line.product for line in comparison.lines if line.product is not None]
+    table: list[tuple[str, ...]] = []
+    for line in (*comparison.lines, Line("all lines", total, sum(products) if products else None)):
+        alone = ("", "") if line.product is None else (duration(line.product), f"{line.seconds / line.product:.2g} x")
+        table.append((line.text, duration(line.seconds), f"{line.seconds / total:.1%}", *alone))
+    return table
+
+
 def sentences(report: Report) -> list[str]:
     """The geometric means, one line each."""
     return [
@@ -149,3 +178,56 @@ def sentences(report: Report) -> list[str]:
         f"(geometric mean over {m['models']})"
         for m in report.means()
     ]
+
+
+def markdown(report: Report) -> str:
+    """Tables with a row for each model: the median of each engine with our ratio to it, then start and memory."""
+    engines = list(dict.fromkeys(t.engine for c in report.comparisons for t in c.timings))
+    machine = ", ".join(f"{name} {version}" for name, version in report.machine.items() if name not in UNNAMED)
+    lines = [f"{report.threads} threads of {report.machine['processor']}; {machine}.", ""]
+    lines += _grid(["median time", *engines], report.comparisons, _median)
+    lines += ["", *[f"* {sentence}" for sentence in sentences(report)], ""]
+    lines += _grid(["first answer, memory", *engines], report.comparisons, _start)
+    return "\n".join(lines) + "\n"
+
+
+def _grid(head: Sequence[str], comparisons: Sequence[Comparison], cell: Callable[..., str]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for c in comparisons:
+        cells = (cell(c, c[engine]) for engine in head[1:])
+        yield f"| {c.model}, batch {c.batch} | {' | '.join(cells)} |"
+
+
+def _median(comparison: Comparison, timing: Timing) -> str:
+    if timing.problem or math.isnan(timing.median):
+        return timing.problem and "fails"
+    ratio = "" if timing.engine == MODULE else f" ({comparison.ratio(timing.engine):.2g} x)"
+    return f"{duration(timing.median)}{ratio}"
+
+
+def _start(comparison: Comparison, timing: Timing) -> str:
+    if math.isnan(timing.first):
+        return ""
+    return duration(timing.first) + ("" if timing.memory is None else f", {timing.memory / 1e6:.0f} MB")
+
+
+def around(path: Path) -> tuple[str, str]:
+    """What a file has up to the place of the tables, and from its end on. Raises FileError where there is no place."""
+    try:
+        before, start, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
+    except OSError as error:
+        raise FileError(f"{printable(str(path))}: cannot be read: {error.strerror or error}") from error
+    _, end, after = rest.partition(MARKS[1])
+    if not end:
+        raise FileError(f"{printable(str(path))}: lacks the lines {MARKS[0].strip()} and {MARKS[1]}")
+    return before + start, end + after
+
+
+def insert(path: Path, text: str) -> None:
+    """Put text into the place of the tables. Raises FileError where that cannot be done."""
+    before, after = around(path)
+    try:
+        path.write_text(before + text + after, encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{printable(str(path))}: cannot be written: {error.strerror or error}") from error

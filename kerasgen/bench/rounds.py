@@ -112,7 +112,9 @@ class Worker:
         return line
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; once more does nothing."""
+        if self.process.returncode is not None:
+            return
         self.process.kill()
         self.process.communicate()
         self.messages.close()

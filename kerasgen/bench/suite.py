@@ -50,6 +50,8 @@ def mnist_cnn(keras: Any) -> Any:
 
 TINY: Mapping[str, Callable[[Any], Any]] = {"TwoConv1D": two_conv1d, "MnistCNN": mnist_cnn}
 GROUPS = {"large nets": LARGE, "tiny nets": tuple(TINY)}
+SIZE = (224, 224)
+SIZES = {"InceptionV3": (299, 299), "Xception": (299, 299)}  # what they are trained with
 NAMES = (*TINY, *LARGE)
 SCALING = ("Rescaling", "Normalization")
 
@@ -62,7 +64,8 @@ def build(name: str) -> Any:
     if name in TINY:
         model = TINY[name](keras)
     else:
-        model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
+        settings = {"weights": None, "classifier_activation": None, "input_shape": (*SIZES.get(name, SIZE), 3)}
+        model = getattr(keras.applications, name)(**settings)
     size = tuple(model.input_shape[1:])
     scaled = any(type(layer).__name__ in SCALING for layer in model.layers)
     randomize(model, random, images(random, 8, size, scaled) if name in LARGE else np.empty((0, *size)))

@@ -22,20 +22,33 @@ def bench(
     batch: Annotated[str, typer.Option(help="Sizes of batches, separated by commas.")] = "1",
     threads: Annotated[int, typer.Option(help="Threads of each engine.", min=1)] = 2,
     rounds: Annotated[int, typer.Option(help="Rounds, in which the engines take turns.", min=1)] = 15,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Each line of the module, beside its matrix product alone.")
+    ] = False,
     cache: Annotated[
         Path | None, typer.Option(help="A folder that keeps converted models and those of the suite.")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Put the tables into this Markdown file, between its marks of `bench`.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Time the module of MODEL beside Keras, ONNX Runtime and LiteRT, as far as they are installed."""
     from kerasgen.bench import compare
+    from kerasgen.bench.report import around, insert, markdown
     from kerasgen.bench.suite import NAMES
 
     sizes = _sizes(batch)
     names = NAMES if suite else models
     if not names:
         raise kerasgen.UsageError("bench needs a model: a file, a name of the suite, or --suite")
-    report = compare.bench(names, sizes, weights=weights, threads=threads, rounds=rounds, cache=cache, say=say)
+    if into is not None:
+        around(into)  # before anything is measured
+    report = compare.bench(
+        names, sizes, weights=weights, threads=threads, rounds=rounds, lines=layers, cache=cache, say=say
+    )
+    if into is not None:
+        insert(into, markdown(report))
     if json:
         import json as encoder
 

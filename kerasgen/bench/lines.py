@@ -1,0 +1,141 @@
+"""How long each line of a module's `predict` takes, and how long its matrix product would take alone.
+
+Run as a program, it imports the module as users do, with a clock around every line.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.build import Built
+from kerasgen.ir import Shape
+
+CELLS = 1 << 24  # numbers in a factor at most: a longer product takes as much more as it is longer
+TRIES = 5
+WEIGHT = re.compile(r"W\['([^']+)'\]")
+CLOCK = """
+_start = _clock()
+{}
+_seconds[{}] += _clock() - _start
+"""
+
+
+def clocked(module: ModuleType, source: str) -> tuple[list[str], list[float]]:
+    """Put a clock around each line of the module's `predict`; the lines, and the list that their seconds add up in.
+
+    A line under a condition is not timed: it calls `predict` for a part of the batch.
+    """
+    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    (predict,) = [function for function in functions if function.name == "predict"]
+    lines: list[str] = []
+    body: list[ast.stmt] = []
+    for statement in predict.body:
+        if isinstance(statement, ast.Return) and statement.value is not None:
+            run = f"_result = {ast.unparse(statement.value)}"
+        elif isinstance(statement, ast.Assign):
+            run = ast.unparse(statement)
+        else:
+            body.append(statement)
+            continue
+        body += ast.parse(CLOCK.format(run, len(lines))).body
+        lines.append(ast.unparse(statement))
+    seconds = [0.0] * len(lines)
+    module.__dict__.update(_clock=time.perf_counter, _seconds=seconds)
+    predict.body = [*body, *ast.parse("return _result").body]
+    exec(compile(ast.Module([predict], []), str(module.__file__), "exec"), module.__dict__)
+    return lines, seconds
+
+
+def measure(path: Path, arrays: Sequence[np.ndarray], rounds: int) -> list[tuple[str, float]]:
+    """Each line of the module's `predict` with the median of its seconds."""
+    sys.path.insert(0, str(path.parent))
+    module = importlib.import_module(path.stem)
+    lines, seconds = clocked(module, path.read_text(encoding="utf-8"))
+    module.predict(*arrays)
+    calls = []
+    for _ in range(rounds):
+        seconds[:] = [0.0] * len(lines)
+        module.predict(*arrays)
+        calls.append(list(seconds))
+    return [(line, median(times)) for line, times in zip(lines, zip(*calls, strict=True), strict=True)]
+
+
+Size = tuple[int, int, int]
+
+
+def _slide(y: Shape, x: Shape, kernel: Shape) -> Shape:
+    return (*y[1:-1], math.prod(n or 1 for n in kernel[:-1]), kernel[-1])
+
+
+def _paint(y: Shape, x: Shape, kernel: Shape) -> Shape:
+    return (*x[1:-1], kernel[-1], math.prod(n or 1 for n in kernel[:-1]))
+
+
+# Kernels that are one matrix product: rows for one sample, depth and columns, from the shapes of result and operands.
+PRODUCTS: Mapping[Callable[..., Any], Callable[[Shape, Shape, Shape], Shape]] = {
+    kernels.dense: _slide,
+    kernels.conv1d: _slide,
+    kernels.conv2d: _slide,
+    kernels.conv3d: _slide,
+    kernels.conv1d_transpose: _paint,
+    kernels.conv2d_transpose: _paint,
+    kernels.conv3d_transpose: _paint,
+}
+
+
+def products(built: Built, batch: int) -> dict[str, Size]:
+    """The rows, depth and columns of the matrix product of each layer that is one, by the name of its weights."""
+    sizes = {}
+    for node in built.graph.nodes:
+        if node.kernel in PRODUCTS:
+            shapes = [built.specs[name].shape for name in (node.output, *node.reads[:2])]
+            *rows, depth, columns = PRODUCTS[node.kernel](*shapes)
+            if None not in rows and depth and columns:
+                sizes[node.reads[1]] = (batch * math.prod(n or 1 for n in rows), depth, columns)
+    return sizes
+
+
+def product_seconds(size: Size) -> float:
+    """The shortest time of a matrix product of this size, into memory that is there already."""
+    rows, depth, columns = size
+    part = max(1, min(rows, CELLS // max(depth, columns)))
+    a, b = np.ones((part, depth), np.float32), np.ones((depth, columns), np.float32)
+    out = np.empty((part, columns), np.float32)
+    times = []
+    for _ in range(TRIES):
+        start = time.perf_counter()
+        np.matmul(a, b, out=out)
+        times.append(time.perf_counter() - start)
+    return min(times) * rows / part
+
+
+def main() -> None:
+    """Do the job: the `path` of a module, its `inputs`, `rounds`, the `products`, and the file for the `outputs`."""
+    job = json.loads(sys.argv[1])
+    with np.load(job["inputs"], allow_pickle=False) as npz:
+        arrays = [npz[name] for name in npz.files]
+    alone = cache(product_seconds)
+    rows = []
+    for line, seconds in measure(Path(job["path"]), arrays, job["rounds"]):
+        sizes = [tuple(job["products"][name]) for name in WEIGHT.findall(line) if name in job["products"]]
+        rows.append((line, seconds, sum(map(alone, sizes)) if sizes else None))
+    Path(job["outputs"]).write_text(json.dumps(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
