@@ -13,7 +13,7 @@ test: .venv/dev check
 
 # The tests that take seconds.
 quick: .venv/dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow" --pairs none
 
 check: .venv/dev
 	$(BIN)/black --check --quiet .

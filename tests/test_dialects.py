@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from command import Run
+from pairs import Pair
 from support import SHARED_MODELS, relative_error
 
 from kerasgen.api import export
@@ -34,10 +37,12 @@ def check(results: Any, expected: list[np.ndarray], tolerance: float = 1e-5) -> 
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_files_of_every_age(name: str, tmp_path: Path) -> None:
+def test_files_of_every_age(name: str, tmp_path: Path, pairs: list[Pair]) -> None:
     """What `old_keras/write.py` wrote, against what the Keras of that age answered."""
     path = FOLDER / name
     export(path, tmp_path / "module.py", verify=False, theano_kernels=name.startswith(THEANO_1))
+    for pair in pairs:
+        check(pair.predict(tmp_path / "module.py", arrays_of(path, "input")), arrays_of(path, "output"))
     check(flat(load_module(tmp_path / "module.py").predict(*arrays_of(path, "input"))), arrays_of(path, "output"))
 
 
@@ -64,3 +69,32 @@ def test_what_theano_trained_is_not_compared(run: Run) -> None:
         assert err.startswith("not verified: ")
         assert said in err
         assert said in run.fails(1, "verify", path, "net.py", *options)
+
+
+def keras_1_file(path: Path) -> Path:
+    """A file as Keras 1 wrote it, of batch normalisation by each sample's own statistics, which Keras 2 dropped."""
+    config = {"name": "norm", "mode": 1, "epsilon": 0.01, "axis": -1, "batch_input_shape": [None, 4]}
+    layer = {"class_name": "BatchNormalization", "name": "norm", "config": config, "inbound_nodes": []}
+    weights = np.random.RandomState(5).uniform(0.5, 2, (4, 4)).astype("float32")
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = b"1.2.2"
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": [layer]})
+        root = file.create_group("model_weights")
+        root.attrs["layer_names"] = [b"norm"]
+        names = [f"norm_{name}".encode() for name in ("gamma", "beta", "running_mean", "running_std")]
+        root.create_group("norm").attrs["weight_names"] = names
+        for name, values in zip(names, weights, strict=True):
+            root["norm"][name.decode()] = values
+    return path
+
+
+def test_normalisation_by_sample(tmp_path: Path, pairs: list[Pair]) -> None:
+    """(x - mean) / (deviation + epsilon), as Keras 1 computed it: its deviation has an epsilon within, too."""
+    path = keras_1_file(tmp_path / "keras1.h5")
+    with h5py.File(path) as file:
+        gamma, beta, *_ = (file["model_weights/norm"][f"norm_{name}"][()] for name in ("gamma", "beta"))
+    x = np.random.RandomState(6).uniform(-2, 3, (5, 4)).astype("float32")
+    rows = [(row - row.mean()) / (np.sqrt(row.var() + 0.01) + 0.01) * gamma + beta for row in x.astype("float64")]
+    export(path, tmp_path / "module.py", verify=False)
+    for pair in pairs:
+        check(pair.predict(tmp_path / "module.py", [x]), [np.array(rows)])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, Case
+from pairs import Pair
 from support import randomize, relative_error
 
 from kerasgen.build import Built, build
@@ -90,7 +91,8 @@ def test_optimized_graph(prepared: Prepared) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_module(prepared: Prepared) -> None:
+def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
+    """By this Python and NumPy, and by others."""
     graph = optimize(prepared.built(prepared.case.formats[-1]).bind())
     path = prepared.folder / "module.py"
     with open(path, "wb") as file:
@@ -98,6 +100,8 @@ def test_module(prepared: Prepared) -> None:
     module = load_module(path)
     result = module.predict(*prepared.inputs)
     prepared.check(flat(result))
+    for pair in pairs:
+        prepared.check(pair.predict(path, prepared.inputs, empty=not prepared.case.mixes))
     assert isinstance(result, dict) == isinstance(getattr(prepared.model, "_outputs_struct", None), dict)
     wanted = getattr(prepared.model, "_outputs_struct", prepared.model.outputs)
     assert [shape for _, shape, _ in module.OUTPUTS] == [tuple(tensor.shape) for tensor in flat(wanted)]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tf_keras
 from keras import layers as L
+from pairs import Pair
 from support import SHARED_MODELS, randomize, relative_error
 from tf_keras import layers as K
 
@@ -249,7 +250,7 @@ def model2(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("ending", ["h5", "keras"])
-def test_keras_2(model2: Any, ending: str, tmp_path: Path) -> None:
+def test_keras_2(model2: Any, ending: str, tmp_path: Path, pairs: list[Pair]) -> None:
     inputs = random_inputs(model2)
     expected = keras.tree.flatten(model2(inputs if len(inputs) > 1 else inputs[0]))
     graph = build(read(saved(model2, tmp_path / f"model.{ending}"))).bind()
@@ -258,6 +259,7 @@ def test_keras_2(model2: Any, ending: str, tmp_path: Path) -> None:
         "optimized graph": optimize(graph).run(*inputs),
         "module": flat(module_of(optimize(graph), tmp_path).predict(*inputs)),
     }
+    results.update((pair.python, pair.predict(tmp_path / "module.py", inputs)) for pair in pairs)
     for name, got in results.items():
         assert len(got) == len(expected), name
         for y, wanted in zip(got, expected, strict=True):

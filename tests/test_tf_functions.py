@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pairs import Pair
 from support import randomize, relative_error
 
 from kerasgen.build import build
@@ -299,7 +300,7 @@ def arrays_for(model: Any) -> list[np.ndarray]:
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("name", ROWS)
-def test_functions(name: str, tmp_path: Path) -> None:
+def test_functions(name: str, tmp_path: Path, pairs: list[Pair]) -> None:
     model = model_of(ROWS[name])
     arrays = arrays_for(model)
     expected = [np.asarray(y) for y in flat(model(arrays if len(arrays) > 1 else arrays[0]))]
@@ -313,6 +314,8 @@ def test_functions(name: str, tmp_path: Path) -> None:
     with open(tmp_path / "module.py", "wb") as file:
         emit(optimize(graph)).write(file)
     check(flat(load_module(tmp_path / "module.py").predict(*arrays)), expected)
+    for pair in pairs:
+        check(pair.predict(tmp_path / "module.py", arrays), expected)
 
 
 def check(results: Any, expected: list[np.ndarray]) -> None:

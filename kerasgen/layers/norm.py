@@ -38,11 +38,11 @@ def layer_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
     rank = len(x.shape)
     axes = tuple(sorted(from_end(axis, rank) % rank for axis in layer.config.axes("axis", -1)))
     shape = tuple(x.shape[axis] for axis in axes)
-    gamma = layer.weight("gamma", shape) if layer.config.flag("scale", True) else None
-    beta = layer.weight("beta", shape) if layer.config.flag("center", True) else None
     settings = {"axis": tuple(axis - rank for axis in axes), "epsilon": layer.config.number("epsilon", 1e-3)}
     if layer.config.flag("rms_scaling", False):
-        return layer.emit(kernels.variance_norm, x, gamma, **settings)
+        return layer.emit(kernels.variance_norm, x, layer.weight("gamma", shape), **settings)
+    gamma = layer.weight("gamma", shape) if layer.config.flag("scale", True) else None
+    beta = layer.weight("beta", shape) if layer.config.flag("center", True) else None
     return layer.emit(kernels.layer_norm, x, gamma, beta, **settings)
 
 
