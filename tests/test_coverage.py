@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from keras.src.ops.operation import Operation
+from support import run_python
 
 import kerasgen
 from kerasgen.layers import RULES, UNSUPPORTED
@@ -67,3 +68,11 @@ def test_numpy_names(folder: str) -> None:
     for path in sorted((PACKAGE / folder).glob("*.py")):
         names = set(numpy_names(ast.parse(path.read_text("utf-8"))))
         assert not names & {*TOO_NEW, *TOO_OLD}, path.name
+
+
+def test_nothing_is_newer_than_python_3_7() -> None:
+    """Neither the syntax nor what is called of the standard library: in modules and in what makes them."""
+    golden = sorted((Path(__file__).parent / "golden").glob("*.py"))
+    paths = [*golden, *sorted((PACKAGE / "kernels").glob("*.py")), PACKAGE / "runtime.py"]
+    done = run_python("-c", "import vermin; vermin.main()", "--no-tips", "--violations", "-t=3.7-", *paths)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -69,7 +69,7 @@ _MERGES = {
 
 def modern(data: Any, version: str) -> Any:
     """The outermost model of a file of this version as tf.keras would have written it."""
-    if _written_by_keras1(data):
+    if version.startswith("1.") or _written_by_keras1(data):
         data = _Modern(_format(data)).model(data)
     return _mark_bilinear(data) if is_multi_backend(version) else data
 
