@@ -251,6 +251,44 @@ def test_missing_and_failing_engines_are_named(file: Path, monkeypatch: pytest.M
     assert result["ONNX Runtime"].problem == "fails: KeyError: 'unheard_of'"
 
 
+def test_an_engine_that_dies_in_a_round_is_reported(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "OTHERS", engines.OTHERS[:1])
+    taking_turns = rounds.Worker.round
+
+    def round(worker: rounds.Worker) -> None:
+        if worker.memory and "predict" in worker.answer.name:
+            worker.process.kill()
+        taking_turns(worker)
+
+    monkeypatch.setattr(rounds.Worker, "round", round)
+    (result,) = compare.bench([str(file)], [1], rounds=2).comparisons
+    assert result["Keras predict"].problem == "fails: its process was ended by signal 9"
+    assert result["kerasgen"].median > 0
+
+
+def test_models_of_the_suite_need_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "available", lambda: False)
+    with pytest.raises(kerasgen.UsageError, match=r"^MnistCNN: models of the suite need TensorFlow"):
+        compare.bench(["MnistCNN"], [1])
+
+
+def test_a_file_that_keras_answers_otherwise(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = read(file)
+    monkeypatch.setattr(compare, "read", lambda *_: replace(right, unlike="Theano made it"))
+    with pytest.raises(kerasgen.ParityError, match=r"Theano made it$"):
+        compare.bench([str(file)], [1])
+
+
+def test_marks_that_a_file_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Told before anything is measured."""
+    (tmp_path / "README.md").write_text("no marks")
+    for name, message in (("README.md", "lacks the lines <!-- bench"), ("none.md", "cannot be read: No such file")):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["bench", "m.keras", "--into", str(tmp_path / name)])
+        assert ended.value.code == kerasgen.FileError.exit_code
+        assert f"{name}: {message}" in capsys.readouterr().err
+
+
 def test_a_process_that_dies_tells_its_last_line() -> None:
     with pytest.raises(rounds.EngineError, match=r"No module named kerasgen\.bench\.nothing$"):
         rounds.run("kerasgen.bench.nothing", {}, 1)

@@ -24,8 +24,9 @@ from kerasgen.bench.lines import products
 from kerasgen.bench.report import Comparison, Line, Report, Timing
 from kerasgen.bench.rounds import EngineError, Worker, run
 from kerasgen.build import build
-from kerasgen.errors import FileError
+from kerasgen.errors import FileError, ParityError, UsageError
 from kerasgen.names import printable
+from kerasgen.oracle import available
 from kerasgen.parity import OutputReport, compare, load_module, precisions, random_inputs
 from kerasgen.readers import read
 
@@ -65,11 +66,13 @@ class Bench:
                 problems[wrong] = f"answers wrongly: error {errors[wrong].relative:.1e} of the largest output"
                 workers.pop(wrong).close()
             self.say(f"{model.stem}, batch {batch}: {self.rounds} rounds")
-            for worker in workers.values():
-                worker.calibrate()
-            for _ in range(self.rounds):
-                for worker in workers.values():
-                    worker.round()
+            for step in (Worker.calibrate, *[Worker.round] * self.rounds):
+                for engine_name, worker in list(workers.items()):
+                    try:
+                        step(worker)
+                    except EngineError as error:
+                        problems[engine_name] = f"fails: {error}"
+                        workers.pop(engine_name).close()
             for worker in workers.values():
                 worker.close()
             lines = task.lines() if self.lines and OWN.name in workers else ()
@@ -85,6 +88,8 @@ class Bench:
             return Path(name)
         path = self.folder / f"{name}.keras"
         if not path.exists():
+            if not available():
+                raise UsageError(f"{name}: models of the suite need TensorFlow: {INSTALL}")
             self.say(f"{name}: is being built")
             run("kerasgen.bench.suite", {"name": name, "target": str(path)}, self.threads)
         return path
@@ -96,6 +101,8 @@ class Task:
     def __init__(self, bench: Bench, path: Path, weights: Path | None, batch: int, scratch: Path) -> None:
         self.bench, self.path, self.weights, self.scratch = bench, path, weights, scratch
         self.file = read(path, weights)
+        if self.file.unlike:
+            raise ParityError(f"{self.file.source}: {self.file.unlike}")
         specs = load_module(self._module(OWN)).INPUTS
         if path.stem in suite.NAMES:
             self.arrays = [suite.inputs(self.file.model, specs[0][1], batch)]
@@ -139,7 +146,8 @@ class Task:
         """The model in another format, from the bench's folder if that has it."""
         digest = hashlib.sha256()
         for path in filter(None, (self.path, self.weights)):
-            digest.update(path.read_bytes())
+            for file in sorted(path.rglob("*.*")) if path.is_dir() else [path]:
+                digest.update(file.read_bytes())
         shapes = [(array.shape, array.dtype.name) for array in self.arrays]
         digest.update(repr(shapes).encode())
         target = self.bench.folder / f"{self.path.stem}-{digest.hexdigest()[:16]}.{ending}"
@@ -202,7 +210,8 @@ def bench(
 
     `lines` times each line of our module as well. `cache` is a folder that keeps converted models and those of the
     suite. Raises what `kerasgen.readers.read` and `kerasgen.api.generate` raise, FileError where the folder cannot be
-    made, and EngineError where a model of the suite cannot be built.
+    made, ParityError where no Keras of today answers as the one of the file, UsageError and EngineError where a model
+    of the suite cannot be built.
     """
     for engine in OTHERS:
         if engine.missing:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,9 @@ class Worker:
 
     def _ask(self, calls: int) -> Sequence[float]:
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{calls}\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # what became of the process is told where its answer is missing
+            self.process.stdin.write(f"{calls}\n")
+            self.process.stdin.flush()
         reply = json.loads(self._read())
         self.memory = reply["memory"]
         times: list[float] = reply["times"]
@@ -113,7 +115,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process; once more does nothing."""
-        if self.process.returncode is not None:
+        if self.messages.closed:
             return
         self.process.kill()
         self.process.communicate()
@@ -121,5 +123,7 @@ class Worker:
 
 
 def _last_line(messages: bytes, code: int) -> str:
+    if code < 0:
+        return f"its process was ended by signal {-code}"
     lines = messages.decode(errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else f"its process ended with code {code}"
