@@ -28,7 +28,7 @@ def round_bfloat16(x):
 def unpack_int4(packed, *, size, axis=-1, signed=True):
     """Two numbers of 4 bits from each byte, the lower bits first; the axis gets this size."""
     parts = np.stack([packed & 15, packed >> 4 & 15], axis=axis if axis < 0 else axis + 1)
-    shape = packed.shape[:axis] + (-1,) + packed.shape[axis:][1:]
+    shape = packed.shape[:axis] + (2 * packed.shape[axis],) + packed.shape[axis:][1:]
     y = np.take(parts.reshape(shape), np.arange(size), axis=axis)
     return (y ^ 8) - 8 if signed else y
 

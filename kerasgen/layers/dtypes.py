@@ -161,7 +161,8 @@ def saturate(layer: Layer, x: Value, dtype: str) -> Value:
             near = np.asarray(limit, x.dtype)
             near = near if least <= near.item() <= most else np.nextafter(near, near.dtype.type(0))
             bounds[i] = near.item()
-    return layer.cast(layer.emit(kernels.clip, x, x_min=bounds[0], x_max=bounds[1]), dtype)
+    y = layer.emit(kernels.clip, x, x_min=bounds[0], x_max=bounds[1])
+    return layer.emit(kernels.cast, y, dtype=dtype)  # NumPy before 2 widens for the largest float32
 
 
 def _limits(dtype: str) -> tuple[Any, Any]:

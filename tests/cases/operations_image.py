@@ -118,6 +118,7 @@ row(
     "ops.scale_and_translate by tensors",
     [FIRST_IMAGE, (1,)],
     lambda x, s: image.scale_and_translate(x, (None, 3, 9, 6), ops.abs(s[0]) * 0.1 + 0.7, s[0], (-1,), "bilinear"),
+    mixes=True,
 )
 row(
     "ops.scale_and_translate whole",
