@@ -129,6 +129,7 @@ class _Builder:
             output_names=names,
             keyed=keyed,
             layers=self.values,
+            specs=self.specs,
         )
         if not any(isinstance(value, _Missing) for value in outputs):
             memory = tuple((self.memory[key], self.states[key].name) for key in self.memory)

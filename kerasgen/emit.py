@@ -25,8 +25,7 @@ import kerasgen
 from kerasgen import kernels, runtime
 from kerasgen.audit import FUNCTIONS, audit
 from kerasgen.errors import UsageError
-from kerasgen.infer import infer
-from kerasgen.ir import Graph, Node, Operand, Shape, Value
+from kerasgen.ir import Graph, Node, Operand, Shape
 from kerasgen.names import RESERVED, Namespace, identifier
 from kerasgen.source import collect, is_copied
 
@@ -66,7 +65,9 @@ def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None) -
     graphs = [graph] if activations is None else [graph, activations]
     weights = {name: array for each in graphs for name, array in each.weights.items()}
     npz = _pack(weights)
+    layouts = {name: layout for each in graphs for name, layout in each.layouts.items()}
     called = [kernels.as_input, *(kernel for each in graphs for kernel in _called(each))]
+    called += [function for function, _ in layouts.values()]
     imports, blocks = collect(called)
     loaders = [runtime.read_sidecar if sidecar else runtime.read_embedded] if weights else []
     load_imports, load_blocks = collect([*loaders, runtime.main])
@@ -79,10 +80,11 @@ def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None) -
         imports=sorted({*imports, *load_imports, *(["import os"] if sidecar and loaders else [])} - {NUMPY}),
         numpy=NUMPY,
         inputs=[ascii(row) for row in inputs],
-        outputs=[ascii(row) for row in zip(graph.output_names, *zip(*output_specs(graph), strict=True), strict=True)],
+        outputs=[ascii(row) for row in _outputs(graph)],
         predict=_Body(graph).lines(),
         activations=None if activations is None else _Body(activations, every_layer=True).lines(),
         stateful=bool(graph.memory),
+        layouts=[_layout(name, *layout) for name, layout in layouts.items()],
         kernels=list(blocks.values()),
         runtime=list(load_blocks.values()),
         loads=bool(loaders),
@@ -110,18 +112,22 @@ def _pack(weights: Mapping[str, np.ndarray]) -> bytes:
     return packed.getvalue()
 
 
-def output_specs(graph: Graph) -> list[tuple[Shape, str]]:
-    """Shape and dtype of each output."""
-    specs = {value.name: value for value in (*graph.inputs, *(value for value, _ in graph.memory))}
-    specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in graph.weights.items())
-    for node in graph.nodes:
-        made = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
-        specs.update((name, Value(name, *spec)) for name, spec in zip(node.outputs, made, strict=True))
-    return [(specs[name].shape, specs[name].dtype) for name in graph.outputs]
+def _layout(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> str:
+    """The line that brings a weight into the layout that its kernel wants."""
+    items = ", ".join(f"{key}={literal(value)}" for key, value in settings.items())
+    return f"W[{name!a}] = {function.__name__}(W[{name!a}], {items})"
+
+
+def _outputs(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
+    """Name, shape and dtype of each output."""
+    for name, value in zip(graph.output_names, graph.outputs, strict=True):
+        yield name, graph.specs[value].shape, graph.specs[value].dtype
 
 
 def _called(graph: Graph) -> Iterator[Callable[..., Any]]:
     """The kernels that the graph's lines mention."""
+    yield from [kernels.buffers] if graph.buffers else []
+    yield from [kernels.together] if graph.together else []
     for node in graph.nodes:
         for function in (node.kernel, *node.attrs.values()):
             if is_copied(function) and function not in SYNTAX:
@@ -152,6 +158,13 @@ class _Body:
             f"{self._name(value.name)} = as_input({value.name}, *INPUTS[{index}])"
             for index, value in enumerate(self.graph.inputs)
         ]
+        if self.graph.together:
+            names = [value.name for value in self.graph.inputs]
+            lines.append(f"if len({names[0]}) > {self.graph.together}:")
+            lines.append(f"    return together(predict, {self.graph.together}, {', '.join(names)})")
+        if self.graph.buffers:
+            count = len(self.graph.buffers)
+            lines.append(f"{', '.join(self.graph.buffers)}{',' * (count == 1)} = buffers({count})")
         memory = [(value.name, self._operand(name)) for value, name in self.graph.memory]
         lines += [f"{state} = STATES.get({state!r})" for state, _ in memory]
         for node in self.graph.nodes:
@@ -194,6 +207,7 @@ class _Body:
             for key, value in node.attrs.items()
             if key not in defaults or defaults[key] != value
         ]
+        settings += [f"out={node.out}"] if node.out else []
         name = node.kernel.__name__ if is_copied(node.kernel) else f"np.{_numpy_name(node.kernel)}"
         return f"{name}({', '.join([*operands, *settings])})"
 

@@ -36,13 +36,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """`outputs = kernel(*inputs, **attrs)`; `layer` is the Keras layer that it came from."""
+    """`outputs = kernel(*inputs, **attrs)`; `layer` is the Keras layer that it came from.
+
+    `out` names the buffer, one of the graph's, that the result is put into.
+    """
 
     outputs: tuple[str, ...]
     kernel: Callable[..., Any]
     inputs: tuple[Operand, ...] = ()
     attrs: Mapping[str, Any] = field(default_factory=dict)
     layer: str = ""
+    out: str = ""
 
     @property
     def output(self) -> str:
@@ -69,6 +73,11 @@ class Graph:
     returns a dict. `layers` maps a layer's name to the values that hold its output, as long as some value does.
     `memory` is what stateful layers leave to the next call: a value that is there at its start, None in the first, and
     the name of what takes its place.
+
+    `specs` are the shape and dtype of every value as it was built; what a pass does to a value's border is not in
+    them. `layouts` say which weights the kernels want in another layout, as a function and its settings: it is made
+    once, when the weights are loaded. `buffers` names the memory that results are put into, and `together` how many
+    samples one run shall take, None for any number.
     """
 
     inputs: tuple[Value, ...]
@@ -79,6 +88,10 @@ class Graph:
     keyed: bool = False
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     memory: tuple[tuple[Value, str], ...] = ()
+    specs: Mapping[str, Value] = field(default_factory=dict)
+    layouts: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = field(default_factory=dict)
+    buffers: tuple[str, ...] = ()
+    together: int | None = None
 
     def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, by interpreting the nodes; `states` holds the memory between calls."""
@@ -89,6 +102,8 @@ class Graph:
         """Every value by name: inputs, weights and what each node made."""
         states = {} if states is None else states
         values: dict[str, Any] = {**self.weights, **{value.name: states.get(value.name) for value, _ in self.memory}}
+        for name, (layout, settings) in self.layouts.items():
+            values[name] = layout(values[name], **settings)
         values.update((v.name, np.asarray(a, v.dtype)) for v, a in zip(self.inputs, arrays, strict=True))
         for node in self.nodes:
             values.update(zip(node.outputs, node.call(values), strict=True))

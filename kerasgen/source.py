@@ -50,7 +50,10 @@ def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict
         if isinstance(value, ModuleType):
             imports.add(_import(value.__name__, known))
         elif not callable(value):
-            blocks.setdefault(known, _constants(scope)[known])
+            text = blocks.setdefault(known, _constants(scope)[known])
+            mentioned = (node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
+            modules = {name: getattr(scope, name, None) for name in mentioned}
+            imports.update(_import(m.__name__, name) for name, m in modules.items() if isinstance(m, ModuleType))
         elif not is_copied(value):
             imports.add(f"from {value.__module__} import {value.__name__}")
     blocks[name] = inspect.getsource(thing).rstrip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from support import randomize, relative_error
 from kerasgen.build import Built, build
 from kerasgen.emit import emit
 from kerasgen.parity import flat, load_module
-from kerasgen.passes import optimize
+from kerasgen.passes import PIPELINES, Pass, choose_kernels, optimize
 from kerasgen.readers import read
 
 BATCH = 3
@@ -40,12 +41,12 @@ class Prepared:
                 self.model.save(path)
         return build(read(path))
 
-    def check(self, results: Any) -> None:
+    def check(self, results: Any, tolerance: float | None = None) -> None:
         results = list(results)
         assert len(results) == len(self.expected)
         for result, expected in zip(results, self.expected, strict=True):
             assert result.dtype == (expected.dtype if expected.dtype.name != "bfloat16" else "float32")
-            assert relative_error(result, expected) <= self.case.tolerance
+            assert relative_error(result, expected) <= (tolerance or self.case.tolerance)
 
 
 @pytest.fixture(scope="module", params=list(CASES))
@@ -86,8 +87,17 @@ def test_graph(prepared: Prepared, ending: str) -> None:
     assert parameters == prepared.model.count_params()
 
 
-def test_optimized_graph(prepared: Prepared) -> None:
-    prepared.check(optimize(prepared.built().bind()).run(*prepared.inputs))
+# Every fast kernel wherever it can stand, for the cases are so small that none is worth it.
+FORCED = tuple(
+    partial(choose_kernels, small=0, winograd={4: (4, 1), 2: (2, 1)}) if step is choose_kernels else step
+    for step in PIPELINES[2]
+)
+
+
+@pytest.mark.parametrize("pipeline", [*PIPELINES.values(), FORCED], ids=[*map(str, PIPELINES), "forced"])
+def test_optimized_graph(prepared: Prepared, pipeline: tuple[Pass, ...]) -> None:
+    got = optimize(prepared.built().bind(), pipeline).run(*prepared.inputs)
+    prepared.check(got, prepared.case.tolerance if pipeline is not FORCED else max(prepared.case.tolerance, 3e-5))
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")

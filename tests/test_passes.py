@@ -9,7 +9,7 @@ import pytest
 
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node, Value
-from kerasgen.passes import PIPELINE, optimize
+from kerasgen.passes import LEVEL, PIPELINES, optimize
 from kerasgen.passes.cancel_transposes import cancel_transposes
 from kerasgen.passes.drop_unused import drop_unused
 from kerasgen.passes.fold_batch_norm import fold_batch_norm
@@ -251,7 +251,7 @@ def test_every_pass_leaves_its_argument_alone() -> None:
     before = graph(nodes, arrays, ("i",), conv="c")
     copies = {name: array.copy() for name, array in arrays.items()}
     expected = before.run(X)
-    for step in PIPELINE:
+    for step in PIPELINES[LEVEL]:
         step(before)
     assert all(np.array_equal(before.weights[name], copy) for name, copy in copies.items())
     assert np.array_equal(before.run(X), expected)

@@ -61,6 +61,7 @@ from kerasgen.kernels.attention import (
     masked_softmax,
     project,
 )
+from kerasgen.kernels.blocks import blocked_conv, buffers, pointwise, scale_shift, together
 from kerasgen.kernels.categories import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -85,6 +86,7 @@ from kerasgen.kernels.conv import (
     transpose_crop,
 )
 from kerasgen.kernels.ctc import ctc_beam, ctc_greedy, ctc_loss
+from kerasgen.kernels.depthwise import tile, tiled_depthwise_conv2d
 from kerasgen.kernels.image import auto_contrast, center_crop, equalize_adaptively
 from kerasgen.kernels.image_ops import (
     extract_patches,
@@ -196,6 +198,7 @@ from kerasgen.kernels.signal import (
 from kerasgen.kernels.special import cdist, erfc, erfinv, fake_quant, logsumexp, psnr
 from kerasgen.kernels.spectrogram import both_sides, decibels, mel_spectrum, power, spectrum
 from kerasgen.kernels.window import pad, padded, same_pads, taps, windows
+from kerasgen.kernels.winograd import winograd_conv2d, winograd_filters
 
 ACTIVATIONS = {
     "celu": celu,
@@ -249,7 +252,9 @@ __all__ = [
     "batch_norm",
     "bessel_i0",
     "binary_crossentropy",
+    "blocked_conv",
     "both_sides",
+    "buffers",
     "cast",
     "categorical_crossentropy",
     "cdist",
@@ -361,6 +366,7 @@ __all__ = [
     "pad_to_aspect_ratio",
     "padded",
     "pinv",
+    "pointwise",
     "polar",
     "power",
     "prelu",
@@ -387,6 +393,7 @@ __all__ = [
     "same_pads",
     "sample_norm",
     "scale_and_translate",
+    "scale_shift",
     "scatter_nd",
     "scatter_update",
     "segment_max",
@@ -428,6 +435,9 @@ __all__ = [
     "tanh_shrink",
     "taps",
     "threshold",
+    "tile",
+    "tiled_depthwise_conv2d",
+    "together",
     "top_k",
     "transpose_crop",
     "trapezoid",
@@ -444,4 +454,6 @@ __all__ = [
     "view_as_real",
     "weighted_average",
     "windows",
+    "winograd_conv2d",
+    "winograd_filters",
 ]

@@ -33,14 +33,14 @@ def identity(x):
     return x
 
 
-def relu(x):
+def relu(x, out=None):
     """max(x, 0)."""
-    return np.maximum(x, 0)
+    return np.maximum(x, 0, out=out)
 
 
-def relu6(x):
+def relu6(x, out=None):
     """min(max(x, 0), 6)."""
-    return np.minimum(np.maximum(x, 0), 6)
+    return np.minimum(np.maximum(x, 0, out=out), 6, out=out)
 
 
 def general_relu(x, *, negative_slope=0.0, max_value=None, threshold=0.0):

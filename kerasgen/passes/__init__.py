@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from kerasgen.ir import Graph
+from kerasgen.passes.absorb_pads import absorb_pads
+from kerasgen.passes.add_borders import add_borders
 from kerasgen.passes.cancel_transposes import cancel_transposes
+from kerasgen.passes.choose_kernels import choose_kernels
 from kerasgen.passes.drop_unused import drop_unused
 from kerasgen.passes.fold_batch_norm import fold_batch_norm
 from kerasgen.passes.fuse_activation import fuse_activation
+from kerasgen.passes.fuse_residual import fuse_residual
+from kerasgen.passes.plan_memory import plan_memory
 from kerasgen.passes.remove_identity import remove_identity
 from kerasgen.passes.schedule import schedule
 
 Pass = Callable[[Graph], Graph]
 
 CLEANING: tuple[Pass, ...] = (drop_unused, schedule)
-PIPELINE: tuple[Pass, ...] = (remove_identity, cancel_transposes, fold_batch_norm, fuse_activation, *CLEANING)
+TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes, fuse_activation)
+PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory)
+# By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
+PIPELINES: Mapping[int, tuple[Pass, ...]] = {
+    0: (*TEXTBOOK, *CLEANING),
+    1: (*TEXTBOOK, absorb_pads, partial(choose_kernels, winograd={}), *PLANNING),
+    2: (remove_identity, cancel_transposes, absorb_pads, fold_batch_norm, fuse_activation, choose_kernels, *PLANNING),
+}
+LEVEL = max(PIPELINES)
 
 
-def optimize(graph: Graph, pipeline: tuple[Pass, ...] = PIPELINE) -> Graph:
+def optimize(graph: Graph, pipeline: tuple[Pass, ...] = PIPELINES[LEVEL]) -> Graph:
     """The graph after every pass; each result is checked."""
     for step in pipeline:
         graph = step(graph).check()

@@ -1,0 +1,187 @@
+"""Convolutions that go through the image by blocks of rows, so that what is unfolded, multiplied and activated stays in
+the cache. Each writes its result into the memory `out`, inside the zeros `border` that the next layer wants around it.
+"""
+
+import collections
+import os
+import queue
+import threading
+import types
+
+import numpy as np
+
+from kerasgen.kernels.activation import relu, relu6
+from kerasgen.kernels.window import padded, windows
+
+BLOCK = 1 << 20  # bytes that a block takes: it shall stay in the cache of one core
+THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))  # which share the work of a layer, beside those of the BLAS
+LOCAL = threading.local()
+CREW = types.SimpleNamespace(process=None, calls=None)
+
+
+class Buffer:
+    """Memory for arrays that live one after the other; it grows to the largest of them."""
+
+    def __init__(self):
+        """Begin with no memory."""
+        self.memory = np.empty(0, np.uint8)
+
+    def empty(self, shape, dtype):
+        """An array in this memory, of any content."""
+        size = int(np.prod(shape)) * dtype.itemsize
+        if self.memory.size < size:
+            self.memory = np.empty(size, np.uint8)
+        return np.ndarray(shape, dtype, self.memory)
+
+
+def buffers(count):
+    """The buffers of this thread, the same ones at every call."""
+    if not hasattr(LOCAL, "buffers"):
+        LOCAL.buffers = [Buffer() for _ in range(count)]
+    return LOCAL.buffers
+
+
+def together(predict, count, *inputs):
+    """What `predict` answers, asked for `count` samples at a time: their arrays stay in the caches."""
+    starts = range(0, len(inputs[0]), count)
+    parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
+    if isinstance(parts[0], dict):
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if isinstance(parts[0], tuple):
+        return tuple(map(np.concatenate, zip(*parts)))
+    return np.concatenate(parts)
+
+
+def framed(shape, dtype, border, out):
+    """An array to fill, and the same one inside zeros: `border` holds (before, after) for each size, or is None."""
+    empty = np.empty if out is None else out.empty
+    if border is None:
+        y = empty(shape, dtype)
+        return y, y
+    n, *sizes, c = shape
+    whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, border)), c), dtype)
+    inside = (slice(None),)
+    for size, (a, b) in zip(sizes, border):
+        whole[inside + (slice(0, a),)] = 0
+        whole[inside + (slice(a + size, a + size + b),)] = 0
+        inside += (slice(a, a + size),)
+    return whole[inside], whole
+
+
+def over_blocks(work, images, rows, step, cost):
+    """Do the work for every block of `step` rows of every image, which takes `cost` multiplications in all."""
+    if THREADS > 1 and cost > 1 << 22:
+        step = min(step, -(-rows // THREADS))
+        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
+        return
+    for image in range(images):
+        for start in range(0, rows, step):
+            work((image, slice(start, min(start + step, rows))))
+
+
+def share(work, tasks):
+    """Do all the tasks, this thread and the crew together."""
+    waiting, done = collections.deque(tasks), queue.SimpleQueue()
+
+    def help_out():
+        while True:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                work(task)
+            except Exception as error:
+                done.put(error)
+            else:
+                done.put(None)
+
+    calls = crew()
+    for _ in range(THREADS - 1):
+        calls.put(help_out)
+    help_out()
+    errors = [done.get() for _ in tasks]
+    for error in filter(None, errors):
+        raise error
+
+
+def crew():
+    """The queue of calls for the other threads of this process, which start when they are first needed."""
+    if CREW.process != os.getpid():  # a fork has none of the threads
+        CREW.process, CREW.calls = os.getpid(), queue.SimpleQueue()
+        for _ in range(THREADS - 1):
+            threading.Thread(target=serve, args=(CREW.calls,), daemon=True).start()
+    return CREW.calls
+
+
+def serve(calls):
+    """Do what is called for, for ever."""
+    while True:
+        calls.get()()
+
+
+def block_rows(row, width=256):
+    """How many rows a block has: `row` bytes belong to each; a product of fewer than 256 cells would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-256 // max(width, 1)))
+
+
+def settle(part, bias, residual, activation, target):
+    """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
+    if bias is not None:
+        part += bias
+    if residual is not None:
+        part += residual
+    if activation is relu or activation is relu6:
+        activation(part, out=target)
+    elif activation is not None:
+        target[...] = activation(part)
+    elif part is not target:
+        target[...] = part
+
+
+def blocked_conv(
+    x, kernel, bias=None, residual=None, *, strides, dilation, pad=None, activation=None, border=None, out=None
+):
+    """Convolution plus `residual`: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
+    window, f = kernel.shape[:-2], kernel.shape[-1]
+    matrix = kernel.reshape(kernel.size // f, f)
+    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    shape = cells.shape[: x.ndim - 1] + (f,)
+    y, whole = framed(shape, x.dtype, border, out)
+
+    def block(at):
+        target = y[at]
+        part = cells[at].reshape(target.size // f, len(matrix)) @ matrix
+        settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
+
+    width = int(np.prod(shape[2:-1]))
+    over_blocks(block, len(x), shape[1], block_rows(width * len(matrix) * x.itemsize, width), y.size * len(matrix))
+    return whole
+
+
+def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=None, out=None):
+    """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    c, f = kernel.shape[-2:]
+    matrix = kernel.reshape(c, f)
+    y, whole = framed(x.shape[:-1] + (f,), x.dtype, border, out)
+
+    def block(at):
+        target = y[at]
+        place = None if border else target.reshape(target.size // f, f)
+        part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+        settle(part, bias, None if residual is None else residual[at], activation, part if place is target else target)
+
+    width = int(np.prod(x.shape[2:-1]))
+    over_blocks(block, len(x), x.shape[1], block_rows(width * max(c, f) * x.itemsize, width), y.size * c)
+    return whole
+
+
+def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
+    """x * scale + shift, a number of each for every channel: (N, H, W, C) → (N, H, W, C)."""
+    y, whole = framed(x.shape, x.dtype, border, out)
+
+    def block(at):
+        settle(x[at] * scale, shift, None, activation, y[at])
+
+    over_blocks(block, len(x), x.shape[1], block_rows(x[0, :1].nbytes if x.size else 1), 8 * x.size)
+    return whole

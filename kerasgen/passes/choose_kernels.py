@@ -1,0 +1,99 @@
+"""Choose how each convolution is computed, by its sizes. The sums stay the same, but for rounding.
+
+| layer                                    | kernel                 | why                                              |
+|------------------------------------------|------------------------|--------------------------------------------------|
+| windows of one sample below SMALL        | as it is               | one product for the whole batch, few calls       |
+| 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
+| 3 x 3, stride 1, maps from 24 cells      | winograd_conv2d, m = 4 | 4 times fewer products, at the price of rounding |
+| the same, maps from 12 cells             | winograd_conv2d, m = 2 | 2.25 times fewer products                        |
+| one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
+| any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
+
+Declines where a size is known only at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.ir import Graph, Node, Shape
+
+SMALL = 1 << 18  # bytes
+TILE = 2048  # numbers in the inner loop of a tiled kernel
+WINOGRAD = {4: (24, 16), 2: (12, 16)}  # the smallest map and the fewest channels for each m
+RANKS = {kernels.conv1d: 1, kernels.conv2d: 2, kernels.conv3d: 3}
+CHOICES = {*RANKS, kernels.dense, kernels.depthwise_conv2d, kernels.grouped_conv2d}
+Layout = tuple[Callable[..., Any], Mapping[str, Any]]
+
+
+def choose_kernels(graph: Graph, *, small: int = SMALL, winograd: Mapping[int, tuple[int, int]] = WINOGRAD) -> Graph:
+    """Every convolution with the kernel that suits it. An empty `winograd` leaves the kernels that add up products."""
+    layouts = dict(graph.layouts)
+    readers = graph.readers()
+    nodes = []
+    for node in graph.nodes:
+        chosen = _choose(node, graph, small, winograd)
+        if chosen is not None:
+            fast, layout = chosen
+            name = str(node.inputs[1])
+            if layout is None or readers[name] == 1:
+                node = fast
+                layouts.update({name: layout} if layout else {})
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), layouts=layouts)
+
+
+def _choose(
+    node: Node, graph: Graph, small: int, winograd: Mapping[int, tuple[int, int]]
+) -> tuple[Node, Layout | None] | None:
+    """The node with another kernel, and the layout that this wants its weights in."""
+    if node.kernel not in CHOICES or len(node.inputs) < 2 or node.inputs[1] not in graph.weights:
+        return None
+    x, kernel, y = (graph.specs[name].shape for name in (str(node.inputs[0]), str(node.inputs[1]), node.output))
+    floating = graph.weights[str(node.inputs[1])].dtype.kind == "f"
+    if not floating or None in (*x[1:], *y[1:]) or _bytes(y, kernel) <= small:
+        return None
+    activation = {key: node.attrs[key] for key in ("activation",) if node.attrs.get(key)}
+    if node.kernel is kernels.dense:
+        return (replace(node, kernel=kernels.pointwise, attrs=activation), None) if len(x) > 2 else None
+    if node.kernel in RANKS:
+        return _conv(node, y, kernel, activation, winograd)
+    filters = kernel[-2] if node.kernel is kernels.grouped_conv2d else kernel[-1]
+    return _depthwise(node, y) if filters == 1 and x[-1] == y[-1] else None
+
+
+def _conv(
+    node: Node, y: Shape, kernel: Shape, activation: Mapping[str, Any], winograd: Mapping[int, tuple[int, int]]
+) -> tuple[Node, Layout | None]:
+    rank, size = RANKS[node.kernel], tuple(n or 1 for n in y[1:-1])
+    settings: dict[str, Any] = {"strides": (1,) * rank, "dilation": (1,) * rank, **node.attrs}
+    strided, pad = set(settings["strides"]) != {1}, settings.get("pad")
+    if set(kernel[:-2]) == {1} and not strided and pad is None:
+        return replace(node, kernel=kernels.pointwise, attrs=activation), None
+    dense_window = kernel[:-2] == (3, 3) and not strided and set(settings["dilation"]) == {1} and pad != "same"
+    for m, (cells, channels) in winograd.items():
+        if dense_window and min(size) >= cells and min(c or 1 for c in kernel[-2:]) >= channels:
+            pads = tuple((a, b + -n % m) for n, (a, b) in zip(size, pad or ((0, 0), (0, 0)), strict=True))
+            attrs = {"size": size, "pad": pads if np.any(pads) else None, **activation}
+            return replace(node, kernel=kernels.winograd_conv2d, attrs=attrs), (kernels.winograd_filters, {"m": m})
+    return replace(node, kernel=kernels.blocked_conv, attrs=settings), None
+
+
+def _depthwise(node: Node, y: Shape) -> tuple[Node, Layout]:
+    _, _, width, channels = y
+    assert width
+    assert channels
+    alone = node.attrs.get("strides", (1, 1))[1] == 1
+    count = max(n for n in range(1, width + 1) if width % n == 0 and (n == 1 or (alone and n * channels <= TILE)))
+    attrs = {key: value for key, value in node.attrs.items() if key != "groups"}
+    return replace(node, kernel=kernels.tiled_depthwise_conv2d, attrs=attrs), (kernels.tile, {"count": count})
+
+
+def _bytes(y: Shape, kernel: Shape) -> int:
+    """What the unfolded windows of one sample take, if they are unfolded at once."""
+    return 4 * int(np.prod([n or 1 for n in (*y[1:-1], *kernel[:-1])]))

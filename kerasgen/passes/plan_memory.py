@@ -1,0 +1,93 @@
+"""Give each large result a buffer that nothing needs any more, so that the same few are used at every call.
+
+A value lives from the node that makes it to the last one that reads it, or a view of it. Only the kernels in FRESH are
+known to return no view of what they read. Results of the model are never put into a buffer.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.ir import Graph, Node
+from kerasgen.names import Namespace
+from kerasgen.passes.fold_batch_norm import OUTPUT_AXES
+
+FRESH = frozenset(
+    {
+        *(activation for activation in kernels.ACTIVATIONS.values() if activation is not kernels.identity),
+        *OUTPUT_AXES,
+        kernels.average_pool,
+        kernels.batch_norm,
+        kernels.concatenate,
+        kernels.global_average_pool,
+        kernels.global_max_pool,
+        kernels.layer_norm,
+        kernels.max_pool,
+        kernels.pad,
+    }
+)
+LARGE = 1 << 17  # bytes for one sample; NumPy's own memory serves what is smaller
+
+
+def plan_memory(graph: Graph) -> Graph:
+    """The graph with a buffer for every large value whose kernel takes one."""
+    last = _last_reads(graph)
+    names = Namespace([*graph.specs, *(name for node in graph.nodes for name in node.outputs)])
+    free: list[str] = []
+    held: dict[str, int] = {}  # until which node
+    buffers: list[str] = []
+    nodes = []
+    for index, node in enumerate(graph.nodes):
+        free += [buffer for buffer, until in held.items() if until < index]
+        held = {buffer: until for buffer, until in held.items() if until >= index}
+        name = node.outputs[0]
+        if _takes_out(node.kernel) and last[name] < len(graph.nodes) and sample_bytes(graph, name) >= LARGE:
+            if not free:
+                buffers.append(names.new("abcdefghijklmnop"[len(buffers) % 16]))
+                free.append(buffers[-1])
+            buffer = free.pop()
+            held[buffer] = last[name]
+            node = replace(node, out=buffer)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), buffers=tuple(buffers))
+
+
+def _last_reads(graph: Graph) -> dict[str, int]:
+    """The number of the last node that needs each value; the results are needed after all nodes."""
+    last = dict.fromkeys((name for node in graph.nodes for name in node.outputs), -1)
+    last.update(dict.fromkeys(graph.results, len(graph.nodes)))
+    for index, node in reversed(list(enumerate(graph.nodes))):
+        until = index if _is_fresh(node) else max([index, *(last[name] for name in node.outputs)])
+        for name in node.reads:
+            last[name] = max(last.get(name, -1), until)
+    return last
+
+
+def sample_bytes(graph: Graph, name: str) -> int:
+    """What a value takes for one sample, or 0 if that is not known."""
+    spec = graph.specs.get(name)
+    if spec is None or None in spec.shape[1:]:
+        return 0
+    return math.prod(size or 1 for size in spec.shape[1:]) * np.dtype(spec.dtype).itemsize
+
+
+def _is_fresh(node: Node) -> bool:
+    return node.kernel in FRESH or isinstance(node.kernel, np.ufunc) or _takes_out(node.kernel)
+
+
+@cache
+def _takes_out(kernel: Callable[..., Any]) -> bool:
+    """Whether the kernel writes its result into memory that it is given, and so never returns a view."""
+    try:
+        parameter = inspect.signature(kernel).parameters.get("out")
+    except ValueError:  # some NumPy functions have no signature
+        return False
+    return parameter is not None and "border" in inspect.signature(kernel).parameters
