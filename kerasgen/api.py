@@ -20,7 +20,7 @@ from kerasgen.model import ModelFile
 from kerasgen.names import printable
 from kerasgen.oracle import available
 from kerasgen.parity import OutputReport, load_module, random_inputs
-from kerasgen.passes import CLEANING, optimize
+from kerasgen.passes import CLEANING, LEVEL, PIPELINES, optimize
 from kerasgen.publish import check_target, staged, streamed
 from kerasgen.readers import read
 from kerasgen.summary import Summary, summarize
@@ -64,23 +64,27 @@ def generate(
     activations: bool = False,
     custom: Rules | None = None,
     strict: bool = False,
+    level: int = LEVEL,
 ) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere.
 
     `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
     there would be a warning.
     """
+    if level not in PIPELINES:
+        raise UsageError(f"the level of optimisation is one of {', '.join(map(str, PIPELINES))}, not {level!r}")
     built = build(file, custom)
     graph = built.bind()
     warning = _not_finite({variable.key: graph.weights[variable.key] for variable in built.variables})
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
+    pipeline = PIPELINES[level]
     if not activations:
-        graph = optimize(graph)  # a line of its own: the weights before folding are gone when the folded are packed
-        return replace(emit(graph, sidecar=sidecar), warning=warning)
-    full = optimize(graph.with_every_layer())
+        graph = optimize(graph, pipeline)  # a line of its own: what was folded is gone when the rest is packed
+        return replace(emit(graph, sidecar=sidecar, level=level), warning=warning)
+    full = optimize(graph.with_every_layer(), pipeline)
     predict = optimize(replace(full, outputs=full.outputs[: len(graph.outputs)]), CLEANING)
-    return replace(emit(predict, sidecar=sidecar, activations=full), warning=warning)
+    return replace(emit(predict, sidecar=sidecar, activations=full, level=level), warning=warning)
 
 
 def _not_finite(weights: Mapping[str, np.ndarray]) -> str:
@@ -102,6 +106,7 @@ def export(
     keep_failed: bool = False,
     theano_kernels: bool = False,
     strict: bool = False,
+    optimize: int = LEVEL,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -112,7 +117,8 @@ def export(
     rules, as `kerasgen.rule` enters them for good, or NumPy functions. `verify` compares the module with Keras before
     it is published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
     `theano_kernels` tells that Theano trained a model of Keras 1, whose files do not say so. `strict` refuses weights
-    that are NaN or infinite, of which the result otherwise only warns.
+    that are NaN or infinite, of which the result otherwise only warns. `optimize` is 0 for textbook kernels, 1 for what
+    keeps the arithmetic of every layer, 2 for all that keeps the answers.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -124,6 +130,9 @@ def export(
     file = read(source, weights, theano_kernels=theano_kernels)
     name = sidecar.name if sidecar else ""
     module = generate(file, sidecar=name, activations=activations, custom=custom, strict=strict)
+    module = generate(
+        file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom, level=optimize
+    )
     if isinstance(output, (str, os.PathLike)):
         first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
         publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write})
@@ -148,6 +157,7 @@ def check(
     activations: bool = False,
     custom: Rules | None = None,
     theano_kernels: bool = False,
+    optimize: int = LEVEL,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -156,7 +166,9 @@ def check(
     target = Path(module)
     sidecar = _sidecar(target, store)
     file = read(source, weights, theano_kernels=theano_kernels)
-    new = generate(file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom)
+    new = generate(
+        file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom, level=optimize
+    )
     return changes(new, target, sidecar)
 
 

@@ -66,14 +66,11 @@ _COMPUTING = Reach(
         """),
     attributes=FUNCTIONS | _SIGNAL | _VALUES,
 )
-# What the threads and the memory of `kerasgen.kernels.blocks` take.
+# What the threads and the memory of `kerasgen.kernels.crew` take.
 _SHARING = Reach(
-    modules=_words("collections os queue threading types"),
+    modules=frozenset(),
     names=_words("Exception filter hasattr"),
-    attributes=_words("""
-        SimpleNamespace SimpleQueue Thread buffers calls deque environ getpid local memory popleft process put start
-        stop
-        """),
+    attributes=_words("SimpleQueue Thread buffers calls deque is_alive memory popleft put start stop threads"),
 )
 _RUNNING = Reach(
     modules=_words("argparse zipfile"),
@@ -85,9 +82,9 @@ _RUNNING = Reach(
         """),
 )
 _STARTING = Reach(
-    modules=_words("binascii hashlib io os"),
+    modules=_words("binascii collections hashlib io os queue threading types"),
     names=_words("globals __file__ __name__"),
-    attributes=_words("path join dirname abspath"),
+    attributes=_words("path join dirname abspath SimpleNamespace environ local"),
 )
 # `predict` and the kernels, the functions of `kerasgen.runtime`, and the lines outside of any function.
 ALLOWED = {

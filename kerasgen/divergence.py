@@ -21,7 +21,7 @@ from kerasgen.model import LayerSpec, ModelFile
 from kerasgen.names import printable
 from kerasgen.oracle import Oracle
 from kerasgen.parity import OutputReport, compare, flat, precisions
-from kerasgen.passes import CLEANING, PIPELINE, Pass
+from kerasgen.passes import CLEANING, LEVEL, PIPELINES, Pass
 from kerasgen.runtime import MARKER
 
 # What is at fault, by the stage at which the answer becomes wrong.
@@ -184,7 +184,7 @@ class _Search:
 
     def _pipeline(self, graph: Graph) -> list[tuple[str, Pass]]:
         """What `kerasgen.api.generate` does to a graph, step by step: a module with `activations` keeps every layer."""
-        steps = [(step.__name__, step) for step in PIPELINE]
+        steps = [(step.__name__, step) for step in PIPELINES[getattr(self.module, "OPTIMIZED", LEVEL)]]
         if not hasattr(self.module, "activations"):
             return steps
         count = len(graph.outputs)
@@ -213,14 +213,14 @@ class _Search:
 
     def _weights(self, graph: Graph) -> Divergence | None:
         """The first layer that the module's own weights make wrong."""
-        own = getattr(self.module, "W", {})
-        altered = [name for name, array in graph.weights.items() if not _same(own.get(name), array)]
+        own, loaded = getattr(self.module, "W", {}), graph.loaded()
+        altered = [name for name, array in loaded.items() if not _same(own.get(name), array)]
         if not altered:
             return None
         if not own.keys() >= set(altered):
             return Divergence("weights", culprit=", ".join(altered))
         right = graph.trace(*self.arrays)
-        damaged = replace(graph, weights={**graph.weights, **{name: own[name] for name in altered}})
+        damaged = replace(graph, weights={**loaded, **{name: own[name] for name in altered}}, layouts={})
         try:
             got = damaged.trace(*self.arrays)
         except Exception:  # weights of another shape do not even run
@@ -235,7 +235,9 @@ class _Search:
     def _code(self, graph: Graph) -> Divergence | None:
         """The first line of the module whose value differs from the graph's."""
         right = graph.trace(*self.arrays)
-        lines = _recorded(self.module, self.arrays)[len(graph.inputs) + len(graph.memory) :]
+        buffers = graph.buffers or None
+        lines = [line for line in _recorded(self.module, self.arrays) if line.names != buffers]
+        lines = lines[len(graph.inputs) + len(graph.memory) :]
         by_name = {name: line for line in lines for name in line.names}
         in_order = len(lines) - len(graph.nodes) in (0, 1)  # the last line may return what others have made
         got = dict(right)
@@ -280,6 +282,7 @@ def _recorded(module: Any, arrays: Sequence[np.ndarray]) -> list[_Line]:
     source = module.__spec__.loader.get_data("").partition(b"\n" + MARKER)[0].decode()
     tree = ast.parse(source)
     (predict,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "predict")
+    predict.body = [node for node in predict.body if not isinstance(node, ast.If)]  # all the samples in one run
     lines: list[_Line] = []
 
     def record(number: int, names: tuple[str, ...], made: Any) -> Any:

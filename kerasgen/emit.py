@@ -27,6 +27,7 @@ from kerasgen.audit import FUNCTIONS, audit
 from kerasgen.errors import UsageError
 from kerasgen.ir import Graph, Node, Operand, Shape
 from kerasgen.names import RESERVED, Namespace, identifier
+from kerasgen.passes import LEVEL
 from kerasgen.source import collect, is_copied
 
 STYLE = black.Mode(line_length=120, target_versions={TargetVersion.PY37})
@@ -56,11 +57,11 @@ class Module:
                 file.write(_comments(self.npz[start : start + step]))
 
 
-def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None) -> Module:
+def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None, level: int = LEVEL) -> Module:
     """The module of a graph. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second graph of the same model and weights, printed as a function that returns the output of
-    every layer that it still has.
+    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again.
     """
     graphs = [graph] if activations is None else [graph, activations]
     weights = {name: array for each in graphs for name, array in each.weights.items()}
@@ -79,6 +80,7 @@ def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None) -
         files=" ".join(f"{name}.npy" for name, _, _ in inputs),
         imports=sorted({*imports, *load_imports, *(["import os"] if sidecar and loaders else [])} - {NUMPY}),
         numpy=NUMPY,
+        level=level,
         inputs=[ascii(row) for row in inputs],
         outputs=[ascii(row) for row in _outputs(graph)],
         predict=_Body(graph).lines(),

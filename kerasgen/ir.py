@@ -101,14 +101,17 @@ class Graph:
     def trace(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> dict[str, Any]:
         """Every value by name: inputs, weights and what each node made."""
         states = {} if states is None else states
-        values: dict[str, Any] = {**self.weights, **{value.name: states.get(value.name) for value, _ in self.memory}}
-        for name, (layout, settings) in self.layouts.items():
-            values[name] = layout(values[name], **settings)
+        values: dict[str, Any] = {**self.loaded(), **{value.name: states.get(value.name) for value, _ in self.memory}}
         values.update((v.name, np.asarray(a, v.dtype)) for v, a in zip(self.inputs, arrays, strict=True))
         for node in self.nodes:
             values.update(zip(node.outputs, node.call(values), strict=True))
         states.update((value.name, values[name]) for value, name in self.memory)
         return values
+
+    def loaded(self) -> dict[str, np.ndarray]:
+        """The weights as the kernels want them."""
+        laid_out = {name: layout(self.weights[name], **settings) for name, (layout, settings) in self.layouts.items()}
+        return {**self.weights, **laid_out}
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -132,14 +135,16 @@ class Graph:
         for node in reversed(self.nodes):
             if needed.intersection(node.outputs) - cut:
                 inputs = tuple(given.get(i, i) if isinstance(i, str) else i for i in node.inputs)
-                nodes.insert(0, replace(node, inputs=inputs))
+                nodes.insert(0, replace(node, inputs=inputs, out=""))
                 needed.update(nodes[0].reads)
         read = dict.fromkeys([*(name for node in nodes for name in node.reads), *wanted])
         weights = {name: self.weights[name] for name in read if name in self.weights}
         made = {*weights, *(name for node in nodes for name in node.outputs)}
         arrays = {name: known[name] for name in read if name not in made}
         values = [Value(name, (None, *a.shape[1:])[: a.ndim], a.dtype.name) for name, a in arrays.items()]
-        return Graph(tuple(values), tuple(nodes), tuple(wanted), weights, tuple(wanted)).check()
+        layouts = {name: layout for name, layout in self.layouts.items() if name in weights}
+        names = tuple(wanted)
+        return Graph(tuple(values), tuple(nodes), names, weights, names, specs=self.specs, layouts=layouts).check()
 
     def readers(self) -> Counter[str]:
         """How many times each name is read, by nodes and as a result."""

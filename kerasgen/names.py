@@ -13,7 +13,7 @@ PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # wh
 
 # What every module defines; `x` is the name of a value that only the next line reads.
 RESERVED = frozenset(
-    "np math x W INPUTS OUTPUTS STATES predict activations reset_states main "
+    "np math x W INPUTS OUTPUTS OPTIMIZED STATES predict activations reset_states main "
     "MARKER EmbeddedFile read_embedded read_sidecar".split()
 )
 

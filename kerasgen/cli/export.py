@@ -37,6 +37,16 @@ def export(
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
     ] = False,
     custom: Custom = None,
+    optimize: Annotated[
+        int,
+        typer.Option(
+            "--optimize",
+            "-O",
+            min=0,
+            max=2,
+            help="0: textbook kernels. 1: fast ones that keep each layer's arithmetic. 2: all that keeps the answers.",
+        ),
+    ] = 2,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")] = False,
     verify: Annotated[
         bool | None,
@@ -65,6 +75,7 @@ def export(
         "activations": activations,
         "custom": functions(custom),
         "theano_kernels": theano_kernels,
+        "optimize": optimize,
     }
     child.start()
     with progress(f"{model} -> {module}"):

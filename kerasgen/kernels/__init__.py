@@ -61,7 +61,7 @@ from kerasgen.kernels.attention import (
     masked_softmax,
     project,
 )
-from kerasgen.kernels.blocks import blocked_conv, buffers, pointwise, scale_shift, together
+from kerasgen.kernels.blocks import blocked_conv, pointwise, scale_shift, together
 from kerasgen.kernels.categories import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -85,6 +85,7 @@ from kerasgen.kernels.conv import (
     grouped_conv3d,
     transpose_crop,
 )
+from kerasgen.kernels.crew import buffers
 from kerasgen.kernels.ctc import ctc_beam, ctc_greedy, ctc_loss
 from kerasgen.kernels.depthwise import tile, tiled_depthwise_conv2d
 from kerasgen.kernels.image import auto_contrast, center_crop, equalize_adaptively

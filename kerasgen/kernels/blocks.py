@@ -2,43 +2,13 @@
 the cache. Each writes its result into the memory `out`, inside the zeros `border` that the next layer wants around it.
 """
 
-import collections
-import os
-import queue
-import threading
-import types
-
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
+from kerasgen.kernels.crew import over_blocks
 from kerasgen.kernels.window import padded, windows
 
-BLOCK = 1 << 20  # bytes that a block takes: it shall stay in the cache of one core
-THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))  # which share the work of a layer, beside those of the BLAS
-LOCAL = threading.local()
-CREW = types.SimpleNamespace(process=None, calls=None)
-
-
-class Buffer:
-    """Memory for arrays that live one after the other; it grows to the largest of them."""
-
-    def __init__(self):
-        """Begin with no memory."""
-        self.memory = np.empty(0, np.uint8)
-
-    def empty(self, shape, dtype):
-        """An array in this memory, of any content."""
-        size = int(np.prod(shape)) * dtype.itemsize
-        if self.memory.size < size:
-            self.memory = np.empty(size, np.uint8)
-        return np.ndarray(shape, dtype, self.memory)
-
-
-def buffers(count):
-    """The buffers of this thread, the same ones at every call."""
-    if not hasattr(LOCAL, "buffers"):
-        LOCAL.buffers = [Buffer() for _ in range(count)]
-    return LOCAL.buffers
+BLOCK = 1_048_576  # bytes that a block takes: it shall stay in the cache of one core
 
 
 def together(predict, count, *inputs):
@@ -66,58 +36,6 @@ def framed(shape, dtype, border, out):
         whole[inside + (slice(a + size, a + size + b),)] = 0
         inside += (slice(a, a + size),)
     return whole[inside], whole
-
-
-def over_blocks(work, images, rows, step, cost):
-    """Do the work for every block of `step` rows of every image, which takes `cost` multiplications in all."""
-    if THREADS > 1 and cost > 1 << 22:
-        step = min(step, -(-rows // THREADS))
-        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
-        return
-    for image in range(images):
-        for start in range(0, rows, step):
-            work((image, slice(start, min(start + step, rows))))
-
-
-def share(work, tasks):
-    """Do all the tasks, this thread and the crew together."""
-    waiting, done = collections.deque(tasks), queue.SimpleQueue()
-
-    def help_out():
-        while True:
-            try:
-                task = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                work(task)
-            except Exception as error:
-                done.put(error)
-            else:
-                done.put(None)
-
-    calls = crew()
-    for _ in range(THREADS - 1):
-        calls.put(help_out)
-    help_out()
-    errors = [done.get() for _ in tasks]
-    for error in filter(None, errors):
-        raise error
-
-
-def crew():
-    """The queue of calls for the other threads of this process, which start when they are first needed."""
-    if CREW.process != os.getpid():  # a fork has none of the threads
-        CREW.process, CREW.calls = os.getpid(), queue.SimpleQueue()
-        for _ in range(THREADS - 1):
-            threading.Thread(target=serve, args=(CREW.calls,), daemon=True).start()
-    return CREW.calls
-
-
-def serve(calls):
-    """Do what is called for, for ever."""
-    while True:
-        calls.get()()
 
 
 def block_rows(row, width=256):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kerasgen.kernels.blocks import block_rows, framed, over_blocks, settle
+from kerasgen.kernels.blocks import block_rows, framed, settle
+from kerasgen.kernels.crew import over_blocks
 from kerasgen.kernels.window import padded, window_counts
 
 

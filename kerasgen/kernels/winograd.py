@@ -7,14 +7,16 @@ for tiles of m x m results, which see n x n cells, n = m + 2. Every transform is
 
 import numpy as np
 
-from kerasgen.kernels.blocks import block_rows, framed, over_blocks, settle
+from kerasgen.kernels.blocks import block_rows, framed, settle
+from kerasgen.kernels.crew import over_blocks
 from kerasgen.kernels.window import padded
 
-# B', G and A' by m.
+# B', G times the number that follows, that number, and A', by m.
 WINOGRAD = {
     2: (
         ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
-        ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+        ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
+        2,
         ((1, 1, 1, 0), (0, 1, -1, -1)),
     ),
     4: (
@@ -26,14 +28,8 @@ WINOGRAD = {
             (0, 2, -1, -2, 1, 0),
             (0, 4, 0, -5, 0, 1),
         ),
-        (
-            (1 / 4, 0, 0),
-            (-1 / 6, -1 / 6, -1 / 6),
-            (-1 / 6, 1 / 6, -1 / 6),
-            (1 / 24, 1 / 12, 1 / 6),
-            (1 / 24, -1 / 12, 1 / 6),
-            (0, 0, 1),
-        ),
+        ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24)),
+        24,
         ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
     ),
 }
@@ -41,7 +37,8 @@ WINOGRAD = {
 
 def winograd_filters(kernel, *, m):
     """G k G' of every filter, the transformed column first: (3, 3, C, F) → (n, n, C, F)."""
-    g = np.array(WINOGRAD[m][1], kernel.dtype)
+    _, g, divisor, _ = WINOGRAD[m]
+    g = np.array(g, kernel.dtype) / kernel.dtype.type(divisor)
     _, _, c, f = kernel.shape
     rows = (g @ kernel.reshape(3, 3 * c * f)).reshape(m + 2, 3, c * f)
     columns = g @ rows.transpose(1, 0, 2).reshape(3, (m + 2) * c * f)
@@ -55,7 +52,7 @@ def winograd_conv2d(x, kernel, bias=None, residual=None, *, size, pad=None, acti
     """
     n, _, c, f = kernel.shape
     m = n - 2
-    into, back = (np.array(WINOGRAD[m][i], x.dtype) for i in (0, 2))
+    into, back = (np.array(WINOGRAD[m][i], x.dtype) for i in (0, 3))
     x = padded(x, (3, 3), (1, 1), (1, 1), pad)
     tw = (x.shape[2] - 2) // m
     y, whole = framed((len(x), *size, f), x.dtype, border, out)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from kerasgen.ir import Graph
 from kerasgen.passes.absorb_pads import absorb_pads
 from kerasgen.passes.add_borders import add_borders
 from kerasgen.passes.cancel_transposes import cancel_transposes
-from kerasgen.passes.choose_kernels import choose_kernels
+from kerasgen.passes.choose_kernels import choose_exact_kernels, choose_kernels
 from kerasgen.passes.drop_unused import drop_unused
 from kerasgen.passes.fold_batch_norm import fold_batch_norm
 from kerasgen.passes.fuse_activation import fuse_activation
@@ -17,16 +16,17 @@ from kerasgen.passes.fuse_residual import fuse_residual
 from kerasgen.passes.plan_memory import plan_memory
 from kerasgen.passes.remove_identity import remove_identity
 from kerasgen.passes.schedule import schedule
+from kerasgen.passes.split_batch import split_batch
 
 Pass = Callable[[Graph], Graph]
 
 CLEANING: tuple[Pass, ...] = (drop_unused, schedule)
 TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes, fuse_activation)
-PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory)
+PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory, split_batch)
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
 PIPELINES: Mapping[int, tuple[Pass, ...]] = {
     0: (*TEXTBOOK, *CLEANING),
-    1: (*TEXTBOOK, absorb_pads, partial(choose_kernels, winograd={}), *PLANNING),
+    1: (*TEXTBOOK, absorb_pads, choose_exact_kernels, *PLANNING),
     2: (remove_identity, cancel_transposes, absorb_pads, fold_batch_norm, fuse_activation, choose_kernels, *PLANNING),
 }
 LEVEL = max(PIPELINES)

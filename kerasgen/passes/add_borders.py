@@ -32,7 +32,9 @@ def add_borders(graph: Graph) -> Graph:
         if isinstance(pad, tuple) and readers[nodes[maker].output] == 1:
             nodes[maker] = _with(nodes[maker], border=pad)
             nodes[index] = _with(node, pad=None)
-    return replace(graph, nodes=tuple(nodes))
+    framed = {node.outputs for node in nodes if node.attrs.get("border")}
+    layers = {layer: names for layer, names in graph.layers.items() if names not in framed}
+    return replace(graph, nodes=tuple(nodes), layers=layers)
 
 
 def _with(node: Node, **attrs: Any) -> Node:

@@ -48,15 +48,20 @@ def choose_kernels(graph: Graph, *, small: int = SMALL, winograd: Mapping[int, t
     return replace(graph, nodes=tuple(nodes), layouts=layouts)
 
 
+def choose_exact_kernels(graph: Graph) -> Graph:
+    """Every convolution with the fastest kernel that adds up the very products that the layer is made of."""
+    return choose_kernels(graph, winograd={})
+
+
 def _choose(
     node: Node, graph: Graph, small: int, winograd: Mapping[int, tuple[int, int]]
 ) -> tuple[Node, Layout | None] | None:
     """The node with another kernel, and the layout that this wants its weights in."""
     if node.kernel not in CHOICES or len(node.inputs) < 2 or node.inputs[1] not in graph.weights:
         return None
-    x, kernel, y = (graph.specs[name].shape for name in (str(node.inputs[0]), str(node.inputs[1]), node.output))
-    floating = graph.weights[str(node.inputs[1])].dtype.kind == "f"
-    if not floating or None in (*x[1:], *y[1:]) or _bytes(y, kernel) <= small:
+    weight = graph.weights[str(node.inputs[1])]
+    x, y, kernel = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape, weight.shape
+    if weight.dtype.kind != "f" or None in (*x[1:], *y[1:]) or _bytes(y, kernel) <= small:
         return None
     activation = {key: node.attrs[key] for key in ("activation",) if node.attrs.get(key)}
     if node.kernel is kernels.dense:

@@ -65,7 +65,7 @@ def _last_reads(graph: Graph) -> dict[str, int]:
     last = dict.fromkeys((name for node in graph.nodes for name in node.outputs), -1)
     last.update(dict.fromkeys(graph.results, len(graph.nodes)))
     for index, node in reversed(list(enumerate(graph.nodes))):
-        until = index if _is_fresh(node) else max([index, *(last[name] for name in node.outputs)])
+        until = index if is_fresh(node) else max([index, *(last[name] for name in node.outputs)])
         for name in node.reads:
             last[name] = max(last.get(name, -1), until)
     return last
@@ -79,7 +79,8 @@ def sample_bytes(graph: Graph, name: str) -> int:
     return math.prod(size or 1 for size in spec.shape[1:]) * np.dtype(spec.dtype).itemsize
 
 
-def _is_fresh(node: Node) -> bool:
+def is_fresh(node: Node) -> bool:
+    """Whether what the kernel returns is no view of what it reads."""
     return node.kernel in FRESH or isinstance(node.kernel, np.ufunc) or _takes_out(node.kernel)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 # name, shape, dtype; None is any size
 INPUTS = (("image", (None, 3, 9, 10), "float32"),)
 OUTPUTS = (("up", (None, 2, 7, 9), "float32"),)
+OPTIMIZED = 2  # --optimize
 
 
 def predict(image):

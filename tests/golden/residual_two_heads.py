@@ -16,6 +16,7 @@ OUTPUTS = (
     ("class", (None, 3), "float32"),
     ("map", (None, None, None, 2), "float32"),
 )
+OPTIMIZED = 2  # --optimize
 
 
 def predict(image):
@@ -154,9 +155,9 @@ def sigmoid(x):
     return np.divide(1, y, out=y)
 
 
-def relu6(x):
+def relu6(x, out=None):
     """min(max(x, 0), 6)."""
-    return np.minimum(np.maximum(x, 0), 6)
+    return np.minimum(np.maximum(x, 0, out=out), 6, out=out)
 
 
 def global_average_pool(x, *, keepdims=False):

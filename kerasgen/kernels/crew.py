@@ -1,0 +1,89 @@
+"""What calls share: threads that help with a layer, and the memory that each thread keeps for its results."""
+
+import collections
+import os
+import queue
+import threading
+import types
+
+import numpy as np
+
+THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))  # that share the work of a layer, beside those of the BLAS
+PAYS = 4_000_000  # multiplications from which it pays to wake them
+LOCAL = threading.local()
+CREW = types.SimpleNamespace(threads=(), calls=None)
+
+
+class Buffer:
+    """Memory for arrays that live one after the other; it grows to the largest of them."""
+
+    def __init__(self):
+        """Begin with no memory."""
+        self.memory = np.empty(0, np.uint8)
+
+    def empty(self, shape, dtype):
+        """An array in this memory, of any content."""
+        size = int(np.prod(shape)) * dtype.itemsize
+        if self.memory.size < size:
+            self.memory = np.empty(size, np.uint8)
+        return np.ndarray(shape, dtype, self.memory)
+
+
+def buffers(count):
+    """The buffers of this thread, the same ones at every call."""
+    if not hasattr(LOCAL, "buffers"):
+        LOCAL.buffers = [Buffer() for _ in range(count)]
+    return LOCAL.buffers
+
+
+def over_blocks(work, images, rows, step, cost):
+    """Do the work for every block of `step` rows of every image, which takes `cost` multiplications in all."""
+    if THREADS > 1 and cost > PAYS:
+        step = min(step, -(-rows // THREADS))
+        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
+        return
+    for image in range(images):
+        for start in range(0, rows, step):
+            work((image, slice(start, min(start + step, rows))))
+
+
+def share(work, tasks):
+    """Do all the tasks, this thread and the crew together."""
+    waiting, done = collections.deque(tasks), queue.SimpleQueue()
+
+    def help_out():
+        while True:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                work(task)
+            except Exception as error:
+                done.put(error)
+            else:
+                done.put(None)
+
+    calls = crew()
+    for _ in range(THREADS - 1):
+        calls.put(help_out)
+    help_out()
+    errors = [done.get() for _ in tasks]
+    for error in filter(None, errors):
+        raise error
+
+
+def crew():
+    """The queue of calls for the other threads of this process, which start when they are first needed."""
+    if CREW.calls is None or not all(thread.is_alive() for thread in CREW.threads):  # in a fork none is
+        CREW.calls = queue.SimpleQueue()
+        CREW.threads = [threading.Thread(target=serve, args=(CREW.calls,), daemon=True) for _ in range(THREADS - 1)]
+        for thread in CREW.threads:
+            thread.start()
+    return CREW.calls
+
+
+def serve(calls):
+    """Do what is called for, for ever."""
+    while True:
+        calls.get()()
