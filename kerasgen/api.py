@@ -129,10 +129,7 @@ def export(
         check_target(path, sources=(source, weights), force=force)
     file = read(source, weights, theano_kernels=theano_kernels)
     name = sidecar.name if sidecar else ""
-    module = generate(file, sidecar=name, activations=activations, custom=custom, strict=strict)
-    module = generate(
-        file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom, level=optimize
-    )
+    module = generate(file, sidecar=name, activations=activations, custom=custom, strict=strict, level=optimize)
     if isinstance(output, (str, os.PathLike)):
         first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
         publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write})

@@ -68,7 +68,7 @@ _COMPUTING = Reach(
 )
 # What the threads and the memory of `kerasgen.kernels.crew` take.
 _SHARING = Reach(
-    modules=frozenset(),
+    modules=_words("collections queue threading"),
     names=_words("Exception filter hasattr"),
     attributes=_words("SimpleQueue Thread buffers calls deque is_alive memory popleft put start stop threads"),
 )
