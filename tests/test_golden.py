@@ -57,17 +57,31 @@ def channels_first() -> Any:
     return keras.Model(image, x, name="first")
 
 
+def fast_kernels() -> Any:
+    """Large enough for each of the kernels that a large net has."""
+    image = keras.Input((96, 96, 3), name="image")
+    stem = L.Conv2D(32, 3, strides=2, padding="same", activation="relu", name="stem")(image)
+    x = L.Conv2D(32, 3, padding="same", activation="relu", name="winograd")(stem)
+    x = L.Conv2D(64, 1, activation="relu6", name="expand")(x)
+    x = L.DepthwiseConv2D(3, padding="same", activation="relu6", name="depthwise")(x)
+    x = L.Add(name="join")([L.Conv2D(32, 1, name="project")(x), stem])
+    x = L.GlobalAveragePooling2D(name="gap")(L.ReLU(name="relu")(x))
+    return keras.Model(image, L.Dense(3, name="logits")(x), name="fast")
+
+
 MODULES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "plain_cnn": (plain_cnn, {}),
     "plain_cnn_activations": (plain_cnn, {"activations": True}),
     "residual_two_heads": (residual_two_heads, {"sidecar": "residual_two_heads.npz"}),
     "channels_first": (channels_first, {}),
+    "fast_kernels": (fast_kernels, {"sidecar": "fast_kernels.npz"}),
 }
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_golden(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     make, options = MODULES[name]
+    keras.utils.clear_session()  # which numbers the names that Keras gives
     path = tmp_path / "model.keras"
     randomize(make()).save(path)
     text = without_hash(generate(read(path), **options).text)

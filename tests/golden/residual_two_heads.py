@@ -31,10 +31,10 @@ def predict(image):
     x = x + stem
     x = conv2d(x, W["down/kernel"], W["down/bias"], strides=(2, 2), pad="same", activation=relu6)
     x = x + 3.0
-    multiply_1 = x * 0.16666666666666666
-    x = global_average_pool(multiply_1)
+    multiply = x * 0.16666666666666666
+    x = global_average_pool(multiply)
     class_2 = dense(x, W["class/kernel"], W["class/bias"])
-    x = multiply_1[:, 1:-1, ..., ::2]
+    x = multiply[:, 1:-1, ..., ::2]
     up = upsample_nearest(x, size=(2, 2))
     return {"class": class_2, "map": up}
 

@@ -1,0 +1,491 @@
+"""A Keras model as NumPy code, written by kerasgen 0.1.0.
+
+    predict(image) -> logits
+
+In a shell: python this_file.py image.npy -o out.npy
+"""
+
+import collections
+import hashlib
+import os
+import queue
+import threading
+import types
+
+import numpy as np
+
+# name, shape, dtype; None is any size
+INPUTS = (("image", (None, 96, 96, 3), "float32"),)
+OUTPUTS = (("logits", (None, 3), "float32"),)
+OPTIMIZED = 2  # --optimize
+
+
+def predict(image):
+    """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
+
+    The result may share memory with the inputs.
+    """
+    x = as_input(image, *INPUTS[0])
+    if len(image) > 7:
+        return together(predict, 7, image)
+    a, b = buffers(2)
+    stem_conv2d = conv2d(x, W["stem/kernel"], W["stem/bias"], strides=(2, 2), pad=((0, 1), (0, 1)), activation=relu)
+    x = winograd_conv2d(
+        stem_conv2d,
+        W["winograd/kernel"],
+        W["winograd/bias"],
+        size=(48, 48),
+        pad=((1, 1), (1, 1)),
+        activation=relu,
+        out=a,
+    )
+    x = pointwise(x, W["expand/kernel"], W["expand/bias"], activation=relu6, border=((1, 1), (1, 1)), out=b)
+    x = tiled_depthwise_conv2d(x, W["depthwise/kernel"], W["depthwise/bias"], activation=relu6, out=a)
+    x = pointwise(x, W["project/kernel"], W["project/bias"], stem_conv2d, activation=relu, out=b)
+    x = global_average_pool(x)
+    return dense(x, W["logits/kernel"], W["logits/bias"])
+
+
+# Kernels
+
+
+ACCEPTED_KINDS = {"c": "cfiub", "f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+
+
+def as_input(x, name, shape, dtype):
+    """The argument as a contiguous array of this dtype, or a ValueError that names the input; None is any size."""
+    x, dtype = np.asarray(x), np.dtype(dtype)
+    if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
+        raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
+    if x.ndim != len(shape) or any(size not in (None, got) for size, got in zip(shape, x.shape)):
+        raise ValueError(f"input {name!r} takes the shape {tuple(shape)}, the batch first, not {x.shape}")
+    y = np.ascontiguousarray(x, dtype)
+    if dtype.kind in "iu" and not np.array_equal(x, y):
+        raise ValueError(f"input {name!r} holds a number that does not fit into {dtype.name}")
+    return y
+
+
+LOCAL = threading.local()
+
+
+def buffers(count):
+    """The buffers of this thread, the same ones at every call."""
+    if not hasattr(LOCAL, "buffers"):
+        LOCAL.buffers = [Buffer() for _ in range(count)]
+    return LOCAL.buffers
+
+
+class Buffer:
+    """Memory for arrays that live one after the other; it grows to the largest of them."""
+
+    def __init__(self):
+        """Begin with no memory."""
+        self.memory = np.empty(0, np.uint8)
+
+    def empty(self, shape, dtype):
+        """An array in this memory, of any content."""
+        size = int(np.prod(shape)) * dtype.itemsize
+        if self.memory.size < size:
+            self.memory = np.empty(size, np.uint8)
+        return np.ndarray(shape, dtype, self.memory)
+
+
+def together(predict, count, *inputs):
+    """What `predict` answers, asked for `count` samples at a time: their arrays stay in the caches."""
+    starts = range(0, len(inputs[0]), count)
+    parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
+    if isinstance(parts[0], dict):
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if isinstance(parts[0], tuple):
+        return tuple(map(np.concatenate, zip(*parts)))
+    return np.concatenate(parts)
+
+
+def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
+    """Convolution: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F)."""
+    return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
+
+
+def finish(y, bias, activation):
+    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    if bias is not None:
+        y += bias
+    return y if activation is None else activation(y)
+
+
+def convolve(x, kernel, strides, dilation, pad):
+    """Every window times the kernel: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
+    window, f = kernel.shape[:-2], kernel.shape[-1]
+    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    depth = kernel.size // f
+    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    return y.reshape(cells.shape[: x.ndim - 1] + (f,))
+
+
+def windows(x, window, strides, dilation):
+    """A view of every window, without a copy: (N, H, W, C) → (N, OH, OW, kh, kw, C)."""
+    n, *sizes, c = x.shape
+    step_n, *steps, step_c = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (n, *window_counts(sizes, window, strides, dilation), *window, c),
+        (step_n, *(t * s for t, s in zip(steps, strides)), *(t * d for t, d in zip(steps, dilation)), step_c),
+        writeable=False,
+    )
+
+
+def window_counts(sizes, window, strides, dilation):
+    """How many windows fit along each axis."""
+    counts = tuple((size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(sizes, window, strides, dilation))
+    if min(counts) < 1:
+        raise ValueError(f"a window of {window}, dilated by {dilation}, does not fit into {tuple(sizes)}")
+    return counts
+
+
+def padded(x, window, strides, dilation, pads, value=0.0):
+    """The array with the border its windows want: None, (before, after) per axis, or "same" for any size."""
+    if pads is None:
+        return x
+    if pads == "same":
+        pads = same_pads(x.shape[1:-1], window, strides, dilation)
+    return pad(x, pads=pads, value=value)
+
+
+def same_pads(sizes, window, strides, dilation):
+    """The (before, after) of each axis under which ceil(size / stride) windows fit.
+
+    TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
+    """
+    totals = [
+        max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        for size, k, s, d in zip(sizes, window, strides, dilation)
+    ]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def pad(x, *, pads, value=0.0):
+    """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
+
+    `pads` holds (before, after) for every axis between the first and the last.
+    """
+    if not any(map(any, pads)):
+        return x
+    n, *sizes, c = x.shape
+    y = np.full((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), value, x.dtype)
+    y[(slice(None),) + tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pads))] = x
+    return y
+
+
+def relu(x, out=None):
+    """max(x, 0)."""
+    return np.maximum(x, 0, out=out)
+
+
+WINOGRAD = {
+    2: (
+        ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+        ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
+        2,
+        ((1, 1, 1, 0), (0, 1, -1, -1)),
+    ),
+    4: (
+        (
+            (4, 0, -5, 0, 1, 0),
+            (0, -4, -4, 1, 1, 0),
+            (0, 4, -4, -1, 1, 0),
+            (0, -2, -1, 2, 1, 0),
+            (0, 2, -1, -2, 1, 0),
+            (0, 4, 0, -5, 0, 1),
+        ),
+        ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24)),
+        24,
+        ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
+    ),
+}
+
+
+def winograd_conv2d(x, kernel, bias=None, residual=None, *, size, pad=None, activation=None, border=None, out=None):
+    """Convolution by `winograd_filters`, plus `residual`: (N, H, W, C) with (n, n, C, F) → (N, *size, F).
+
+    `x` with its pad holds whole tiles: m * tiles + 2 cells each way.
+    """
+    n, _, c, f = kernel.shape
+    m = n - 2
+    into, back = (np.array(WINOGRAD[m][i], x.dtype) for i in (0, 3))
+    x = padded(x, (3, 3), (1, 1), (1, 1), pad)
+    tw = (x.shape[2] - 2) // m
+    y, whole = framed((len(x), *size, f), x.dtype, border, out)
+
+    def block(at):
+        image, tiles = at
+        th = tiles.stop - tiles.start
+        cells = x[image, tiles.start * m : tiles.stop * m + 2]
+        step_h, step_w, step = cells.strides
+        # a: transformed row, b: transformed column of a tile
+        cells = np.lib.stride_tricks.as_strided(cells, (len(cells), tw, n, c), (step_h, m * step_w, step_w, step))
+        t = np.empty((n, len(cells), tw * c), x.dtype)
+        np.matmul(into, cells, out=t.reshape(n, len(cells), tw, c).transpose(1, 2, 0, 3))
+        step_b, step_h, step = t.strides
+        cells = np.lib.stride_tricks.as_strided(t, (n, th, n, tw * c), (step_b, m * step_h, step_h, step))
+        v = np.empty((n, n, th, tw * c), x.dtype)
+        np.matmul(into, cells, out=v.transpose(0, 2, 1, 3))
+        z = v.reshape(n * n, th * tw, c) @ kernel.reshape(n * n, c, f)
+        if bias is not None:
+            z[n + 1] += bias  # which `back` adds to each cell once
+        z = back @ z.reshape(n, n, th, tw * f).transpose(0, 2, 1, 3)
+        part = back @ z.reshape(n, th, m, tw, f).transpose(1, 2, 3, 0, 4)
+        rows = slice(tiles.start * m, min(tiles.stop * m, size[0]))
+        target = y[image, rows]
+        part = part.reshape(th * m, tw * m, f)[: len(target), : size[1]]
+        settle(part, None, None if residual is None else residual[image, rows], activation, target)
+
+    rows = (x.shape[1] - 2) // m
+    step = block_rows(n * n * tw * max(c, f) * x.itemsize) if c <= 128 else rows
+    over_blocks(block, len(x), rows, step, 3 * y.size * c)
+    return whole
+
+
+def framed(shape, dtype, border, out):
+    """An array to fill, and the same one inside zeros: `border` holds (before, after) for each size, or is None."""
+    empty = np.empty if out is None else out.empty
+    if border is None:
+        y = empty(shape, dtype)
+        return y, y
+    n, *sizes, c = shape
+    whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, border)), c), dtype)
+    inside = (slice(None),)
+    for size, (a, b) in zip(sizes, border):
+        whole[inside + (slice(0, a),)] = 0
+        whole[inside + (slice(a + size, a + size + b),)] = 0
+        inside += (slice(a, a + size),)
+    return whole[inside], whole
+
+
+BLOCK = 1_048_576
+
+
+def block_rows(row, width=256):
+    """How many rows a block has: `row` bytes belong to each; a product of fewer than 256 cells would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-256 // max(width, 1)))
+
+
+THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))
+
+
+PAYS = 4_000_000
+
+
+def over_blocks(work, images, rows, step, cost):
+    """Do the work for every block of `step` rows of every image, which takes `cost` multiplications in all."""
+    if THREADS > 1 and cost > PAYS:
+        step = min(step, -(-rows // THREADS))
+        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
+        return
+    for image in range(images):
+        for start in range(0, rows, step):
+            work((image, slice(start, min(start + step, rows))))
+
+
+def share(work, tasks):
+    """Do all the tasks, this thread and the crew together."""
+    waiting, done = collections.deque(tasks), queue.SimpleQueue()
+
+    def help_out():
+        while True:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                work(task)
+            except Exception as error:
+                done.put(error)
+            else:
+                done.put(None)
+
+    calls = crew()
+    for _ in range(THREADS - 1):
+        calls.put(help_out)
+    help_out()
+    errors = [done.get() for _ in tasks]
+    for error in filter(None, errors):
+        raise error
+
+
+CREW = types.SimpleNamespace(threads=(), calls=None)
+
+
+def crew():
+    """The queue of calls for the other threads of this process, which start when they are first needed."""
+    if CREW.calls is None or not all(thread.is_alive() for thread in CREW.threads):  # in a fork none is
+        CREW.calls = queue.SimpleQueue()
+        CREW.threads = [threading.Thread(target=serve, args=(CREW.calls,), daemon=True) for _ in range(THREADS - 1)]
+        for thread in CREW.threads:
+            thread.start()
+    return CREW.calls
+
+
+def serve(calls):
+    """Do what is called for, for ever."""
+    while True:
+        calls.get()()
+
+
+def settle(part, bias, residual, activation, target):
+    """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
+    if bias is not None:
+        part += bias
+    if residual is not None:
+        part += residual
+    if activation is relu or activation is relu6:
+        activation(part, out=target)
+    elif activation is not None:
+        target[...] = activation(part)
+    elif part is not target:
+        target[...] = part
+
+
+def relu6(x, out=None):
+    """min(max(x, 0), 6)."""
+    return np.minimum(np.maximum(x, 0, out=out), 6, out=out)
+
+
+def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=None, out=None):
+    """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    c, f = kernel.shape[-2:]
+    matrix = kernel.reshape(c, f)
+    y, whole = framed(x.shape[:-1] + (f,), x.dtype, border, out)
+
+    def block(at):
+        target = y[at]
+        place = None if border else target.reshape(target.size // f, f)
+        part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+        settle(part, bias, None if residual is None else residual[at], activation, part if place is target else target)
+
+    width = int(np.prod(x.shape[2:-1]))
+    over_blocks(block, len(x), x.shape[1], block_rows(width * max(c, f) * x.itemsize, width), y.size * c)
+    return whole
+
+
+def tiled_depthwise_conv2d(
+    x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None, border=None, out=None
+):
+    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C).
+
+    What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell.
+    """
+    window, q, c = kernel.shape[:2], kernel.shape[2], x.shape[-1]
+    x = np.ascontiguousarray(padded(x, window, strides, dilation, pad))
+    oh, ow = window_counts(x.shape[1:-1], window, strides, dilation)
+    step_n, step_h, step_w, step_c = x.strides
+    down, right = strides
+    cells = np.lib.stride_tricks.as_strided(
+        x,
+        (len(x), oh, ow * c // q, *window, q),
+        (step_n, down * step_h, q // c * right * step_w, dilation[0] * step_h, dilation[1] * step_w, step_c),
+        writeable=False,
+    )
+    y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
+
+    def block(at):
+        target = y[at]
+        part = np.einsum("hbijq,ijq->hbq", cells[at], kernel)
+        settle(part.reshape(target.shape), bias, None, activation, target)
+
+    over_blocks(block, len(x), oh, block_rows(4 * ow * c * x.itemsize), 8 * y.size * window[0] * window[1])
+    return whole
+
+
+def global_average_pool(x, *, keepdims=False):
+    """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short, hence exact."""
+    n, *sizes, c = x.shape
+    for axis in range(len(sizes), 0, -1):
+        x = x.mean(axis=axis)
+    return x.reshape((n, *(1 for _ in sizes), c)) if keepdims else x
+
+
+def dense(x, kernel, bias=None, *, activation=None):
+    """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    c, f = kernel.shape
+    y = x.reshape(x.size // c, c) @ kernel
+    return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
+
+
+def winograd_filters(kernel, *, m):
+    """G k G' of every filter, the transformed column first: (3, 3, C, F) → (n, n, C, F)."""
+    _, g, divisor, _ = WINOGRAD[m]
+    g = np.array(g, kernel.dtype) / kernel.dtype.type(divisor)
+    _, _, c, f = kernel.shape
+    rows = (g @ kernel.reshape(3, 3 * c * f)).reshape(m + 2, 3, c * f)
+    columns = g @ rows.transpose(1, 0, 2).reshape(3, (m + 2) * c * f)
+    return columns.reshape(m + 2, m + 2, c, f)
+
+
+def tile(kernel, *, count):
+    """The kernel of a depthwise convolution for `count` cells side by side: (kh, kw, C, 1) → (kh, kw, count * C)."""
+    kh, kw, *c = kernel.shape
+    return np.tile(kernel.reshape(kh, kw, int(np.prod(c))), (1, 1, count))
+
+
+# Weights and command line
+
+
+def read_sidecar(path, sha256):
+    """The arrays of an .npz file, after a check that it is the one which the module was written with."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    if digest.hexdigest() != sha256:
+        raise OSError(path + " does not belong to this module: its SHA-256 differs")
+    with np.load(path, allow_pickle=False) as npz:
+        return {name: npz[name] for name in npz.files}
+
+
+def main(predict, inputs, outputs, arguments=None):
+    """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
+    import argparse
+    import zipfile
+
+    takes, gives = (", ".join(f"{name!a} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
+    parser = argparse.ArgumentParser(description=f"Takes {takes}; gives {gives}. None is any size.")
+    parser.add_argument("files", nargs=len(inputs), metavar="in.npy", help="one array for each input, in this order")
+    parser.add_argument("-o", "--output", metavar="out.npy", help="where to save; several outputs make an .npz file")
+    options = parser.parse_args(arguments)
+    arrays = []
+    for path in options.files:
+        try:
+            with open(path, "rb") as file:
+                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
+        except (OSError, ValueError) as error:
+            parser.exit(1, f"{parser.prog}: {path}: cannot be read as .npy: {error}\n")
+    try:
+        result = predict(*arrays)
+        if not isinstance(result, dict):
+            results = [result] if len(outputs) == 1 else result
+            result = dict(zip([name for name, _, _ in outputs], results))
+        if options.output is None:
+            for name, array in result.items():
+                print(f"{name!a} {array.shape} {array.dtype}")
+                print(np.array2string(array, threshold=1000, max_line_width=120))
+        elif len(outputs) == 1:
+            with open(options.output, "wb") as file:
+                np.save(file, *result.values())
+        else:
+            with zipfile.ZipFile(options.output, "w") as archive:  # np.savez cannot name an array `file`
+                for name, array in result.items():
+                    with archive.open(name + ".npy", "w", force_zip64=True) as file:
+                        np.save(file, array)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+W = read_sidecar(
+    os.path.join(os.path.dirname(os.path.abspath(__file__)), "fast_kernels.npz"),
+    "<sha256>",
+)
+W["winograd/kernel"] = winograd_filters(W["winograd/kernel"], m=4)
+W["depthwise/kernel"] = tile(W["depthwise/kernel"], count=24)
+
+if __name__ == "__main__":
+    main(predict, INPUTS, OUTPUTS)
