@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
+from cases import CASES
+from keras.layers import Layer
 from keras.src.ops.operation import Operation
 from support import run_python
 
 import kerasgen
 from kerasgen.layers import RULES, UNSUPPORTED
 
-OPERATIONS = tuple(
-    f"keras.src.{name}"
-    for name in "ops.numpy ops.nn ops.math ops.core ops.image ops.linalg ops.einops quantizers.quantizers".split()
-)
+BASES = {"Layer", "Wrapper"}
+INSIDE = {"ops.Function", "ops.Mish"}  # of models and of an activation: never a node of their own
 PACKAGE = Path(kerasgen.__file__).parent
 # NumPy's names that came after 1.17, as far as they could be mistaken for older ones.
 TOO_NEW = """
@@ -35,18 +36,69 @@ TOO_OLD = """
 """.split()
 
 
-def operations(module: str) -> Iterator[str]:
-    """The classes of operations that a module defines."""
-    for name, item in vars(importlib.import_module(module)).items():
-        if inspect.isclass(item) and issubclass(item, Operation) and item.__module__ == module:
-            yield f"ops.{name}"
+def descendants(kind: type) -> Iterator[type]:
+    """All classes of Keras's own that derive from this one; those of tests do not count."""
+    for child in kind.__subclasses__():
+        yield from descendants(child)
+        if child.__module__.startswith("keras.src."):
+            yield child
 
 
-@pytest.mark.parametrize("module", OPERATIONS)
-def test_operations(module: str) -> None:
-    kinds = set(operations(module))
-    assert kinds, module
-    assert not kinds - RULES.keys() - UNSUPPORTED.keys()
+def spelled(kind: type) -> str:
+    return kind.__name__ if issubclass(kind, Layer) else f"ops.{kind.__name__}"
+
+
+def objects(operation: Any) -> Iterator[Any]:
+    """An operation, and the layers inside of it if it is a layer."""
+    yield operation
+    if isinstance(operation, Layer):
+        inside = getattr(operation, "operations", None) or operation._flatten_layers(False, False)
+        for part in inside:
+            yield from objects(part)
+
+
+def words(settings: Any) -> Iterator[str]:
+    if isinstance(settings, str):
+        yield settings
+    elif isinstance(settings, dict):
+        for value in settings.values():
+            yield from words(value)
+
+
+@pytest.fixture(scope="module")
+def in_cases() -> set[str]:
+    """The classes and the activations that the parity cases have."""
+    found = set()
+    for case in CASES.values():
+        for part in objects(case.model()):
+            found.add(spelled(type(part)))
+            config = part.get_config() if isinstance(part, Layer) else {}
+            found |= {word for key in config if "activation" in key for word in words(config[key])}
+    return found
+
+
+@pytest.mark.slow
+def test_every_operation_has_a_case(in_cases: set[str]) -> None:
+    kinds = {spelled(kind) for kind in descendants(Operation) if not issubclass(kind, Layer)}
+    assert len(kinds) > 300
+    assert kinds - in_cases - UNSUPPORTED.keys() == INSIDE
+
+
+@pytest.mark.slow
+def test_every_layer_has_a_case(in_cases: set[str]) -> None:
+    kinds = {item.__name__ for item in vars(keras.layers).values() if inspect.isclass(item) and issubclass(item, Layer)}
+    assert len(kinds) > 120
+    assert kinds - in_cases - UNSUPPORTED.keys() == BASES
+
+
+@pytest.mark.slow
+def test_every_activation_has_a_case(in_cases: set[str]) -> None:
+    functions = {item for item in vars(keras.activations).values() if inspect.isfunction(item)}
+    names = {item.__name__ for item in functions} - {"get", "serialize", "deserialize"}
+    assert len(names) > 25
+    assert names - in_cases == {"threshold"}
+    with pytest.raises(TypeError, match="default_value"):  # it takes more than a tensor: no layer can have it
+        keras.layers.Activation("threshold")(np.ones((1, 2)))
 
 
 def test_unsupported() -> None:

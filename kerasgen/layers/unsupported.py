@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 UNSUPPORTED: dict[str, str] = {
+    "FlaxLayer": "it runs code of another library, which the file does not hold",
     "HashedCrossing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
     "Hashing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
+    "JaxLayer": "it runs code of another library, which the file does not hold",
+    "Lambda": "it calls a Python function, which the file holds as the bytecode of one version of Python at best",
     "MaxNumBoundingBoxes": "it changes dicts of images and bounding boxes; what it does to images is nothing",
     "StringLookup": "its input or its output is text, which the module does not take",
+    "TFSMLayer": "it runs a SavedModel of TensorFlow, which is not in the file",
     "TextVectorization": "its input is text, which the module does not take",
+    "TorchModuleWrapper": "it runs code of another library, which the file does not hold",
     "ops.Arange": "the shape of its result depends on the data",
     "ops.Argpartition": "Keras's backends do not agree about the order of its result",
     "ops.AssociativeScan": "it calls a Python function, which the file names at best but does not hold",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from keras import ops
+from keras.src.ops.numpy import Abs, Conj
 
 from cases.table import IMAGE, VECTOR, named, row
 
@@ -13,6 +14,8 @@ UNARY = """
 """
 for _name, _op in named(ops, UNARY):
     row(f"ops.{_name} of floats", IMAGE, _op)
+for _class in (Abs, Conj):  # `ops.abs` makes an Absolute, `ops.conj` a Conjugate
+    row(f"ops.{_class.__name__}", IMAGE, lambda x, kind=_class: kind()(x))
 for _op in (ops.arccos, ops.arcsin, ops.arctanh):
     row(f"ops.{_op.__name__}", IMAGE, lambda x, op=_op: op(x * 0.24))
 row("ops.arccosh", IMAGE, lambda x: ops.arccosh(ops.absolute(x) + 1.0))
