@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +15,17 @@ from kerasgen.build import build
 from kerasgen.current import Changes, changes
 from kerasgen.custom import Rules
 from kerasgen.emit import Module, emit
-from kerasgen.errors import InvalidModelError, ParityError, UsageError
+from kerasgen.errors import InvalidModelError, UsageError
+from kerasgen.ir import Graph
 from kerasgen.model import ModelFile
 from kerasgen.names import printable
-from kerasgen.oracle import available
-from kerasgen.parity import OutputReport, load_module, random_inputs
+from kerasgen.parity import OutputReport, load_module
 from kerasgen.passes import CLEANING, LEVEL, PIPELINES, optimize
 from kerasgen.publish import check_target, staged, streamed
 from kerasgen.readers import read
+from kerasgen.selftest import Proof
 from kerasgen.summary import Summary, summarize
-from kerasgen.verification import Verification, compared, original
+from kerasgen.verification import Verification, compared
 
 STORES = ("embedded", "sidecar")
 LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
@@ -65,26 +66,30 @@ def generate(
     custom: Rules | None = None,
     strict: bool = False,
     level: int = LEVEL,
+    record: Callable[[Graph], Any] | None = None,
 ) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere.
 
     `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
-    there would be a warning.
+    there would be a warning. `record` makes of the graph what the module compares its answers with: see
+    `kerasgen.selftest`.
     """
     if level not in PIPELINES:
         raise UsageError(f"the level of optimisation is one of {', '.join(map(str, PIPELINES))}, not {level!r}")
     built = build(file, custom)
-    graph = built.bind()
+    graph, full = built.bind(), None
     warning = _not_finite({variable.key: graph.weights[variable.key] for variable in built.variables})
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
     pipeline = PIPELINES[level]
-    if not activations:
-        graph = optimize(graph, pipeline)  # a line of its own: what was folded is gone when the rest is packed
-        return replace(emit(graph, sidecar=sidecar, level=level), warning=warning)
-    full = optimize(graph.with_every_layer(), pipeline)
-    predict = optimize(replace(full, outputs=full.outputs[: len(graph.outputs)]), CLEANING)
-    return replace(emit(predict, sidecar=sidecar, activations=full, level=level), warning=warning)
+    if activations:
+        count = len(graph.outputs)
+        full = optimize(graph.with_every_layer(), pipeline)
+        graph = optimize(replace(full, outputs=full.outputs[:count]), CLEANING)
+    else:
+        graph = optimize(graph, pipeline)  # the weights before folding are gone when the folded are packed
+    module = emit(graph, sidecar=sidecar, activations=full, level=level, selftest=record and record(graph))
+    return replace(module, warning=warning)
 
 
 def _not_finite(weights: Mapping[str, np.ndarray]) -> str:
@@ -128,21 +133,29 @@ def export(
     for path in filter(None, (target, sidecar)):
         check_target(path, sources=(source, weights), force=force)
     file = read(source, weights, theano_kernels=theano_kernels)
-    name = sidecar.name if sidecar else ""
-    module = generate(file, sidecar=name, activations=activations, custom=custom, strict=strict, level=optimize)
+    proof = Proof(source, weights, file, verify)
+    module = generate(
+        file,
+        sidecar=sidecar.name if sidecar else "",
+        activations=activations,
+        custom=custom,
+        strict=strict,
+        level=optimize,
+        record=proof.record,
+    )
     if isinstance(output, (str, os.PathLike)):
         first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
         publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write})
     else:
         publication = streamed(module.write, output)
     with publication as candidate:
-        verification, unverified = _verified(source, weights, file, candidate, verify, custom)
+        verification = _verified(proof, candidate, custom)
         if verification and not keep_failed:
             verification.raise_if_wrong()
     if verification:
         verification.raise_if_wrong()
     outputs = verification.outputs if verification else ()
-    return ExportResult(target, sidecar, len(module.npz), outputs, unverified, module.warning)
+    return ExportResult(target, sidecar, len(module.npz), outputs, proof.unverified, module.warning)
 
 
 def check(
@@ -182,24 +195,12 @@ def _sidecar(target: Path | None, store: str) -> Path | None:
     return target.with_suffix(".npz")
 
 
-def _verified(
-    source: Any, weights: Any, file: ModelFile, candidate: Path | bytes, wanted: bool | None, custom: Rules | None
-) -> tuple[Verification | None, str]:
-    """The comparison with Keras, or why there is none."""
-    if wanted is False:
-        return None, "it was not asked for"
-    if wanted is None and not available():
-        return None, "TensorFlow is not installed"
-    module = load_module(candidate)
-    arrays = random_inputs(module.INPUTS, model=file.model)
-    try:
-        truth = original(source, weights, file)
-        expected = truth(arrays)
-    except ParityError as error:
-        if wanted:
-            raise
-        return None, str(error)
-    return compared(file, module, {"": arrays}, {"": expected}, truth, custom=custom), ""
+def _verified(proof: Proof, candidate: Path | bytes, custom: Rules | None) -> Verification | None:
+    """The comparison of a module that is not published yet with Keras, if Keras has answered."""
+    if proof.truth is None or proof.given is None:
+        return None
+    arrays, expected = {"": proof.given.arrays}, {"": proof.expected}
+    return compared(proof.file, load_module(candidate), arrays, expected, proof.truth, custom=custom)
 
 
 def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None, custom: Rules | None = None) -> Summary:

@@ -73,12 +73,13 @@ _SHARING = Reach(
     attributes=_words("SimpleQueue Thread buffers calls deque is_alive memory popleft put start stop threads"),
 )
 _RUNNING = Reach(
-    modules=_words("argparse zipfile"),
-    names=_words("Exception OSError open print"),
+    modules=_words("argparse platform zipfile"),
+    names=_words("AttributeError Exception KeyError OSError open print"),
     attributes=_words("""
-        ArgumentParser BufferedReader BytesIO FileIO RawIOBase SEEK_END SEEK_SET ZipFile a2b_base64 add_argument
-        array2string exit files format get_data hexdigest isfile lines load open output parse_args path position prog
-        read read_array readline replace save seek sha256 start step tell width
+        ArgumentParser BufferedReader BytesIO CONFIG FileIO RawIOBase SEEK_END SEEK_SET ZipFile __config__ __version__
+        a2b_base64 add_argument array2string blas_opt_info error exit files format get_data hexdigest isfile lines load
+        machine open output parse_args path position prog python_version read read_array readline replace save seek
+        selftest sha256 start step tell width
         """),
 )
 _STARTING = Reach(

@@ -57,11 +57,14 @@ class Module:
                 file.write(_comments(self.npz[start : start + step]))
 
 
-def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None, level: int = LEVEL) -> Module:
+def emit(
+    graph: Graph, *, sidecar: str = "", activations: Graph | None = None, level: int = LEVEL, selftest: Any = None
+) -> Module:
     """The module of a graph. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second graph of the same model and weights, printed as a function that returns the output of
-    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again.
+    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `selftest`
+    is what the module compares its answers with: see `kerasgen.selftest`.
     """
     graphs = [graph] if activations is None else [graph, activations]
     weights = {name: array for each in graphs for name, array in each.weights.items()}
@@ -92,6 +95,7 @@ def emit(graph: Graph, *, sidecar: str = "", activations: Graph | None = None, l
         loads=bool(loaders),
         sidecar=ascii(sidecar) if sidecar else None,
         sha256=hashlib.sha256(npz).hexdigest(),
+        selftest=ascii(selftest),
     )
     text = black.format_str(text, mode=STYLE)
     audit(text, _yours(called))

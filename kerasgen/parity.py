@@ -85,6 +85,12 @@ def precisions(model: ModelSpec) -> Iterator[str]:
             yield str(layer.config["dtype"]).removeprefix("mixed_")
 
 
+def allowed(dtype: str, inside: Iterable[str] = ()) -> float:
+    """The tolerance for an output of this dtype, of a model that computes in those inside; whole numbers have none."""
+    limit = TOLERANCES.get(dtype, 0.0)
+    return max([limit, *(TOLERANCES.get(each, 0.0) for each in inside)]) if limit else 0.0
+
+
 def compare(
     name: str, got: Any, expected: Any, *, tolerance: float | None = None, inside: Iterable[str] = ()
 ) -> OutputReport:
@@ -93,10 +99,7 @@ def compare(
     `inside` are the dtypes that the model computes in: the least precise decides how close a float can be.
     """
     got, expected = np.asarray(got), np.asarray(expected)
-    limit = tolerance
-    if limit is None:
-        limit = TOLERANCES.get(expected.dtype.name, 0.0)  # none for whole numbers
-        limit = max([limit, *(TOLERANCES.get(dtype, 0.0) for dtype in inside)]) if limit else limit
+    limit = allowed(expected.dtype.name, inside) if tolerance is None else tolerance
     if got.shape != expected.shape:
         shapes = (got.shape, expected.shape)
         return OutputReport(name, math.inf, math.inf, math.inf, limit, (), math.nan, math.nan, shapes)

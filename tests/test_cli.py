@@ -114,7 +114,7 @@ def test_export_to_stdout(run: Run, verify: list[str]) -> None:
     assert err.startswith("not verified: " if verify == ["--no-verify"] else "verified against Keras: ")
     module = load_module(out.encode())
     assert module.predict(*random_inputs(module.INPUTS)).shape == (3, 3)
-    run("export", run.files / "small.keras", "--no-verify")
+    run("export", run.files / "small.keras", *verify)
     assert (run.folder / "small.py").read_text() == out
 
 

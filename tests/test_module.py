@@ -485,7 +485,7 @@ def test_source(path: Path) -> None:
     tree = ast.parse(text, feature_version=(3, 7))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            assert {alias.name for alias in node.names} <= IMPORTS | {"argparse", "zipfile"}
+            assert {alias.name for alias in node.names} <= IMPORTS | {"argparse", "platform", "zipfile"}
         assert not isinstance(node, (ast.ImportFrom, ast.Global, ast.Nonlocal))
     top = [name for node in tree.body if isinstance(node, ast.Import) for name in node.names]
     assert {alias.name for alias in top} <= IMPORTS

@@ -1,0 +1,268 @@
+"""`python model.py --selftest`: a module proves on the spot that it answers as it did when it was written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from command import Run, altered, no_tensorflow, small  # noqa: F401
+from keras import layers as L
+from keras import ops
+from support import randomize, run_python
+
+import kerasgen
+from kerasgen import api
+from kerasgen.build import build
+from kerasgen.emit import emit
+from kerasgen.parity import load_module
+from kerasgen.readers import read
+from kerasgen.runtime import difference, made_input, numbers
+from kerasgen.selftest import LARGEST, _kept
+
+
+def two_heads() -> Any:
+    left, right = keras.Input((4,), name="left"), keras.Input((3,), name="right")
+    y = L.Concatenate()([left, right])
+    return keras.Model([left, right], [L.Dense(2, name="one")(y), L.Dense(3, name="two")(y)])
+
+
+def named_heads() -> Any:
+    left, right = keras.Input((4,), name="left"), keras.Input((3,), name="right")
+    y = L.Concatenate()([left, right])
+    return keras.Model({"right": right, "left": left}, {"b": L.Dense(2, name="p")(y), "a": L.Dense(3, name="q")(y)})
+
+
+def any_size() -> Any:
+    image = keras.Input((None, None, 3), name="image")
+    return keras.Model(image, L.GlobalAveragePooling2D()(L.Conv2D(4, 3, strides=2, padding="same")(image)))
+
+
+def stateful() -> Any:
+    x = keras.Input(batch_shape=(3, 5, 4), name="steps")
+    return keras.Model(x, L.Dense(2)(L.LSTM(6, stateful=True, name="memory")(x)))
+
+
+def tokens() -> Any:
+    """Whole numbers that must be in a table of seven, and others that are bytes."""
+    words, pixels = keras.Input((5,), name="words", dtype="int32"), keras.Input((4,), name="pixels", dtype="uint8")
+    y = L.Concatenate()([L.Flatten()(L.Embedding(7, 3, name="table")(words)), L.Rescaling(1 / 255)(pixels)])
+    y = L.Dense(4, name="scores")(y)
+    return keras.Model([words, pixels], [y, ops.argmax(y, axis=-1), y > 0.0])
+
+
+def half() -> Any:
+    return keras.Sequential([keras.Input((8,), dtype="float16"), L.Dense(5, dtype="float16", name="scores")])
+
+
+def no_weights() -> Any:
+    x = keras.Input((4,), name="x")
+    return keras.Model(x, ops.exp(L.Dropout(0.5)(x)))
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    f.__name__: f for f in (small, two_heads, named_heads, any_size, stateful, tokens, half, no_weights)
+}
+
+
+@pytest.fixture(scope="session")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The module of a model, exported once."""
+    folder = tmp_path_factory.mktemp("proven")
+
+    def get(name: str, **options: Any) -> Path:
+        path = folder / f"{'_'.join(map(str, [name, *sum(options.items(), ())]))}.py"
+        if not path.exists():
+            randomize(MODELS[name]()).save(folder / f"{name}.keras")
+            kerasgen.export(folder / f"{name}.keras", path, **{"verify": True, **options})
+        return path
+
+    return get
+
+
+def selftest(path: Path, code: int = 0) -> list[str]:
+    """What it prints; the exit code must be this one."""
+    done = run_python("-W", "error", path.name, "--selftest", cwd=path.parent)
+    assert (done.returncode, done.stderr) == (code, ""), done.stdout
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("options", [{}, {"store": "sidecar"}, {"activations": True}, {"verify": False}], ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_it_proves_itself(proven: Callable[..., Path], name: str, options: dict[str, Any]) -> None:
+    if options and name not in ("small", "stateful"):
+        pytest.skip("two models are enough for the other ways to export")
+    path = proven(name, **options)
+    *outputs, by, where = selftest(path)
+    assert [line.split(":")[0] for line in outputs] == [f"ok {n!a}" for n, _, _ in load_module(path).OUTPUTS]
+    assert by.endswith("self-made" if options == {"verify": False} else "by Keras")
+    assert re.fullmatch(rf"Python {sys.version.split()[0]} NumPy {np.__version__} BLAS \S+.* \S+", where)
+
+
+CHANGES = {
+    "small": "conv/kernel",
+    "two_heads": "two/bias",
+    "named_heads": "q/kernel",
+    "any_size": "conv2d/bias",
+    "stateful": "memory/cell/recurrent_kernel",
+    "tokens": "table/embeddings",
+    "half": "scores/kernel",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_one_altered_number_fails(proven: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    path = tmp_path / "net.py"
+    path.write_bytes(proven(name).read_bytes())
+
+    def change(weights: dict[str, np.ndarray]) -> None:
+        (key,) = (k for k in weights if re.sub(r"_\d+/", "/", k) == CHANGES[name])
+        weights[key].flat[1] += 2
+
+    altered(path, change)
+    lines = selftest(path, 1)
+    assert any(line.startswith("WRONG ") for line in lines)
+
+
+def test_an_altered_line_fails(proven: Callable[..., Path], tmp_path: Path) -> None:
+    text = proven("no_weights").read_text()
+    for changed in (text.replace("np.exp(", "np.tanh("), text.replace("np.exp(x)", "np.ones((3, 3))")):
+        assert changed != text
+        (tmp_path / "net.py").write_text(changed)
+        selftest(tmp_path / "net.py", 1)
+
+
+def hashed(number: int, position: int) -> int:
+    """The generator as its documentation has it, in Python's own whole numbers."""
+    n = (position + number * 0x9E3779B9) % 2**32
+    n = (n ^ (n >> 16)) * 0x85EBCA6B % 2**32
+    n = (n ^ (n >> 13)) * 0xC2B2AE35 % 2**32
+    return n ^ (n >> 16)
+
+
+def test_the_generator_is_what_it_says() -> None:
+    for number in (0, 3):
+        floats = made_input(number, (2, 50), None, "float64")
+        assert floats.ravel().tolist() == [hashed(number, i) / 2**30 - 2 for i in range(100)]
+        assert made_input(number, (100,), 7, "int32").tolist() == [hashed(number, i) % 7 for i in range(100)]
+    many = made_input(0, (10_000,), None, "float32")
+    assert (many.dtype, -2 <= many.min() < -1.99, 1.99 < many.max() < 2, abs(many.mean()) < 0.03) == (
+        "float32",
+        *[True] * 3,
+    )
+    assert set(made_input(1, (100,), 2, "bool").tolist()) == {False, True}
+
+
+def test_what_is_recorded_is_what_keras_answers(proven: Callable[..., Path]) -> None:
+    path = proven("tokens")
+    by, taken, kept = load_module(path).SELFTEST
+    assert by == "by Keras"
+    assert taken == (((3, 5), 7), ((3, 4), 10))
+    model = keras.saving.load_model(path.with_suffix(".keras"))
+    words, pixels = (made_input(i, *each, "int32") for i, each in enumerate(taken))
+    for answer, (shape, step, found) in zip(model.predict([words, pixels], verbose=0), kept, strict=True):
+        cells = np.asarray(answer, "float64").ravel()
+        assert shape == answer.shape
+        assert found[1:] == pytest.approx([cells[i * (cells.size - 1) // 5] for i in range(6)], abs=step)
+        factors = [hashed(0, i) / 2**30 - 2 for i in range(cells.size)]
+        assert found[0] == pytest.approx(np.dot(cells, factors) / np.sqrt(cells.size), abs=step)
+    steps = [step for _, step, _ in kept]
+    assert 1e-5 < steps[0] <= 1e-3  # the tolerance is 1e-4 of the largest number
+    assert steps[1:] == [1e-6, 1e-6]
+
+
+def test_every_cell_counts() -> None:
+    array = made_input(5, (40, 30), None, "float32")
+    before = numbers(array)
+    for place in range(0, array.size, 97):
+        changed = array.copy()
+        changed.flat[place] += 1
+        assert abs(numbers(changed)[0] - before[0]) > 1e-4
+    assert len(numbers(array * 1j)) == 7
+    assert numbers(array[:0]) == []
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_the_same_bytes(proven: Callable[..., Path], tmp_path: Path, verify: bool) -> None:
+    """Though Keras was asked twice; and the record is small beside the rest."""
+    first = proven("small", verify=verify)
+    kerasgen.export(first.with_name("small.keras"), tmp_path / "again.py", verify=verify)
+    assert (tmp_path / "again.py").read_bytes() == first.read_bytes()
+    (record,) = re.findall(r"^SELFTEST = .*?\n\n", first.read_text(), flags=re.M | re.S)
+    assert len(record) < 400
+
+
+def test_numbers_that_are_not_finite() -> None:
+    nan, inf = float("nan"), float("inf")
+    assert difference([nan, inf, -inf, 1.0], ["nan", "inf", "-inf", 1.5]) == 0.5
+    for got, expected in ((nan, 0.0), (0.0, "nan"), (inf, "-inf"), (inf, 1.0), (1.0, "inf"), (nan, "inf")):
+        assert difference([0.0, got], [0.0, expected]) == inf
+    kept = _kept(np.array([nan, -inf, 1.0, 1.0, 1.0, 2.0], "float32"), set())
+    assert kept == ((6,), 1e-3, ("nan", "nan", "-inf", 1.0, 1.0, 1.0, 2.0))
+
+
+def test_check_does_not_mind_who_answered(proven: Callable[..., Path]) -> None:
+    for options in ({"verify": True}, {"verify": False}):
+        assert not kerasgen.check(proven("small").with_name("small.keras"), proven("small", **options))
+
+
+def test_a_wrong_module_that_is_kept_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has Keras's answers, not its own."""
+
+    def wrong(graph: Any, *passes: Any) -> Any:
+        return replace(graph, weights={name: array * 1.5 for name, array in graph.weights.items()})
+
+    monkeypatch.setattr(api, "optimize", wrong)
+    randomize(two_heads()).save(tmp_path / "model.keras")
+    with pytest.raises(kerasgen.ParityError):
+        kerasgen.export(tmp_path / "model.keras", tmp_path / "net.py", verify=True, keep_failed=True)
+    assert selftest(tmp_path / "net.py", 1)[2].endswith("by Keras")
+
+
+@pytest.mark.usefixtures("no_tensorflow")
+def test_without_tensorflow(run: Run) -> None:
+    _, err = run("export", run.files / "small.keras")
+    assert "TensorFlow is not installed" in err
+    assert selftest(Path("small.py").absolute())[-2].endswith("self-made")
+
+
+def picky(x):  # type: ignore[no-untyped-def] # it is copied into a module
+    if x.size:
+        raise RuntimeError("not today")
+    return x
+
+
+def test_nothing_to_compare_with(run: Run) -> None:
+    """What would take gigabytes is not computed just to record it; neither is what cannot be computed."""
+    x = keras.Input((8, 8, 1))
+    for model in (
+        keras.Model(x, L.UpSampling2D(int((LARGEST / 3 / 64) ** 0.5) + 1)(x)),
+        keras.Model(x, L.ReLU(name="picky")(x)),
+    ):
+        model.save("model.keras")
+        kerasgen.export("model.keras", "net.py", verify=False, force=True, custom={"picky": picky})
+        done = run_python("net.py", "--selftest", cwd=run.folder)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "no answers were recorded" in done.stderr
+
+
+def test_the_command_line_as_before(proven: Callable[..., Path], tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((2, 4)))
+    for arguments in ([], ["a.npy"], ["a.npy"] * 3):
+        done = run_python(proven("two_heads"), *arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "2 files" in done.stderr
+    assert "--selftest" in run_python(proven("two_heads"), "--help").stdout
+    assert subprocess.run([sys.executable, str(proven("two_heads")), "--selftest", "x"], check=False).returncode == 0
+
+
+def test_a_graph_without_a_record() -> None:
+    text = emit(build(read(randomize(two_heads()))).bind()).text
+    assert "\nSELFTEST = None\n" in text
