@@ -42,8 +42,9 @@ class Pair:
         if packages is not None:
             clean["PYTHONPATH"] = str(packages)
         worker = str(Path(__file__).with_name("pair_worker.py"))
+        self.command, self.environment = [*command, "-W", "error", "-B"], clean
         self.process = subprocess.Popen(
-            [*command, "-W", "error", "-B", worker], env=clean, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*self.command, worker], env=clean, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self.python, self.numpy = self._answer()
 
@@ -52,6 +53,11 @@ class Pair:
         line = self.process.stdout.readline()
         assert line, f"the worker ended: {self.process.wait()}"
         return json.loads(line)
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run this Python anew with these arguments."""
+        command = [*self.command, *map(str, arguments)]
+        return subprocess.run(command, env=self.environment, text=True, capture_output=True, check=False, timeout=600)
 
     def predict(self, module: Path, inputs: Sequence[np.ndarray], *, empty: bool = True) -> list[np.ndarray]:
         """What `predict` of a module file gives there; `empty` tells that it must take a batch of no samples, too."""

@@ -74,13 +74,14 @@ def exported(folder: Path, models: Path, *arguments: Any, **environment: str) ->
 
 def another_locale() -> str:
     """One with another order of letters and another decimal point, where the machine has one."""
+    before = locale.setlocale(locale.LC_ALL)
     for name in ("de_DE.UTF-8", "fr_FR.UTF-8", "tr_TR.UTF-8", "C.UTF-8"):
         try:
             locale.setlocale(locale.LC_ALL, name)
         except locale.Error:
             continue
         finally:
-            locale.setlocale(locale.LC_ALL, "C")
+            locale.setlocale(locale.LC_ALL, before)
         return name
     return "POSIX"
 

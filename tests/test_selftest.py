@@ -13,9 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from command import Run, altered, no_tensorflow, small  # noqa: F401
+from command import Run, altered, small
 from keras import layers as L
 from keras import ops
+from pairs import Pair
 from support import randomize, run_python
 
 import kerasgen
@@ -104,6 +105,14 @@ def test_it_proves_itself(proven: Callable[..., Path], name: str, options: dict[
     assert [line.split(":")[0] for line in outputs] == [f"ok {n!a}" for n, _, _ in load_module(path).OUTPUTS]
     assert by.endswith("self-made" if options == {"verify": False} else "by Keras")
     assert re.fullmatch(rf"Python {sys.version.split()[0]} NumPy {np.__version__} BLAS \S+.* \S+", where)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_proves_itself_on_other_pythons(proven: Callable[..., Path], name: str, pairs: list[Pair]) -> None:
+    for pair in pairs:
+        done = pair.run(proven(name), "--selftest")
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        assert re.search(rf"^Python {pair.python} NumPy {pair.numpy} BLAS \w+", done.stdout, flags=re.M)
 
 
 CHANGES = {
