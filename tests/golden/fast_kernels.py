@@ -442,16 +442,25 @@ def read_sidecar(path, sha256):
         return {name: npz[name] for name in npz.files}
 
 
-def main(predict, inputs, outputs, arguments=None):
+def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
     """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
     import argparse
     import zipfile
 
     takes, gives = (", ".join(f"{name!a} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
     parser = argparse.ArgumentParser(description=f"Takes {takes}; gives {gives}. None is any size.")
-    parser.add_argument("files", nargs=len(inputs), metavar="in.npy", help="one array for each input, in this order")
+    parser.add_argument("files", nargs="*", metavar="in.npy", help="one array for each input, in this order")
     parser.add_argument("-o", "--output", metavar="out.npy", help="where to save; several outputs make an .npz file")
+    parser.add_argument(
+        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+    )
     options = parser.parse_args(arguments)
+    if options.selftest:
+        if recorded is None:
+            parser.exit(1, f"{parser.prog}: no answers were recorded when the module was written\n")
+        parser.exit(0 if selftest(predict, inputs, outputs, recorded, reset) else 1)
+    if len(options.files) != len(inputs):
+        parser.error(f"takes {len(inputs)} files, one for each input, not {len(options.files)}")
     arrays = []
     for path in options.files:
         try:
@@ -480,6 +489,78 @@ def main(predict, inputs, outputs, arguments=None):
         parser.exit(1, f"{parser.prog}: {error}\n")
 
 
+def selftest(predict, inputs, outputs, recorded, reset=None):
+    """Whether `predict` answers inputs that it makes as it did when they were recorded; prints what it finds."""
+    import platform
+
+    by, takes, gives = recorded
+    arrays = [made_input(i, *taken, dtype) for i, (taken, (_, _, dtype)) in enumerate(zip(takes, inputs))]
+    if reset is not None:
+        reset()
+    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+        result = predict(*arrays)
+    if reset is not None:
+        reset()
+    results = list(result.values()) if isinstance(result, dict) else [result] if len(outputs) == 1 else result
+    wrong = 0
+    for got, (name, _, _), (shape, step, expected) in zip(results, outputs, gives):
+        error = difference(numbers(got), expected) if got.shape == shape else float("inf")
+        ok = error <= 1.5 * step  # half a step is the rounding's
+        wrong += not ok
+        print(f"{'ok' if ok else 'WRONG'} {name!a}: off by {error:.2g}, {1.5 * step:.2g} allowed")
+    print(f"compared with answers recorded when the module was written, {by}")
+    print("Python", platform.python_version(), "NumPy", np.__version__, "BLAS", blas(), platform.machine())
+    return not wrong
+
+
+def difference(got, expected):
+    """The largest difference of two lists of numbers; those that are not finite are strings in the second."""
+    largest = 0.0
+    for a, b in zip(got, map(float, expected)):
+        if a != b and (a == a or b == b):  # NaN alone is not itself
+            largest = max(largest, abs(a - b)) if abs(a - b) < float("inf") else float("inf")
+    return largest
+
+
+def numbers(y):
+    """What is kept of an array: a sum with random factors, which every cell changes, and some evenly spaced cells."""
+    y = np.asarray(y).ravel()
+    y = np.concatenate([y.real, y.imag]) if y.dtype.kind == "c" else y
+    if not y.size:
+        return []
+    y = y.astype(np.float64)
+    with np.errstate(all="ignore"):  # of infinities
+        total = np.sum(y * made_input(0, y.shape, None, y.dtype)) / np.sqrt(y.size)
+    return [float(total)] + [float(y[i * (y.size - 1) // 5]) for i in range(6)]
+
+
+def made_input(number, shape, below, dtype):
+    """An array for the input of this number that looks random and is the same everywhere.
+
+    Each cell's position is hashed as MurmurHash3 ends, in 32 bits; that becomes a number from -2 to 2, or a whole
+    number from 0 to less than `below`.
+    """
+    n = np.arange(int(np.prod(shape)), dtype=np.uint32) + np.uint32(number * 0x9E3779B9 % 2**32)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        n ^= n >> np.uint32(shift)
+        n *= np.uint32(factor)
+    x = n / 2.0**30 - 2 if below is None else n % np.uint32(below)
+    return x.reshape(shape).astype(dtype)
+
+
+def blas():
+    """The BLAS that NumPy was built with, as far as it tells."""
+    try:
+        built = np.__config__.CONFIG["Build Dependencies"]["blas"]
+        return "{name} {version}".format(**built)
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    try:
+        return " ".join(np.__config__.blas_opt_info["libraries"])
+    except (AttributeError, KeyError):
+        return "unknown"
+
+
 W = read_sidecar(
     os.path.join(os.path.dirname(os.path.abspath(__file__)), "fast_kernels.npz"),
     "<sha256>",
@@ -487,5 +568,13 @@ W = read_sidecar(
 W["winograd/kernel"] = winograd_filters(W["winograd/kernel"], m=4)
 W["depthwise/kernel"] = tile(W["depthwise/kernel"], count=24)
 
+# What `python this_file.py --selftest` compares: by whom it was answered; shape and limit of each made input; of each
+# output its shape, what it was rounded to, and some numbers
+SELFTEST = (
+    "self-made",
+    (((3, 96, 96, 3), None),),
+    (((3, 3), 0.001, (-2.894, 0.071, 2.188, 0.071, 2.184, 0.062, 0.281)),),
+)
+
 if __name__ == "__main__":
-    main(predict, INPUTS, OUTPUTS)
+    main(predict, INPUTS, OUTPUTS, SELFTEST)
