@@ -26,7 +26,7 @@ from kerasgen.parity import load_module, random_inputs
 from kerasgen.readers import read
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.py"))
-IMPORTS = {"binascii", "hashlib", "io", "math", "numpy", "os"}
+IMPORTS = {"binascii", "collections", "hashlib", "io", "math", "numpy", "os", "queue", "threading", "types"}
 
 
 # ---------------------------------------------------------------- modules
@@ -496,7 +496,8 @@ def test_source(path: Path) -> None:
         for child in ast.walk(node)
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name)
     }
-    assert called <= {"read_embedded", "read_sidecar", "globals", "main"}
+    layouts = {"winograd_filters", "tile"}
+    assert called <= {"read_embedded", "read_sidecar", "globals", "main", "int", *layouts}
     assert max(map(len, text.splitlines())) <= 120
 
 
