@@ -16,7 +16,7 @@ from support import randomize
 
 import kerasgen
 from kerasgen import cli
-from kerasgen.bench import compare, engines, lines, report, rounds
+from kerasgen.bench import compare, convert, engines, lines, report, rounds
 from kerasgen.bench.report import Comparison, Report, Timing
 from kerasgen.build import build
 from kerasgen.readers import read
@@ -219,6 +219,26 @@ def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         assert all((product is None) == ("/kernel" not in text) for text, product in texts.items())
     assert len(list((tmp_path / "c").glob("net-*.onnx"))) == 2  # one for each size of batch
     assert len(list((tmp_path / "c").iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_what_converters_find_hard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions in groups, GELU, arrays that are no weights, and a matrix that is large."""
+    net = keras.Sequential(
+        [
+            keras.Input((8, 8, 4)),
+            L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0, 2.0, 3.0, 4.0]),
+            L.Conv2D(16, 3, groups=2, activation="gelu"),
+            L.Flatten(),
+            L.Dense(convert.LARGE // 576 + 1, activation=keras.activations.gelu),
+            L.Dense(3),
+        ]
+    )
+    randomize(net).save(tmp_path / "net.keras")
+    monkeypatch.setattr(compare, "OTHERS", [engine for engine in engines.OTHERS if engine.runner != "function"])
+    (result,) = compare.bench([str(tmp_path / "net.keras")], [2], rounds=1).comparisons
+    assert [t.problem for t in result.timings] == [""] * 4
+    assert 0 < max(t.error for t in result.timings) < 1e-5
 
 
 def test_a_wrong_engine_is_reported_and_not_timed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,14 +31,14 @@ def to_onnx(keras: Oracle, specs: Sequence[Any]) -> bytes:
     """The model as an ONNX file.
 
     tf2onnx copies constants over and over, more than a machine has memory for where a dense layer is large: such
-    matrices go in as inputs and become constants afterwards.
+    matrices go in as inputs and become constants afterwards, as do arrays that layers hold beside their weights.
     """
     import onnx
     import tensorflow as tf
     import tf2onnx
 
     weights = list(getattr(keras.model, "trainable_variables", ())) if hasattr(keras.model, "stateless_call") else []
-    large = {f"weight_{i}": v for i, v in enumerate(weights) if len(v.shape) == 2 and v.numpy().size > LARGE}
+    large = {f"weight_{i}": v for i, v in enumerate(weights) if len(v.shape) == 2 and math.prod(v.shape) > LARGE}
 
     def call(*given: Any) -> Any:
         inputs, matrices = keras.arranged(given[: len(specs)]), dict(zip(large, given[len(specs) :], strict=True))
@@ -48,14 +49,31 @@ def to_onnx(keras: Oracle, specs: Sequence[Any]) -> bytes:
         return keras.model.stateless_call(values, rest, inputs, training=False)[0]
 
     signature = [*specs, *(tf.TensorSpec(v.shape, v.dtype, name=name) for name, v in large.items())]
+    tf.config.run_functions_eagerly(True)  # functions that Keras compiles by themselves become part of this one
+    tf.nn.gelu = _gelu(tf.nn.gelu, tf.math.erf)
     traced = tf.function(call, input_signature=signature)
     converted, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
-    for name, v in large.items():
-        converted.graph.initializer.append(onnx.numpy_helper.from_array(v.numpy(), name))
-    inputs = [value for value in converted.graph.input if value.name not in large]
+    constants = {name: v.numpy() for name, v in large.items()}
+    concrete = traced.get_concrete_function(*signature)
+    outside = concrete.captured_inputs
+    captured = zip(concrete.inputs[-len(outside) :], outside, strict=bool(outside))
+    constants.update((inside.name, value.numpy()) for inside, value in captured if inside.dtype != tf.resource)
+    converted.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in constants.items())
+    inputs = [value for value in converted.graph.input if value.name not in constants]
     del converted.graph.input[:]
     converted.graph.input.extend(inputs)
     return bytes(converted.SerializeToString())
+
+
+def _gelu(gelu: Any, erf: Any) -> Any:
+    """GELU by `erf`, for tf2onnx lacks `erfc`, of which TensorFlow makes it."""
+
+    def by_erf(features: Any, approximate: bool = False, name: Any = None) -> Any:
+        if approximate:
+            return gelu(features, True)
+        return 0.5 * features * (1.0 + erf(features / math.sqrt(2.0)))
+
+    return by_erf
 
 
 CONVERTERS = {"onnx": to_onnx, "tflite": to_tflite}
