@@ -124,6 +124,11 @@ def test_durations(seconds: float, text: str) -> None:
     assert report.duration(seconds) == text
 
 
+@pytest.mark.parametrize(("ratio", "text"), [(0.01234, "0.0123 x"), (2.0, "2 x"), (129.4, "129 x"), (1234.0, "1230 x")])
+def test_ratios(ratio: float, text: str) -> None:
+    assert report.fold(ratio) == text
+
+
 def model() -> Any:
     given = keras.Input((6, 6, 1), name="z"), keras.Input((5,), name="a")
     image = L.Flatten()(L.BatchNormalization()(L.Conv2D(2, 3, activation="relu")(given[0])))
@@ -221,6 +226,26 @@ def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert len(list((tmp_path / "c").iterdir())) == 4
 
 
+def test_threads() -> None:
+    assert engines.OWN.threads(3)["OPENBLAS_NUM_THREADS"] == "3"
+    assert engines.OWN.threads(3)["KERASGEN_THREADS"] == "1"
+    assert engines.CREW.threads(3)["OPENBLAS_NUM_THREADS"] == "1"
+    assert engines.CREW.threads(3)["KERASGEN_THREADS"] == "3"
+
+
+def test_modules_of_other_levels_and_with_a_crew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "OTHERS", ())
+    made = []
+    generated = compare.generate
+    monkeypatch.setattr(
+        compare, "generate", lambda *args, **more: made.append(more["level"]) or generated(*args, **more)
+    )
+    (result,) = compare.bench([str(file)], [1], rounds=1, levels=[0, 1], crew=True).comparisons
+    assert [t.engine for t in result.timings] == ["kerasgen", "kerasgen, crew", "kerasgen -O0", "kerasgen -O1"]
+    assert [t.problem for t in result.timings] == [""] * 4
+    assert made == [2, 0, 1]  # with a crew it is the same module
+
+
 @pytest.mark.slow
 def test_what_converters_find_hard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions in groups, GELU, arrays that are no weights, and a matrix that is large."""
@@ -311,7 +336,7 @@ def test_marks_that_a_file_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_process_that_dies_tells_its_last_line() -> None:
     with pytest.raises(rounds.EngineError, match=r"No module named kerasgen\.bench\.nothing$"):
-        rounds.run("kerasgen.bench.nothing", {}, 1)
+        rounds.run("kerasgen.bench.nothing", {}, {})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import numpy as np
 import kerasgen
 from kerasgen.api import generate
 from kerasgen.bench import suite
-from kerasgen.bench.engines import OTHERS, OWN, Engine
+from kerasgen.bench.engines import CREW, OTHERS, OWN, Engine, at_level
 from kerasgen.bench.lines import products
 from kerasgen.bench.report import Comparison, Line, Report, Timing
 from kerasgen.bench.rounds import EngineError, Worker, run
@@ -28,6 +28,7 @@ from kerasgen.errors import FileError, ParityError, UsageError
 from kerasgen.names import printable
 from kerasgen.oracle import available
 from kerasgen.parity import OutputReport, compare, load_module, precisions, random_inputs
+from kerasgen.passes import LEVEL
 from kerasgen.readers import read
 
 REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs tells what is right
@@ -57,7 +58,7 @@ class Bench:
             for engine in self.engines:
                 self.say(f"{model.stem}, batch {batch}: {engine.name} starts")
                 try:
-                    workers[engine.name] = Worker(task.job(engine))
+                    workers[engine.name] = Worker(task.job(engine), engine.threads(self.threads))
                     stack.callback(workers[engine.name].close)
                 except EngineError as error:
                     problems[engine.name] = f"fails: {error}"
@@ -91,7 +92,7 @@ class Bench:
             if not available():
                 raise UsageError(f"{name}: models of the suite need TensorFlow: {INSTALL}")
             self.say(f"{name}: is being built")
-            run("kerasgen.bench.suite", {"name": name, "target": str(path)}, self.threads)
+            run("kerasgen.bench.suite", {"name": name, "target": str(path)}, OWN.threads(self.threads))
         return path
 
 
@@ -119,7 +120,7 @@ class Task:
         else:
             path = self.path
         files = {"path": path, "weights": self.weights, "inputs": self.scratch / "inputs.npz"}
-        files["outputs"] = self.scratch / f"{engine.runner}{engine.level}.npz"
+        files["outputs"] = self.scratch / f"{engine.name}.npz"
         paths = {key: None if value is None else str(value) for key, value in files.items()}
         settings = {"threads": self.bench.threads, "keras_version": self.file.keras_version}
         return {"runner": engine.runner, **paths, **settings}
@@ -130,14 +131,15 @@ class Task:
         sizes = products(build(self.file), len(self.arrays[0]))
         target = self.scratch / "lines.json"
         job = {**self.job(OWN), "rounds": self.bench.rounds, "products": sizes, "outputs": str(target)}
-        run("kerasgen.bench.lines", job, self.bench.threads)
+        run("kerasgen.bench.lines", job, OWN.threads(self.bench.threads))
         return tuple(Line(*row) for row in json.loads(target.read_text(encoding="utf-8")))
 
     def _module(self, engine: Engine) -> Path:
         """The module of a level, written with its weights beside it."""
         path = self.scratch / f"module_{engine.level}.py"
         if not path.exists():
-            module = generate(read(self.path, self.weights), sidecar=f"{path.stem}.npz")
+            level = LEVEL if engine.level is None else engine.level
+            module = generate(read(self.path, self.weights), sidecar=f"{path.stem}.npz", level=level)
             path.with_suffix(".npz").write_bytes(module.npz)
             path.write_text(module.text, encoding="utf-8")
         return path
@@ -154,7 +156,7 @@ class Task:
         if not target.exists():
             model = {"path": str(self.path), "weights": self.weights and str(self.weights)}
             job = {**model, "keras_version": self.file.keras_version, "inputs": shapes, "target": str(target)}
-            run("kerasgen.bench.convert", job, self.bench.threads)
+            run("kerasgen.bench.convert", job, OWN.threads(self.bench.threads))
         return target
 
     def errors(self, workers: Mapping[str, Worker]) -> dict[str, OutputReport]:
@@ -203,20 +205,26 @@ def bench(
     threads: int = 2,
     rounds: int = 15,
     lines: bool = False,
+    levels: Sequence[int] = (),
+    crew: bool = False,
     cache: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Compare the engines on every model, a file or a name of the suite, with batches of every size.
 
-    `lines` times each line of our module as well. `cache` is a folder that keeps converted models and those of the
-    suite. Raises what `kerasgen.readers.read` and `kerasgen.api.generate` raise, FileError where the folder cannot be
-    made, ParityError where no Keras of today answers as the one of the file, UsageError and EngineError where a model
-    of the suite cannot be built.
+    `levels` are other levels of optimisation for modules of ours to compare with, `crew` adds one that shares the work
+    among threads of its own. `lines` times each line of our module as well. `cache` is a folder that keeps converted
+    models and those of the suite.
+
+    Raises what `kerasgen.readers.read` and `kerasgen.api.generate` raise, FileError where the folder cannot be made,
+    ParityError where no Keras of today answers as the one of the file, UsageError and EngineError where a model of the
+    suite cannot be built.
     """
     for engine in OTHERS:
         if engine.missing:
             say(f"{engine.name} is left out: {', '.join(engine.missing)} not installed ({INSTALL})")
-    engines = [OWN, *(engine for engine in OTHERS if not engine.missing)]
+    own = [OWN, *([CREW] if crew else []), *map(at_level, levels)]
+    engines = [*own, *(engine for engine in OTHERS if not engine.missing)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="kerasgen-bench-"))) if cache is None else cache
         try:

@@ -6,6 +6,8 @@ import importlib.util
 from dataclasses import dataclass
 
 MODULE = "kerasgen"
+BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+CREW_THREADS = "KERASGEN_THREADS"
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class Engine:
     """One way to run a model.
 
     `runner` names the function of `kerasgen.bench.worker` that loads it; `packages` is what it imports. `format` is
-    the ending of the file that the model is first converted to; `level` the optimisation of a module of our own.
+    the ending of the file that the model is first converted to; `level` the optimisation of a module of our own, None
+    for the usual one. `crew` gives the threads to the module itself instead of the BLAS.
     """
 
     name: str
@@ -21,17 +24,29 @@ class Engine:
     packages: tuple[str, ...] = ()
     format: str = ""
     level: int | None = None
+    crew: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The packages that are not installed."""
         return tuple(name for name in self.packages if importlib.util.find_spec(name) is None)
 
+    def threads(self, count: int) -> dict[str, str]:
+        """The environment variables by which this engine has so many threads."""
+        blas, crew = (1, count) if self.crew else (count, 1)
+        return {**dict.fromkeys(BLAS_THREADS, str(blas)), CREW_THREADS: str(crew)}
+
 
 OWN = Engine(MODULE, "module")
+CREW = Engine(f"{MODULE}, crew", "module", crew=True)
 OTHERS = (
     Engine("Keras predict", "predict", ("tensorflow",)),
     Engine("tf.function", "function", ("tensorflow",)),
     Engine("ONNX Runtime", "onnx", ("onnxruntime", "onnx", "tf2onnx", "tensorflow"), format="onnx"),
     Engine("LiteRT", "litert", ("ai_edge_litert", "tensorflow"), format="tflite"),
 )
+
+
+def at_level(level: int) -> Engine:
+    """A module of our own at a level of optimisation."""
+    return Engine(f"{MODULE} -O{level}", "module", level=level)

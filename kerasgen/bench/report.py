@@ -133,6 +133,11 @@ def duration(seconds: float) -> str:
     return f"{_digits(seconds * 1e6)} us"
 
 
+def fold(ratio: float) -> str:
+    """A ratio with up to three digits, never as a power of ten."""
+    return f"{float(f'{ratio:.3g}'):g} x"
+
+
 def _digits(number: float) -> str:
     return f"{number:.{max(0, 2 - int(math.log10(max(number, 1))))}f}"
 
@@ -152,7 +157,7 @@ def rows(report: Report) -> list[tuple[str, ...]]:
             if t.problem:
                 table.append((c.model, str(c.batch), t.engine, t.problem, *[""] * 5))
                 continue
-            ratio = "" if t.engine == MODULE else f"{c.ratio(t.engine):.3g} x"
+            ratio = "" if t.engine == MODULE else fold(c.ratio(t.engine))
             memory = "" if t.memory is None else f"{t.memory / 1e6:.0f} MB"
             speed = f"{c.batch / t.median:,.{0 if c.batch / t.median > 100 else 1}f}"
             times = (duration(t.median), duration(t.minimum), speed, ratio, duration(t.first), memory)
@@ -166,7 +171,7 @@ def line_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     products = [line.product for line in comparison.lines if line.product is not None]
     table: list[tuple[str, ...]] = []
     for line in (*comparison.lines, Line("all lines", total, sum(products) if products else None)):
-        alone = ("", "") if line.product is None else (duration(line.product), f"{line.seconds / line.product:.2g} x")
+        alone = ("", "") if line.product is None else (duration(line.product), fold(line.seconds / line.product))
         table.append((line.text, duration(line.seconds), f"{line.seconds / total:.1%}", *alone))
     return table
 
@@ -202,7 +207,7 @@ def _grid(head: Sequence[str], comparisons: Sequence[Comparison], cell: Callable
 def _median(comparison: Comparison, timing: Timing) -> str:
     if timing.problem or math.isnan(timing.median):
         return timing.problem and "fails"
-    ratio = "" if timing.engine == MODULE else f" ({comparison.ratio(timing.engine):.2g} x)"
+    ratio = "" if timing.engine == MODULE else f" ({fold(comparison.ratio(timing.engine))})"
     return f"{duration(timing.median)}{ratio}"
 
 

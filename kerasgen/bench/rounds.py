@@ -20,22 +20,21 @@ from kerasgen.errors import KerasgenError
 PAUSE = 0.05  # seconds before a round, in which threads of the last one that still spin fall asleep
 ROUND = 0.1  # seconds that a round should last
 CALLS = 1000  # in a round at most
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class EngineError(KerasgenError):
     """A process of the benchmark ended early. Its text is the last line that the process wrote."""
 
 
-def environment(threads: int) -> dict[str, str]:
-    """The environment of a process that may use this many threads, and no graphics card."""
+def environment(threads: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process with these variables for its threads, and no graphics card."""
     here = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
     settings = {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return {**os.environ, **dict.fromkeys(THREADS, str(threads)), **settings}
+    return {**os.environ, **threads, **settings}
 
 
-def run(program: str, job: Mapping[str, Any], threads: int) -> None:
+def run(program: str, job: Mapping[str, Any], threads: Mapping[str, str]) -> None:
     """Run a module of this package to its end. Raises EngineError where it fails."""
     process = subprocess.run(
         [sys.executable, "-m", program, json.dumps(job)],
@@ -56,7 +55,7 @@ class Worker:
     its largest size in bytes. Raises EngineError where the process ends early.
     """
 
-    def __init__(self, job: Mapping[str, Any]) -> None:
+    def __init__(self, job: Mapping[str, Any], threads: Mapping[str, str]) -> None:
         self.answer = Path(job["outputs"])
         self.messages = tempfile.TemporaryFile()  # noqa: SIM115, closed by close()
         self.memory: int | None = None
@@ -65,7 +64,7 @@ class Worker:
         start = time.perf_counter()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kerasgen.bench.worker", json.dumps(job)],
-            env=environment(job["threads"]),
+            env=environment(threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.messages,

@@ -25,6 +25,13 @@ def bench(
     layers: Annotated[
         bool, typer.Option("--layers", help="Each line of the module, beside its matrix product alone.")
     ] = False,
+    against_level: Annotated[
+        list[int] | None,
+        typer.Option(help="A module of another level of optimisation as well.", min=0, max=2, show_default=False),
+    ] = None,
+    crew: Annotated[
+        bool, typer.Option("--crew", help="The module as well with KERASGEN_THREADS instead of threads of the BLAS.")
+    ] = False,
     cache: Annotated[
         Path | None, typer.Option(help="A folder that keeps converted models and those of the suite.")
     ] = None,
@@ -45,7 +52,16 @@ def bench(
     if into is not None:
         around(into)  # before anything is measured
     report = compare.bench(
-        names, sizes, weights=weights, threads=threads, rounds=rounds, lines=layers, cache=cache, say=say
+        names,
+        sizes,
+        weights=weights,
+        threads=threads,
+        rounds=rounds,
+        lines=layers,
+        levels=against_level or (),
+        crew=crew,
+        cache=cache,
+        say=say,
     )
     if into is not None:
         insert(into, markdown(report))
