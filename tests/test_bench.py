@@ -91,7 +91,7 @@ def test_the_table() -> None:
 
 def test_markdown(tmp_path: Path) -> None:
     lines = report.markdown(REPORT).splitlines()
-    assert lines[0] == "2 threads of Some processor; python 3."
+    assert lines[0] == "2 threads of Some processor; python 3. In brackets: our time over theirs."
     assert lines[2:6] == [
         "| median time | kerasgen | tf.function | LiteRT | ONNX Runtime |",
         "|---|---|---|---|---|",

@@ -189,9 +189,10 @@ def markdown(report: Report) -> str:
     """Tables with a row for each model: the median of each engine with our ratio to it, then start and memory."""
     engines = list(dict.fromkeys(t.engine for c in report.comparisons for t in c.timings))
     machine = ", ".join(f"{name} {version}" for name, version in report.machine.items() if name not in UNNAMED)
-    lines = [f"{report.threads} threads of {report.machine['processor']}; {machine}.", ""]
-    lines += _grid(["median time", *engines], report.comparisons, _median)
-    lines += ["", *[f"* {sentence}" for sentence in sentences(report)], ""]
+    head = f"{report.threads} threads of {report.machine['processor']}; {machine}. In brackets: our time over theirs."
+    means = [f"* {sentence}" for sentence in sentences(report)]
+    lines = [head, "", *_grid(["median time", *engines], report.comparisons, _median), ""]
+    lines += [*means, ""] if means else []
     lines += _grid(["first answer, memory", *engines], report.comparisons, _start)
     return "\n".join(lines) + "\n"
 
