@@ -17,7 +17,7 @@ from support import randomize, relative_error
 from kerasgen.build import Built, build
 from kerasgen.emit import emit
 from kerasgen.parity import flat, load_module
-from kerasgen.passes import PIPELINES, Pass, choose_kernels, optimize
+from kerasgen.passes import PIPELINES, Pass, choose_kernels, optimize, scale_by_blocks
 from kerasgen.readers import read
 
 BATCH = 3
@@ -89,7 +89,10 @@ def test_graph(prepared: Prepared, ending: str) -> None:
 
 # Every fast kernel wherever it can stand, for the cases are so small that none is worth it.
 FORCED = tuple(
-    partial(choose_kernels, small=0, winograd={4: (4, 1), 2: (2, 1)}) if step is choose_kernels else step
+    {
+        choose_kernels: partial(choose_kernels, small=0, winograd={4: (4, 1), 2: (2, 1)}),
+        scale_by_blocks: partial(scale_by_blocks, large=1),
+    }.get(step, step)
     for step in PIPELINES[2]
 )
 

@@ -11,10 +11,12 @@ from kerasgen.passes.cancel_transposes import cancel_transposes
 from kerasgen.passes.choose_kernels import choose_exact_kernels, choose_kernels
 from kerasgen.passes.drop_unused import drop_unused
 from kerasgen.passes.fold_batch_norm import fold_batch_norm
+from kerasgen.passes.fold_scale import fold_scale
 from kerasgen.passes.fuse_activation import fuse_activation
 from kerasgen.passes.fuse_residual import fuse_residual
 from kerasgen.passes.plan_memory import plan_memory
 from kerasgen.passes.remove_identity import remove_identity
+from kerasgen.passes.scale_by_blocks import scale_by_blocks
 from kerasgen.passes.schedule import schedule
 from kerasgen.passes.split_batch import split_batch
 
@@ -27,7 +29,17 @@ PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_bor
 PIPELINES: Mapping[int, tuple[Pass, ...]] = {
     0: (*TEXTBOOK, *CLEANING),
     1: (*TEXTBOOK, absorb_pads, choose_exact_kernels, *PLANNING),
-    2: (remove_identity, cancel_transposes, absorb_pads, fold_batch_norm, fuse_activation, choose_kernels, *PLANNING),
+    2: (
+        remove_identity,
+        cancel_transposes,
+        absorb_pads,
+        fold_batch_norm,
+        fold_scale,
+        scale_by_blocks,
+        fuse_activation,
+        choose_kernels,
+        *PLANNING,
+    ),
 }
 LEVEL = max(PIPELINES)
 

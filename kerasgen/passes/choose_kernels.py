@@ -14,6 +14,7 @@ Declines where a size is known only at run time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -61,7 +62,7 @@ def _choose(
         return None
     weight = graph.weights[str(node.inputs[1])]
     x, y, kernel = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape, weight.shape
-    if weight.dtype.kind != "f" or None in (*x[1:], *y[1:]) or _bytes(y, kernel) <= small:
+    if weight.dtype.kind != "f" or None in (*x[1:], *y[1:]) or _bytes(x, y, kernel) <= small:
         return None
     activation = {key: node.attrs[key] for key in ("activation",) if node.attrs.get(key)}
     if node.kernel is kernels.dense:
@@ -99,6 +100,6 @@ def _depthwise(node: Node, y: Shape) -> tuple[Node, Layout]:
     return replace(node, kernel=kernels.tiled_depthwise_conv2d, attrs=attrs), (kernels.tile, {"count": count})
 
 
-def _bytes(y: Shape, kernel: Shape) -> int:
+def _bytes(x: Shape, y: Shape, kernel: Shape) -> int:
     """What the unfolded windows of one sample take, if they are unfolded at once."""
-    return 4 * int(np.prod([n or 1 for n in (*y[1:-1], *kernel[:-1])]))
+    return 4 * math.prod(n or 1 for n in (*y[1:-1], *kernel[:-2], x[-1]))

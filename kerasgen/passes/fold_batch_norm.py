@@ -10,6 +10,7 @@ normalised axis is not the channels. A weight that another node reads too is lef
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -47,7 +48,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
         conv = makers.get(str(norm.inputs[0])) if norm.kernel is kernels.batch_norm else None
         if conv is None or not _folds(conv, norm, graph) or readers[conv.output] > 1:
             continue
-        folded[conv.output] = _fold(conv, norm, weights, readers)
+        folded[conv.output] = fold(conv, *scale_and_shift(norm, weights), weights, readers)
         renamed[norm.output] = conv.output
     nodes = (folded.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in renamed)
     layers = {layer: names for layer, names in graph.layers.items() if not folded.keys() & set(names)}
@@ -64,20 +65,32 @@ def _folds(conv: Node, norm: Node, graph: Graph) -> bool:
     )
 
 
-def _fold(conv: Node, norm: Node, weights: dict[str, np.ndarray], readers: Mapping[str, int]) -> Node:
-    def parameter(name: Any, missing: float) -> Any:
-        return missing if name is None else weights[name].astype(np.float64)
+def scale_and_shift(norm: Node, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The s, and the shift beta - mean s, of a batch normalisation by weights, in float64."""
+    defaults = (1.0, 0.0, 0.0, 1.0)
+    gamma, beta, mean, variance = (
+        missing if name is None else weights[str(name)].astype(np.float64)
+        for name, missing in zip(norm.inputs[1:], defaults, strict=True)
+    )
+    scale = gamma / np.sqrt(variance + norm.attrs["epsilon"])
+    return scale, beta - mean * scale
 
-    gamma, beta, mean, variance = (parameter(n, d) for n, d in zip(norm.inputs[1:], (1.0, 0.0, 0.0, 1.0), strict=True))
+
+def fold(conv: Node, scale: Any, shift: Any, weights: dict[str, np.ndarray], readers: Mapping[str, int]) -> Node:
+    """The convolution or dense layer that answers `conv * scale + shift`, numbers or one for each of its channels.
+
+    Its kernel and bias are put into `weights`, over the old ones where nothing else reads them.
+    """
     _, kernel_name, bias_name = (*conv.inputs, None)[:3]
     kernel = weights[str(kernel_name)]
-    scale = gamma / np.sqrt(variance + norm.attrs["epsilon"])
     axes = OUTPUT_AXES[conv.kernel]
     shape = [size if axis - kernel.ndim in axes else 1 for axis, size in enumerate(kernel.shape)]
+    channels = math.prod(shape)
+    scale, shift = (np.broadcast_to(np.asarray(each, np.float64).reshape(-1), channels) for each in (scale, shift))
+    bias = 0.0 if bias_name is None else weights[str(bias_name)].astype(np.float64)
     folded = {
         str(kernel_name): kernel * scale.reshape(shape),
-        str(bias_name or str(kernel_name).rpartition("/")[0] + "/bias"): (parameter(bias_name, 0.0) - mean) * scale
-        + beta,
+        str(bias_name or str(kernel_name).rpartition("/")[0] + "/bias"): bias * scale + shift,
     }
     names = []
     for name, array in folded.items():
