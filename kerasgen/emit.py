@@ -164,8 +164,8 @@ class _Body:
             f"{self._name(value.name)} = as_input({value.name}, *INPUTS[{index}])"
             for index, value in enumerate(self.graph.inputs)
         ]
-        if self.graph.together:
-            names = [value.name for value in self.graph.inputs]
+        if self.graph.together and not self.every_layer:
+            names = [self._name(value.name) for value in self.graph.inputs]
             lines.append(f"if len({names[0]}) > {self.graph.together}:")
             lines.append(f"    return together(predict, {self.graph.together}, {', '.join(names)})")
         if self.graph.buffers:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 import pytest
+from graphs import X, conv, graph, kernels_of, norm, norm_weights, same_answers, weights
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node, Value
+from kerasgen.ir import Graph, Node
 from kerasgen.passes import LEVEL, PIPELINES, optimize
 from kerasgen.passes.cancel_transposes import cancel_transposes
 from kerasgen.passes.drop_unused import drop_unused
@@ -17,46 +15,6 @@ from kerasgen.passes.fold_batch_norm import fold_batch_norm
 from kerasgen.passes.fuse_activation import fuse_activation
 from kerasgen.passes.remove_identity import remove_identity
 from kerasgen.passes.schedule import schedule
-
-RANDOM = np.random.RandomState(0)
-X = RANDOM.standard_normal((2, 6, 7, 3)).astype("float32")
-
-
-def weights(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Random weights; variances are positive."""
-    arrays = {name.replace("__", "/"): RANDOM.uniform(0.5, 1.5, shape) for name, shape in shapes.items()}
-    return {name: array.astype("float32") for name, array in arrays.items()}
-
-
-def norm_weights(channels: int, layer: str = "norm") -> dict[str, np.ndarray]:
-    return weights(**{f"{layer}__{name}": (channels,) for name in ("gamma", "beta", "mean", "variance")})
-
-
-def norm(output: str, x: str, layer: str = "norm", **attrs: Any) -> Node:
-    names = [f"{layer}/{name}" for name in ("gamma", "beta", "mean", "variance")]
-    return Node((output,), kernels.batch_norm, (x, *names), {"axis": -1, "epsilon": 1e-3, **attrs}, layer)
-
-
-def graph(nodes: list[Node], arrays: dict[str, np.ndarray], outputs: tuple[str, ...], **layers: str) -> Graph:
-    inputs = (Value("image", (None, 6, 7, 3), "float32"),)
-    plain = Graph(inputs, tuple(nodes), outputs, arrays, outputs, layers={k: (v,) for k, v in layers.items()}).check()
-    try:
-        made = plain.trace(X)
-    except ValueError:  # of a test that only looks at it
-        return plain
-    shapes = {name: (None, *np.shape(value)[1:]) for name, value in made.items() if name not in arrays}
-    return replace(plain, specs={name: Value(name, shape, "float32") for name, shape in shapes.items()})
-
-
-def same_answers(before: Graph, after: Graph, tolerance: float = 1e-5) -> None:
-    after.check()
-    for a, b in zip(before.run(X), after.run(X), strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
-
-
-def kernels_of(result: Graph) -> list[Any]:
-    return [node.kernel for node in result.nodes]
-
 
 FOLDABLE = {
     "conv2d": (kernels.conv2d, (3, 3, 3, 4), 4, {}),
@@ -92,10 +50,6 @@ def test_batch_norm_without_a_parameter_folds(missing: str) -> None:
     after = fold_batch_norm(before)
     same_answers(before, after)
     assert len(after.nodes) == 1
-
-
-def conv(output: str, x: str = "image", kernel: str = "c/kernel", **attrs: Any) -> Node:
-    return Node((output,), kernels.conv2d, (x, kernel), attrs)
 
 
 def declined() -> dict[str, Graph]:
@@ -157,8 +111,9 @@ def test_activation_fuses() -> None:
         ([conv("c"), Node(("r",), kernels.leaky_relu, ("c",), {"negative_slope": 0.3})], ("r",)),
         ([Node(("c",), np.square, ("image",)), Node(("r",), kernels.relu, ("c",))], ("r",)),
         ([Node(("r",), kernels.relu, ("image",))], ("r",)),
+        ([conv("c"), Node(("r",), kernels.glu, ("c",))], ("r",)),
     ],
-    ids=["another reader", "settings of its own", "a kernel that takes none", "an input"],
+    ids=["another reader", "settings of its own", "a kernel that takes none", "an input", "another shape"],
 )
 def test_activation_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
     before = graph(nodes, weights(c__kernel=(3, 3, 3, 4)), outputs)

@@ -85,9 +85,10 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     def block(at):
         target = y[at]
-        place = None if border else target.reshape(target.size // f, f)
+        place = target.reshape(target.size // f, f) if border is None else None  # where rows lie side by side
         part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
-        settle(part, bias, None if residual is None else residual[at], activation, part if place is target else target)
+        target = target if place is None else part
+        settle(part, bias, None if residual is None else residual[at], activation, target)
 
     width = int(np.prod(x.shape[2:-1]))
     over_blocks(block, len(x), x.shape[1], block_rows(width * max(c, f) * x.itemsize, width), y.size * c)

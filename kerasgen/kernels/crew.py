@@ -76,10 +76,11 @@ def share(work, tasks):
 def crew():
     """The queue of calls for the other threads of this process, which start when they are first needed."""
     if CREW.calls is None or not all(thread.is_alive() for thread in CREW.threads):  # in a fork none is
-        CREW.calls = queue.SimpleQueue()
-        CREW.threads = [threading.Thread(target=serve, args=(CREW.calls,), daemon=True) for _ in range(THREADS - 1)]
-        for thread in CREW.threads:
+        calls = queue.SimpleQueue()
+        threads = [threading.Thread(target=serve, args=(calls,), daemon=True) for _ in range(THREADS - 1)]
+        for thread in threads:
             thread.start()
+        CREW.calls, CREW.threads = calls, threads  # of two threads that come at once, the later one's crew stays
     return CREW.calls
 
 

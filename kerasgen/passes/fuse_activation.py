@@ -2,7 +2,7 @@
 
 activation(dense(x, W, b)) = dense(x, W, b, activation=activation), likewise for all kernels with that setting.
 
-Declines where the array has another reader, and where the activation has settings of its own.
+Declines where the array has another reader, and where the activation has settings of its own or changes the shape.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node
 
-ACTIVATIONS = frozenset(kernels.ACTIVATIONS.values()) | {kernels.hard_sigmoid_keras2}
+ACTIVATIONS = frozenset({*kernels.ACTIVATIONS.values(), kernels.hard_sigmoid_keras2} - {kernels.glu})
 
 
 def fuse_activation(graph: Graph) -> Graph:

@@ -2,7 +2,8 @@
 
 conv(x, W, b) + r = conv(x, W, b, residual=r)
 
-Declines where the result has another reader or an activation, and where the shapes differ, for the sum would be larger.
+Declines where the result has another reader or an activation, and where the shapes differ, for the sum would be larger,
+or the dtypes, for it would be wider.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def fuse_residual(graph: Graph) -> Graph:
     fused: dict[str, Node] = {}
     renamed: dict[str, str] = {}
     for node in graph.nodes:
-        if node.kernel is not np.add or len(set(node.reads)) != 2 or not _same_shape(graph, node):
+        if node.kernel is not np.add or len(set(node.reads)) != 2 or not _same_form(graph, node):
             continue
         for name, other in sorted((node.inputs, node.inputs[::-1]), key=lambda pair: -order.get(str(pair[0]), -1)):
             conv = graph.nodes[order[str(name)]] if name in order else None
@@ -39,9 +40,9 @@ def fuse_residual(graph: Graph) -> Graph:
     return schedule(replace(graph, layers=layers).rewrite(nodes, renamed))  # what is added must be made before
 
 
-def _same_shape(graph: Graph, node: Node) -> bool:
-    specs = [graph.specs.get(name) for name in node.reads]
-    return all(spec is not None and spec.shape == graph.specs[node.output].shape for spec in specs)
+def _same_form(graph: Graph, node: Node) -> bool:
+    forms = [(spec.shape, spec.dtype) for spec in map(graph.specs.get, (*node.reads, node.output)) if spec]
+    return len(forms) == 3 and len(set(forms)) == 1
 
 
 def _adds(conv: Node) -> bool:

@@ -31,7 +31,6 @@ FRESH = frozenset(
         kernels.global_max_pool,
         kernels.layer_norm,
         kernels.max_pool,
-        kernels.pad,
     }
 )
 LARGE = 1 << 17  # bytes for one sample; NumPy's own memory serves what is smaller
@@ -40,7 +39,7 @@ LARGE = 1 << 17  # bytes for one sample; NumPy's own memory serves what is small
 def plan_memory(graph: Graph) -> Graph:
     """The graph with a buffer for every large value whose kernel takes one."""
     last = _last_reads(graph)
-    names = Namespace([*graph.specs, *(name for node in graph.nodes for name in node.outputs)])
+    names = Namespace(name for node in graph.nodes for name in (*node.reads, *node.outputs, node.kernel.__name__))
     free: list[str] = []
     held: dict[str, int] = {}  # until which node
     buffers: list[str] = []

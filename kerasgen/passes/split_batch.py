@@ -17,21 +17,18 @@ from kerasgen.passes.plan_memory import is_fresh, sample_bytes
 
 TOGETHER = 1 << 22  # bytes of the largest array of one run
 # Beside those that make fresh arrays: what moves the cells of a sample about.
-MOVES = {kernels.channels_first, kernels.channels_last, kernels.crop, kernels.flatten}
+MOVES = {kernels.channels_first, kernels.channels_last, kernels.crop, kernels.flatten, kernels.pad}
 
 
 def split_batch(graph: Graph) -> Graph:
     """The graph with the number of samples that suits its largest array."""
     largest = max((sample_bytes(graph, name) for node in graph.nodes for name in node.outputs), default=0)
-    samples = {value.name for value in graph.inputs}
+    samples = {value.name for value in graph.inputs if value.shape[:1] == (None,)}
     for node in graph.nodes:
         if _keeps_apart(node, graph, samples):
             samples.update(node.outputs)
-    if (
-        not graph.buffers
-        or graph.memory
-        or not samples.issuperset(name for node in graph.nodes for name in node.outputs)
-    ):
+    arrays = [*(value.name for value in graph.inputs), *(name for node in graph.nodes for name in node.outputs)]
+    if not graph.buffers or graph.memory or not samples.issuperset([*arrays, *graph.outputs]):
         return graph
     return replace(graph, together=max(1, TOGETHER // largest))
 
@@ -45,7 +42,7 @@ def _keeps_apart(node: Node, graph: Graph, samples: set[str]) -> bool:
     rank = max(len(spec.shape) for spec in specs)
     if isinstance(node.kernel, np.ufunc):  # a weight that takes part must not be longer than a sample
         weights = [graph.weights[name] for name in node.reads if name in graph.weights]
-        same = all(len(spec.shape) == rank for spec in specs)
+        same = all(len(spec.shape) == rank for spec in specs) and (node.kernel is not np.matmul or rank > 2)
         return same and all(weight.ndim < rank or weight.shape[0] == 1 for weight in weights)
     if node.kernel is not kernels.concatenate and samples.intersection(map(str, node.inputs[1:3])):
         return False  # a kernel that is no weight

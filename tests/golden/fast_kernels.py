@@ -26,8 +26,8 @@ def predict(image):
     The result may share memory with the inputs.
     """
     x = as_input(image, *INPUTS[0])
-    if len(image) > 7:
-        return together(predict, 7, image)
+    if len(x) > 7:
+        return together(predict, 7, x)
     a, b = buffers(2)
     stem_conv2d = conv2d(x, W["stem/kernel"], W["stem/bias"], strides=(2, 2), pad=((0, 1), (0, 1)), activation=relu)
     x = winograd_conv2d(
@@ -318,10 +318,11 @@ CREW = types.SimpleNamespace(threads=(), calls=None)
 def crew():
     """The queue of calls for the other threads of this process, which start when they are first needed."""
     if CREW.calls is None or not all(thread.is_alive() for thread in CREW.threads):  # in a fork none is
-        CREW.calls = queue.SimpleQueue()
-        CREW.threads = [threading.Thread(target=serve, args=(CREW.calls,), daemon=True) for _ in range(THREADS - 1)]
-        for thread in CREW.threads:
+        calls = queue.SimpleQueue()
+        threads = [threading.Thread(target=serve, args=(calls,), daemon=True) for _ in range(THREADS - 1)]
+        for thread in threads:
             thread.start()
+        CREW.calls, CREW.threads = calls, threads  # of two threads that come at once, the later one's crew stays
     return CREW.calls
 
 
@@ -358,9 +359,10 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     def block(at):
         target = y[at]
-        place = None if border else target.reshape(target.size // f, f)
+        place = target.reshape(target.size // f, f) if border is None else None  # where rows lie side by side
         part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
-        settle(part, bias, None if residual is None else residual[at], activation, part if place is target else target)
+        target = target if place is None else part
+        settle(part, bias, None if residual is None else residual[at], activation, target)
 
     width = int(np.prod(x.shape[2:-1]))
     over_blocks(block, len(x), x.shape[1], block_rows(width * max(c, f) * x.itemsize, width), y.size * c)
