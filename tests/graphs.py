@@ -52,3 +52,57 @@ def kernels_of(result: Graph) -> list[Any]:
 
 def conv(output: str, x: str = "image", kernel: str = "c/kernel", **attrs: Any) -> Node:
     return Node((output,), kernels.conv2d, (x, kernel), attrs)
+
+
+def of_sizes(before: Graph, **shapes: tuple[int | None, ...]) -> Graph:
+    """The graph as if these values had other sizes."""
+    changed = {name: replace(before.specs[name], shape=shape) for name, shape in shapes.items()}
+    return replace(before, specs={**before.specs, **changed})
+
+
+BORDER = ((1, 2), (0, 1))
+ONES: dict[str, Any] = {"strides": (1, 1), "dilation": (1, 1)}
+SAME = {"pad": ((1, 1), (1, 1))}
+SQUARE = weights(c__kernel=(3, 3, 3, 3), c__bias=(3,), d__kernel=(1, 1, 3, 3))
+
+
+def blocked(output: str, x: str = "image", kernel: str = "c/kernel", *others: Any, **attrs: Any) -> Node:
+    return Node((output,), kernels.blocked_conv, (x, kernel, *others), {**ONES, **attrs})
+
+
+def add(output: str, *operands: Any) -> Node:
+    return Node((output,), np.add, operands)
+
+
+SQUARES = {**SQUARE, **weights(e__kernel=(3, 3, 3), w__kernel=(3, 3, 3, 3))}
+LAYOUT = {"w/kernel": (kernels.winograd_filters, {"m": 2})}
+READERS = {
+    "blocked_conv": blocked("c", "a", pad=BORDER, strides=(2, 1)),
+    "winograd_conv2d": Node(
+        ("c",), kernels.winograd_conv2d, ("a", "w/kernel"), {"size": (6, 7), "pad": ((1, 1), (1, 2))}
+    ),
+    "tiled_depthwise_conv2d": Node(("c",), kernels.tiled_depthwise_conv2d, ("a", "e/kernel"), {"pad": BORDER}),
+}
+MAKERS = {
+    "pointwise": Node(
+        ("a",), kernels.pointwise, ("image", "d/kernel", "c/bias", "image"), {"activation": kernels.relu}
+    ),
+    "blocked_conv": blocked("a", **SAME),
+    "winograd_conv2d": Node(("a",), kernels.winograd_conv2d, ("image", "w/kernel"), READERS["winograd_conv2d"].attrs),
+    "tiled_depthwise_conv2d": Node(("a",), kernels.tiled_depthwise_conv2d, ("image", "e/kernel"), SAME),
+    "scale_shift": Node(("a",), kernels.scale_shift, ("image", "c/bias", "c/bias")),
+}
+
+
+def framing(nodes: list[Node], outputs: tuple[str, ...] = ("c",), **arrays: np.ndarray) -> Graph:
+    plain = Graph(
+        (Value("image", (None, 6, 7, 3), "float32"),),
+        tuple(nodes),
+        outputs,
+        {**SQUARES, **arrays},
+        layouts=LAYOUT,
+        layers={name: (name,) for node in nodes for name in node.outputs},
+    )
+    shapes = {name: np.shape(value) for name, value in plain.check().trace(X).items() if name not in plain.weights}
+    specs = {n: Value(n, (None, *shape[1:]), "float32") for n, shape in shapes.items()}
+    return replace(plain, specs=specs, output_names=outputs)

@@ -1,54 +1,46 @@
-"""The passes that make modules fast: their algebra, what each declines, and that shared memory never shows."""
+"""The passes that choose and join kernels: their algebra, and what each declines."""
 
 from __future__ import annotations
 
-import io
-import re
-import sys
 from dataclasses import replace
-from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
-import black
 import numpy as np
 import pytest
-from graphs import X, conv, graph, kernels_of, same_answers, weights
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from graphs import (
+    BORDER,
+    MAKERS,
+    ONES,
+    READERS,
+    SAME,
+    SQUARE,
+    SQUARES,
+    X,
+    add,
+    blocked,
+    conv,
+    framing,
+    graph,
+    kernels_of,
+    norm,
+    norm_weights,
+    of_sizes,
+    same_answers,
+    weights,
+)
 
 from kerasgen import kernels
-from kerasgen.emit import emit
 from kerasgen.ir import Graph, Node, Value
-from kerasgen.parity import load_module
-from kerasgen.passes import PLANNING, add_borders, optimize, plan_memory
+from kerasgen.passes import PIPELINES, add_borders, optimize
 from kerasgen.passes.absorb_pads import absorb_pads
 from kerasgen.passes.choose_kernels import choose_exact_kernels, choose_kernels
 from kerasgen.passes.fuse_residual import fuse_residual
 
-BORDER = ((1, 2), (0, 1))
-ONES: dict[str, Any] = {"strides": (1, 1), "dilation": (1, 1)}
 KERNEL = weights(c__kernel=(3, 3, 3, 4))
 
 
 def pad(output: str = "p", x: str = "image", **attrs: Any) -> Node:
     return Node((output,), kernels.pad, (x,), {"pads": BORDER, **attrs})
-
-
-def blocked(output: str, x: str = "image", kernel: str = "c/kernel", *others: Any, **attrs: Any) -> Node:
-    return Node((output,), kernels.blocked_conv, (x, kernel, *others), {**ONES, **attrs})
-
-
-def of_sizes(before: Graph, **shapes: tuple[int | None, ...]) -> Graph:
-    """The graph as if these values had other sizes."""
-    changed = {name: replace(before.specs[name], shape=shape) for name, shape in shapes.items()}
-    return replace(before, specs={**before.specs, **changed})
-
-
-def loaded(graph: Graph) -> ModuleType:
-    file = io.BytesIO()
-    emit(graph).write(file)
-    return load_module(file.getvalue())
 
 
 # --- absorb_pads -----------------------------------------------------------------------------------------------------
@@ -173,13 +165,6 @@ def test_a_kernel_that_two_layers_read_keeps_its_layout() -> None:
 
 # --- fuse_residual ---------------------------------------------------------------------------------------------------
 
-SQUARE = weights(c__kernel=(3, 3, 3, 3), c__bias=(3,), d__kernel=(1, 1, 3, 3))
-SAME = {"pad": ((1, 1), (1, 1))}
-
-
-def add(output: str, *operands: Any) -> Node:
-    return Node((output,), np.add, operands)
-
 
 @pytest.mark.parametrize("bias", [(), ("c/bias",)], ids=["no bias", "bias"])
 @pytest.mark.parametrize("operands", [("c", "image"), ("image", "c")], ids=str)
@@ -277,38 +262,6 @@ def test_a_wider_sum_stays() -> None:
 
 # --- add_borders -----------------------------------------------------------------------------------------------------
 
-SQUARES = {**SQUARE, **weights(e__kernel=(3, 3, 3), w__kernel=(3, 3, 3, 3))}
-LAYOUT = {"w/kernel": (kernels.winograd_filters, {"m": 2})}
-READERS = {
-    "blocked_conv": blocked("c", "a", pad=BORDER, strides=(2, 1)),
-    "winograd_conv2d": Node(
-        ("c",), kernels.winograd_conv2d, ("a", "w/kernel"), {"size": (6, 7), "pad": ((1, 1), (1, 2))}
-    ),
-    "tiled_depthwise_conv2d": Node(("c",), kernels.tiled_depthwise_conv2d, ("a", "e/kernel"), {"pad": BORDER}),
-}
-MAKERS = {
-    "pointwise": Node(
-        ("a",), kernels.pointwise, ("image", "d/kernel", "c/bias", "image"), {"activation": kernels.relu}
-    ),
-    "blocked_conv": blocked("a", **SAME),
-    "winograd_conv2d": Node(("a",), kernels.winograd_conv2d, ("image", "w/kernel"), READERS["winograd_conv2d"].attrs),
-    "tiled_depthwise_conv2d": Node(("a",), kernels.tiled_depthwise_conv2d, ("image", "e/kernel"), SAME),
-    "scale_shift": Node(("a",), kernels.scale_shift, ("image", "c/bias", "c/bias")),
-}
-
-
-def framing(nodes: list[Node], outputs: tuple[str, ...] = ("c",)) -> Graph:
-    plain = Graph(
-        (Value("image", (None, 6, 7, 3), "float32"),),
-        tuple(nodes),
-        outputs,
-        SQUARES,
-        layouts=LAYOUT,
-        layers={name: (name,) for node in nodes for name in node.outputs},
-    )
-    shapes = {name: np.shape(value) for name, value in plain.check().trace(X).items() if name not in SQUARES}
-    return replace(plain, specs={n: Value(n, (None, *shape[1:]), "float32") for n, shape in shapes.items()})
-
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("maker", MAKERS)
@@ -342,155 +295,12 @@ def test_a_border_stays_a_pad(nodes: list[Node], outputs: tuple[str, ...]) -> No
     assert (after.nodes, after.layers) == (before.nodes, before.layers)
 
 
-# --- plan_memory -----------------------------------------------------------------------------------------------------
-
-SHAPED = {"blocked_conv", "winograd_conv2d", "tiled_depthwise_conv2d"}
+# --- Levels -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small arrays get buffers, too."""
-    monkeypatch.setattr(sys.modules["kerasgen.passes.plan_memory"], "LARGE", 0)
-
-
-def made(kernel: str, output: str, x: str, *others: Any) -> Node:
-    """One of the makers above, of another value."""
-    node = MAKERS[kernel]
-    return replace(node, outputs=(output,), inputs=(x, *node.inputs[1:], *others))
-
-
-def outs(graph: Graph) -> dict[str, str]:
-    return {node.output: node.out for node in graph.nodes if node.out}
-
-
-def flipped(output: str, x: str) -> Node:
-    """A view that has the same shape."""
-    return Node((output,), kernels.get_item, (x,), {"index": (slice(None), slice(None, None, -1))})
-
-
-@pytest.mark.usefixtures("every_size")
-def test_two_buffers_serve_a_chain() -> None:
-    names = ["image", "v1", "v2", "v3", "v4", "v5"]
-    before = framing([made("blocked_conv", b, a) for a, b in pairwise(names)], ("v5",))
-    after = plan_memory(before)
-    assert len(after.buffers) == 2
-    assert list(outs(after)) == names[1:-1]  # the result has none
-    assert all(one.out != other.out for one, other in pairwise(after.nodes))
-
-
-@pytest.mark.usefixtures("every_size")
-@pytest.mark.parametrize(
-    ("nodes", "outputs", "with_buffers"),
-    [
-        ([made("pointwise", "a", "image")], ("a",), set()),
-        ([made("pointwise", "a", "image"), flipped("v", "a")], ("v",), set()),
-        ([made("pointwise", "a", "image"), flipped("v", "a"), flipped("w", "v")], ("w",), set()),
-        ([made("pointwise", "a", "image"), flipped("v", "a"), add("s", "v", "v")], ("s",), {"a"}),
-        ([Node(("a",), kernels.relu, ("image",)), add("s", "a", "a")], ("s",), set()),
-    ],
-    ids=["a result", "its view", "a view of its view", "what a sum reads", "a kernel that takes none"],
-)
-def test_what_has_a_buffer(nodes: list[Node], outputs: tuple[str, ...], with_buffers: set[str]) -> None:
-    assert set(outs(plan_memory(framing(nodes, outputs)))) == with_buffers
-
-
-def test_what_is_small_or_of_unknown_size_has_no_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = framing([made("pointwise", "a", "image"), add("s", "a", "a")], ("s",))
-    size = X[0].nbytes
-    module = sys.modules["kerasgen.passes.plan_memory"]
-    for limit, sized, buffers in (
-        (size, before, 1),
-        (size + 1, before, 0),
-        (1, of_sizes(before, a=(None, None, 7, 3)), 0),
-    ):
-        monkeypatch.setattr(module, "LARGE", limit)
-        assert len(plan_memory(sized).buffers) == buffers
-
-
-@pytest.mark.usefixtures("every_size")
-def test_buffers_have_names_of_their_own() -> None:
-    def b(x):  # type: ignore[no-untyped-def] # a kernel of the user's
-        return x + 1
-
-    nodes = [made("pointwise", "v", "image"), Node(("a",), kernels.relu, ("v",)), Node(("w",), b, ("a",))]
-    after = plan_memory(framing(nodes, ("w",)))
-    assert not {"a", "b"} & set(after.buffers)
-    assert len(after.buffers) == 1
-
-
-def test_fresh_results_are_no_views() -> None:
-    """Even where a kernel has nothing to do."""
-    cell: dict[str, Any] = {"size": (1, 1), "strides": (1, 1)}
-    kwargs: dict[Any, dict[str, Any]] = {
-        kernels.average_pool: cell,
-        kernels.max_pool: cell,
-        kernels.global_average_pool: {"keepdims": True},
-        kernels.global_max_pool: {"keepdims": True},
-        kernels.layer_norm: {"axis": -1},
-        kernels.batch_norm: {"axis": -1},
-    }
-    others = {
-        kernels.layer_norm: [None, None],
-        kernels.batch_norm: [None, None, np.zeros(2, "float32"), np.ones(2, "float32")],
-    }
-    x = np.abs(X[:1, :1, :1, :2])
-    for kernel in plan_memory_module().FRESH - set(plan_memory_module().OUTPUT_AXES):
-        assert not np.shares_memory(kernel(x, *others.get(kernel, []), **kwargs.get(kernel, {})), x), kernel
-    for kernel in plan_memory_module().OUTPUT_AXES:
-        rank = int((re.findall(r"(\d)d", kernel.__name__) or [0])[0])
-        cells = x.reshape(1, *[1] * rank, 2)
-        groups = {"groups": 2} if "grouped" in kernel.__name__ else {}
-        matrix = np.ones((*[1] * rank, 2, 2), "float32") if not groups else np.ones((*[1] * rank, 1, 2), "float32")
-        assert not np.shares_memory(kernel(cells, matrix, **groups), cells), kernel
-
-
-def plan_memory_module() -> Any:
-    return sys.modules["kerasgen.passes.plan_memory"]
-
-
-@st.composite
-def graphs(draw: Any) -> Graph:
-    """Layers that keep the shape, views among them, which read any values that were made before."""
-    nodes: list[Node] = []
-    values = ["image"]
-    for index in range(draw(st.integers(2, 9))):
-        kind = draw(st.sampled_from([*MAKERS, "residual", "view", "identity", "relu", "add"]))
-        x, y = (draw(st.sampled_from(values[-4:])) for _ in range(2))
-        name = f"v{index}"
-        nodes.append(
-            {
-                **{maker: made(maker, name, x) for maker in MAKERS},
-                "pointwise": Node((name,), kernels.pointwise, (x, "d/kernel")),
-                "residual": blocked(name, x, "c/kernel", "c/bias", y, **SAME),
-                "view": flipped(name, x),
-                "identity": Node((name,), kernels.identity, (x,)),
-                "relu": Node((name,), kernels.relu, (x,)),
-                "add": add(name, x, y),
-            }[kind]
-        )
-        values.append(name)
-    others = draw(st.lists(st.sampled_from(values[1:]), max_size=2, unique=True))
-    outputs = tuple(dict.fromkeys([values[-1], *others]))
-    return replace(framing(nodes, outputs), output_names=outputs)
-
-
-@settings(phases=[Phase.generate], max_examples=25)
-@given(before=graphs(), planning=st.sampled_from([(plan_memory,), PLANNING]))
-def test_shared_memory_never_shows(before: Graph, planning: Any) -> None:
-    """In the module, call after call, with results that are kept."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_memory_module(), "LARGE", 0)
-        patch.setattr(black, "format_str", lambda text, mode: text)  # which takes most of the time
-        after = optimize(before, planning)
-        module = loaded(replace(after, together=None))
-    calls = []
-    for x in (X, 2 - X, X[::-1] ** 2):
-        got = module.predict(x)
-        results = [got] if isinstance(got, np.ndarray) else list(got)
-        for buffer in module.LOCAL.buffers if after.buffers else ():
-            assert not any(np.shares_memory(buffer.memory, result) for result in results)
-        calls.append((results, before.run(x)))
-    for results, expected in calls:
-        for a, b in zip(results, expected, strict=True):
-            scale = np.abs(b).max()
-            np.testing.assert_allclose(a / scale, b / scale, atol=1e-4)
+def test_every_level_keeps_the_answers() -> None:
+    arrays = {**SQUARES, **norm_weights(3)}
+    nodes = [pad(), conv("c", "p", pad=None), norm("n", "c"), Node(("r",), kernels.relu, ("n",)), add("s", "r", "r")]
+    before = graph(nodes, arrays, ("s",))
+    for pipeline in PIPELINES.values():
+        same_answers(before, optimize(before, pipeline))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from graphs import X, conv, graph, kernels_of, norm, norm_weights, same_answers, weights
@@ -190,6 +192,15 @@ def test_what_nothing_reads_goes() -> None:
     assert [node.output for node in after.nodes] == ["c"]
     assert set(after.weights) == {"c/kernel"}
     assert after.layers == {"c": ("c",)}
+
+
+def test_the_layout_of_a_weight_goes_with_it() -> None:
+    arrays = weights(c__kernel=(3, 3, 3, 4), d__kernel=(3, 3, 3, 4))
+    before = graph([conv("dead", kernel="d/kernel"), conv("c")], arrays, ("c",))
+    layout = (kernels.winograd_filters, {"m": 2})
+    assert drop_unused(replace(before, layouts={"c/kernel": layout, "d/kernel": layout})).layouts == {
+        "c/kernel": layout
+    }
 
 
 def test_schedule_keeps_branches_together() -> None:

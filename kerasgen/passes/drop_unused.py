@@ -16,4 +16,5 @@ def drop_unused(graph: Graph) -> Graph:
             kept.append(node)
             needed.update(node.reads)
     weights = {name: array for name, array in graph.weights.items() if name in needed}
-    return replace(graph.rewrite(reversed(kept), {}), weights=weights)
+    layouts = {name: layout for name, layout in graph.layouts.items() if name in weights}
+    return replace(graph.rewrite(reversed(kept), {}), weights=weights, layouts=layouts)

@@ -1,0 +1,294 @@
+"""What modules do to use little memory, and that it never shows: buffers that arrays share, large batches in parts."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import black
+import numpy as np
+import pytest
+from graphs import (
+    MAKERS,
+    SAME,
+    X,
+    add,
+    blocked,
+    framing,
+    of_sizes,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kerasgen import kernels
+from kerasgen.emit import emit
+from kerasgen.ir import Graph, Node, Value
+from kerasgen.parity import load_module
+from kerasgen.passes import PLANNING, optimize, plan_memory, split_batch
+
+
+def loaded(graph: Graph) -> ModuleType:
+    file = io.BytesIO()
+    emit(graph).write(file)
+    return load_module(file.getvalue())
+
+
+# --- plan_memory -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small arrays get buffers, too."""
+    monkeypatch.setattr(sys.modules["kerasgen.passes.plan_memory"], "LARGE", 0)
+
+
+def made(kernel: str, output: str, x: str, *others: Any) -> Node:
+    """One of the makers above, of another value."""
+    node = MAKERS[kernel]
+    return replace(node, outputs=(output,), inputs=(x, *node.inputs[1:], *others))
+
+
+def outs(graph: Graph) -> dict[str, str]:
+    return {node.output: node.out for node in graph.nodes if node.out}
+
+
+def flipped(output: str, x: str) -> Node:
+    """A view that has the same shape."""
+    return Node((output,), kernels.get_item, (x,), {"index": (slice(None), slice(None, None, -1))})
+
+
+@pytest.mark.usefixtures("every_size")
+def test_two_buffers_serve_a_chain() -> None:
+    names = ["image", "v1", "v2", "v3", "v4", "v5"]
+    before = framing([made("blocked_conv", b, a) for a, b in pairwise(names)], ("v5",))
+    after = plan_memory(before)
+    assert len(after.buffers) == 2
+    assert list(outs(after)) == names[1:-1]  # the result has none
+    assert all(one.out != other.out for one, other in pairwise(after.nodes))
+
+
+@pytest.mark.usefixtures("every_size")
+@pytest.mark.parametrize(
+    ("nodes", "outputs", "with_buffers"),
+    [
+        ([made("pointwise", "a", "image")], ("a",), set()),
+        ([made("pointwise", "a", "image"), flipped("v", "a")], ("v",), set()),
+        ([made("pointwise", "a", "image"), flipped("v", "a"), flipped("w", "v")], ("w",), set()),
+        ([made("pointwise", "a", "image"), flipped("v", "a"), add("s", "v", "v")], ("s",), {"a"}),
+        ([Node(("a",), kernels.relu, ("image",)), add("s", "a", "a")], ("s",), set()),
+    ],
+    ids=["a result", "its view", "a view of its view", "what a sum reads", "a kernel that takes none"],
+)
+def test_what_has_a_buffer(nodes: list[Node], outputs: tuple[str, ...], with_buffers: set[str]) -> None:
+    assert set(outs(plan_memory(framing(nodes, outputs)))) == with_buffers
+
+
+def test_what_is_small_or_of_unknown_size_has_no_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = framing([made("pointwise", "a", "image"), add("s", "a", "a")], ("s",))
+    size = X[0].nbytes
+    module = sys.modules["kerasgen.passes.plan_memory"]
+    for limit, sized, buffers in (
+        (size, before, 1),
+        (size + 1, before, 0),
+        (1, of_sizes(before, a=(None, None, 7, 3)), 0),
+    ):
+        monkeypatch.setattr(module, "LARGE", limit)
+        assert len(plan_memory(sized).buffers) == buffers
+
+
+@pytest.mark.usefixtures("every_size")
+def test_buffers_have_names_of_their_own() -> None:
+    def b(x):  # type: ignore[no-untyped-def] # a kernel of the user's
+        return x + 1
+
+    nodes = [made("pointwise", "v", "image"), Node(("a",), kernels.relu, ("v",)), Node(("w",), b, ("a",))]
+    after = plan_memory(framing(nodes, ("w",)))
+    assert not {"a", "b"} & set(after.buffers)
+    assert len(after.buffers) == 1
+
+
+def test_fresh_results_are_no_views() -> None:
+    """Even where a kernel has nothing to do."""
+    cell: dict[str, Any] = {"size": (1, 1), "strides": (1, 1)}
+    kwargs: dict[Any, dict[str, Any]] = {
+        kernels.average_pool: cell,
+        kernels.max_pool: cell,
+        kernels.global_average_pool: {"keepdims": True},
+        kernels.global_max_pool: {"keepdims": True},
+        kernels.layer_norm: {"axis": -1},
+        kernels.batch_norm: {"axis": -1},
+    }
+    others = {
+        kernels.layer_norm: [None, None],
+        kernels.batch_norm: [None, None, np.zeros(2, "float32"), np.ones(2, "float32")],
+    }
+    x = np.abs(X[:1, :1, :1, :2])
+    for kernel in plan_memory_module().FRESH - set(plan_memory_module().OUTPUT_AXES):
+        assert not np.shares_memory(kernel(x, *others.get(kernel, []), **kwargs.get(kernel, {})), x), kernel
+    for kernel in plan_memory_module().OUTPUT_AXES:
+        rank = int((re.findall(r"(\d)d", kernel.__name__) or [0])[0])
+        cells = x.reshape(1, *[1] * rank, 2)
+        groups = {"groups": 2} if "grouped" in kernel.__name__ else {}
+        matrix = np.ones((*[1] * rank, 2, 2), "float32") if not groups else np.ones((*[1] * rank, 1, 2), "float32")
+        assert not np.shares_memory(kernel(cells, matrix, **groups), cells), kernel
+
+
+def plan_memory_module() -> Any:
+    return sys.modules["kerasgen.passes.plan_memory"]
+
+
+@st.composite
+def graphs(draw: Any) -> Graph:
+    """Layers that keep the shape, views among them, which read any values that were made before."""
+    nodes: list[Node] = []
+    values = ["image"]
+    for index in range(draw(st.integers(2, 9))):
+        kind = draw(st.sampled_from([*MAKERS, "residual", "view", "identity", "relu", "add"]))
+        x, y = (draw(st.sampled_from(values[-4:])) for _ in range(2))
+        name = f"v{index}"
+        nodes.append(
+            {
+                **{maker: made(maker, name, x) for maker in MAKERS},
+                "pointwise": Node((name,), kernels.pointwise, (x, "d/kernel")),
+                "residual": blocked(name, x, "c/kernel", "c/bias", y, **SAME),
+                "view": flipped(name, x),
+                "identity": Node((name,), kernels.identity, (x,)),
+                "relu": Node((name,), kernels.relu, (x,)),
+                "add": add(name, x, y),
+            }[kind]
+        )
+        values.append(name)
+    others = draw(st.lists(st.sampled_from(values[1:]), max_size=2, unique=True))
+    outputs = tuple(dict.fromkeys([values[-1], *others]))
+    return framing(nodes, outputs)
+
+
+@given(before=graphs(), planning=st.sampled_from([(plan_memory,), PLANNING]))
+def test_shared_memory_never_shows(before: Graph, planning: Any) -> None:
+    """In the module, call after call, with results that are kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_memory_module(), "LARGE", 0)
+        patch.setattr(black, "format_str", lambda text, mode: text)  # which takes most of the time
+        after = optimize(before, planning)
+        module = loaded(replace(after, together=None))
+    calls = []
+    for x in (X, 2 - X, X[::-1] ** 2):
+        got = module.predict(x)
+        results = [got] if isinstance(got, np.ndarray) else list(got)
+        for buffer in module.LOCAL.buffers if after.buffers else ():
+            assert not any(np.shares_memory(buffer.memory, result) for result in results)
+        calls.append((results, before.run(x)))
+    for results, expected in calls:
+        for a, b in zip(results, expected, strict=True):
+            scale = np.abs(b).max()
+            np.testing.assert_allclose(a / scale, b / scale, atol=1e-4)
+
+
+# --- split_batch -----------------------------------------------------------------------------------------------------
+
+
+def split(nodes: list[Node], outputs: tuple[str, ...] = ("s",), **arrays: np.ndarray) -> Graph:
+    """The graph with buffers, in runs of as many samples as suit it, and weights beside those of the makers."""
+    plain = framing(nodes, outputs, **arrays)
+    return split_batch(plan_memory(plain))
+
+
+LARGE_ONE = made("pointwise", "a", "image")
+
+
+@pytest.mark.usefixtures("every_size")
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("outputs", [("s",), ("s", "m")], ids=["one", "two"])
+def test_a_batch_in_parts(outputs: tuple[str, ...], keyed: bool) -> None:
+    nodes = [LARGE_ONE, add("s", "a", "image"), Node(("m",), kernels.global_max_pool, ("s",))]
+    whole = replace(split(nodes, outputs), keyed=keyed)
+    assert whole.together is not None
+    module = loaded(replace(whole, together=2))
+    x = np.concatenate([X, -X, 2 * X, X * X, X])[:9]
+    for batch in (x, x[:2], x[:1], x[:0]):
+        got = module.predict(batch)
+        assert type(got) is (dict if keyed else tuple if len(outputs) > 1 else np.ndarray)
+        results = list(got.values()) if keyed else list(got) if len(outputs) > 1 else [got]
+        if keyed:
+            assert tuple(got) == outputs
+        for result, expected in zip(results, whole.run(batch), strict=True):
+            np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("every_size")
+def test_a_run_takes_what_suits_the_largest_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["kerasgen.passes.split_batch"], "TOGETHER", 5 * X[0].nbytes)
+    nodes = [LARGE_ONE, Node(("m",), kernels.global_max_pool, ("a",))]
+    assert split(nodes, ("m",)).together == 5
+    wide = [LARGE_ONE, *(Node((b,), kernels.concatenate, (a, a)) for a, b in pairwise(["a", "b", "c", "d"]))]
+    assert split([*wide, Node(("m",), kernels.global_max_pool, ("d",))], ("m",)).together == 1  # it is never 0
+
+
+SPLITS = {
+    "a weight as long as a sample": Node(("s",), np.multiply, ("a", "plane")),
+    "a weight of one row": Node(("s",), np.add, ("a", "row")),
+    "moved cells": Node(("s",), kernels.channels_first, ("a",)),
+    "a product of each sample": Node(("s",), np.matmul, ("a", "matrix")),
+    "along the channels": Node(("s",), kernels.softmax, ("a",), {"axis": -1}),
+}
+STAYS = {
+    "an operation that is not known": Node(("s",), np.cumsum, ("a",), {"axis": 0}),
+    "along the batch": Node(("s",), kernels.softmax, ("a",), {"axis": 0}),
+    "along the batch, counted from the end": Node(("s",), kernels.concatenate, ("a", "a"), {"axis": -4}),
+    "a weight as long as the batch": Node(("s",), np.add, ("a", "two")),
+    "a kernel that is an input": Node(("s",), kernels.dense, ("a", "image")),
+    "weights alone": Node(("s",), np.square, ("row",)),
+}
+ARRAYS = {"plane": X[0], "row": X[:1], "two": X, "matrix": np.eye(3, dtype="float32")}
+
+
+@pytest.mark.usefixtures("every_size")
+@pytest.mark.parametrize("name", SPLITS)
+def test_what_keeps_samples_apart_splits(name: str) -> None:
+    assert split([LARGE_ONE, SPLITS[name], Node(("m",), np.negative, ("s",))], ("m",), **ARRAYS).together
+
+
+@pytest.mark.usefixtures("every_size")
+@pytest.mark.parametrize("name", STAYS)
+def test_what_mixes_samples_does_not_split(name: str) -> None:
+    arrays = dict(ARRAYS)
+    node = STAYS[name]
+    if node.kernel is kernels.dense:  # its result depends on the shapes that an input happens to have
+        plain = framing([LARGE_ONE, add("s", "a", "a")], ("s",), **arrays)
+        before = plan_memory(replace(plain, nodes=(LARGE_ONE, node)))
+    else:
+        before = plan_memory(
+            framing([LARGE_ONE, add("b", "a", "a"), node, Node(("t",), np.negative, ("s",))], ("b", "t"), **arrays)
+        )
+    assert before.buffers
+    assert split_batch(before) == before
+
+
+@pytest.mark.usefixtures("every_size")
+def test_a_product_of_samples_does_not_split() -> None:
+    nodes = [LARGE_ONE, Node(("f",), kernels.flatten, ("a",)), Node(("s",), np.matmul, ("f", "f"))]
+    before = plan_memory(framing([*nodes[:2], Node(("s",), np.negative, ("f",))], ("s",)))
+    assert split_batch(before).together
+    before = replace(before, nodes=(*before.nodes[:2], nodes[2]))
+    assert split_batch(before) == before
+
+
+@pytest.mark.usefixtures("every_size")
+def test_models_that_do_not_split() -> None:
+    before = plan_memory(framing([LARGE_ONE, add("s", "a", "a")], ("s",)))
+    assert split_batch(before).together
+    memory = ((Value("state", (None, 6, 7, 3), "float32"), "s"),)
+    fixed = Value("pair", (2, 3), "float32")
+    for other in (
+        replace(before, memory=memory),
+        replace(before, inputs=(*before.inputs, fixed), outputs=("s", "pair")),
+        replace(before, outputs=("s", "c/bias")),
+        replace(before, buffers=()),  # small models gain nothing
+        of_sizes(before, image=(2, 6, 7, 3), a=(2, 6, 7, 3), s=(2, 6, 7, 3)),
+    ):
+        assert split_batch(other) == other
