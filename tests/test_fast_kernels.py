@@ -1,0 +1,207 @@
+"""The fast kernels against Keras: every setting, by blocks, with threads, into memory of their own."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+from keras import ops
+from test_kernels import check, close, random
+
+from kerasgen import kernels
+from kerasgen.kernels import blocks, crew
+
+ROUNDING = {2: 1e-5, 4: 1e-4}  # of Winograd by m: a part of the largest result
+FRAME = ((1, 2), (0, 3), (2, 1))
+
+
+def check_all(want, kernel, *arrays, residual, tolerance=1e-5, **settings):
+    """Plain, with a residual and an activation, inside of zeros, and in memory that held something else."""
+    x, w, bias = arrays
+    want = ops.convert_to_numpy(want)
+    more = np.maximum(want + bias + (0 if residual is None else residual), 0)
+    others = () if residual is None else (residual,)
+    check(want, kernel, x, w, tolerance=tolerance, **settings)
+    check(want + bias, kernel, x, w, bias, tolerance=tolerance, **settings)
+    for activation in (kernels.relu, lambda y: np.maximum(y, 0)):
+        got = kernel(x, w, bias, *others, activation=activation, **settings)
+        close(got, more, tolerance)
+    border = FRAME[: x.ndim - 2]
+    buffer = crew.Buffer()
+    buffer.empty((2 * more.size + 10_000,), more.dtype).fill(np.nan)
+    framed = np.pad(more, [(0, 0), *border, (0, 0)])
+    for frame, wanted in ((None, more), (border, framed)):
+        got = kernel(x, w, bias, *others, activation=kernels.relu, border=frame, out=buffer, **settings)
+        close(got, wanted, tolerance)
+        assert np.shares_memory(got, buffer.memory)
+    spread = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    spread[..., ::2] = x
+    close(kernel(spread[..., ::2], w, bias, *others, activation=kernels.relu, **settings), more, tolerance)
+
+
+@pytest.fixture(params=["whole", "blocks of a row", "two threads"])
+def how(request, monkeypatch):
+    """How the work is divided."""
+    if request.param != "whole":
+        monkeypatch.setattr(blocks, "BLOCK", 1)
+        monkeypatch.setattr(blocks, "block_rows", lambda row, width=256: 1)
+        monkeypatch.setattr("kerasgen.kernels.depthwise.block_rows", blocks.block_rows)
+        monkeypatch.setattr("kerasgen.kernels.winograd.block_rows", blocks.block_rows)
+    if request.param == "two threads":
+        monkeypatch.setattr(crew, "THREADS", 2)
+        monkeypatch.setattr(crew, "PAYS", 0)
+
+
+WINDOWS = [  # sizes, window, strides, dilation
+    ((9,), (3,), (2,), (1,)),
+    ((11,), (3,), (1,), (2,)),
+    ((7, 8), (3, 3), (1, 1), (1, 1)),
+    ((9, 6), (5, 2), (2, 3), (1, 1)),
+    ((9, 10), (2, 3), (1, 1), (3, 1)),
+    ((6, 5), (1, 1), (2, 2), (1, 1)),
+    ((5, 6, 7), (3, 2, 3), (1, 2, 1), (1, 1, 1)),
+]
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(("sizes", "window", "strides", "dilation"), WINDOWS, ids=str)
+def test_blocked_conv(sizes, window, strides, dilation, padding):
+    x, w, b = random(3, *sizes, 4), random(*window, 4, 6, seed=1), random(6, seed=2)
+    want = ops.conv(x, w, strides, padding, dilation_rate=dilation)
+    residual = random(*want.shape, seed=3)
+    for pad in [None] if padding == "valid" else ["same", kernels.same_pads(sizes, window, strides, dilation)]:
+        settings = {"strides": strides, "dilation": dilation, "pad": pad}
+        check_all(want, kernels.blocked_conv, x, w, b, residual=residual, **settings)
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("sizes", [(7,), (5, 6), (3, 4, 5)], ids=str)
+def test_pointwise(sizes):
+    x, w, b = random(3, *sizes, 4), random(*[1] * len(sizes), 4, 6, seed=1), random(6, seed=2)
+    residual = random(3, *sizes, 6, seed=3)
+    for kernel in (w, w.reshape(4, 6)):
+        check_all(ops.conv(x, w), kernels.pointwise, x, kernel, b, residual=residual)
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("sizes", [(8, 8), (7, 9), (13, 6), (3, 3)], ids=str)
+def test_winograd(sizes, padding, m):
+    """Sizes that the tiles do not divide, too."""
+    x, w, b = random(3, *sizes, 5), random(3, 3, 5, 6, seed=1), random(6, seed=2)
+    want = ops.conv(x, w, 1, padding)
+    size = want.shape[1:-1]
+    edge = int(padding == "same")
+    pads = tuple((edge, edge + -n % m) for n in size)
+    residual = random(*want.shape, seed=3)
+    filters = kernels.winograd_filters(w, m=m)
+    settings = {"size": size, "pad": pads if np.any(pads) else None, "tolerance": ROUNDING[m]}
+    check_all(want, kernels.winograd_conv2d, x, filters, b, residual=residual, **settings)
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(("sizes", "window", "strides", "dilation"), [row for row in WINDOWS if len(row[0]) == 2])
+def test_tiled_depthwise_conv(sizes, window, strides, dilation, padding):
+    x, w, b = random(3, *sizes, 4), random(*window, 4, 1, seed=1), random(4, seed=2)
+    parts = zip(np.split(x, 4, axis=-1), np.split(w, 4, axis=-2), strict=True)
+    want = np.concatenate([ops.conv(x, w, strides, padding, dilation_rate=dilation) for x, w in parts], axis=-1)
+    pad = None if padding == "valid" else kernels.same_pads(sizes, window, strides, dilation)
+    width = want.shape[2]
+    for count in [n for n in range(1, width + 1) if width % n == 0 and (strides[1] == 1 or n == 1)]:
+        tiled = kernels.tile(w, count=count)
+        settings = {"strides": strides, "dilation": dilation, "pad": pad}
+        check_all(want, kernels.tiled_depthwise_conv2d, x, tiled, b, residual=None, **settings)
+
+
+# --- Threads ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crew_of_two(monkeypatch):
+    monkeypatch.setattr(crew, "THREADS", 2)
+    monkeypatch.setattr(crew, "PAYS", 0)
+    monkeypatch.setattr(crew.CREW, "calls", None)
+
+
+@pytest.mark.usefixtures("crew_of_two")
+def test_every_block_is_done_once():
+    done = []
+    crew.over_blocks(done.append, 3, 7, 2, 1)
+    assert sorted((i, j) for i, rows in done for j in range(rows.start, rows.stop)) == list(np.ndindex(3, 7))
+
+
+@pytest.mark.usefixtures("crew_of_two")
+def test_an_exception_reaches_the_caller():
+    def fail(task):
+        if task == 2:
+            raise ZeroDivisionError("two")
+
+    for _ in range(20):
+        with pytest.raises(ZeroDivisionError, match="two"):
+            crew.share(fail, range(5))
+    done = []
+    crew.share(done.append, range(5))  # the crew goes on
+    assert sorted(done) == list(range(5))
+
+
+@pytest.mark.usefixtures("crew_of_two")
+def test_eight_threads_at_once():
+    """They come before there is a crew."""
+    x, w = random(2, 9, 9, 4), random(3, 3, 4, 6, seed=1)
+    want = kernels.conv2d(x, w)
+    start, results = threading.Barrier(8), []
+
+    def call(number):
+        (buffer,) = kernels.buffers(1)
+        start.wait()
+        for _ in range(20):
+            y = kernels.blocked_conv(x * number, w, strides=(1, 1), dilation=(1, 1), out=buffer)
+            results.append(np.allclose(y, want * number, atol=1e-4))
+
+    threads = [threading.Thread(target=call, args=(n,)) for n in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert results == [True] * 160
+
+
+@pytest.mark.usefixtures("crew_of_two")
+def test_a_crew_that_two_threads_start(monkeypatch):
+    """No thread is started twice, however slow its start is."""
+    start = threading.Thread.start
+    meet = threading.Barrier(2)
+
+    def slow(thread):
+        if thread.daemon:
+            meet.wait(10)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", slow)
+    done = []
+    threads = [threading.Thread(target=lambda: done.append(crew.crew()), daemon=False) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(done) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.usefixtures("crew_of_two")
+def test_after_a_fork():
+    crew.share(lambda task: None, range(4))
+    alive = False
+    child = os.fork()
+    if child == 0:
+        try:
+            crew.share(lambda task: None, range(4))
+            alive = all(thread.is_alive() for thread in crew.CREW.threads)
+        finally:
+            os._exit(7 if alive else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
