@@ -125,7 +125,8 @@ class _Search:
         for step in self._pipeline(graph):
             if found is None:
                 graph, found = self._pass(step, graph, values)
-        found = found or self._weights(graph) or self._code(graph) or Divergence("rounding")
+        found = found or self._unseen_rule(values) or self._weights(graph) or self._code(graph)
+        found = found or Divergence("rounding")
         return replace(found, unseen=tuple(self.unseen))
 
     def _compare(self, names: Sequence[str], got: Values, right: Values) -> tuple[OutputReport, ...]:
@@ -181,6 +182,14 @@ class _Search:
             if self._wrong(names, alone, right):
                 return self._found("rule", "", layer, names, graph, {**values, **alone}, right)
         return None
+
+    def _unseen_rule(self, values: Values) -> Divergence | None:
+        """That a rule is at fault, where the graph as built differs but Keras does not tell in which layer."""
+        names = self.built.graph.outputs
+        if not self.unseen or not self._wrong(names, values, dict(zip(names, self.truth(self.arrays), strict=True))):
+            return None
+        kinds = {self.kinds.get(layer.partition("#")[0], layer) for layer in self.unseen}
+        return Divergence("rule", kind=" or ".join(sorted(kinds)))
 
     def _pipeline(self, graph: Graph) -> list[tuple[str, Pass]]:
         """What `kerasgen.api.generate` does to a graph, step by step: a module with `activations` keeps every layer."""
@@ -279,14 +288,12 @@ class _Line(NamedTuple):
 
 def _recorded(module: Any, arrays: Sequence[np.ndarray]) -> list[_Line]:
     """The lines of a module's `predict` that make values, run on these inputs; the values are copied at once."""
-    source = module.__spec__.loader.get_data("").partition(b"\n" + MARKER)[0].decode()
-    tree = ast.parse(source)
+    tree = ast.parse(module.__spec__.loader.get_data("").partition(b"\n" + MARKER)[0])
     (predict,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "predict")
     predict.body = [node for node in predict.body if not isinstance(node, ast.If)]  # all the samples in one run
     lines: list[_Line] = []
 
-    def record(number: int, names: tuple[str, ...], made: Any) -> Any:
-        text = source.splitlines()[number - 1].strip()
+    def record(text: str, names: tuple[str, ...], made: Any) -> Any:
         lines.append(_Line(text, names, [np.array(value) for value in flat(made)]))
         return made
 
@@ -316,5 +323,5 @@ class _Recorder(ast.NodeTransformer):
         return ast.Return(self._call(node, [], node.value or ast.Constant(None)))
 
     def _call(self, node: ast.stmt, names: Sequence[str], value: ast.expr) -> ast.Call:
-        about: list[ast.expr] = [ast.Constant(node.lineno), ast.Tuple([*map(ast.Constant, names)], ast.Load())]
+        about: list[ast.expr] = [ast.Constant(ast.unparse(node)), ast.Tuple([*map(ast.Constant, names)], ast.Load())]
         return ast.copy_location(ast.Call(ast.Name("_record", ast.Load()), [*about, value], []), node)

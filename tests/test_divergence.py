@@ -21,8 +21,9 @@ from support import randomize, save
 import kerasgen
 from kerasgen import emit, kernels
 from kerasgen.build import build
+from kerasgen.ir import Graph
 from kerasgen.layers import RULES
-from kerasgen.oracle import oracle
+from kerasgen.oracle import Oracle, oracle
 from kerasgen.readers import read
 
 
@@ -145,6 +146,21 @@ def test_what_keras_does_not_tell(exported: Any, monkeypatch: pytest.MonkeyPatch
     assert set(divergence.unseen) == {"steps/hidden", "steps/cut"}
 
 
+def test_keras_that_tells_of_no_layer(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise kerasgen.ParityError("not call by call")
+
+    monkeypatch.setattr(Oracle, "layers", fail)
+    path, module = exported(image_model())
+    altered(module, lambda weights: weights["scores/bias"].__iadd__(1))
+    assert found(kerasgen.verify(path, module)).culprit == "scores/bias"
+    monkeypatch.setitem(RULES, "Flatten", lambda layer, x: layer.emit(kernels.flatten, layer.emit(np.negative, x)))
+    divergence = found(kerasgen.verify(*exported(image_model())))
+    assert (divergence.stage, divergence.layer) == ("rule", "")
+    assert "Flatten" in divergence.fault
+    assert "flat" in divergence.unseen
+
+
 def test_export_explains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, "Flatten", lambda layer, x: layer.emit(kernels.flatten, layer.emit(np.negative, x)))
     randomize(image_model()).save(tmp_path / "model.keras")
@@ -181,6 +197,51 @@ def test_a_wrong_pass(exported: Any, monkeypatch: pytest.MonkeyPatch, activation
     assert (divergence.stage, divergence.culprit, divergence.layer) == ("pass", "fold_batch_norm", "norm_b")
     assert largest(divergence.inputs) < 1e-5
     assert "the pass fold_batch_norm" in str(divergence)
+
+
+def fast_model() -> Any:
+    """Sizes for which the fast kernels are chosen, which want their weights in another layout, and buffers."""
+    image = keras.Input((40, 40, 16), name="image")
+    x = L.Conv2D(32, 3, padding="same", activation="relu", name="wide")(image)
+    y = L.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = L.Add(name="join")([L.Conv2D(32, 1, name="project")(y), x])
+    return keras.Model(image, L.Dense(3, name="logits")(L.GlobalAveragePooling2D(name="gap")(L.ReLU(name="relu")(x))))
+
+
+def test_a_wrong_fast_kernel(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kerasgen.verify(*exported(fast_model())).ok
+    layout = sys.modules["kerasgen.kernels.winograd"].winograd_filters  # type: ignore[attr-defined]
+    monkeypatch.setattr(Graph, "loaded", lambda graph: damaged(graph, layout))
+    path, module = exported(fast_model())
+    altered(module, lambda weights: weights["wide/bias"].__iadd__(1))
+    divergence = found(kerasgen.verify(path, module))
+    assert (divergence.stage, divergence.culprit, divergence.layer) == ("pass", "choose_kernels", "wide")
+
+
+def damaged(graph: Graph, layout: Any) -> dict[str, np.ndarray]:
+    """The weights as the kernels want them, but what Winograd's kernel gets is half of it."""
+    laid_out = {name: make(graph.weights[name], **settings) for name, (make, settings) in graph.layouts.items()}
+    wrong = {name: laid_out[name] / 2 for name, (make, _) in graph.layouts.items() if make is layout}
+    return {**graph.weights, **laid_out, **wrong}
+
+
+@pytest.mark.parametrize("name", ["wide/kernel", "depthwise/kernel", "project/bias", "logits/bias"])
+def test_an_altered_weight_of_a_fast_kernel(exported: Any, name: str) -> None:
+    path, module = exported(fast_model())
+    altered(module, lambda weights: weights[name].__iadd__(0.5))
+    divergence = found(kerasgen.verify(path, module))
+    assert (divergence.stage, divergence.culprit) == ("weights", name)
+    assert largest(divergence.inputs) < 1e-4
+
+
+def test_an_altered_line_of_a_fast_kernel(exported: Any) -> None:
+    path, module = exported(fast_model())
+    text = module.read_bytes()
+    head, _, rest = text.partition(b"activation=relu")
+    module.write_bytes(head + b"activation=None" + rest)
+    divergence = found(kerasgen.verify(path, module))
+    assert (divergence.stage, divergence.kind) == ("emitter", "Conv2D")
+    assert "activation=None" in divergence.culprit
 
 
 # ---------------------------------------------------------------- the module
