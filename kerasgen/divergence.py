@@ -121,12 +121,10 @@ class _Search:
     def run(self) -> Divergence:
         graph = self.built.bind()
         values = graph.trace(*self.arrays)
-        found = self._rule(graph, values)
-        for step in self._pipeline(graph):
-            if found is None:
-                graph, found = self._pass(step, graph, values)
-        found = found or self._unseen_rule(values) or self._weights(graph) or self._code(graph)
-        found = found or Divergence("rounding")
+        found = self._rule(graph, values) or self._unseen_rule(values)
+        if found is None:
+            graph, found = self._pass(graph, values)
+        found = found or self._weights(graph) or self._code(graph) or Divergence("rounding")
         return replace(found, unseen=tuple(self.unseen))
 
     def _compare(self, names: Sequence[str], got: Values, right: Values) -> tuple[OutputReport, ...]:
@@ -204,21 +202,29 @@ class _Search:
             *((step.__name__, step) for step in CLEANING),
         ]
 
-    def _pass(self, step: tuple[str, Pass], before: Graph, base: Values) -> tuple[Graph, Divergence | None]:
-        """The graph after a pass, and what the pass has broken in it."""
-        name, change = step
-        after = change(before).check()
+    def _pass(self, graph: Graph, base: Values) -> tuple[Graph, Divergence | None]:
+        """The graph after all passes, and what the first wrong one of them has broken."""
+        stages = []
+        for name, change in self._pipeline(graph):
+            graph = change(graph).check()
+            stages.append((name, graph))
+        if self._broken("", graph, base) is None:
+            return graph, None
+        return graph, next(filter(None, (self._broken(name, after, base) for name, after in stages)), None)
+
+    def _broken(self, name: str, after: Graph, base: Values) -> Divergence | None:
+        """What differs in the graph after this pass, if its outputs do."""
         built = self.built.graph
         got = after.trace(*self.arrays)
         outputs = {new: base[old] for new, old in zip(after.outputs, built.outputs, strict=False)}
         if not self._wrong(tuple(outputs), got, outputs):
-            return after, None
+            return None
         right = {value.name: base[value.name] for value in after.inputs}
         for layer, names in after.layers.items():
             right.update(zip(names, (base[old] for old in built.layers[layer]), strict=True))
             if self._wrong(names, got, right):
-                return after, self._found("pass", name, layer, names, after, got, right)
-        return after, Divergence("pass", culprit=name)
+                return self._found("pass", name, layer, names, after, got, right)
+        return Divergence("pass", culprit=name)
 
     def _weights(self, graph: Graph) -> Divergence | None:
         """The first layer that the module's own weights make wrong."""
@@ -234,11 +240,10 @@ class _Search:
             got = damaged.trace(*self.arrays)
         except Exception:  # weights of another shape do not even run
             return Divergence("weights", culprit=", ".join(altered))
-        for layer, names in graph.layers.items():
-            if self._wrong(names, got, right):
-                read = damaged.piece(names, right).weights
-                culprit = ", ".join(name for name in altered if name in read)
-                return self._found("weights", culprit, layer, names, damaged, got, right)
+        for node in graph.nodes:
+            if self._wrong(node.outputs, got, right):
+                culprit = ", ".join(name for name in altered if name in node.reads)
+                return self._found("weights", culprit, node.layer, node.outputs, damaged, got, right)
         return None
 
     def _code(self, graph: Graph) -> Divergence | None:
