@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from kerasgen.build import build
 from kerasgen.ir import Graph
 from kerasgen.layers import RULES
 from kerasgen.oracle import Oracle, oracle
+from kerasgen.passes import LEVEL, PIPELINES
+from kerasgen.passes.fold_batch_norm import fold_batch_norm
 from kerasgen.readers import read
 
 
@@ -172,29 +175,19 @@ def test_export_explains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 # ---------------------------------------------------------------- passes
 
 
-def break_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fold as if every gamma were three times what it is, from the second convolution on."""
-    module = sys.modules["kerasgen.passes.fold_batch_norm"]
-    fold = module._fold  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("activations", "layer"), [(False, "norm_b"), (True, "conv_b")])
+def test_a_wrong_pass(exported: Any, monkeypatch: pytest.MonkeyPatch, activations: bool, layer: str) -> None:
+    """One that folds the second convolution wrongly; where every layer is kept, nothing is folded into it."""
 
-    def wrong(conv: Any, norm: Any, weights: Any, readers: Any) -> Any:
-        node = fold(conv, norm, weights, readers)
-        if norm.layer == "norm_b":
-            weights[node.inputs[1]] = weights[node.inputs[1]] * 3
-        return node
+    def wrong(graph: Graph) -> Graph:
+        folded = fold_batch_norm(graph)
+        return replace(folded, weights={**folded.weights, "conv_b/kernel": folded.weights["conv_b/kernel"] * 3})
 
-    monkeypatch.setattr(module, "_fold", wrong)
-
-
-@pytest.mark.parametrize("activations", [False, True])
-def test_a_wrong_pass(exported: Any, monkeypatch: pytest.MonkeyPatch, activations: bool) -> None:
-    break_fold(monkeypatch)
-    path, module = exported(image_model(), activations=activations)
-    if activations:  # every layer is kept, so nothing folds
-        assert kerasgen.verify(path, module).ok
-        return
-    divergence = found(kerasgen.verify(path, module))
-    assert (divergence.stage, divergence.culprit, divergence.layer) == ("pass", "fold_batch_norm", "norm_b")
+    wrong.__name__ = "fold_batch_norm"
+    passes = tuple(wrong if step is fold_batch_norm else step for step in PIPELINES[LEVEL])
+    monkeypatch.setitem(PIPELINES, LEVEL, passes)
+    divergence = found(kerasgen.verify(*exported(image_model(), activations=activations)))
+    assert (divergence.stage, divergence.culprit, divergence.layer) == ("pass", "fold_batch_norm", layer)
     assert largest(divergence.inputs) < 1e-5
     assert "the pass fold_batch_norm" in str(divergence)
 
