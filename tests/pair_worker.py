@@ -44,7 +44,17 @@ def run(path, inputs, outputs, empty):
             assert none.shape == (0,) + some.shape[1:], f"of no samples: {none.shape}"
 
 
-print(json.dumps([sys.version.split()[0], np.__version__]), flush=True)
+def blas():
+    """The library that multiplies matrices, as far as Linux tells."""
+    try:
+        with open("/proc/self/maps") as maps:
+            names = {line.rstrip().rpartition("/")[2] for line in maps}
+    except OSError:
+        return ""
+    return " ".join(sorted(name for name in names if "blas" in name))
+
+
+print(json.dumps([sys.version.split()[0], np.__version__, blas()]), flush=True)
 for line in sys.stdin:
     problem = ""
     try:

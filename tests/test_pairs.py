@@ -9,6 +9,7 @@ import fnmatch
 import importlib
 import inspect
 import pkgutil
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,14 @@ def test_pair(python: str, numpy: str, pairs: list[Pair], request: pytest.Fixtur
         pytest.skip(f"there is no Python {python} on this machine")
     versions = [(pair.python, pair.numpy) for pair in pairs]
     assert any(fnmatch.fnmatch(p, f"{python}.*") and fnmatch.fnmatch(n, numpy) for p, n in versions), versions
+
+
+def test_one_has_no_fast_blas(pairs: list[Pair], request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--pairs") != "all":
+        pytest.skip("not asked for: --pairs all")
+    if not shutil.which("apt-get"):
+        pytest.skip("this machine has no packages of Debian's")
+    assert any(pair.blas.startswith("libblas.so.3") for pair in pairs), [pair.blas for pair in pairs]
 
 
 def test_what_a_pair_reports(pairs: list[Pair], tmp_path: Path) -> None:
