@@ -145,7 +145,7 @@ def export(
     )
     if isinstance(output, (str, os.PathLike)):
         first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
-        publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write})
+        publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write}, force=force)
     else:
         publication = streamed(module.write, output)
     with publication as candidate:

@@ -9,7 +9,6 @@ import py_compile
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -352,16 +351,6 @@ def test_activations(made: Callable[[str], Made]) -> None:
     for layer, answer in zip(layers, expected, strict=True):
         assert relative_error(answers[layer.name], answer) < 1e-5
     np.testing.assert_allclose(answers["probs"], one.module.predict(array), rtol=1e-5)
-
-
-def test_threads(made: Callable[[str], Made]) -> None:
-    module = made("classifier").module
-    arrays = [np.random.RandomState(seed).standard_normal((4, 8, 8, 3)).astype("float32") for seed in range(40)]
-    serial = [module.predict(array) for array in arrays]
-    with ThreadPoolExecutor(8) as pool:
-        for _ in range(3):
-            for got, expected in zip(pool.map(module.predict, arrays), serial, strict=True):
-                np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 # ---------------------------------------------------------------- the file

@@ -1,0 +1,60 @@
+"""`predict` may be called from several threads at once: whatever a model is made of."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import CASES
+from support import randomize, relative_error
+
+from kerasgen.api import generate
+from kerasgen.parity import flat, load_module
+from kerasgen.readers import read
+
+NAMES = """
+residual; squeeze and excite; first conv chain; dict inputs and outputs; transformer; multi_head_attention value_dim; lstm;
+bidirectional gru concat; conv_lstm2d; conv2d groups; depthwise_conv2d; separable_conv1d; conv2d_transpose; conv3d;
+upsampling2d bilinear; average_pool2d; batch_norm any size; embedding; int8 dense; ops.fft; ops.scatter; mel_spectrogram
+"""
+THREADS = 8
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns after microseconds instead of milliseconds."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("switching")
+@pytest.mark.parametrize("name", [name.strip() for name in NAMES.split(";")])
+def test_threads(name: str, tmp_path: Path) -> None:
+    """Arrays of several sizes, each answered as it is when it is alone."""
+    case = CASES[name]
+    model = randomize(case.model())
+    if case.finish is not None:
+        case.finish(model)
+    with open(tmp_path / "module.py", "wb") as file:
+        generate(read(model)).write(file)
+    module = load_module(tmp_path / "module.py")
+    random = np.random.RandomState(1)
+    batches = []
+    for number in range(4 * THREADS):
+        unknown = iter(case.sizes * 2)
+        sizes = [
+            [1 + number % 3, *(next(unknown) if n is None else n for n in shape[1:])] for _, shape, _ in module.INPUTS
+        ]
+        values = [random.uniform(0, 3, size) for size in sizes]
+        batches.append([array.astype(dtype) for array, (_, _, dtype) in zip(values, module.INPUTS, strict=True)])
+    alone = [flat(module.predict(*batch)) for batch in batches]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(5):
+            for got, expected in zip(pool.map(lambda b: flat(module.predict(*b)), batches), alone, strict=True):
+                assert all(relative_error(y, wanted) < 1e-5 for y, wanted in zip(got, expected, strict=True))
