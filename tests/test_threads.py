@@ -17,9 +17,10 @@ from kerasgen.parity import flat, load_module
 from kerasgen.readers import read
 
 NAMES = """
-residual; squeeze and excite; first conv chain; dict inputs and outputs; transformer; multi_head_attention value_dim; lstm;
-bidirectional gru concat; conv_lstm2d; conv2d groups; depthwise_conv2d; separable_conv1d; conv2d_transpose; conv3d;
-upsampling2d bilinear; average_pool2d; batch_norm any size; embedding; int8 dense; ops.fft; ops.scatter; mel_spectrogram
+residual; squeeze and excite; first conv chain; dict inputs and outputs; transformer; multi_head_attention value_dim;
+lstm; bidirectional gru concat; conv_lstm2d; conv2d groups; depthwise_conv2d; separable_conv1d; conv2d_transpose;
+conv3d; upsampling2d bilinear; average_pool2d; batch_norm any size; embedding; int8 dense; ops.fft; ops.scatter;
+mel_spectrogram
 """
 THREADS = 8
 
