@@ -88,6 +88,7 @@ class _Missing:
 
 
 MISSING = _Missing()
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class _Builder:
@@ -238,6 +239,9 @@ class _Builder:
             if spec.model is not None:
                 raise  # it names the inner layer already
             raise InvalidModelError(f"{self._where(path)}({spec.kind}): {error}") from error
+        except MALFORMED as error:  # of a rule: what it reads was written by a stranger
+            what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise InvalidModelError(f"{self._where(path)}({spec.kind}): malformed config: {what}") from error
         finally:
             self.address = around
 

@@ -41,7 +41,7 @@ from kerasgen.errors import FileError, InvalidModelError, KerasgenError
 from kerasgen.names import printable
 
 DESCRIBING = 1 << 28  # bytes of memory beside the file itself
-SECONDS = 20  # of the processor; describing the largest models takes less than one
+SECONDS = 10  # of the processor; describing the largest models takes less than one
 SLOWEST = 10_000_000  # bytes in a second that an array is read with, at least
 PATIENCE = 120.0  # seconds beyond those of the processor, on the clock
 _ALONE = sys.platform in ("emscripten", "wasi")  # platforms without processes

@@ -180,4 +180,6 @@ def scale_and_translate(x, scale, translation, *, sizes, axes, method, antialias
     for i, (axis, size) in enumerate(zip(axes, sizes)):
         weights = placed_matrix(x.shape[axis], size, scale[i], translation[i], method, antialias)
         y = np.moveaxis(np.tensordot(y, weights.astype(y.dtype), (axis, 0)), -1, axis)
-    return y if x.dtype.kind == "f" or not x.size else np.clip(np.rint(y), x.min(), x.max()).astype(x.dtype)
+    if x.dtype.kind == "f":
+        return y
+    return (np.clip(np.rint(y), x.min(), x.max()) if x.size else y).astype(x.dtype)

@@ -78,6 +78,7 @@ def _conv_lstm(cell: Layer, x: Value, mask: Value | None, states: States, return
     return cell.emit_many(kernels.conv_lstm, y, recurrent, mask, *start, **_activations(cell), **returns)
 
 
+MOST_STEPS = 100_000
 # How a cell runs over all steps, its name in a list of cells, and the number of its states
 CELLS: Mapping[str, tuple[Cell, str, int]] = {
     "SimpleRNNCell": (_simple_rnn, "simple_rnn_cell", 1),
@@ -129,6 +130,8 @@ def _run(
 ) -> list[Value]:
     """The output and the last states of one cell after the other: a stack of cells equals a stack of layers."""
     cells = list(_cells(layer))
+    if x.shape[1] is not None and x.shape[1] > MOST_STEPS:
+        raise UnsupportedModelError(f"{x.shape[1]} steps; more than {MOST_STEPS} are not run one after the other")
     if given and len(given) != sum(count for _, _, count in cells):
         raise InvalidModelError(f"is given {len(given)} states, not {sum(count for _, _, count in cells)}")
     pending, last = iter(given), []

@@ -43,6 +43,14 @@ def foreign(data: bytes) -> bytes:
     return data[:start] + (32767).to_bytes(2, "little") + data[start + 2 :]
 
 
+def endless(data: bytes) -> bytes:
+    """A heap of texts, whose free space is nothing: libhdf5 1.14 goes on in steps of that size."""
+    place = data.index(b"GCOL") + 16
+    while data[place : place + 2] != b"\0\0":
+        place += 16 + -int.from_bytes(data[place + 8 : place + 16], "little") // 8 * -8
+    return data[: place + 8] + bytes(8) + data[place + 16 :]
+
+
 def loop(file: h5py.File) -> None:
     file["layers/dense/again"] = file["layers"]
 
@@ -121,6 +129,13 @@ FAULTS = [
         legacy(spoil=lambda root: root["dense"].__setitem__("dense/again", root["dense"])),
         3,
         "unusable HDF5 file: its group .* another name, .*",
+    ),
+    Fault(
+        20,
+        "a heap without end",
+        altered(legacy(), endless),
+        3,
+        "unusable HDF5 file: (libhdf5 runs for ever on it|.*heap.*)",
     ),
     Fault(21, "names that are a number", legacy(spoil=attribute("weight_names", 5)), 3, ".*'weight_names'.*not a list"),
     Fault(21, "names that are no UTF-8", legacy(spoil=attribute("weight_names", [b"\xff\xfe"])), 3, "unusable HDF5 .*"),
