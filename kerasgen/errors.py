@@ -2,11 +2,16 @@
 
 from typing import Any
 
+from kerasgen.names import printable
+
 
 class KerasgenError(Exception):
     """An error that the user can act on. Its text is one line."""
 
     exit_code = 70
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))  # it may hold names that a stranger chose
 
 
 class ParityError(KerasgenError):

@@ -6,8 +6,9 @@ anything of them is read. Imports nothing but NumPy and h5py, so that the proces
 
 from __future__ import annotations
 
-import codecs
 import contextlib
+import encodings.ascii  # noqa: F401 - h5py asks for it late, when no file can be opened any more
+import errno
 import io
 import json
 import math
@@ -25,10 +26,11 @@ except ImportError:  # Windows has no limits to set
     resource = None  # type: ignore[assignment]
 
 MAX_LINKS = 1 << 17  # the largest models known have some thousands of groups and arrays
-MAX_ATTRIBUTE = 1 << 25  # bytes; the largest architectures known take a few million
+MAX_ATTRIBUTE = 1 << 24  # bytes; the largest architectures known take a few million
 OWN_BYTES = 1 << 27  # of memory, for Python, NumPy and libhdf5
 _ATTRIBUTES = re.compile(rb"model_config|keras_version|backend|name|(layer|weight)_names\d*")
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
+_UNREADABLE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO, errno.EAGAIN}
 _WIDTHS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 
 
@@ -157,12 +159,14 @@ class Server:
             request = json.loads(line)
             try:
                 getattr(self, request.pop("do"))(**request)
-            except (FileNotFoundError, PermissionError) as error:
-                self._reply(error="file", text=os.strerror(error.errno or 0))
             except MemoryError:
                 self._reply(error="memory")
             except Exception as error:  # h5py raises nearly every class, according to which bytes are damaged
-                self._reply(error="content", text=_reason(error))
+                number = error.errno if isinstance(error, OSError) else None
+                if number in _UNREADABLE:
+                    self._reply(error="file", text=os.strerror(number))
+                else:
+                    self._reply(error="content", text=_reason(error))
         return bool(line)
 
     def open(self, path: str, size: int, memory: int, seconds: int) -> None:
@@ -170,7 +174,6 @@ class Server:
         _limit("RLIMIT_NOFILE", 256)
         _allow(memory + size, seconds)
         self.files.append(File(os.fsencode(path) if path else io.BytesIO(self.requests.read(size))))
-        codecs.lookup("ascii")  # h5py's, which Python would look for on disk when it is needed
         _limit("RLIMIT_NOFILE", 0)  # what the file names cannot be opened
         self._reply(objects=self.files[-1].describe())
 

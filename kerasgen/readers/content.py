@@ -11,7 +11,7 @@ from pathlib import Path
 from kerasgen.errors import FileError, InvalidModelError
 from kerasgen.names import printable
 
-MAX_TEXT = 1 << 25  # bytes; the largest architectures known take a few million
+MAX_TEXT = 1 << 24  # bytes; the largest architectures known take a few million
 MAX_REASON = 300  # characters
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"

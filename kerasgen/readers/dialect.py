@@ -107,7 +107,10 @@ def _array(written: dict[str, Any]) -> np.ndarray:
 
 
 def _tensor(written: dict[str, Any]) -> Ref:
-    return Ref(*written["config"]["keras_history"])
+    history = written["config"]["keras_history"]
+    if [type(part) for part in history] != [str, int, int]:
+        raise ValueError(f"{ascii(history)[:80]} is no tensor")
+    return Ref(*history)
 
 
 def _slice(written: dict[str, Any]) -> slice:
