@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,7 @@ class _Missing:
 
 
 MISSING = _Missing()
+MOST_CALLS = 50_000
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -101,6 +103,7 @@ class _Builder:
         self.names = Namespace([*PYTHON, *RESERVED, *kernels.__all__], wanted.values())  # of values
         self.keys = Namespace(wanted=wanted.values())  # of weights, which may be called what a kernel is called
         self.idents: dict[tuple[str, ...], tuple[str, str]] = {}  # of each layer, in both
+        self.count = 0  # of all calls
         self.calls: Counter[tuple[str, ...]] = Counter()
         self.nodes: list[Node] = []
         self.inputs: list[Value] = []
@@ -182,26 +185,12 @@ class _Builder:
             raise InvalidModelError(f"{self._where(path)}takes {len(wanted)} inputs, not {len(given)}")
         for ref, value in zip(wanted, given, strict=True):
             made[ref.layer, ref.call] = [value]
-        pending = [
-            (layer, index)
-            for layer in model.layers
-            for index in range(len(layer.calls))
-            if (layer.name, index) not in made
-        ]
-        while pending:
-            waiting = []
-            for layer, index in pending:
-                if all(
-                    (ref.layer, ref.call) in made
-                    for ref in leaves((layer.calls[index].args, layer.calls[index].kwargs))
-                ):
-                    made[layer.name, index] = self._call(layer, index, path, made, frozen=frozen)
-                else:
-                    waiting.append((layer, index))
-            if len(waiting) == len(pending):
-                name = "/".join((*path, waiting[0][0].name))
+        for layer, index in _in_order(model, made):
+            made[layer.name, index] = self._call(layer, index, path, made, frozen=frozen)
+        for layer in model.layers:
+            if any((layer.name, index) not in made for index in range(len(layer.calls))):
+                name = "/".join((*path, layer.name))
                 raise InvalidModelError(f"{self.file.source}: layer {name!a} reads a tensor that nothing makes")
-            pending = waiting
         return [self._tensor(ref, made, path) for ref in leaves(model.outputs)]
 
     def _tensor(self, ref: Ref, made: Mapping[tuple[str, int], Any], path: tuple[str, ...]) -> Any:
@@ -216,6 +205,9 @@ class _Builder:
         self, spec: LayerSpec, index: int, path: tuple[str, ...], made: Mapping[tuple[str, int], Any], *, frozen: bool
     ) -> Any:
         """The output tensors of one call of a layer; MISSING where it or what it reads is unsupported."""
+        self.count += 1
+        if self.count > MOST_CALLS:  # a model in itself twice, that one in itself twice: 30 times are a billion
+            raise InvalidModelError(f"{self.file.source}: its layers are called more than {MOST_CALLS} times")
         call = spec.calls[index]
         args, kwargs = map_leaves((call.args, dict(call.kwargs)), lambda ref: self._tensor(ref, made, path))
         path = (*path, spec.name)
@@ -395,6 +387,33 @@ class _Builder:
 
     def _where(self, path: tuple[str, ...]) -> str:
         return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "
+
+
+def _in_order(model: ModelSpec, made: Container[tuple[str, int]]) -> Iterator[tuple[LayerSpec, int]]:
+    """The calls of a model's layers: each after those that it reads, else in the file's order, turn after turn.
+
+    Those that are `made` are left out, and so are those that read what nothing makes.
+    """
+    calls = [(layer, index) for layer in model.layers for index in range(len(layer.calls))]
+    calls = [(layer, index) for layer, index in calls if (layer.name, index) not in made]
+    missing = []
+    readers: dict[tuple[str, int], list[int]] = {}
+    for position, (layer, index) in enumerate(calls):
+        call = layer.calls[index]
+        reads = {(ref.layer, ref.call) for ref in leaves((call.args, call.kwargs))}
+        reads = {read for read in reads if read not in made}
+        missing.append(len(reads))
+        for read in reads:
+            readers.setdefault(read, []).append(position)
+    ready = [(0, position) for position, count in enumerate(missing) if not count]
+    while ready:
+        turn, position = heappop(ready)
+        layer, index = calls[position]
+        yield layer, index
+        for reader in readers.get((layer.name, index), ()):
+            missing[reader] -= 1
+            if not missing[reader]:
+                heappush(ready, (turn + (reader < position), reader))
 
 
 def _paths(model: ModelSpec, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

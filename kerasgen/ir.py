@@ -156,9 +156,14 @@ class Graph:
         A layer whose value is gone leaves `layers`; weights stay until `drop_unused` removes them.
         """
 
+        known = dict(renamed)
+
         def final(name: Any) -> Any:
-            while isinstance(name, str) and name in renamed:
-                name = renamed[name]
+            passed = []
+            while isinstance(name, str) and name in known:
+                passed.append(name)
+                name = known[name]
+            known.update(dict.fromkeys(passed, name))  # no way is gone twice
             return name
 
         kept = tuple(replace(node, inputs=tuple(map(final, node.inputs))) for node in nodes)

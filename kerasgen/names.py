@@ -55,13 +55,15 @@ class Namespace:
     def __init__(self, reserved: Iterable[str] = (), wanted: Iterable[str] = ()) -> None:
         self._taken = set(reserved)
         self._wanted = set(wanted)
+        self._counts: dict[str, int] = {}  # up to which numbers are taken, by what they follow
 
     def new(self, text: str) -> str:
         """An unused identifier made from `text`; a number is added where it is taken."""
         stem = name = identifier(text)
-        count = 1
+        count = self._counts.get(stem, 1)
         while name in self._taken or (count > 1 and name in self._wanted):
             count += 1
             name = f"{stem}_{count}"
         self._taken.add(name)
+        self._counts[stem] = count
         return name

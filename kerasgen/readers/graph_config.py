@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -306,8 +307,8 @@ def _check(model: ModelSpec) -> None:
         for layer in model.layers
     }
     if len(calls) < len(model.layers):
-        names = [layer.name for layer in model.layers]
-        raise InvalidModelError(f"the layer name {next(n for n in names if names.count(n) > 1)!r} appears twice")
+        names = Counter(layer.name for layer in model.layers)
+        raise InvalidModelError(f"the layer name {next(n for n in names if names[n] > 1)!r} appears twice")
     for reader, ref in _all_refs(model):
         if ref.layer not in calls:
             raise InvalidModelError(f"{reader}: reads from layer {ref.layer!r}, which the model does not have")

@@ -168,13 +168,14 @@ def _by_count(listed: hdf5.Group, layers: Sequence[LayerSpec]) -> dict[str, hdf5
     """By class and position."""
     groups: dict[str, hdf5.Group] = {}
     count: Counter[str] = Counter()
+    ranked: dict[str, list[str]] = {}
+    for entry in sorted(listed.links, key=_number):
+        ranked.setdefault(re.sub(r"_\d+$", "", entry), []).append(entry)
     for layer in layers:
         name = snake_case(layer.kind)
         if listed.name.endswith(_OLD_LIST):  # it counts a layer with weights twice: only the order tells
-            ranked = sorted(
-                (child for child in listed.links if re.fullmatch(rf"{re.escape(name)}(_\d+)?", child)), key=_number
-            )
-            child = ranked[count[name]] if count[name] < len(ranked) else None
+            same = ranked.get(name, [])
+            child = same[count[name]] if count[name] < len(same) else ""
         else:
             child = f"{name}_{count[name]}" if count[name] else name
         count[name] += 1
