@@ -95,6 +95,16 @@ def nested(levels: int) -> dict[str, Any]:
     return config
 
 
+def doubled(levels: int) -> dict[str, Any]:
+    """A model that is called twice in a model, which is called twice in a model."""
+    config = functional(dense(units=3) | {"inbound_nodes": [reading(("image", 0, 0))]})
+    for number in range(levels):
+        name = f"m{number}"
+        inner = {**config, "name": name, "inbound_nodes": [reading(("image", 0, 0)), reading((name, 0, 0))]}
+        config = functional(inner, output=(name, 1, 0))
+    return config
+
+
 LAMBDA = layer("λ", "Lambda", function=["4wEAAAAAAAAA", None, None], function_type="lambda")
 CODE = {"class_name": "__lambda__", "config": {"value": "4wEAAAAAAAAA"}}
 MINE = {**layer("mine", "Mine"), "module": "os", "registered_name": "os>system"}
@@ -209,4 +219,5 @@ FAULTS = [
         r"unsupported: dense \(Dense\): .*must be known.*",
         4,
     ),
+    row(50, "a model in itself twice, and so on", doubled(30), "its layers are called more than 1000 times"),
 ]
