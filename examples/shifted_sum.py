@@ -19,7 +19,7 @@ keras.utils.set_random_seed(0)
 model = keras.Sequential([keras.Input((10, 1)), keras.layers.Conv1D(2, 3, padding="same", use_bias=False, name="conv")])
 (kernel,) = model.get_weights()
 with tempfile.TemporaryDirectory() as folder:
-    kerasgen.export(model, f"{folder}/width_three.py", verify=False)
+    kerasgen.export(model, f"{folder}/width_three.py", optimize=0, verify=False)
     sys.path.insert(0, folder)
     import width_three
 

@@ -61,7 +61,7 @@ layers = [Conv1D(16, 12, strides=12, padding="same", name=name) for name in ("fi
 model = keras.Sequential([keras.Input((100, 1)), *layers])
 model.set_weights([random.uniform(-0.5, 0.5, w.shape) for w in model.get_weights()])  # biases too: fresh ones are 0
 with tempfile.TemporaryDirectory() as folder:
-    kerasgen.export(model, f"{folder}/strided.py", activations=True, verify=False)
+    kerasgen.export(model, f"{folder}/strided.py", activations=True, optimize=0, verify=False)
     sys.path.insert(0, folder)
     import strided
 

@@ -123,7 +123,7 @@ def export(
     it is published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
     `theano_kernels` tells that Theano trained a model of Keras 1, whose files do not say so. `strict` refuses weights
     that are NaN or infinite, of which the result otherwise only warns. `optimize` is 0 for textbook kernels, 1 for what
-    keeps the arithmetic of every layer, 2 for all that keeps the answers.
+    keeps the arithmetic of every layer, 2 for all that keeps the answers to finite inputs.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.

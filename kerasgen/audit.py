@@ -53,10 +53,10 @@ _LINALG = _words("cholesky cond det eig eigh eigvals inv matrix_rank norm pinv q
 FUNCTIONS = _NUMPY | _LINALG  # of NumPy's: none of them reaches out of the arrays that it is given
 _SIGNAL = _words("fft fft2 ifft ifft2 irfft irfft2 rfft rfft2")
 _VALUES = _words("""
-    T all any append as_strided astype at base clear copy count dtype endswith eps erfc extend fill flags flat get index
-    items itemsize join keys kind lib linalg lower max mean min name ndim nbytes pop prod ravel real imag reduce
-    reshape setflags shape size sort split squeeze startswith stride_tricks strides sum swapaxes take tiny tolist
-    transpose type update upper values var view
+    T all any append as_strided astype at base c_contiguous clear copy count dtype endswith eps erfc extend fill flags
+    flat get index items itemsize join keys kind lib linalg lower max mean min name ndim nbytes pop prod ravel real
+    imag reduce reshape setflags shape size sort split squeeze startswith stride_tricks strides sum swapaxes take tiny
+    tolist transpose type update upper values var view
     """)
 _COMPUTING = Reach(
     modules=_words("numpy math"),

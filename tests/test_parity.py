@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from support import randomize, relative_error
 from kerasgen.build import Built, build
 from kerasgen.emit import emit
 from kerasgen.parity import flat, load_module
-from kerasgen.passes import PIPELINES, Pass, choose_kernels, optimize, scale_by_blocks
+from kerasgen.passes import PIPELINES, Pass, choose_kernels, optimize, scale_by_blocks, unroll_small
 from kerasgen.readers import read
 
 BATCH = 3
@@ -87,20 +88,28 @@ def test_graph(prepared: Prepared, ending: str) -> None:
     assert parameters == prepared.model.count_params()
 
 
-# Every fast kernel wherever it can stand, for the cases are so small that none is worth it.
-FORCED = tuple(
+def forced(settings: Mapping[Pass, Mapping[str, Any]]) -> tuple[Pass, ...]:
+    """The passes of the highest level, with other limits."""
+    return tuple(partial(step, **settings.get(step, {})) for step in PIPELINES[max(PIPELINES)])
+
+
+# Every fast kernel wherever it can stand, for the cases are so small that none is worth it, or all are unrolled.
+FAST = forced(
     {
-        choose_kernels: partial(choose_kernels, small=0, winograd={4: (4, 1), 2: (2, 1)}),
-        scale_by_blocks: partial(scale_by_blocks, large=1),
-    }.get(step, step)
-    for step in PIPELINES[2]
+        unroll_small: {"limit": 0},
+        choose_kernels: {"small": 0, "winograd": {4: (4, 1), 2: (2, 1)}},
+        scale_by_blocks: {"large": 1},
+    }
 )
+UNROLLED = forced({unroll_small: {"limit": 1 << 22}})
 
 
-@pytest.mark.parametrize("pipeline", [*PIPELINES.values(), FORCED], ids=[*map(str, PIPELINES), "forced"])
+@pytest.mark.parametrize(
+    "pipeline", [*PIPELINES.values(), FAST, UNROLLED], ids=[*map(str, PIPELINES), "fast", "unrolled"]
+)
 def test_optimized_graph(prepared: Prepared, pipeline: tuple[Pass, ...]) -> None:
     got = optimize(prepared.built().bind(), pipeline).run(*prepared.inputs)
-    prepared.check(got, prepared.case.tolerance if pipeline is not FORCED else max(prepared.case.tolerance, 3e-5))
+    prepared.check(got, prepared.case.tolerance if pipeline is not FAST else max(prepared.case.tolerance, 3e-5))
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")

@@ -89,8 +89,8 @@ def exponential(x):
 
 def softmax(x, *, axis=-1):
     """exp(x) / sum(exp(x)) along `axis`; subtracting the maximum changes nothing but the overflow."""
-    y = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    y /= np.sum(y, axis=axis, keepdims=True)
+    y = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    y /= np.add.reduce(y, axis=axis, keepdims=True)
     return y
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgen.kernels.window import padded, taps, windows
+from kerasgen.kernels.window import padded, taps, window_counts, windows
 
 
 def finish(y, bias, activation):
@@ -14,8 +14,10 @@ def finish(y, bias, activation):
 
 def dense(x, kernel, bias=None, *, activation=None):
     """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    if x.ndim == 2:
+        return finish(np.dot(x, kernel), bias, activation)
     c, f = kernel.shape
-    y = x.reshape(x.size // c, c) @ kernel
+    y = np.dot(x.reshape(x.size // c, c), kernel)
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
@@ -24,7 +26,7 @@ def convolve(x, kernel, strides, dilation, pad):
     window, f = kernel.shape[:-2], kernel.shape[-1]
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     depth = kernel.size // f
-    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    y = np.dot(cells.reshape(cells.size // depth, depth), kernel.reshape(depth, f))
     return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 
@@ -41,6 +43,31 @@ def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, a
 def conv3d(x, kernel, bias=None, *, strides=(1, 1, 1), dilation=(1, 1, 1), pad=None, activation=None):
     """Convolution: (N, D, H, W, C) with a kernel (kd, kh, kw, C, F) → (N, OD, OH, OW, F)."""
     return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
+
+
+def conv_matrix(kernel, *, sizes, strides, dilation, pad):
+    """A convolution of small images as a dense kernel: (kh, kw, C, F) and `sizes` (H, W) → (H * W * C, OH * OW * F).
+
+    matrix[i, j, c, o, p, f] = kernel[u, v, c, f] where cell (u, v) of window (o, p) lies on cell (i, j), 0 elsewhere.
+    Cells of the border would meet only zeros; they have no rows.
+    """
+    pad = [(0, 0)] * len(sizes) if pad is None else pad
+    full = [a + size + b for size, (a, b) in zip(sizes, pad)]
+    counts = window_counts(full, kernel.shape[:-2], strides, dilation)
+    matrix = np.zeros((*full, kernel.shape[-2], *counts, kernel.shape[-1]), kernel.dtype)
+    for cell in np.ndindex(*counts):
+        firsts = [i * s for i, s in zip(cell, strides)]
+        under = tuple(slice(a, a + (k - 1) * d + 1, d) for a, k, d in zip(firsts, kernel.shape, dilation))
+        matrix[under + (slice(None),) + cell] = kernel
+    matrix = matrix[tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pad))]
+    rows = int(np.prod(matrix.shape[: len(sizes) + 1]))
+    return matrix.reshape(rows, matrix.size // rows)
+
+
+def conv_by_matrix(x, matrix, bias=None, *, shape, activation=None):
+    """Convolution of small images: (N, H, W, C) with a matrix from `conv_matrix` → (N, *shape), any number of axes."""
+    y = np.dot(x.reshape(len(x), len(matrix)), matrix)
+    return finish(y.reshape(len(x), *shape), bias, activation)
 
 
 def convolve_groups(x, kernel, groups, strides, dilation, pad):

@@ -2,16 +2,19 @@
 
 import numpy as np
 
-from kerasgen.kernels.window import padded, taps
+from kerasgen.kernels.window import padded, window_counts
 
 
 def reduce_windows(ufunc, x, size, strides):
-    """Combine the cells of each window by a ufunc, one cell of all windows at a time: (N, H, W, C) → (N, OH, OW, C)."""
-    first, *others = taps(x, size, strides, (1,) * len(size))
-    y = first.copy()
-    for cell in others:
-        ufunc(y, cell, out=y)
-    return y
+    """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C)."""
+    counts = window_counts(x.shape[1:-1], size, strides, (1,) * len(size))
+    for axis, (count, k, s) in enumerate(zip(counts, size, strides), start=1):
+        before, span = (slice(None),) * axis, (count - 1) * s + 1
+        first, *others = (x[before + (slice(a, a + span, s),)] for a in range(k))
+        x = ufunc(first, others.pop(0)) if others else first.copy()
+        for cells in others:
+            ufunc(x, cells, out=x)
+    return x
 
 
 def max_pool(x, *, size, strides, pad=None):

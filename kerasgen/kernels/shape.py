@@ -5,7 +5,7 @@ import numpy as np
 
 def flatten(x):
     """All axes but the batch into one: (N, ...) → (N, D)."""
-    return x.reshape(x.shape[0], int(np.prod(x.shape[1:])))
+    return x.reshape(len(x), -1 if x.size else int(np.prod(x.shape[1:])))
 
 
 def reshape(x, *, shape):

@@ -19,27 +19,22 @@ from kerasgen.passes.remove_identity import remove_identity
 from kerasgen.passes.scale_by_blocks import scale_by_blocks
 from kerasgen.passes.schedule import schedule
 from kerasgen.passes.split_batch import split_batch
+from kerasgen.passes.unroll_small import unroll_small
 
 Pass = Callable[[Graph], Graph]
 
 CLEANING: tuple[Pass, ...] = (drop_unused, schedule)
 TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes, fuse_activation)
+FOLDED: tuple[Pass, ...] = (
+    *(remove_identity, cancel_transposes, absorb_pads),
+    *(fold_batch_norm, fold_scale, scale_by_blocks, fuse_activation),
+)
 PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory, split_batch)
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
 PIPELINES: Mapping[int, tuple[Pass, ...]] = {
     0: (*TEXTBOOK, *CLEANING),
     1: (*TEXTBOOK, absorb_pads, choose_exact_kernels, *PLANNING),
-    2: (
-        remove_identity,
-        cancel_transposes,
-        absorb_pads,
-        fold_batch_norm,
-        fold_scale,
-        scale_by_blocks,
-        fuse_activation,
-        choose_kernels,
-        *PLANNING,
-    ),
+    2: (*FOLDED, unroll_small, choose_kernels, *PLANNING),
 }
 LEVEL = max(PIPELINES)
 

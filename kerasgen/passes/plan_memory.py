@@ -27,6 +27,7 @@ FRESH = frozenset(
         kernels.average_pool,
         kernels.batch_norm,
         kernels.concatenate,
+        kernels.conv_by_matrix,
         kernels.global_average_pool,
         kernels.global_max_pool,
         kernels.layer_norm,
