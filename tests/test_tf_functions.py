@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,27 @@ from support import randomize, relative_error
 from kerasgen.build import build
 from kerasgen.emit import emit
 from kerasgen.errors import UnsupportedModelError
+from kerasgen.layers import RULES
 from kerasgen.parity import flat, load_module
 from kerasgen.passes import optimize
 from kerasgen.readers import read
 
 tf = pytest.importorskip("tensorflow")
 tf_keras = pytest.importorskip("tf_keras")
+TFOpLambda = importlib.import_module("tf_keras.src.layers.core.tf_op_layer").TFOpLambda  # as older versions used it
 K = tf_keras.backend
 
-SHAPES = {"x": (4, 3), "y": (4, 3), "z": (4, 3, 1), "image": (8, 9, 3), "deep": (4, 6, 8), "wide": (None, None, 3)}
+SHAPES = {
+    "x": (4, 3),
+    "y": (4, 3),
+    "z": (4, 3, 1),
+    "image": (8, 9, 3),
+    "volume": (4, 5, 6, 2),
+    "deep": (4, 6, 8),
+    "wide": (None, None, 3),
+}
 KERNEL = np.random.RandomState(1).standard_normal((3, 3, 3, 2)).astype("float32")
+KERNEL_3D = np.random.RandomState(2).standard_normal((2, 3, 2, 2, 3)).astype("float32")
 TABLE = np.arange(10, dtype="float32").reshape(5, 2)
 
 ROWS: dict[str, Callable[..., Any]] = {}
@@ -56,6 +68,12 @@ rows("""
     tf.cos(x)
     tf.math.tan(x)
     tf.math.atan(x)
+    tf.math.acos(x / 4.0)
+    tf.math.asin(x / 4.0)
+    tf.math.atanh(x / 4.0)
+    tf.math.acosh(tf.abs(x) + 1.0)
+    tf.math.cosh(x)
+    tf.math.erfc(x)
     tf.math.asinh(x)
     tf.math.sinh(x)
     tf.tanh(x)
@@ -100,6 +118,8 @@ rows("""
     tf.add(x, y)
     tf.math.divide_no_nan(x, tf.nn.relu(y))
     tf.math.floordiv(x, y)
+    tf.realdiv(x, y)
+    tf.math.accumulate_n([x, y])
     tf.maximum(x, 0.2)
     tf.minimum(0.2, x)
     tf.math.squared_difference(x, y)
@@ -110,10 +130,23 @@ rows("""
     tf.math.not_equal(tf.round(x), 0)
     x > y
     x <= 0.5
+    x >= tf.round(y)
+    x < y
+    tf.bitwise.bitwise_and(tf.cast(x, tf.int32), 3)
+    tf.bitwise.bitwise_or(tf.cast(x, tf.int32), 4)
+    tf.bitwise.bitwise_xor(tf.cast(x, tf.int32), tf.cast(y, tf.int32))
+    tf.bitwise.invert(tf.cast(x, tf.int32))
     tf.logical_and(x > 0, y > 0)
     (x > 0) | (y > 0)
     ~(x > 0)
     tf.math.is_nan(x)
+    tf.math.is_inf(x)
+    tf.math.is_finite(x)
+    tf.convert_to_tensor(x)
+    tf.debugging.check_numerics(x, "numbers")
+    tf.shape_n([x, y])
+    tf.fill([tf.shape(x)[0], 2], 3.0)
+    tf.linalg.diag(x)
     tf.cast(x, tf.int32) + tf.cast(y, tf.int32)
     tf.cast(x, tf.int32) // 2
     tf.cast(x, tf.int32) / 2
@@ -232,6 +265,12 @@ rows("""
     tf.nn.conv2d(image, KERNEL, 1, [[0, 0], [1, 2], [0, 1], [0, 0]])
     tf.nn.conv2d(image, KERNEL, 1, "SAME", dilations=2)
     tf.nn.conv1d(x, KERNEL[0], 1, "SAME")
+    tf.nn.conv3d(volume, KERNEL_3D, [1, 1, 2, 1, 1], "SAME")
+    tf.nn.convolution(image, KERNEL, strides=[2, 1], padding="SAME")
+    tf.compat.v1.nn.depthwise_conv2d_native(image, KERNEL, [1, 1, 1, 1], "SAME")
+    tf.nn.max_pool3d(volume, 2, 2, "SAME")
+    tf.nn.avg_pool1d(x, 3, 2, "SAME")
+    tf.nn.avg_pool3d(volume, [1, 2, 3, 2, 1], 2, "SAME")
     tf.nn.depthwise_conv2d(image, KERNEL, [1, 2, 2, 1], "SAME")
     tf.nn.depth_to_space(deep, 2)
     tf.nn.space_to_depth(deep, 2)
@@ -252,6 +291,8 @@ rows("""
     tf.compat.v1.image.resize_bilinear(wide, (16, 5))
     tf.image.flip_left_right(image)
     tf.image.flip_up_down(image)
+    tf.image.rgb_to_hsv(tf.abs(image))
+    tf.image.hsv_to_rgb(tf.sigmoid(image))
     tf.image.rgb_to_grayscale(image)
     tf.image.grayscale_to_rgb(image[..., :1])
     tf.image.per_image_standardization(image)
@@ -265,6 +306,12 @@ rows("""
     tf_keras.activations.hard_sigmoid(x)
     tf_keras.activations.relu(x, alpha=0.1, max_value=0.9, threshold=0.1)
     tf_keras.activations.mish(x)
+    TFOpLambda(tf.math.divide)(x, y)
+    TFOpLambda(tf.math.floordiv)(x, 2.0)
+    TFOpLambda(tf.math.logical_xor)(x > 0, y > 0)
+    TFOpLambda(tf.nn.max_pool)(image, 2, 2, "SAME")
+    TFOpLambda(tf.nn.moments)(x, [1], keepdims=True)
+    TFOpLambda(tf.nn.batch_normalization)(x, y, tf.exp(y), None, 2.0, 1e-3)
     K.mean(x, 1)
     K.l2_normalize(x, 1)
     K.permute_dimensions(x, (0, 2, 1))
@@ -326,8 +373,20 @@ def check(results: Any, expected: list[np.ndarray]) -> None:
         assert relative_error(result, wanted) <= 1e-5
 
 
+@pytest.mark.slow
+def test_every_function_has_a_row() -> None:
+    kinds = set()
+    for make in [*ROWS.values(), *(eval(f"lambda x, y: {name}") for name in REFUSED)]:
+        for layer in model_of(make).layers:
+            name = layer.get_config().get("function", type(layer).__name__)
+            kinds.add(f"ops.tf.{name.removeprefix('compat.v1.')}")
+    rules = {kind for kind in RULES if kind.startswith("ops.tf.") and "raw_ops" not in kind}
+    assert rules - kinds == set()
+
+
 REFUSED = {
     "x == y": "tf.keras lost the other",
+    "x != y": "tf.keras lost the other",
     "tf.einsum('bij,bkj->bik', x, y)": "tf.keras lost them",
     "tf.nn.dropout(x, 0.1)": "random",
     "tf.boolean_mask(x, x > 0)": "no rule",

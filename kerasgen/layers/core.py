@@ -51,7 +51,6 @@ def einsum_dense(layer: Layer, x: Value) -> Value:
     "GaussianNoise",
     "ActivityRegularization",
     "StochasticDepth",
-    "ops.Identity",
     "ops.StopGradient",
 )
 def identity(layer: Layer, x: Value, mask: Any = None) -> Value:

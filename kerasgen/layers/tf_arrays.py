@@ -18,10 +18,16 @@ from kerasgen.layers.tf_ops import array, batched, function, keeps_batch, keras,
 from kerasgen.model import Ref, leaves
 
 
-@function("shape", "shape_n")
+@function("shape")
 def shape(layer: Layer, input: Value, out_type: str = "int32") -> Value:
     """The sizes of the axes, known at once but for the batch."""
     return replace(layer.emit(kernels.shape_of, input, dtype=out_type), content=of(input), batched=False)
+
+
+@function("shape_n")
+def shapes(layer: Layer, input: Sequence[Value], out_type: str = "int32") -> list[Value]:
+    """The shape of each tensor."""
+    return [shape(layer, x, out_type) for x in input]
 
 
 @function("size")
@@ -64,7 +70,7 @@ def batch_flatten(layer: Layer, x: Value) -> Value:
     return layer.emit(kernels.flatten, x)
 
 
-@function("transpose", "linalg.transpose")
+@function("transpose")
 def transpose(layer: Layer, a: Value, perm: Any = None, conjugate: bool = False) -> Value:
     """Axes in another order, by default reversed."""
     axes = [*range(len(a.shape))][::-1] if perm is None else integers(perm, "the order of the axes")
@@ -305,3 +311,13 @@ def _length(item: Any) -> int:
 
 def _bound(number: complex) -> int:
     return integer(np.array(number), "the part that it takes")
+
+
+@function("linalg.diag")
+def diag(layer: Layer, diagonal: Value) -> Value:
+    """Each row as the diagonal of a matrix of zeros."""
+    size = diagonal.shape[-1]
+    if size is None:
+        raise UnsupportedModelError("the length of the diagonal must be known")
+    places = layer.constant("places", np.eye(size, dtype=bool))
+    return layer.emit(np.where, places, layer.emit(np.expand_dims, diagonal, axis=-1), 0)

@@ -153,7 +153,7 @@ def bias_add(layer: Layer, value: Value, bias: Any, data_format: str | None = No
 
 @function("nn.batch_normalization")
 def batch_normalization(
-    layer: Layer, x: Value, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float
+    layer: Layer, x: Value, mean: Any, variance: Any, offset: Any = None, scale: Any = None, *, variance_epsilon: float
 ) -> Value:
     """`(x - mean) / √(variance + ε) * scale + offset`, whatever broadcasts."""
     x, mean, variance, offset, scale = tensors(layer, x, mean, variance, offset, scale)
@@ -163,7 +163,7 @@ def batch_normalization(
     return y if offset is None else layer.emit(np.add, y, offset)
 
 
-@function("nn.local_response_normalization", "nn.lrn")
+@function("nn.local_response_normalization")
 def local_response_normalization(
     layer: Layer, input: Value, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5
 ) -> Value:

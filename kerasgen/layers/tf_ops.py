@@ -80,7 +80,6 @@ BINARY: dict[str, Callable[..., Any]] = {
     "logical_xor": np.logical_xor,
     "maximum": np.maximum,
     "minimum": np.minimum,
-    "mod": np.mod,
     "multiply": np.multiply,
     "not_equal": np.not_equal,
     "pow": np.power,
@@ -111,7 +110,6 @@ KERAS: tuple[tuple[str, str, str, str], ...] = (
     ("image.rgb_to_grayscale", "RGBToGrayscale", "images", ""),
     ("image.rgb_to_hsv", "RGBToHSV", "images", ""),
     ("image.hsv_to_rgb", "HSVToRGB", "images", ""),
-    ("linalg.diag", "Diag", "diagonal", ""),
     ("math.log_sigmoid", "LogSigmoid", "x", ""),
     ("math.reduce_all", "All", "input_tensor", "axis keepdims"),
     ("math.reduce_any", "Any", "input_tensor", "axis keepdims"),
@@ -298,7 +296,7 @@ def gelu(layer: Layer, features: Value, approximate: bool = False) -> Value:
     return layer.emit(kernels.gelu, features, approximate=approximate)
 
 
-@function("math.l2_normalize", "nn.l2_normalize")
+@function("math.l2_normalize")
 def l2_normalize(layer: Layer, x: Value, axis: Any = None, epsilon: float = 1e-12) -> Value:
     """`x / √max(sum(x²), ε)`."""
     axis = tuple(axis) if isinstance(axis, (list, tuple)) else axis
@@ -306,7 +304,7 @@ def l2_normalize(layer: Layer, x: Value, axis: Any = None, epsilon: float = 1e-1
     return layer.emit(np.multiply, x, layer.emit(kernels.rsqrt, layer.emit(np.maximum, square, epsilon)))
 
 
-@function("norm", "linalg.norm", "math.reduce_euclidean_norm")
+@function("norm", "math.reduce_euclidean_norm")
 def norm(layer: Layer, tensor: Value, ord: Any = "euclidean", axis: Any = None, keepdims: Any = False) -> Value:
     """The length of vectors; of pairs of axes the Frobenius norm."""
     settings = {"axis": tuple(axis) if isinstance(axis, (list, tuple)) else axis, "keepdims": bool(keepdims)}
@@ -325,13 +323,13 @@ def _extreme(layer: Layer, x: Value, axis: Any, dtype: Any, kernel: Callable[...
     return batched(layer.cast(made, dtype), keeps_batch(axis, len(x.shape)))
 
 
-@function("math.argmax", "argmax")
+@function("math.argmax")
 def argmax(layer: Layer, input: Value, axis: Any = None, output_type: str = "int64") -> Value:
     """Where the largest is."""
     return _extreme(layer, input, axis, output_type, np.argmax)
 
 
-@function("math.argmin", "argmin")
+@function("math.argmin")
 def argmin(layer: Layer, input: Value, axis: Any = None, output_type: str = "int64") -> Value:
     """Where the smallest is."""
     return _extreme(layer, input, axis, output_type, np.argmin)
@@ -345,7 +343,7 @@ def argsort(layer: Layer, values: Value, axis: int = -1, direction: str = "ASCEN
     return layer.cast(layer.emit(np.argsort, values, axis=axis, kind="stable"), "int32")
 
 
-@function("math.top_k", "nn.top_k")
+@function("math.top_k")
 def top_k(layer: Layer, input: Value, k: Any = 1, sorted: bool = True) -> list[Value]:
     """The largest of the last axis, and where they are."""
     return layer.emit_many(kernels.top_k, input, k=k)
@@ -371,7 +369,7 @@ def cumprod(layer: Layer, x: Value, axis: int = 0, exclusive: bool = False, reve
     return _cumulate(layer, x, axis, exclusive, reverse, np.cumprod)
 
 
-@function("cast", "dtypes.cast")
+@function("cast")
 def cast(layer: Layer, x: Value, dtype: str) -> Value:
     """Another dtype; a fraction is cut off."""
     return keras(layer, "Cast", x, dtype=dtype)
@@ -431,7 +429,7 @@ def matmul(
     return layer.emit(np.matmul, a, b)
 
 
-@function("einsum", "linalg.einsum")
+@function("einsum")
 def einsum(layer: Layer, equation: str, *inputs: Any) -> Value:
     """Sums of products by subscripts."""
     if not inputs:

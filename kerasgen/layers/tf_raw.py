@@ -14,6 +14,7 @@ from kerasgen.errors import UnsupportedModelError
 from kerasgen.ir import Value
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import RULES
+from kerasgen.layers.sizes import plain
 from kerasgen.layers.tf_arrays import concat, pad, stack
 from kerasgen.layers.tf_ops import add_n, array, einsum, function, keras, tensors
 
@@ -237,6 +238,7 @@ def fused_batch_norm(
 @function("raw_ops.Range")
 def range_node(layer: Layer, start: Any, limit: Any, delta: Any) -> Value:
     """Numbers from one to another."""
-    if not all(isinstance(item, (int, float)) for item in (start, limit, delta)):
-        raise UnsupportedModelError("its bounds must be known")
-    return layer.emit(kernels.identity, layer.constant("range", array(np.arange(start, limit, delta))))
+    bounds = [plain(item) for item in (start, limit, delta)]
+    if not all(isinstance(item, (int, float)) for item in bounds):
+        raise UnsupportedModelError("its bounds must be known when it is exported")
+    return layer.emit(kernels.identity, layer.constant("range", array(np.arange(*bounds))))

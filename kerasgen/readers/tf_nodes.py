@@ -17,8 +17,10 @@ from kerasgen.model import Call
 CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 # Arguments that TensorFlow 1 names otherwise.
 _OLD_NAMES = {"keep_dims": "keepdims", "reduction_indices": "axis", "dim": "axis", "dimension": "axis"}
-# Attributes that only repeat the inputs' dtypes and number, or choose between equal computations.
-_IRRELEVANT = re.compile(r"_.*|T[A-Za-z]*|N|Index|SrcT|U|Truncate|use_cudnn_on_gpu|index_type")
+# Attributes that only repeat the inputs' dtypes and number, choose between equal computations, or are for training.
+_IRRELEVANT = re.compile(
+    r"_.*|T[A-Za-z]*|N|Index|SrcT|U|Truncate|use_cudnn_on_gpu|index_type|incompatible_shape_error|grad_[abxy]"
+)
 
 _TYPES = {"float": "float32", "double": "float64", "half": "float16"}
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers as L
 from keras import ops
+from keras.src.applications.convnext import StochasticDepth
 
 from cases.table import FIRST_IMAGE, IMAGE, VECTOR, Shape, row
 
@@ -118,6 +119,9 @@ def _first_chain(x: Any) -> Any:
     return L.Flatten(data_format="channels_first")(L.Conv2D(2, 2, data_format="channels_first")(x))
 
 
+row("stochastic depth", VECTOR, lambda x: StochasticDepth(0.2)(L.Dense(3)(x)))
+
+
 # other precisions
 row("float64", IMAGE, L.Conv2D(4, 3, dtype="float64", activation="softmax"), dtype="float64", tolerance=1e-12)
 row("float64 inside", VECTOR, lambda x: L.Dense(2)(L.Dense(3, dtype="float64")(x)))
@@ -126,6 +130,8 @@ row("float16", VECTOR, L.Dense(3, dtype="float16"), dtype="float16", tolerance=5
 row("mixed_float16", IMAGE, L.Conv2D(4, 3, dtype="mixed_float16"), tolerance=5e-3)
 row("mixed_float16 then float32", VECTOR, lambda x: L.Dense(2)(L.Dense(3, dtype="mixed_float16")(x)), tolerance=5e-3)
 row("mixed_bfloat16 then float32", VECTOR, lambda x: L.Dense(2)(L.Dense(3, dtype="mixed_bfloat16")(x)), tolerance=5e-2)
+row("bfloat16", IMAGE, L.Conv2D(4, 3, dtype="bfloat16"), tolerance=2e-2)  # its weights are stored in two bytes
+row("bfloat16 then float32", VECTOR, lambda x: L.Dense(2)(L.Dense(3, dtype="bfloat16")(x)), tolerance=2e-2)
 row("integers", VECTOR, lambda x: L.Dense(2)(L.Rescaling(0.5)(x)), dtype="uint8")
 row(
     "integer operations",

@@ -83,6 +83,17 @@ def k1_series():
     return model
 
 
+def k1_norm():
+    """By each sample's own statistics, which Keras 2 dropped."""
+    model = Sequential()
+    model.add(L.Dense(5, input_dim=4))
+    model.add(L.BatchNormalization(mode=1, epsilon=0.01))
+    model.add(L.Reshape((5, 1)))
+    model.add(L.Convolution1D(3, 2))
+    model.add(L.BatchNormalization(mode=1))
+    return model
+
+
 def k1_branches():
     left = Sequential([L.Dense(4, input_dim=3, name="left"), L.Activation("relu")])
     right = Sequential([L.Embedding(7, 2, input_length=2), L.Flatten(), L.Dense(3), L.BatchNormalization()])
@@ -265,6 +276,7 @@ NAMES = {
     "k1_images_th": lambda: k1_images("th"),
     "k1_images_tf": lambda: k1_images("tf"),
     "k1_series": k1_series,
+    "k1_norm": k1_norm,
     "k1_branches": k1_branches,
     "k1_graph": k1_graph,
     "k1_volumes_th": lambda: k1_volumes("th"),
