@@ -11,6 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import saved_models
+import test_keras2_attention
+import test_keras2_layers
+import test_recurrent
+import tf_keras
 from cases import CASES
 from keras.layers import Layer
 from keras.src.ops.operation import Operation
@@ -89,6 +94,26 @@ def test_every_layer_has_a_case(in_cases: set[str]) -> None:
     kinds = {item.__name__ for item in vars(keras.layers).values() if inspect.isclass(item) and issubclass(item, Layer)}
     assert len(kinds) > 120
     assert kinds - in_cases - UNSUPPORTED.keys() == BASES
+
+
+@pytest.mark.slow
+def test_every_layer_of_keras_2_has_a_case() -> None:
+    models = [tf_keras.Model(x, make()(x)) for x, make in keras2_layers()]
+    for shapes, make in test_keras2_attention.MODELS.values():
+        inputs = [tf_keras.Input(shape) for shape in shapes]
+        models.append(tf_keras.Model(inputs, make(*inputs)))
+    models += [make() for make in test_recurrent.KERAS_2.values()]
+    models += [make(tf_keras) for make in saved_models.MODELS]
+    found = {type(layer).__name__ for model in models for layer in model._flatten_layers()}
+    exported = {item for item in vars(tf_keras.layers).values() if inspect.isclass(item)}
+    kinds = {item.__name__ for item in exported if issubclass(item, tf_keras.layers.Layer)}
+    assert len(kinds) > 100
+    assert kinds - found - UNSUPPORTED.keys() == {*BASES, "AbstractRNNCell"}
+
+
+def keras2_layers() -> Iterator[tuple[Any, Any]]:
+    for shape, make, (dtype, _, _) in test_keras2_layers.CASES.values():
+        yield tf_keras.Input(shape, dtype=dtype), make
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Layers that Keras 2 computes otherwise than Keras 3, or alone: volumes, images, features and activations."""
+"""Layers of Keras 2, in its files and as it computes them; attention, norms and loops have tests of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kerasgen.build import build
 from kerasgen.passes import optimize
 from kerasgen.readers import read
 
-IMAGE, VOLUME, VECTOR = (9, 10, 3), (5, 6, 7, 3), (7,)
+STEPS, IMAGE, VOLUME, VECTOR = (11, 3), (9, 10, 3), (5, 6, 7, 3), (7,)
 PIXELS, CLASSES, NUMBERS = ("uint8", 0, 256), ("int32", 0, 5), ("int64", -3, 12)
 FLOATS = ("float32", -4, 4)
 VOCABULARY = [7, 2, 9, 4, -2]
@@ -70,6 +70,55 @@ CASES |= {
     "cropping3d": (VOLUME, lambda: K.Cropping3D((1, 2, 1)), FLOATS),
     "upsampling3d": (VOLUME, lambda: K.UpSampling3D((1, 2, 3)), FLOATS),
 }
+# What Keras 2 and 3 compute alike: the names and defaults in the files are those of Keras 2.
+ALIKE: dict[Any, dict[str, Callable[[], Any]]] = {
+    VECTOR: {
+        "activity_regularization": lambda: K.ActivityRegularization(0.1),
+        "alpha_dropout": lambda: K.AlphaDropout(0.3),
+        "elu": lambda: K.ELU(0.3),
+        "gaussian_dropout": lambda: K.GaussianDropout(0.3),
+        "gaussian_noise": lambda: K.GaussianNoise(0.3),
+        "identity": lambda: K.Identity(),
+        "normalization": lambda: K.Normalization(),
+        "normalization given": lambda: K.Normalization(mean=1.5, variance=2.0, invert=True),
+        "reshape": lambda: K.Reshape((7, 1)),
+    },
+    STEPS: {
+        "average_pool1d": lambda: K.AveragePooling1D(3, strides=2, padding="same"),
+        "conv1d_transpose": lambda: K.Conv1DTranspose(4, 3, strides=2, output_padding=1, dilation_rate=1),
+        "cropping1d": lambda: K.Cropping1D((1, 2)),
+        "depthwise_conv1d": lambda: K.DepthwiseConv1D(3, strides=2, depth_multiplier=2, padding="same"),
+        "global_max_pool1d": lambda: K.GlobalMaxPooling1D(keepdims=True),
+        "locally_connected1d": lambda: K.LocallyConnected1D(4, 3, strides=2),
+        "max_pool1d": lambda: K.MaxPooling1D(3, strides=2, padding="same"),
+        "permute": lambda: K.Permute((2, 1)),
+        "prelu": lambda: K.PReLU(),
+        "spatial_dropout1d": lambda: K.SpatialDropout1D(0.3),
+        "upsampling1d": lambda: K.UpSampling1D(3),
+        "zero_padding1d": lambda: K.ZeroPadding1D((1, 2)),
+    },
+    IMAGE: {
+        "average_pool2d": lambda: K.AveragePooling2D((2, 3), padding="same"),
+        "conv2d_transpose": lambda: K.Conv2DTranspose(4, (3, 2), strides=2, padding="same"),
+        "conv_lstm1d": lambda: K.ConvLSTM1D(4, 3, padding="same", return_sequences=True),
+        "cropping2d": lambda: K.Cropping2D(((1, 0), (2, 1))),
+        "depthwise_conv2d": lambda: K.DepthwiseConv2D((3, 2), depth_multiplier=2, dilation_rate=2),
+        "global_average_pool2d": lambda: K.GlobalAveragePooling2D(),
+        "global_max_pool2d": lambda: K.GlobalMaxPooling2D(),
+        "locally_connected2d": lambda: K.LocallyConnected2D(4, (3, 2)),
+        "max_pool2d": lambda: K.MaxPooling2D((2, 3), strides=(1, 2)),
+        "prelu shared": lambda: K.PReLU(shared_axes=[1, 2]),
+        "separable_conv2d": lambda: K.SeparableConv2D(4, 3, depth_multiplier=2, activation="relu"),
+        "spatial_dropout2d": lambda: K.SpatialDropout2D(0.3),
+        "zero_padding2d": lambda: K.ZeroPadding2D(((1, 0), (2, 1))),
+    },
+    VOLUME: {
+        "global_max_pool3d": lambda: K.GlobalMaxPooling3D(),
+        "spatial_dropout3d": lambda: K.SpatialDropout3D(0.3),
+    },
+    (2, *VOLUME): {"conv_lstm3d": lambda: K.ConvLSTM3D(2, 2, padding="same")},
+}
+CASES |= {name: (shape, make, FLOATS) for shape, makers in ALIKE.items() for name, make in makers.items()}
 
 
 @pytest.mark.parametrize("ending", ["h5", "keras"])

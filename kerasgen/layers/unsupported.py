@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 UNSUPPORTED: dict[str, str] = {
+    "DenseFeatures": "it computes with feature columns of TensorFlow, on dicts of tensors and text",
     "FlaxLayer": "it runs code of another library, which the file does not hold",
     "HashedCrossing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
     "Hashing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
