@@ -90,7 +90,7 @@ class _Missing:
 
 MISSING = _Missing()
 MOST_CALLS = 50_000
-MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+MALFORMED = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
 
 
 class _Builder:

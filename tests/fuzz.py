@@ -178,7 +178,7 @@ def main() -> int:
             command = [sys.executable, __file__, "--work", "--first", str(first), "--count", str(count)]
             command += ["--seeds", str(options.seeds), *(["--oracle"] if options.oracle else [])]
             running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        process = running.pop(0)
+        process = running.pop(0)  # the oldest: it is the next to end, more or less
         done, _ = process.communicate()
         lines = [json.loads(line) for line in done.splitlines()]
         if process.returncode != 0:
@@ -186,6 +186,7 @@ def main() -> int:
         for number, outcome, finding in lines:
             outcomes[outcome] += 1
             if finding:
+                print(f"{number}: {finding}", file=sys.stderr)
                 findings.setdefault(" ".join(finding.split()[:2]), []).append((number, finding))
         print(f"{sum(outcomes.values())} {dict(outcomes)}", file=sys.stderr)
     for found in findings.values():

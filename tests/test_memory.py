@@ -122,10 +122,12 @@ def test_fresh_results_are_no_views() -> None:
         kernels.global_max_pool: {"keepdims": True},
         kernels.layer_norm: {"axis": -1},
         kernels.batch_norm: {"axis": -1},
+        kernels.conv_by_matrix: {"shape": (1, 1, 2)},
     }
     others = {
         kernels.layer_norm: [None, None],
         kernels.batch_norm: [None, None, np.zeros(2, "float32"), np.ones(2, "float32")],
+        kernels.conv_by_matrix: [np.eye(2, dtype="float32")],
     }
     x = np.abs(X[:1, :1, :1, :2])
     for kernel in plan_memory_module().FRESH - set(plan_memory_module().OUTPUT_AXES):

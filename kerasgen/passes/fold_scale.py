@@ -28,7 +28,7 @@ def fold_scale(graph: Graph) -> Graph:
             continue
         for name, scale in (node.inputs, node.inputs[::-1]):
             conv = makers.get(str(name))
-            if conv is not None and conv.output not in folded and _folds(graph, conv, scale, node):
+            if conv is not None and _folds(graph, conv, scale, node) and conv.output not in folded:
                 number = weights[scale] if isinstance(scale, str) else scale
                 folded[conv.output] = fold(conv, number, 0.0, weights, readers)
                 renamed[node.output] = conv.output

@@ -30,7 +30,7 @@ def fuse_residual(graph: Graph) -> Graph:
             continue
         for name, other in sorted((node.inputs, node.inputs[::-1]), key=lambda pair: -order.get(str(pair[0]), -1)):
             conv = graph.nodes[order[str(name)]] if name in order else None
-            if conv is not None and conv.output not in fused and _adds(conv) and readers[conv.output] == 1:
+            if conv is not None and _adds(conv) and conv.output not in fused and readers[conv.output] == 1:
                 inputs = (*conv.inputs, None)[:3]
                 fused[conv.output] = replace(conv, inputs=(*inputs, other))
                 renamed[node.output] = conv.output
