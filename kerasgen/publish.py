@@ -54,12 +54,14 @@ def staged(files: Mapping[Path, Callable[[Any], Any]], *, force: bool = True) ->
     try:
         with _blaming(last), _uninterrupted():
             stage = Path(tempfile.mkdtemp(prefix=".kerasgen-", dir=last.parent))
+            for part in (stage / "new", stage / "old"):
+                part.mkdir()
         for path, write in files.items():
-            with _blaming(path), open(stage / path.name, "wb") as file:
+            with _blaming(path), open(stage / "new" / path.name, "wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-        yield stage / last.name
+        yield stage / "new" / last.name
         with _alone(last.parent), _uninterrupted():
             for path in () if force else files:
                 _keep(path)
@@ -75,10 +77,10 @@ def _rename(stage: Path, paths: Sequence[Path]) -> None:
     with ExitStack() as undo:
         for path in paths:
             with _blaming(path):
-                old = stage / f"old {path.name}"
+                old = stage / "old" / path.name
                 if path.exists() and len(paths) > 1:
                     shutil.copy2(path, old)
-                os.replace(stage / path.name, path)
+                os.replace(stage / "new" / path.name, path)
                 undo.callback(*((os.replace, old, path) if old.exists() else (os.unlink, path)))
         undo.pop_all()
 

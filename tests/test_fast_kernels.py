@@ -171,11 +171,22 @@ def test_eight_threads_at_once():
 
 @pytest.mark.usefixtures("crew_of_two")
 def test_a_crew_that_two_threads_start(monkeypatch):
-    """No thread is started twice, though both callers set theirs before either goes on."""
+    """No thread is started twice, though both callers find none, and set theirs, before either goes on."""
     meet = threading.Barrier(2)
 
     class Slow:
-        calls, kept = None, ()
+        queue, kept = None, ()
+
+        @property
+        def calls(self):
+            found = self.queue
+            if found is None:
+                meet.wait(10)
+            return found
+
+        @calls.setter
+        def calls(self, calls):
+            self.queue = calls
 
         @property
         def threads(self):

@@ -44,7 +44,7 @@ def loaded(graph: Graph) -> ModuleType:
 @pytest.fixture
 def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small arrays get buffers, too."""
-    monkeypatch.setattr(sys.modules["kerasgen.passes.plan_memory"], "LARGE", 0)
+    monkeypatch.setattr(plan_memory, "__defaults__", (0,))
 
 
 def made(kernel: str, output: str, x: str, *others: Any) -> Node:
@@ -88,17 +88,15 @@ def test_what_has_a_buffer(nodes: list[Node], outputs: tuple[str, ...], with_buf
     assert set(outs(plan_memory(framing(nodes, outputs)))) == with_buffers
 
 
-def test_what_is_small_or_of_unknown_size_has_no_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_small_or_of_unknown_size_has_no_buffer() -> None:
     before = framing([made("pointwise", "a", "image"), add("s", "a", "a")], ("s",))
     size = X[0].nbytes
-    module = sys.modules["kerasgen.passes.plan_memory"]
     for limit, sized, buffers in (
         (size, before, 1),
         (size + 1, before, 0),
         (1, of_sizes(before, a=(None, None, 7, 3)), 0),
     ):
-        monkeypatch.setattr(module, "LARGE", limit)
-        assert len(plan_memory(sized).buffers) == buffers
+        assert len(plan_memory(sized, limit).buffers) == buffers
 
 
 @pytest.mark.usefixtures("every_size")
@@ -174,7 +172,7 @@ def graphs(draw: Any) -> Graph:
 def test_shared_memory_never_shows(before: Graph, planning: Any) -> None:
     """In the module, call after call, with results that are kept."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_memory_module(), "LARGE", 0)
+        patch.setattr(plan_memory, "__defaults__", (0,))
         patch.setattr(black, "format_str", lambda text, mode: text)  # which takes most of the time
         after = optimize(before, planning)
         module = loaded(replace(after, together=None))
@@ -224,7 +222,7 @@ def test_a_batch_in_parts(outputs: tuple[str, ...], keyed: bool) -> None:
 
 @pytest.mark.usefixtures("every_size")
 def test_a_run_takes_what_suits_the_largest_array(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["kerasgen.passes.split_batch"], "TOGETHER", 5 * X[0].nbytes)
+    monkeypatch.setattr(split_batch, "__defaults__", (5 * X[0].nbytes,))
     nodes = [LARGE_ONE, Node(("m",), kernels.global_max_pool, ("a",))]
     assert split(nodes, ("m",)).together == 5
     wide = [LARGE_ONE, *(Node((b,), kernels.concatenate, (a, a)) for a, b in pairwise(["a", "b", "c", "d"]))]

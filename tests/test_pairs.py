@@ -19,6 +19,7 @@ import pytest
 from cases import CASES
 from pairs import CHOICES, LADDER, Pair, find_python
 from test_dialects import FILES, FOLDER, keras_1_file
+from test_parity import FAST
 from test_recurrent import KERAS_2
 from test_tf_functions import ROWS, model_of
 
@@ -79,7 +80,9 @@ def graphs(folder: Path) -> Iterator[Graph]:
         model = case.model()
         if case.finish is not None:
             case.finish(model)
-        yield optimize(build(read(model)).bind())
+        graph = build(read(model)).bind()
+        yield optimize(graph)
+        yield optimize(graph, FAST)
     models: list[Any] = [KERAS_2["merged_masks"](), model_of(ROWS["tf.nn.local_response_normalization(image)"])]
     for model in models:
         model.save(folder / "model.keras")

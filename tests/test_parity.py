@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,18 @@ from support import randomize, relative_error
 
 from kerasgen.build import Built, build
 from kerasgen.emit import emit
+from kerasgen.ir import Graph
 from kerasgen.parity import flat, load_module
-from kerasgen.passes import PIPELINES, Pass, choose_kernels, optimize, scale_by_blocks, unroll_small
+from kerasgen.passes import (
+    PIPELINES,
+    Pass,
+    choose_kernels,
+    optimize,
+    plan_memory,
+    scale_by_blocks,
+    split_batch,
+    unroll_small,
+)
 from kerasgen.readers import read
 
 BATCH = 3
@@ -99,8 +110,11 @@ FAST = forced(
         unroll_small: {"limit": 0},
         choose_kernels: {"small": 0, "winograd": {4: (4, 1), 2: (2, 1)}},
         scale_by_blocks: {"large": 1},
+        plan_memory: {"large": 1},
+        split_batch: {"together": 1},
     }
 )
+FAST_TOLERANCE = 3e-5
 UNROLLED = forced({unroll_small: {"limit": 1 << 22}})
 
 
@@ -109,30 +123,37 @@ UNROLLED = forced({unroll_small: {"limit": 1 << 22}})
 )
 def test_optimized_graph(prepared: Prepared, pipeline: tuple[Pass, ...]) -> None:
     got = optimize(prepared.built().bind(), pipeline).run(*prepared.inputs)
-    prepared.check(got, prepared.case.tolerance if pipeline is not FAST else max(prepared.case.tolerance, 3e-5))
+    prepared.check(got, max(prepared.case.tolerance, FAST_TOLERANCE if pipeline is FAST else 0))
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
     """By this Python and NumPy, and by others."""
-    graph = optimize(prepared.built(prepared.case.formats[-1]).bind())
+    case, graph = prepared.case, prepared.built(prepared.case.formats[-1]).bind()
+    module, result = _predicted(prepared, optimize(graph), pairs, case.tolerance)
+    assert isinstance(result, dict) == isinstance(getattr(prepared.model, "_outputs_struct", None), dict)
+    wanted = getattr(prepared.model, "_outputs_struct", prepared.model.outputs)
+    assert [shape for _, shape, _ in module.OUTPUTS] == [tuple(tensor.shape) for tensor in flat(wanted)]
+    assert [tuple(shape) for _, shape, _ in module.INPUTS] == [tuple(t.shape) for t in prepared.model.inputs]
+    fast = optimize(graph, FAST)
+    if {node.kernel for node in fast.nodes} - {node.kernel for node in optimize(graph).nodes}:
+        _predicted(prepared, fast, pairs, max(case.tolerance, FAST_TOLERANCE))
+
+
+def _predicted(prepared: Prepared, graph: Graph, pairs: list[Pair], tolerance: float) -> tuple[ModuleType, Any]:
     path = prepared.folder / "module.py"
     with open(path, "wb") as file:
         emit(graph).write(file)
     module = load_module(path)
     result = module.predict(*prepared.inputs)
-    prepared.check(flat(result))
+    prepared.check(flat(result), tolerance)
     for pair in pairs:
-        prepared.check(pair.predict(path, prepared.inputs, empty=not prepared.case.mixes))
-    assert isinstance(result, dict) == isinstance(getattr(prepared.model, "_outputs_struct", None), dict)
-    wanted = getattr(prepared.model, "_outputs_struct", prepared.model.outputs)
-    assert [shape for _, shape, _ in module.OUTPUTS] == [tuple(tensor.shape) for tensor in flat(wanted)]
-    assert [tuple(shape) for _, shape, _ in module.INPUTS] == [tuple(t.shape) for t in prepared.model.inputs]
-    if prepared.case.mixes:
-        return
-    alone = [array[:1] for array in prepared.inputs]  # a sample does not depend on the rest of the batch
-    for one, many in zip(flat(module.predict(*alone)), flat(result), strict=True):
-        assert relative_error(one, many[: len(one)]) <= prepared.case.tolerance
+        prepared.check(pair.predict(path, prepared.inputs, empty=not prepared.case.mixes), tolerance)
+    if not prepared.case.mixes:
+        alone = [array[:1] for array in prepared.inputs]  # a sample does not depend on the rest of the batch
+        for one, many in zip(flat(module.predict(*alone)), flat(result), strict=True):
+            assert relative_error(one, many[: len(one)]) <= tolerance
+    return module, result
 
 
 def test_activations(prepared: Prepared) -> None:

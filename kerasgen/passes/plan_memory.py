@@ -37,8 +37,8 @@ FRESH = frozenset(
 LARGE = 1 << 17  # bytes for one sample; NumPy's own memory serves what is smaller
 
 
-def plan_memory(graph: Graph) -> Graph:
-    """The graph with a buffer for every large value whose kernel takes one."""
+def plan_memory(graph: Graph, large: int = LARGE) -> Graph:
+    """The graph with a buffer for every value of at least so many bytes a sample whose kernel takes one."""
     last = _last_reads(graph)
     names = Namespace(name for node in graph.nodes for name in (*node.reads, *node.outputs, node.kernel.__name__))
     free: list[str] = []
@@ -49,7 +49,7 @@ def plan_memory(graph: Graph) -> Graph:
         free += [buffer for buffer, until in held.items() if until < index]
         held = {buffer: until for buffer, until in held.items() if until >= index}
         name = node.outputs[0]
-        if _takes_out(node.kernel) and last[name] < len(graph.nodes) and sample_bytes(graph, name) >= LARGE:
+        if _takes_out(node.kernel) and last[name] < len(graph.nodes) and sample_bytes(graph, name) >= large:
             if not free:
                 buffers.append(names.new("abcdefghijklmnop"[len(buffers) % 16]))
                 free.append(buffers[-1])

@@ -20,8 +20,8 @@ TOGETHER = 1 << 22  # bytes of the largest array of one run
 MOVES = {kernels.channels_first, kernels.channels_last, kernels.crop, kernels.flatten, kernels.pad}
 
 
-def split_batch(graph: Graph) -> Graph:
-    """The graph with the number of samples that suits its largest array."""
+def split_batch(graph: Graph, together: int = TOGETHER) -> Graph:
+    """The graph with the number of samples whose largest array has so many bytes."""
     largest = max((sample_bytes(graph, name) for node in graph.nodes for name in node.outputs), default=0)
     samples = {value.name for value in graph.inputs if value.shape[:1] == (None,)}
     for node in graph.nodes:
@@ -30,7 +30,7 @@ def split_batch(graph: Graph) -> Graph:
     arrays = [*(value.name for value in graph.inputs), *(name for node in graph.nodes for name in node.outputs)]
     if not graph.buffers or graph.memory or not samples.issuperset([*arrays, *graph.outputs]):
         return graph
-    return replace(graph, together=max(1, TOGETHER // largest))
+    return replace(graph, together=max(1, together // largest))
 
 
 def _keeps_apart(node: Node, graph: Graph, samples: set[str]) -> bool:

@@ -75,7 +75,7 @@ def convolve(x, kernel, strides, dilation, pad):
     window, f = kernel.shape[:-2], kernel.shape[-1]
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     depth = kernel.size // f
-    y = np.dot(cells.reshape(cells.size // depth, depth), kernel.reshape(depth, f))
+    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
     return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 

@@ -190,9 +190,9 @@ def flatten(x):
 def dense(x, kernel, bias=None, *, activation=None):
     """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     if x.ndim == 2:
-        return finish(np.dot(x, kernel), bias, activation)
+        return finish(x @ kernel, bias, activation)
     c, f = kernel.shape
-    y = np.dot(x.reshape(x.size // c, c), kernel)
+    y = x.reshape(x.size // c, c) @ kernel
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 

@@ -79,7 +79,7 @@ def convolve(x, kernel, strides, dilation, pad):
     window, f = kernel.shape[:-2], kernel.shape[-1]
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     depth = kernel.size // f
-    y = np.dot(cells.reshape(cells.size // depth, depth), kernel.reshape(depth, f))
+    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
     return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 
@@ -174,9 +174,9 @@ def global_average_pool(x, *, keepdims=False):
 def dense(x, kernel, bias=None, *, activation=None):
     """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     if x.ndim == 2:
-        return finish(np.dot(x, kernel), bias, activation)
+        return finish(x @ kernel, bias, activation)
     c, f = kernel.shape
-    y = np.dot(x.reshape(x.size // c, c), kernel)
+    y = x.reshape(x.size // c, c) @ kernel
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
