@@ -28,7 +28,7 @@ from kerasgen.errors import UsageError
 from kerasgen.ir import Graph, Node, Operand, Shape
 from kerasgen.names import RESERVED, Namespace, identifier
 from kerasgen.passes import LEVEL
-from kerasgen.source import collect, is_copied
+from kerasgen.source import collect, is_copied, is_users
 
 STYLE = black.Mode(line_length=120, target_versions={TargetVersion.PY37})
 NUMPY = "import numpy as np"
@@ -104,7 +104,7 @@ def emit(
 
 def _yours(called: Iterable[Callable[..., Any]]) -> set[str]:
     """The names and import lines that come with the user's functions. UsageError where a module has such a name."""
-    imports, blocks = collect(function for function in called if not function.__module__.startswith("kerasgen."))
+    imports, blocks = collect(filter(is_users, called))
     for name in RESERVED.intersection(blocks):
         raise UsageError(f"modules have a {name} of their own; give your function another name")
     return {*imports, *blocks}

@@ -22,6 +22,11 @@ def is_copied(thing: Any) -> bool:
     return copied and package.partition(".")[0] not in ("numpy", *sys.stdlib_module_names)
 
 
+def is_users(thing: Any) -> bool:
+    """Whether a function is the user's own, so that nothing is known of it but its name."""
+    return is_copied(thing) and not thing.__module__.startswith("kerasgen.")
+
+
 def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], dict[str, str]]:
     """Import lines, and source blocks by name, of these functions and of what they call, each once.
 

@@ -14,6 +14,8 @@ from kerasgen.passes.fold_batch_norm import fold_batch_norm
 from kerasgen.passes.fold_scale import fold_scale
 from kerasgen.passes.fuse_activation import fuse_activation
 from kerasgen.passes.fuse_residual import fuse_residual
+from kerasgen.passes.join_reshapes import join_reshapes
+from kerasgen.passes.merge_equal import merge_equal
 from kerasgen.passes.plan_memory import plan_memory
 from kerasgen.passes.remove_identity import remove_identity
 from kerasgen.passes.scale_by_blocks import scale_by_blocks
@@ -24,16 +26,14 @@ from kerasgen.passes.unroll_small import unroll_small
 Pass = Callable[[Graph], Graph]
 
 CLEANING: tuple[Pass, ...] = (drop_unused, schedule)
-TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes, fuse_activation)
-FOLDED: tuple[Pass, ...] = (
-    *(remove_identity, cancel_transposes, absorb_pads),
-    *(fold_batch_norm, fold_scale, scale_by_blocks, fuse_activation),
-)
+TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes)
+JOINED: tuple[Pass, ...] = (*TEXTBOOK, join_reshapes, merge_equal, absorb_pads)
+FOLDED: tuple[Pass, ...] = (*JOINED, fold_batch_norm, fold_scale, scale_by_blocks, fuse_activation)
 PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory, split_batch)
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
 PIPELINES: Mapping[int, tuple[Pass, ...]] = {
-    0: (*TEXTBOOK, *CLEANING),
-    1: (*TEXTBOOK, absorb_pads, choose_exact_kernels, *PLANNING),
+    0: (*TEXTBOOK, fuse_activation, *CLEANING),
+    1: (*JOINED, fuse_activation, choose_exact_kernels, *PLANNING),
     2: (*FOLDED, unroll_small, choose_kernels, *PLANNING),
 }
 LEVEL = max(PIPELINES)

@@ -39,7 +39,7 @@ LARGE = 1 << 17  # bytes for one sample; NumPy's own memory serves what is small
 
 def plan_memory(graph: Graph, large: int = LARGE) -> Graph:
     """The graph with a buffer for every value of at least so many bytes a sample whose kernel takes one."""
-    last = _last_reads(graph)
+    last = last_reads(graph)
     names = Namespace(name for node in graph.nodes for name in (*node.reads, *node.outputs, node.kernel.__name__))
     free: list[str] = []
     held: dict[str, int] = {}  # until which node
@@ -60,7 +60,7 @@ def plan_memory(graph: Graph, large: int = LARGE) -> Graph:
     return replace(graph, nodes=tuple(nodes), buffers=tuple(buffers))
 
 
-def _last_reads(graph: Graph) -> dict[str, int]:
+def last_reads(graph: Graph) -> dict[str, int]:
     """The number of the last node that needs each value; the results are needed after all nodes."""
     last = dict.fromkeys((name for node in graph.nodes for name in node.outputs), -1)
     last.update(dict.fromkeys(graph.results, len(graph.nodes)))
