@@ -15,6 +15,7 @@ from kerasgen.errors import (
 
 if TYPE_CHECKING:
     from kerasgen.api import ExportResult, check, export, inspect
+    from kerasgen.dangers import Scan, scan
     from kerasgen.layers.registry import rule
     from kerasgen.verification import Verification, verify
 
@@ -25,6 +26,7 @@ __all__ = [
     "InvalidModelError",
     "KerasgenError",
     "ParityError",
+    "Scan",
     "UnsupportedModelError",
     "UsageError",
     "Verification",
@@ -32,8 +34,16 @@ __all__ = [
     "export",
     "inspect",
     "rule",
+    "scan",
     "verify",
 ]
+_HOMES = {  # of what is not in kerasgen.api
+    "Scan": "kerasgen.dangers",
+    "Verification": "kerasgen.verification",
+    "rule": "kerasgen.layers",
+    "scan": "kerasgen.dangers",
+    "verify": "kerasgen.verification",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -42,5 +52,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    homes = {"rule": "kerasgen.layers", "verify": "kerasgen.verification", "Verification": "kerasgen.verification"}
-    return getattr(importlib.import_module(homes.get(name, "kerasgen.api")), name)
+    return getattr(importlib.import_module(_HOMES.get(name, "kerasgen.api")), name)

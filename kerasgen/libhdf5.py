@@ -28,7 +28,7 @@ except ImportError:  # Windows has no limits to set
 MAX_LINKS = 1 << 17  # the largest models known have some thousands of groups and arrays
 MAX_ATTRIBUTE = 1 << 24  # bytes; the largest architectures known take a few million
 OWN_BYTES = 1 << 27  # of memory, for Python, NumPy and libhdf5
-_ATTRIBUTES = re.compile(rb"model_config|keras_version|backend|name|(layer|weight)_names\d*")
+_ATTRIBUTES = re.compile(rb"(model|training)_config|keras_version|backend|name|(layer|weight)_names\d*")
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
 _UNREADABLE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO, errno.EAGAIN}
 _WIDTHS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}

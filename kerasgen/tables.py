@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kerasgen.bench import report as benchmark
+from kerasgen.dangers import RISKS, Scan
 from kerasgen.names import printable
 from kerasgen.summary import Summary
 
@@ -51,6 +52,22 @@ def _print_summary(console: Console, summary: Summary) -> None:
     console.print(Text(f"{summary.parameters:,} parameters, {_count(summary.macs)} MACs for one sample"))
     for problem in summary.problems:
         console.print(Text(f"unsupported: {printable(problem)}"), style="red")
+
+
+def print_scan(scan: Scan) -> None:
+    """What was found in a model, then what each kind of it does."""
+    table = Table("risk", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("where", overflow="fold")
+    table.add_column("what", overflow="fold")
+    for finding in scan.findings:
+        table.add_row(*map(Text, map(printable, finding)), style="red" if RISKS[finding.risk].danger else None)
+    with _printed() as console:
+        if scan.findings:
+            console.print(table)
+        for risk in dict.fromkeys(finding.risk for finding in scan.findings):
+            console.print(Text(f"{risk}: {RISKS[risk].effect}; {RISKS[risk].advice}"))
+        verdict = "dangerous" if scan.dangerous else "nothing dangerous is known in it"
+        console.print(Text(f"{printable(scan.source)}: {verdict}"))
 
 
 def print_layers(families: Mapping[str, Sequence[str]], unsupported: Mapping[str, str]) -> None:

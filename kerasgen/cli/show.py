@@ -1,4 +1,4 @@
-"""`kerasgen inspect` and `kerasgen layers`."""
+"""`kerasgen inspect`, `kerasgen scan` and `kerasgen layers`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,23 @@ def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: 
         print_summary(summary)
     if summary.problems:
         raise typer.Exit(kerasgen.UnsupportedModelError.exit_code)
+
+
+@app.command()
+def scan(model: Model, json: Json = False) -> None:
+    """Tell what is dangerous in MODEL, without loading it. Exit code 1 where something is."""
+    child.start()
+    found = kerasgen.scan(model)
+    if json:
+        import json as encoder
+
+        print(encoder.dumps(found.to_dict(), indent=2))
+    else:
+        from kerasgen.tables import print_scan
+
+        print_scan(found)
+    if found.dangerous:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -62,17 +62,22 @@ def kind(content: Content) -> str:
     if isinstance(content.data, Path) and content.data.is_dir():
         return "folder"
     head = content.read(512)
-    if head.startswith(_HDF5):
-        return "hdf5"
-    if head.startswith(_ZIP):
-        return "zip"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-        return "json"
+    if magic(head):
+        return magic(head)
     if not head:
         raise InvalidModelError(f"{content.name}: not a Keras model: the file is empty")
     if head.startswith(b"version https://git-lfs"):
         raise InvalidModelError(f"{content.name}: not a Keras model but a git-lfs pointer to one: run `git lfs pull`")
     raise InvalidModelError(f"{content.name}: not a Keras model: neither HDF5 nor a .keras archive nor JSON")
+
+
+def magic(head: bytes) -> str:
+    """ "hdf5", "zip" or "json" by how a file begins, "" for anything else."""
+    if head.startswith(_HDF5):
+        return "hdf5"
+    if head.startswith(_ZIP):
+        return "zip"
+    return "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else ""
 
 
 def reason(error: Exception) -> str:

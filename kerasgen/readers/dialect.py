@@ -15,7 +15,7 @@ from kerasgen.errors import InvalidModelError
 from kerasgen.model import Ref
 from kerasgen.readers.layer_names import KERAS_LAYERS
 
-_CLASSES = {
+CLASSES = {
     "Model": "Functional",
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
@@ -37,7 +37,7 @@ _KERAS_PACKAGES = {"keras", "tf_keras", "tensorflow", "builtins"}
 def layer_kind(data: Mapping[str, Any]) -> str:
     """Keras's name of a serialised object's class; a name of Keras's that another package took keeps the package."""
     package, _, name = data["class_name"].rpartition(">")
-    name = _CLASSES.get(name, name)
+    name = CLASSES.get(name, name)
     if "module" in data and str(data["module"]).partition(".")[0] not in _KERAS_PACKAGES:
         package = str(data.get("registered_name")).rpartition(">")[0] or str(data["module"] or "custom")
     return f"{package}>{name}" if package and name in KERAS_LAYERS else name

@@ -223,16 +223,21 @@ def assemble(file: File, made: Iterable[Made]) -> dict[str, np.ndarray]:
                 where = f"layer {'/'.join(variable.owner)!r}: weight {variable.name!r}"
                 raise InvalidModelError(f"{file.name}: {where} {fault}")
     arrays = [array for _, parts, _, _ in made for array in parts]
-    _refuse_bomb(file.name, arrays)
+    if bomb(arrays):
+        raise InvalidModelError(f"{file.name}: its weights {bomb(arrays)}")
     read = file.read(arrays)
     return {variable.key: make(*islice(read, len(parts))) for variable, parts, _, make in made}
 
 
-def _refuse_bomb(file: str, arrays: Sequence[Array]) -> None:
-    """One array can be many times as large as what is stored of it, and so can many that are one under many names."""
+def bomb(arrays: Sequence[Array]) -> str:
+    """One array can be many times as large as what is stored of it, and so can many that are one under many names.
+
+    Why they are a bomb; "" if they are none.
+    """
     size, stored = sum(array.size for array in arrays), sum(array.stored for array in set(arrays))
-    if size > max(_BOMB_BYTES, _BOMB_RATIO * stored):
-        raise InvalidModelError(f"{file}: its weights declare {size} bytes, of which {stored} are stored")
+    return (
+        f"declare {size} bytes, of which {stored} are stored" if size > max(_BOMB_BYTES, _BOMB_RATIO * stored) else ""
+    )
 
 
 def _fault(array: Any, shape: tuple[int, ...]) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import PureWindowsPath
 
 from kerasgen.errors import FileError, InvalidModelError
-from kerasgen.readers.content import MAX_TEXT, Content, reason
+from kerasgen.readers import content
+from kerasgen.readers.content import MAX_TEXT, Content
 
 _BLOCK = 1 << 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -32,18 +33,19 @@ class Archive:
 
     def text(self, name: str) -> bytes | None:
         """A file of text, None if there is none."""
-        with self._opened() as archive:
+        with self.opened() as archive:
             member = self._member(archive, name, MAX_TEXT)
             return None if member is None else archive.read(member)
 
     def place(self, name: str) -> tuple[str, int, Iterable[bytes]] | None:
         """It has no path: how many bytes it is long, and the bytes in blocks; None if there is none."""
-        with self._opened() as archive:
+        with self.opened() as archive:
             member = self._member(archive, name)
-        return None if member is None else ("", member.file_size, self._blocks(name))
+        return None if member is None else ("", member.file_size, self.blocks(name))
 
-    def _blocks(self, name: str) -> Iterator[bytes]:
-        with self._opened() as archive, archive.open(name) as member:
+    def blocks(self, name: str | zipfile.ZipInfo) -> Iterator[bytes]:
+        """What a member holds, in blocks."""
+        with self.opened() as archive, archive.open(name) as member:
             while block := member.read(_BLOCK):
                 yield block
 
@@ -52,33 +54,40 @@ class Archive:
         names = archive.namelist()
         if len(set(names)) < len(names):
             raise InvalidModelError(f"{self.name}: unusable archive: it holds a member twice")
-        if any(map(_leads_out, names)):
+        if any(map(leads_out, names)):
             raise InvalidModelError(f"{self.name}: unusable archive: a member lies outside of it")
         if name not in names:
             return None
-        assert archive.fp is not None
-        fault = _fault(archive.getinfo(name), archive.fp.seek(0, io.SEEK_END), limit)
-        if fault:
-            raise InvalidModelError(f"{self.name}: unusable archive: {name} {fault}")
+        reason = fault(archive.getinfo(name), length(archive), limit)
+        if reason:
+            raise InvalidModelError(f"{self.name}: unusable archive: {name} {reason}")
         return archive.getinfo(name)
 
     @contextmanager
-    def _opened(self) -> Iterator[zipfile.ZipFile]:
+    def opened(self) -> Iterator[zipfile.ZipFile]:
+        """The archive. InvalidModelError where it turns out damaged inside the block."""
         try:
             with zipfile.ZipFile(self.file.handle()) as archive:
                 yield archive
         except (FileNotFoundError, PermissionError) as error:
-            raise FileError(f"{self.name}: cannot be read: {reason(error)}") from error
+            raise FileError(f"{self.name}: cannot be read: {content.reason(error)}") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, MemoryError) as error:
-            raise InvalidModelError(f"{self.name}: damaged archive: {reason(error)}") from error
+            raise InvalidModelError(f"{self.name}: damaged archive: {content.reason(error)}") from error
 
 
-def _leads_out(name: str) -> bool:
+def leads_out(name: str) -> bool:
+    """Whether a file of this name lies outside of where it is unpacked."""
     path = PureWindowsPath(name)  # which knows both slashes
     return bool(path.anchor) or ".." in path.parts
 
 
-def _fault(member: zipfile.ZipInfo, available: int, limit: int | None) -> str:
+def length(archive: zipfile.ZipFile) -> int:
+    """Bytes of the whole archive."""
+    assert archive.fp is not None
+    return archive.fp.seek(0, io.SEEK_END)
+
+
+def fault(member: zipfile.ZipInfo, available: int, limit: int | None = None) -> str:
     """What forbids reading this member of an archive that is so many bytes long; "" if nothing does."""
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a symbolic link"

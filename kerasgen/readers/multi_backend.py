@@ -14,7 +14,7 @@ from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.model import ModelSpec
 
 THEANO = "Theano trained it, whose kernels Keras of today would take for mirrored ones"
-_CLASSES = {
+CLASSES = {
     "AtrousConvolution1D": "Conv1D",
     "AtrousConvolution2D": "Conv2D",
     "Convolution1D": "Conv1D",
@@ -110,7 +110,7 @@ def _written_by_keras1(data: Any) -> bool:
     config = data.get("config")
     if isinstance(config, dict) and isinstance(data.get("class_name"), str):
         old = config.keys() & (_SETTINGS.keys() | _IRRELEVANT | {"nb_row", "kernel_dim1"})
-        if data["class_name"] in (*_CLASSES, "Merge") or (data["class_name"] in _LAYERS and old):
+        if data["class_name"] in (*CLASSES, "Merge") or (data["class_name"] in _LAYERS and old):
             return True
     return any(_written_by_keras1(item) for item in data.values() if isinstance(item, (dict, list)))
 
@@ -167,7 +167,7 @@ class _Modern:
             config = self._settings(kind, config)
         if kind == "BatchNormalization" and config.get("mode"):
             kind = "BatchNormalizationKeras1"
-        return {**data, "class_name": _CLASSES.get(kind, kind), "config": config}
+        return {**data, "class_name": CLASSES.get(kind, kind), "config": config}
 
     def _settings(self, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
         made = {_SETTINGS.get(key, key): item for key, item in config.items() if key not in _IRRELEVANT}
