@@ -203,7 +203,7 @@ class _Body:
 
     def _expression(self, node: Node) -> str:
         operands = [self._operand(item) for item in node.inputs]
-        if node.kernel in SYNTAX:
+        if node.kernel in SYNTAX and not node.out:
             return str(SYNTAX[node.kernel](*operands, **node.attrs))
         defaults = _defaults(node.kernel)
         while operands and node.inputs[len(operands) - 1] is None and defaults.get(len(operands) - 1, "") is None:
@@ -213,7 +213,7 @@ class _Body:
             for key, value in node.attrs.items()
             if key not in defaults or defaults[key] != value
         ]
-        settings += [f"out={node.out}"] if node.out else []
+        settings += [f"out={self._name(node.out)}"] if node.out else []
         name = node.kernel.__name__ if is_copied(node.kernel) else f"np.{_numpy_name(node.kernel)}"
         return f"{name}({', '.join([*operands, *settings])})"
 

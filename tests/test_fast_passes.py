@@ -135,9 +135,21 @@ def choose_none(before: Graph) -> None:
     assert choose_kernels(before, small=0, winograd=EVERY) == before
 
 
-@pytest.mark.parametrize("sizes", [{"image": (None, None, 7, 3)}, {"c": (None, 4, None, 4)}], ids=["input", "result"])
-def test_unknown_sizes_stay(sizes: dict[str, Any]) -> None:
-    choose_none(of_sizes(graph([conv("c")], KERNEL, ("c",)), **sizes))
+@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("sizes", [(None, 7), (6, None), (None, None)], ids=str)
+def test_unknown_sizes_are_large(sizes: tuple[int | None, ...], name: str) -> None:
+    """But not cut into tiles."""
+    kernel, shape, attrs, fast = CHOSEN[name]
+    node = Node(("c",), kernel, ("image", "c/kernel"), attrs)
+    before = graph([node], weights(c__kernel=shape), ("c",))
+    _, *known, channels = before.specs["c"].shape
+    made = (a and b for a, b in zip(sizes, known, strict=True))
+    sized = of_sizes(before, image=(None, *sizes, 3), c=(None, *made, channels))
+    after = choose_kernels(sized, winograd=EVERY)
+    same_answers(before, after)
+    assert kernels_of(after) == [kernels.blocked_conv if fast is kernels.winograd_conv2d else fast]
+    if fast is kernels.tiled_depthwise_conv2d and sizes[1] is None:
+        assert after.layouts["c/kernel"] == (kernels.tile, {"count": 1})
 
 
 def test_what_no_fast_kernel_can_do_stays() -> None:

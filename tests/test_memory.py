@@ -21,6 +21,7 @@ from graphs import (
     blocked,
     framing,
     of_sizes,
+    same_answers,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ from hypothesis import strategies as st
 from kerasgen import kernels
 from kerasgen.emit import emit
 from kerasgen.ir import Graph, Node, Value
-from kerasgen.parity import load_module
+from kerasgen.parity import flat, load_module
 from kerasgen.passes import PLANNING, optimize, plan_memory, split_batch
 
 
@@ -88,13 +89,57 @@ def test_what_has_a_buffer(nodes: list[Node], outputs: tuple[str, ...], with_buf
     assert set(outs(plan_memory(framing(nodes, outputs)))) == with_buffers
 
 
-def test_what_is_small_or_of_unknown_size_has_no_buffer() -> None:
+@pytest.mark.usefixtures("every_size")
+@pytest.mark.parametrize("kernel", [np.add, np.multiply, np.subtract])
+@pytest.mark.parametrize(
+    ("operands", "others", "outputs", "place"),
+    [
+        (("a", "image"), [], ("r",), "a"),
+        (("image", "a"), [], ("r",), "a"),
+        (("a", "a"), [], ("r",), "a"),
+        (("a", "p"), [], ("r",), "a"),
+        (("a", "image"), [], ("r", "s"), ""),
+        (("a", "image"), [add("t", "a", "s")], ("r", "t"), ""),
+        (("image", "image"), [], ("r",), ""),
+        (("v", "image"), [], ("r",), ""),
+        (("p", "image"), [], ("r",), ""),
+    ],
+    ids=[
+        *("the left one", "the right one", "both", "the larger one"),
+        *("a result", "read again", "an input", "a view", "a smaller one"),
+    ],
+)
+def test_a_sum_takes_the_place_of_what_it_adds(
+    kernel: Any, operands: tuple[str, str], others: list[Node], outputs: tuple[str, ...], place: str
+) -> None:
+    pooled = Node(("p",), kernels.global_max_pool, ("a",), {"keepdims": True})
+    makers = [made("pointwise", "a", "image"), flipped("v", "a"), pooled]
+    makers = [node for node in makers if node.output in (*operands, "a")]
+    nodes = [*makers, Node(("s",), kernel, operands), *others, Node(("r",), kernels.relu, ("s",))]
+    before = framing(nodes, outputs)
+    after = plan_memory(before)
+    same_answers(before, after)
+    assert outs(after).get("s", "") == place
+    for result, expected in zip(flat(loaded(after).predict(X)), before.run(X), strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_a_sum_of_two_forms_has_a_place_of_its_own() -> None:
+    nodes = [made("pointwise", "a", "image"), add("s", "a", "image"), Node(("r",), kernels.relu, ("s",))]
+    before = framing(nodes, ("r",))
+    wide = replace(before, specs={**before.specs, "s": replace(before.specs["s"], dtype="float64")})
+    assert set(outs(plan_memory(before, 0))) == {"a", "s"}
+    assert set(outs(plan_memory(wide, 0))) == {"a"}
+
+
+def test_what_is_small_has_no_buffer() -> None:
     before = framing([made("pointwise", "a", "image"), add("s", "a", "a")], ("s",))
     size = X[0].nbytes
     for limit, sized, buffers in (
         (size, before, 1),
         (size + 1, before, 0),
-        (1, of_sizes(before, a=(None, None, 7, 3)), 0),
+        (size + 1, of_sizes(before, a=(None, None, 7, 3)), 1),  # it may be large
+        (1, replace(before, specs={}), 0),
     ):
         assert len(plan_memory(sized, limit).buffers) == buffers
 

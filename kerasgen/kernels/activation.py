@@ -4,12 +4,13 @@ import numpy as np
 
 # Minimax fits of erf(x) / x by P(x²) / Q(x²): the coefficients of both, from the highest power down.
 ERF_SINGLE = (
-    (2.066756148e-6, 3.827147765e-5),
-    (2.850341439e-4, 1.157050455e-3),
-    (3.73698482e-3, 1.491155576e-2),
-    (5.266390765e-2, 1.138057595e-1),
-    (1.896347593e-1, 5.013922201e-1),
-    (1.128379148, 1.0),
+    1.4185343583578851e-7,
+    -5.668494793138155e-6,
+    8.763743013922556e-5,
+    -6.19784886717706e-4,
+    -1.9183059851015944e-4,
+    1.0276905573284176e-1,
+    1.1283792743090857,
 )
 ERF_DOUBLE = (
     (1.59984206432910671e-17, 8.98342249039762720e-16),
@@ -112,8 +113,12 @@ def softsign(x):
 
 
 def silu(x):
-    """x * sigmoid(x), also called swish."""
-    return x * sigmoid(x)
+    """x * sigmoid(x), also called swish, as h + h * tanh(h) with h = x / 2: tanh takes half of the time of exp."""
+    half = 0.5 * x
+    y = np.tanh(half)
+    y *= half
+    y += half
+    return y
 
 
 def mish(x):
@@ -137,15 +142,26 @@ def hard_silu(x):
 
 
 def erf(x):
-    """2/√π ∫₀ˣ exp(-t²) dt as x * P(x²) / Q(x²), a minimax fit, exact to the last digits of float32 or float64.
+    """2/√π ∫₀ˣ exp(-t²) dt, exact to the last digits of float32 or float64 by two minimax fits.
 
-    All coefficients are positive, so nothing cancels. At the limit the quotient is above 1, hence large x give just ±1.
+    In float32 it is tanh(x * P(x²)), which costs little more than tanh; beyond the limit, tanh is just ±1.
+    In float64 it is x * P(x²) / Q(x²). All coefficients are positive, so nothing cancels; at the limit, the quotient is
+    above 1.
     """
-    limit, coefficients = (6.3, ERF_DOUBLE) if x.dtype == np.float64 else (4.2, ERF_SINGLE)
-    x = np.minimum(np.maximum(x, -limit), limit)
+    if x.dtype != np.float64:
+        with np.errstate(over="ignore"):
+            square = np.minimum(x * x, 16.4)
+        p = ERF_SINGLE[0] * square
+        for a in ERF_SINGLE[1:-1]:
+            p += a
+            p *= square
+        p += ERF_SINGLE[-1]
+        p *= x
+        return np.tanh(p, out=p)
+    x = np.minimum(np.maximum(x, -6.3), 6.3)
     square = x * x
     p, q = np.zeros_like(x), np.zeros_like(x)
-    for a, b in coefficients:
+    for a, b in ERF_DOUBLE:
         p *= square
         p += a
         q *= square

@@ -29,9 +29,13 @@ def channels_first(x):
     return np.moveaxis(x, -1, 1)
 
 
-def concatenate(*xs, axis=-1):
-    """Join along an axis that exists."""
-    return np.concatenate(xs, axis=axis)
+def concatenate(*xs, axis=-1, out=None):
+    """Join along an axis that exists, in the memory `out`."""
+    if out is not None:
+        shape = list(xs[0].shape)
+        shape[axis] = sum(x.shape[axis] for x in xs)
+        out = out.empty(shape, np.result_type(*xs))
+    return np.concatenate(xs, axis=axis, out=out)
 
 
 def stack(*xs, axis=0):

@@ -2,14 +2,16 @@
 
 | layer                                    | kernel                 | why                                              |
 |------------------------------------------|------------------------|--------------------------------------------------|
-| windows of one sample below SMALL        | as it is               | one product for the whole batch, few calls       |
+| windows of one sample below SMALL, or an | as it is               | one product for the whole batch, few calls       |
+| eighth where they need not be unfolded   |                        |                                                  |
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
 | 3 x 3, stride 1, maps from 24 cells      | winograd_conv2d, m = 4 | 4 times fewer products, at the price of rounding |
 | the same, maps from 12 cells             | winograd_conv2d, m = 2 | 2.25 times fewer products                        |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
-Declines where a size is known only at run time.
+Where a size is known only at run time, it counts as large, but Winograd's tiles and those of several cells are not for
+it.
 """
 
 from __future__ import annotations
@@ -62,13 +64,15 @@ def _choose(
         return None
     weight = graph.weights[str(node.inputs[1])]
     x, y, kernel = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape, weight.shape
-    if weight.dtype.kind != "f" or None in (*x[1:], *y[1:]) or _bytes(x, y, kernel) <= small:
+    size = _bytes(x, y, kernel)
+    if weight.dtype.kind != "f" or size <= small // 8:
         return None
     activation = {key: node.attrs[key] for key in ("activation",) if node.attrs.get(key)}
     if node.kernel is kernels.dense:
         return (replace(node, kernel=kernels.pointwise, attrs=activation), None) if len(x) > 2 else None
     if node.kernel in RANKS:
-        return _conv(node, y, kernel, activation, winograd)
+        chosen = _conv(node, y, kernel, activation, winograd)
+        return chosen if size > small or chosen[0].kernel is kernels.pointwise else None
     filters = kernel[-2] if node.kernel is kernels.grouped_conv2d else kernel[-1]
     return _depthwise(node, y) if filters == 1 and x[-1] == y[-1] else None
 
@@ -76,7 +80,7 @@ def _choose(
 def _conv(
     node: Node, y: Shape, kernel: Shape, activation: Mapping[str, Any], winograd: Mapping[int, tuple[int, int]]
 ) -> tuple[Node, Layout | None]:
-    rank, size = RANKS[node.kernel], tuple(n or 1 for n in y[1:-1])
+    rank, size = RANKS[node.kernel], tuple(n or 0 for n in y[1:-1])
     settings: dict[str, Any] = {"strides": (1,) * rank, "dilation": (1,) * rank, **node.attrs}
     strided, pad = set(settings["strides"]) != {1}, settings.get("pad")
     if set(kernel[:-2]) == {1} and not strided and pad is None:
@@ -92,7 +96,7 @@ def _conv(
 
 def _depthwise(node: Node, y: Shape) -> tuple[Node, Layout]:
     _, _, width, channels = y
-    assert width
+    width = width or 1
     assert channels
     alone = node.attrs.get("strides", (1, 1))[1] == 1
     count = max(n for n in range(1, width + 1) if width % n == 0 and (n == 1 or (alone and n * channels <= TILE)))
@@ -100,6 +104,6 @@ def _depthwise(node: Node, y: Shape) -> tuple[Node, Layout]:
     return replace(node, kernel=kernels.tiled_depthwise_conv2d, attrs=attrs), (kernels.tile, {"count": count})
 
 
-def _bytes(x: Shape, y: Shape, kernel: Shape) -> int:
+def _bytes(x: Shape, y: Shape, kernel: Shape) -> float:
     """What the unfolded windows of one sample take, if they are unfolded at once."""
-    return 4 * math.prod(n or 1 for n in (*y[1:-1], *kernel[:-2], x[-1]))
+    return 4 * math.prod(math.inf if n is None else n for n in (*y[1:-1], *kernel[:-2], x[-1]))

@@ -1,7 +1,8 @@
 """Give each large result a buffer that nothing needs any more, so that the same few are used at every call.
 
 A value lives from the node that makes it to the last one that reads it, or a view of it. Only the kernels in FRESH are
-known to return no view of what they read. Results of the model are never put into a buffer.
+known to return no view of what they read. A sum or product of a value that nothing else needs takes its place. Results
+of the model are never put into a buffer.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node
+from kerasgen.ir import Graph, Node, Shape
 from kerasgen.names import Namespace
 from kerasgen.passes.fold_batch_norm import OUTPUT_AXES
+from kerasgen.source import is_copied
 
 FRESH = frozenset(
     {
@@ -35,27 +37,38 @@ FRESH = frozenset(
     }
 )
 LARGE = 1 << 17  # bytes for one sample; NumPy's own memory serves what is smaller
+IN_PLACE = {np.add, np.multiply, np.subtract}
 
 
 def plan_memory(graph: Graph, large: int = LARGE) -> Graph:
-    """The graph with a buffer for every value of at least so many bytes a sample whose kernel takes one."""
+    """The graph with a buffer for every value that takes at least so many bytes a sample, where its kernel allows."""
     last = last_reads(graph)
     names = Namespace(name for node in graph.nodes for name in (*node.reads, *node.outputs, node.kernel.__name__))
     free: list[str] = []
     held: dict[str, int] = {}  # until which node
+    inside: dict[str, str] = {}  # which buffer has this value
     buffers: list[str] = []
     nodes = []
     for index, node in enumerate(graph.nodes):
         free += [buffer for buffer, until in held.items() if until < index]
         held = {buffer: until for buffer, until in held.items() if until >= index}
         name = node.outputs[0]
-        if _takes_out(node.kernel) and last[name] < len(graph.nodes) and sample_bytes(graph, name) >= large:
+        if last[name] == len(graph.nodes):
+            place = None
+        elif node.kernel in IN_PLACE:
+            ended = (value for value in node.reads if value in inside and held[inside[value]] == index)
+            place = next((value for value in ended if form(graph, value) == form(graph, name)), None)
+            buffer = inside.get(str(place), "")
+        elif _takes_out(node.kernel) and sample_bytes(graph, name) >= large:
             if not free:
                 buffers.append(names.new("abcdefghijklmnop"[len(buffers) % 16]))
                 free.append(buffers[-1])
-            buffer = free.pop()
-            held[buffer] = last[name]
-            node = replace(node, out=buffer)
+            place = buffer = free.pop()
+        else:
+            place = None
+        if place:
+            inside[name], held[buffer] = buffer, last[name]
+            node = replace(node, out=place)
         nodes.append(node)
     return replace(graph, nodes=tuple(nodes), buffers=tuple(buffers))
 
@@ -71,12 +84,17 @@ def last_reads(graph: Graph) -> dict[str, int]:
     return last
 
 
-def sample_bytes(graph: Graph, name: str) -> int:
-    """What a value takes for one sample, or 0 if that is not known."""
-    spec = graph.specs.get(name)
-    if spec is None or None in spec.shape[1:]:
+def sample_bytes(graph: Graph, name: str) -> float:
+    """What a value takes for one sample: infinity if a size is known only at run time, 0 if nothing is known."""
+    if name not in graph.specs:
         return 0
-    return math.prod(size or 1 for size in spec.shape[1:]) * np.dtype(spec.dtype).itemsize
+    shape, dtype = form(graph, name)
+    return math.inf if None in shape[1:] else math.prod(size or 1 for size in shape[1:]) * np.dtype(dtype).itemsize
+
+
+def form(graph: Graph, name: str) -> tuple[Shape, str]:
+    """The shape and the dtype of a value as it was built."""
+    return graph.specs[name].shape, graph.specs[name].dtype
 
 
 def is_fresh(node: Node) -> bool:
@@ -91,4 +109,4 @@ def _takes_out(kernel: Callable[..., Any]) -> bool:
         parameter = inspect.signature(kernel).parameters.get("out")
     except ValueError:  # some NumPy functions have no signature
         return False
-    return parameter is not None and "border" in inspect.signature(kernel).parameters
+    return parameter is not None and parameter.kind is parameter.KEYWORD_ONLY and is_copied(kernel)

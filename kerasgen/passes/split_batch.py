@@ -2,11 +2,13 @@
 
 f(x) = concatenate(f(x[:k]), f(x[k:2k]), ...), if no kernel lets one sample see another.
 
-Declines where a kernel is not known to keep the samples apart, and in models with a memory.
+Declines where a kernel is not known to keep the samples apart, where a size is known only at run time, and in models
+with a memory.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -28,9 +30,9 @@ def split_batch(graph: Graph, together: int = TOGETHER) -> Graph:
         if _keeps_apart(node, graph, samples):
             samples.update(node.outputs)
     arrays = [*(value.name for value in graph.inputs), *(name for node in graph.nodes for name in node.outputs)]
-    if not graph.buffers or graph.memory or not samples.issuperset([*arrays, *graph.outputs]):
+    if not graph.buffers or graph.memory or math.isinf(largest) or not samples.issuperset([*arrays, *graph.outputs]):
         return graph
-    return replace(graph, together=max(1, together // largest))
+    return replace(graph, together=max(1, int(together // largest)))
 
 
 def _keeps_apart(node: Node, graph: Graph, samples: set[str]) -> bool:

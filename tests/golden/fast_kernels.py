@@ -335,6 +335,9 @@ def serve(calls):
         calls.get()()
 
 
+PIECE = 65_536
+
+
 def settle(part, bias, residual, activation, target):
     """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
     if bias is not None:
@@ -342,9 +345,11 @@ def settle(part, bias, residual, activation, target):
     if residual is not None:
         part += residual
     if activation is relu or activation is relu6:
-        activation(part, out=target)
+        np.clip(part, 0, np.inf if activation is relu else 6, out=target)  # it takes a third of np.maximum's time
     elif activation is not None:
-        target[...] = activation(part)
+        rows = max(1, PIECE // max(part[:1].nbytes, 1))
+        for start in range(0, len(part), rows):
+            target[start : start + rows] = activation(part[start : start + rows])
     elif part is not target:
         target[...] = part
 

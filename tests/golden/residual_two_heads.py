@@ -5,8 +5,12 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+import collections
 import hashlib
 import os
+import queue
+import threading
+import types
 
 import numpy as np
 
@@ -25,12 +29,18 @@ def predict(image):
     The result may share memory with the inputs.
     """
     x = as_input(image, *INPUTS[0])
-    stem = conv2d(x, W["stem/kernel"], W["stem/bias"], pad=((1, 1), (1, 1)))
-    x = depthwise_conv2d(stem, W["depthwise/kernel"], W["depthwise/bias"], pad=((1, 1), (1, 1)), activation=silu)
-    x = conv2d(x, W["project/kernel"], W["project/bias"])
-    x = x + stem
-    x = conv2d(x, W["down/kernel"], W["down/bias"], strides=(2, 2), pad="same", activation=relu6)
-    x = x + 3.0
+    a, b, c = buffers(3)
+    stem = blocked_conv(
+        x, W["stem/kernel"], W["stem/bias"], strides=(1, 1), dilation=(1, 1), pad=((1, 1), (1, 1)), out=a
+    )
+    x = tiled_depthwise_conv2d(
+        stem, W["depthwise/kernel"], W["depthwise/bias"], pad=((1, 1), (1, 1)), activation=silu, out=b
+    )
+    x = pointwise(x, W["project/kernel"], W["project/bias"], stem, out=c)
+    x = blocked_conv(
+        x, W["down/kernel"], W["down/bias"], strides=(2, 2), dilation=(1, 1), pad="same", activation=relu6, out=b
+    )
+    x = np.add(x, 3.0, out=x)
     multiply = x * 0.16666666666666666
     x = global_average_pool(multiply)
     class_2 = dense(x, W["class/kernel"], W["class/bias"])
@@ -62,25 +72,49 @@ def as_input(x, name, shape, dtype):
     return y
 
 
-def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
-    """Convolution: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F)."""
-    return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
+LOCAL = threading.local()
 
 
-def finish(y, bias, activation):
-    """Add the bias in place, for `y` is always fresh, then apply the activation."""
-    if bias is not None:
-        y += bias
-    return y if activation is None else activation(y)
+def buffers(count):
+    """The buffers of this thread, the same ones at every call."""
+    if not hasattr(LOCAL, "buffers"):
+        LOCAL.buffers = [Buffer() for _ in range(count)]
+    return LOCAL.buffers
 
 
-def convolve(x, kernel, strides, dilation, pad):
-    """Every window times the kernel: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
+class Buffer:
+    """Memory for arrays that live one after the other; it grows to the largest of them."""
+
+    def __init__(self):
+        """Begin with no memory."""
+        self.memory = np.empty(0, np.uint8)
+
+    def empty(self, shape, dtype):
+        """An array in this memory, of any content."""
+        size = int(np.prod(shape)) * dtype.itemsize
+        if self.memory.size < size:
+            self.memory = np.empty(size, np.uint8)
+        return np.ndarray(shape, dtype, self.memory)
+
+
+def blocked_conv(
+    x, kernel, bias=None, residual=None, *, strides, dilation, pad=None, activation=None, border=None, out=None
+):
+    """Convolution plus `residual`: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
     window, f = kernel.shape[:-2], kernel.shape[-1]
+    matrix = kernel.reshape(kernel.size // f, f)
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
-    depth = kernel.size // f
-    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
-    return y.reshape(cells.shape[: x.ndim - 1] + (f,))
+    shape = cells.shape[: x.ndim - 1] + (f,)
+    y, whole = framed(shape, x.dtype, border, out)
+
+    def block(at):
+        target = y[at]
+        part = cells[at].reshape(target.size // f, len(matrix)) @ matrix
+        settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
+
+    width = int(np.prod(shape[2:-1]))
+    over_blocks(block, len(x), shape[1], block_rows(width * len(matrix) * x.itemsize, width), y.size * len(matrix))
+    return whole
 
 
 def windows(x, window, strides, dilation):
@@ -136,31 +170,176 @@ def pad(x, *, pads, value=0.0):
     return y
 
 
-def depthwise_conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
-    """Convolution of each channel by its own m filters: (N, H, W, C), (kh, kw, C, m) → (N, OH, OW, C * m)."""
-    kh, kw, c, m = kernel.shape
-    x = x if m == 1 else np.repeat(x, m, axis=-1)
-    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
-    y = np.einsum("nhwijc,ijc->nhwc", cells, kernel.reshape(kh, kw, c * m))
-    return finish(y, bias, activation)
+def framed(shape, dtype, border, out):
+    """An array to fill, and the same one inside zeros: `border` holds (before, after) for each size, or is None."""
+    empty = np.empty if out is None else out.empty
+    if border is None:
+        y = empty(shape, dtype)
+        return y, y
+    n, *sizes, c = shape
+    whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, border)), c), dtype)
+    inside = (slice(None),)
+    for size, (a, b) in zip(sizes, border):
+        whole[inside + (slice(0, a),)] = 0
+        whole[inside + (slice(a + size, a + size + b),)] = 0
+        inside += (slice(a, a + size),)
+    return whole[inside], whole
 
 
-def silu(x):
-    """x * sigmoid(x), also called swish."""
-    return x * sigmoid(x)
+THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))
 
 
-def sigmoid(x):
-    """1 / (1 + exp(-x)). Where exp overflows to infinity, the result is 0, as it should be."""
-    with np.errstate(over="ignore"):
-        y = np.exp(-x)
-    y += 1
-    return np.divide(1, y, out=y)
+PAYS = 4_000_000
+
+
+def over_blocks(work, images, rows, step, cost):
+    """Do the work for every block of `step` rows of every image, which takes `cost` multiplications in all."""
+    if THREADS > 1 and cost > PAYS:
+        step = min(step, -(-rows // THREADS))
+        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
+        return
+    for image in range(images):
+        for start in range(0, rows, step):
+            work((image, slice(start, min(start + step, rows))))
+
+
+def share(work, tasks):
+    """Do all the tasks, this thread and the crew together."""
+    waiting, done = collections.deque(tasks), queue.SimpleQueue()
+
+    def help_out():
+        while True:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                work(task)
+            except Exception as error:
+                done.put(error)
+            else:
+                done.put(None)
+
+    calls = crew()
+    for _ in range(THREADS - 1):
+        calls.put(help_out)
+    help_out()
+    errors = [done.get() for _ in tasks]
+    for error in filter(None, errors):
+        raise error
+
+
+CREW = types.SimpleNamespace(threads=(), calls=None)
+
+
+def crew():
+    """The queue of calls for the other threads of this process, which start when they are first needed."""
+    if CREW.calls is None or not all(thread.is_alive() for thread in CREW.threads):  # in a fork none is
+        calls = queue.SimpleQueue()
+        threads = [threading.Thread(target=serve, args=(calls,), daemon=True) for _ in range(THREADS - 1)]
+        for thread in threads:
+            thread.start()
+        CREW.calls, CREW.threads = calls, threads  # of two threads that come at once, the later one's crew stays
+    return CREW.calls
+
+
+def serve(calls):
+    """Do what is called for, for ever."""
+    while True:
+        calls.get()()
+
+
+BLOCK = 1_048_576
+
+
+def block_rows(row, width=256):
+    """How many rows a block has: `row` bytes belong to each; a product of fewer than 256 cells would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-256 // max(width, 1)))
+
+
+PIECE = 65_536
+
+
+def settle(part, bias, residual, activation, target):
+    """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
+    if bias is not None:
+        part += bias
+    if residual is not None:
+        part += residual
+    if activation is relu or activation is relu6:
+        np.clip(part, 0, np.inf if activation is relu else 6, out=target)  # it takes a third of np.maximum's time
+    elif activation is not None:
+        rows = max(1, PIECE // max(part[:1].nbytes, 1))
+        for start in range(0, len(part), rows):
+            target[start : start + rows] = activation(part[start : start + rows])
+    elif part is not target:
+        target[...] = part
+
+
+def relu(x, out=None):
+    """max(x, 0)."""
+    return np.maximum(x, 0, out=out)
 
 
 def relu6(x, out=None):
     """min(max(x, 0), 6)."""
     return np.minimum(np.maximum(x, 0, out=out), 6, out=out)
+
+
+def tiled_depthwise_conv2d(
+    x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None, border=None, out=None
+):
+    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C).
+
+    What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell.
+    """
+    window, q, c = kernel.shape[:2], kernel.shape[2], x.shape[-1]
+    x = np.ascontiguousarray(padded(x, window, strides, dilation, pad))
+    oh, ow = window_counts(x.shape[1:-1], window, strides, dilation)
+    step_n, step_h, step_w, step_c = x.strides
+    down, right = strides
+    cells = np.lib.stride_tricks.as_strided(
+        x,
+        (len(x), oh, ow * c // q, *window, q),
+        (step_n, down * step_h, q // c * right * step_w, dilation[0] * step_h, dilation[1] * step_w, step_c),
+        writeable=False,
+    )
+    y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
+
+    def block(at):
+        target = y[at]
+        part = np.einsum("hbijq,ijq->hbq", cells[at], kernel)
+        settle(part.reshape(target.shape), bias, None, activation, target)
+
+    over_blocks(block, len(x), oh, block_rows(4 * ow * c * x.itemsize), 8 * y.size * window[0] * window[1])
+    return whole
+
+
+def silu(x):
+    """x * sigmoid(x), also called swish, as h + h * tanh(h) with h = x / 2: tanh takes half of the time of exp."""
+    half = 0.5 * x
+    y = np.tanh(half)
+    y *= half
+    y += half
+    return y
+
+
+def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=None, out=None):
+    """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    c, f = kernel.shape[-2:]
+    matrix = kernel.reshape(c, f)
+    y, whole = framed(x.shape[:-1] + (f,), x.dtype, border, out)
+
+    def block(at):
+        target = y[at]
+        place = target.reshape(target.size // f, f) if border is None else None  # where rows lie side by side
+        part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+        target = target if place is None else part
+        settle(part, bias, None if residual is None else residual[at], activation, target)
+
+    width = int(np.prod(x.shape[2:-1]))
+    over_blocks(block, len(x), x.shape[1], block_rows(width * max(c, f) * x.itemsize, width), y.size * c)
+    return whole
 
 
 def global_average_pool(x, *, keepdims=False):
@@ -180,11 +359,24 @@ def dense(x, kernel, bias=None, *, activation=None):
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
+def finish(y, bias, activation):
+    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    if bias is not None:
+        y += bias
+    return y if activation is None else activation(y)
+
+
 def upsample_nearest(x, *, size):
     """Repeat every cell: (N, H, W, C) with size (2, 3) → (N, 2H, 3W, C)."""
     for axis, times in enumerate(size, start=1):
         x = np.repeat(x, times, axis=axis)
     return x
+
+
+def tile(kernel, *, count):
+    """The kernel of a depthwise convolution for `count` cells side by side: (kh, kw, C, 1) → (kh, kw, count * C)."""
+    kh, kw, *c = kernel.shape
+    return np.tile(kernel.reshape(kh, kw, int(np.prod(c))), (1, 1, count))
 
 
 # Weights and command line
@@ -325,6 +517,7 @@ W = read_sidecar(
     os.path.join(os.path.dirname(os.path.abspath(__file__)), "residual_two_heads.npz"),
     "<sha256>",
 )
+W["depthwise/kernel"] = tile(W["depthwise/kernel"], count=1)
 
 # What `python this_file.py --selftest` compares: by whom it was answered; shape and limit of each made input; of each
 # output its shape, what it was rounded to, and some numbers
