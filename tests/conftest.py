@@ -14,7 +14,8 @@ settings.load_profile("fixed")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-pytest_plugins = ["command", "pairs"]  # fixtures that run the command line, and modules on other Pythons
+# Fixtures that run the command line, modules on other Pythons, and pytest itself.
+pytest_plugins = ["command", "pairs", "pytester"]
 pytest.register_assert_rewrite("model_files", "saved_models")
 
 

@@ -66,12 +66,14 @@ def run(command: Path, *arguments: object, cwd: Path) -> tuple[str, str]:
 def test_wheel_holds_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+        (entries,) = (archive.read(name).decode() for name in names if name.endswith("/entry_points.txt"))
         (metadata,) = (archive.read(name).decode() for name in names if name.endswith("/METADATA"))
     assert wheel.name.startswith(f"kerasgen_numpy-{kerasgen.__version__}-")
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kerasgen").rglob("*.py")}
     templates = {f"kerasgen/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
     assert modules | templates == {name for name in names if ".dist-info/" not in name}
     assert "Name: kerasgen-numpy" in metadata
+    assert "[pytest11]\nkerasgen = kerasgen.pytest_plugin\n" in entries
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist: ") and "extra ==" not in line]
     assert not any("tensorflow" in line or "keras" in line for line in needed)
 

@@ -1,0 +1,71 @@
+"""For pytest: `pytest --kerasgen-models 'models/*.h5'` exports each model and compares the module with Keras.
+
+pytest imports this file wherever kerasgen is installed, so it imports nothing that is not needed then.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OPTION = "--kerasgen-models"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option that adds tests."""
+    parser.getgroup("kerasgen").addoption(
+        OPTION,
+        action="append",
+        default=[],
+        metavar="GLOB",
+        dest="kerasgen_models",
+        help="Test that each of these models, as a NumPy module, answers as Keras does; may be given several times.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # -k and -m choose among these tests, too
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add a test for each model. UsageError where there is none of that name."""
+    folder = config.invocation_params.dir
+    for pattern in config.getoption("kerasgen_models"):
+        names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))
+        if not names:
+            raise pytest.UsageError(f"{OPTION}: there is no {pattern}")
+        for name in names:
+            items.extend(session.genitems(ModelFile.from_parent(session, path=folder / name)))
+
+
+class ModelFile(pytest.File):
+    """A model; its name among the tests is that of the file."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """The one test of it."""
+        yield ModelTest.from_parent(self, name="kerasgen")
+
+
+class ModelTest(pytest.Item):
+    """That the module of a model answers as Keras does."""
+
+    def runtest(self) -> None:
+        """Export the model into memory, compared with Keras."""
+        import kerasgen
+
+        kerasgen.export(self.path, io.BytesIO(), verify=True)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """What is wrong: where the module differs, each output and the first wrong layer."""
+        from kerasgen import KerasgenError
+
+        error = excinfo.value
+        if not isinstance(error, KerasgenError):
+            return super().repr_failure(excinfo, style)
+        return str(getattr(error, "verification", None) or error)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where the test is, and its heading."""
+        return self.path, None, f"kerasgen: {self.path.name}"
