@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import warnings
@@ -59,6 +60,16 @@ def relative_error(got: Any, expected: Any) -> float:
         equal = (got == expected) | (np.isnan(got) & np.isnan(expected))
         difference = np.where(equal, 0.0, np.abs(got.astype(np.result_type(got, "float64")) - expected))
     return float(np.nan_to_num(difference / scale, nan=np.inf).max(initial=0.0))
+
+
+def copy_project(folder: Path, *more: str) -> Path:
+    """A copy of what the wheel is made of, and of `more`, for a build to leave its traces in."""
+    for name in ("kerasgen", "templates", "pyproject.toml", "README.md", "LICENSE", *more):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
 def run_python(

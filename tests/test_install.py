@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from support import ROOT, relative_error
+from support import ROOT, copy_project, relative_error
 
 import kerasgen
 
@@ -28,11 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
-    for name in ("kerasgen", "templates"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", folder / "dist", source)
+    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", folder / "dist", copy_project(source))
     (built,) = (folder / "dist").glob("*.whl")
     return built
 
