@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ from kerasgen.current import Changes, changes
 from kerasgen.custom import Rules
 from kerasgen.emit import Module, emit
 from kerasgen.errors import InvalidModelError, UsageError
+from kerasgen.footprint import within
 from kerasgen.ir import Graph
 from kerasgen.model import ModelFile
 from kerasgen.names import printable
@@ -66,13 +68,14 @@ def generate(
     custom: Rules | None = None,
     strict: bool = False,
     level: int = LEVEL,
+    max_memory: int | None = None,
     record: Callable[[Graph], Any] | None = None,
 ) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere.
 
     `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
-    there would be a warning. `record` makes of the graph what the module compares its answers with: see
-    `kerasgen.selftest`.
+    there would be a warning. `max_memory` are the bytes that a call may take. `record` makes of the graph what the
+    module compares its answers with: see `kerasgen.selftest`.
     """
     if level not in PIPELINES:
         raise UsageError(f"the level of optimisation is one of {', '.join(map(str, PIPELINES))}, not {level!r}")
@@ -88,7 +91,8 @@ def generate(
         graph = optimize(replace(full, outputs=full.outputs[:count]), CLEANING)
     else:
         graph = optimize(graph, pipeline)  # the weights before folding are gone when the folded are packed
-    module = emit(graph, sidecar=sidecar, activations=full, level=level, selftest=record and record(graph))
+    make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record and record(graph))
+    module = make(graph) if max_memory is None else within(max_memory, graph, make, sidecar)
     return replace(module, warning=warning)
 
 
@@ -112,6 +116,7 @@ def export(
     theano_kernels: bool = False,
     strict: bool = False,
     optimize: int = LEVEL,
+    max_memory: int | None = None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -123,7 +128,9 @@ def export(
     it is published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
     `theano_kernels` tells that Theano trained a model of Keras 1, whose files do not say so. `strict` refuses weights
     that are NaN or infinite, of which the result otherwise only warns. `optimize` is 0 for textbook kernels, 1 for what
-    keeps the arithmetic of every layer, 2 for all that keeps the answers to finite inputs.
+    keeps the arithmetic of every layer, 2 for all that keeps the answers to finite inputs. `max_memory` are the bytes
+    that the arrays of a call on one sample may take beside the weights; with less than the fastest way takes, blocks
+    are smaller and calls slower.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -141,6 +148,7 @@ def export(
         custom=custom,
         strict=strict,
         level=optimize,
+        max_memory=max_memory,
         record=proof.record,
     )
     if isinstance(output, (str, os.PathLike)):
@@ -168,6 +176,7 @@ def check(
     custom: Rules | None = None,
     theano_kernels: bool = False,
     optimize: int = LEVEL,
+    max_memory: int | None = None,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -177,7 +186,12 @@ def check(
     sidecar = _sidecar(target, store)
     file = read(source, weights, theano_kernels=theano_kernels)
     new = generate(
-        file, sidecar=sidecar.name if sidecar else "", activations=activations, custom=custom, level=optimize
+        file,
+        sidecar=sidecar.name if sidecar else "",
+        activations=activations,
+        custom=custom,
+        level=optimize,
+        max_memory=max_memory,
     )
     return changes(new, target, sidecar)
 

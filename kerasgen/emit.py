@@ -73,6 +73,8 @@ def emit(
     called = [kernels.as_input, *(kernel for each in graphs for kernel in _called(each))]
     called += [function for function, _ in layouts.values()]
     imports, blocks = collect(called)
+    if graph.block and "BLOCK" in blocks:
+        blocks["BLOCK"] = f"BLOCK = {graph.block}"
     loaders = [runtime.read_sidecar if sidecar else runtime.read_embedded] if weights else []
     load_imports, load_blocks = collect([*loaders, runtime.main])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]

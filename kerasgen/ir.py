@@ -77,7 +77,7 @@ class Graph:
     `specs` are the shape and dtype of every value as it was built; what a pass does to a value's border is not in
     them. `layouts` say which weights the kernels want in another layout, as a function and its settings: it is made
     once, when the weights are loaded. `buffers` names the memory that results are put into, and `together` how many
-    samples one run shall take, None for any number.
+    samples one run shall take, None for any number. `block` are the bytes of a block, None for what suits most caches.
     """
 
     inputs: tuple[Value, ...]
@@ -92,6 +92,7 @@ class Graph:
     layouts: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = field(default_factory=dict)
     buffers: tuple[str, ...] = ()
     together: int | None = None
+    block: int | None = None
 
     def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, by interpreting the nodes; `states` holds the memory between calls."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +48,13 @@ def export(
             help="0: textbook kernels. 1: fast ones that keep each layer's arithmetic. 2: all that keeps the answers.",
         ),
     ] = 2,
+    max_memory: Annotated[
+        str,
+        typer.Option(
+            help="What the arrays of a call on one sample may take, as 8MB; with less, calls are slower.",
+            show_default=False,
+        ),
+    ] = "",
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")] = False,
     verify: Annotated[
         bool | None,
@@ -76,6 +84,7 @@ def export(
         "custom": functions(custom),
         "theano_kernels": theano_kernels,
         "optimize": optimize,
+        "max_memory": _bytes(max_memory) if max_memory else None,
     }
     child.start()
     with progress(f"{model} -> {module}"):
@@ -121,3 +130,11 @@ def _module_name(model: Path) -> Path:
     from kerasgen.names import PYTHON, Namespace
 
     return Path(f"{Namespace([*PYTHON, *sys.stdlib_module_names, 'numpy']).new(model.stem)}.py")
+
+
+def _bytes(size: str) -> int:
+    """What a size such as 8MB means."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMG]?)B?", size, re.IGNORECASE)
+    if found is None:
+        raise kerasgen.UsageError(f"--max-memory is a size as 8MB, not {printable(size)}")
+    return int(float(found[1]) * 1000 ** " KMG".index(found[2].upper() or " "))

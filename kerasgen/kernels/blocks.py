@@ -40,8 +40,8 @@ def framed(shape, dtype, border, out):
 
 
 def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of fewer than 256 cells would be slow."""
-    return max(1, BLOCK // max(row, 1), -(-256 // max(width, 1)))
+    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
 def settle(part, bias, residual, activation, target):

@@ -80,7 +80,7 @@ def winograd_conv2d(x, kernel, bias=None, residual=None, *, size, pad=None, acti
         part = part.reshape(th * m, tw * m, f)[: len(target), : size[1]]
         settle(part, None, None if residual is None else residual[image, rows], activation, target)
 
-    rows = (x.shape[1] - 2) // m
-    step = block_rows(n * n * tw * max(c, f) * x.itemsize) if c <= 128 else rows
-    over_blocks(block, len(x), rows, step, 3 * y.size * c)
+    # Where the filters do not stay in the cache, either, a product needs many tiles.
+    step = block_rows(n * n * tw * max(c, f) * x.itemsize, tw if c > 128 else 256)
+    over_blocks(block, len(x), (x.shape[1] - 2) // m, step, 3 * y.size * c)
     return whole

@@ -242,9 +242,9 @@ def winograd_conv2d(x, kernel, bias=None, residual=None, *, size, pad=None, acti
         part = part.reshape(th * m, tw * m, f)[: len(target), : size[1]]
         settle(part, None, None if residual is None else residual[image, rows], activation, target)
 
-    rows = (x.shape[1] - 2) // m
-    step = block_rows(n * n * tw * max(c, f) * x.itemsize) if c <= 128 else rows
-    over_blocks(block, len(x), rows, step, 3 * y.size * c)
+    # Where the filters do not stay in the cache, either, a product needs many tiles.
+    step = block_rows(n * n * tw * max(c, f) * x.itemsize, tw if c > 128 else 256)
+    over_blocks(block, len(x), (x.shape[1] - 2) // m, step, 3 * y.size * c)
     return whole
 
 
@@ -268,8 +268,8 @@ BLOCK = 1_048_576
 
 
 def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of fewer than 256 cells would be slow."""
-    return max(1, BLOCK // max(row, 1), -(-256 // max(width, 1)))
+    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
 THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))

@@ -253,8 +253,8 @@ BLOCK = 1_048_576
 
 
 def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of fewer than 256 cells would be slow."""
-    return max(1, BLOCK // max(row, 1), -(-256 // max(width, 1)))
+    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
 PIECE = 65_536

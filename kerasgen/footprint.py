@@ -1,0 +1,56 @@
+"""Modules that make do with little memory: smaller blocks take more calls, and less room."""
+
+from __future__ import annotations
+
+import tempfile
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kerasgen.errors import UsageError
+from kerasgen.ir import Graph
+from kerasgen.kernels.blocks import BLOCK
+from kerasgen.parity import load_module
+
+if TYPE_CHECKING:
+    from kerasgen.emit import Module
+
+BLOCKS = (BLOCK, BLOCK // 4, BLOCK // 16, BLOCK // 64)
+
+
+def within(limit: int, graph: Graph, emit: Callable[[Graph], Module], sidecar: str) -> Module:
+    """The module with the largest blocks whose call on one sample makes arrays of at most `limit` bytes at once.
+
+    Raises UsageError where there is none, and where a size of the input is known only at run time.
+    """
+    if any(None in value.shape[1:] for value in graph.inputs):
+        raise UsageError("how much memory a call takes depends on the size of its input, which this model leaves open")
+    needed = limit
+    for block in BLOCKS:
+        module = emit(replace(graph, block=block, together=1 if graph.together else None))
+        needed = call_bytes(module, graph, sidecar)
+        if needed <= limit:
+            return module
+    raise UsageError(f"a call takes {needed} bytes of memory beside the weights, even in small blocks")
+
+
+def call_bytes(module: Module, graph: Graph, sidecar: str) -> int:
+    """How many bytes the arrays that a call on one sample makes take at once, measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "module.py")
+        with open(path, "wb") as file:
+            module.write(file)
+        if sidecar:
+            Path(folder, sidecar).write_bytes(module.npz)
+        predict = load_module(path).predict
+    inputs = [np.zeros((1, *(size or 1 for size in value.shape[1:])), value.dtype) for value in graph.inputs]
+    tracemalloc.start()
+    try:
+        predict(*inputs)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
