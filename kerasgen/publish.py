@@ -54,14 +54,12 @@ def staged(files: Mapping[Path, Callable[[Any], Any]], *, force: bool = True) ->
     try:
         with _blaming(last), _uninterrupted():
             stage = Path(tempfile.mkdtemp(prefix=".kerasgen-", dir=last.parent))
-            for part in (stage / "new", stage / "old"):
-                part.mkdir()
         for path, write in files.items():
-            with _blaming(path), open(stage / "new" / path.name, "wb") as file:
+            with _blaming(path), open(stage / path.name, "wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-        yield stage / "new" / last.name
+        yield stage / last.name
         with _alone(last.parent), _uninterrupted():
             for path in () if force else files:
                 _keep(path)
@@ -77,12 +75,18 @@ def _rename(stage: Path, paths: Sequence[Path]) -> None:
     with ExitStack() as undo:
         for path in paths:
             with _blaming(path):
-                old = stage / "old" / path.name
-                if path.exists() and len(paths) > 1:
-                    shutil.copy2(path, old)
-                os.replace(stage / "new" / path.name, path)
-                undo.callback(*((os.replace, old, path) if old.exists() else (os.unlink, path)))
+                old = _copy(path, stage) if path.exists() and len(paths) > 1 else ""
+                os.replace(stage / path.name, path)
+                undo.callback(*((os.replace, old, path) if old else (os.unlink, path)))
         undo.pop_all()
+
+
+def _copy(path: Path, stage: Path) -> str:
+    """A copy of a file, in this folder under a name that none has there."""
+    handle, name = tempfile.mkstemp(dir=stage)
+    os.close(handle)
+    shutil.copy2(path, name)
+    return name
 
 
 @contextmanager
