@@ -55,7 +55,10 @@ def is_pair(folder: Path) -> bool:
 
 # What the command line is at when the signal comes: it says so and waits.
 STAGES = {
+    "start": "cli.export.child.start = wait",
     "read": "api.read = wait",
+    "child describes": "child.Child._reply = wait",
+    "child sends arrays": "child.Child._fill = wait",
     "build": "api.build = wait",
     "optimise": "api.optimize = wait",
     "emit": "api.emit = wait",
@@ -65,11 +68,13 @@ STAGES = {
     "write": "emit.Module.write = lambda self, file: (file.write(b'half'), file.flush(), wait())",
     "sidecar written": "os.fsync = after(os.fsync)",
     "verify": "api._verified = wait",
+    "Keras loads": "verification.oracle = wait",
+    "Keras answers": "from kerasgen import oracle; oracle.Oracle.__call__ = wait",
     "clean up": "shutil.rmtree = before(shutil.rmtree)",
 }
 WAITING = """
 import os, shutil, tempfile, time
-from kerasgen import api, emit
+from kerasgen import api, child, cli, emit, verification
 def wait(*_, **__):
     print("now", flush=True)
     time.sleep(float(os.environ["SECONDS"]))
@@ -80,13 +85,23 @@ def before(function):
 """
 
 
+def started(setup: str, model: Path, folder: Path, seconds: float = 60) -> subprocess.Popen[bytes]:
+    """An export, in a group of processes of its own; Keras is asked where the setup says so."""
+    verify = "--verify" if "oracle" in setup else "--no-verify"
+    command = script(WAITING + setup, "export", model, "-o", "net.py", "--store", "sidecar", "--force", verify)
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "SECONDS": str(seconds)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
 def interrupted(stage: str, model: Path, folder: Path, sign: signal.Signals, seconds: float = 60) -> tuple[int, bytes]:
     """Exit code and stderr of an export that gets a signal at this stage."""
-    command = script(WAITING + stage, "export", model, "-o", "net.py", "--store", "sidecar", "--force", "--no-verify")
-    environment = {**os.environ, "SECONDS": str(seconds)}
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    process = started(stage, model, folder, seconds)
     assert process.stdout is not None
     assert process.stdout.readline() == b"now\n"
     os.killpg(process.pid, sign)  # as a terminal does it: to all processes
@@ -124,6 +139,51 @@ def test_interrupted_between_the_two_files(sign: signal.Signals, models: list[Pa
         assert code == 128 + sign
         assert sorted(contents(tmp_path)) == ["net.npz", "net.py"]
         assert is_pair(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_at_any_time(sign: signal.Signals, models: list[Path], tmp_path: Path) -> None:
+    """Both files are as before or new, from the first moment of the process to its last."""
+    before = time.monotonic()
+    with started("", models[0], tmp_path) as process:
+        assert process.wait(timeout=60) == 0
+    took, new = time.monotonic() - before, contents(tmp_path)
+    old = {"net.py": OLD.encode(), "net.npz": b"old"}
+    for part in range(16):
+        for name, data in old.items():
+            (tmp_path / name).write_bytes(data)
+        process = started("", models[0], tmp_path)
+        time.sleep(took * part / 15)
+        os.killpg(process.pid, sign)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode in (0, -sign, 128 + sign)
+        assert process.returncode == -sign or b"Traceback" not in err  # where Python itself is still starting
+        assert contents(tmp_path) in (old, new)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["net.npz", "net.py"]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_process_that_reads_ends_too(sign: signal.Signals, models: list[Path], tmp_path: Path) -> None:
+    """Though the signal came to its parent alone."""
+    process = started(STAGES["child sends arrays"], models[0], tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"now\n"
+    os.kill(process.pid, sign)
+    process.communicate(timeout=60)
+    assert process.returncode == (-sign if sign is signal.SIGKILL else 128 + sign)
+    until = time.monotonic() + 20
+    while alive(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive(process.pid)
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_signals_are_as_before() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import signal
 import sys
@@ -17,6 +18,7 @@ __all__ = ["app", "export", "main", "show", "speed", "verify"]
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, _terminated)
+    atexit.register(_unheard)
     if sys.stdout is None:
         sys.exit(report(kerasgen.FileError("stdout: is closed")))
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -31,3 +33,9 @@ def main(arguments: list[str] | None = None) -> Any:
 def _terminated(*_: Any) -> None:
     """End by an exception, so that what is half written is removed."""
     sys.exit(128 + signal.SIGTERM)
+
+
+def _unheard() -> None:
+    """A signal that comes when all is done, and Python ends, changes nothing."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.SIG_IGN)
