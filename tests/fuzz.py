@@ -1,9 +1,9 @@
 """Spoil many model files and see that none of them does harm: `python tests/fuzz.py --count 20000`.
 
-Each file is exported in a process that holds little memory and little patience. What may come of it is an error that
-kerasgen knows, on one line, and nothing written; or a module that can be imported and answers. `--oracle` also asks
-Keras about every module, where it can load the file. Anything else is a finding, printed with the number that makes the
-file again: `python tests/fuzz.py --first NUMBER --count 1 --keep FOLDER`.
+Each file is scanned and exported in a process that holds little memory and little patience. What may come of it is an
+error that kerasgen knows, on one line, and nothing written; or a module that can be imported and answers. `--oracle`
+also asks Keras about every module, where it can load the file. Anything else is a finding, printed with the number that
+makes the file again: `python tests/fuzz.py --first NUMBER --count 1 --keep FOLDER`.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def attempt(random: Random, sources: list[Path], folder: Path, *, oracle: bool =
     target.parent.mkdir()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     failed = None
+    scanned(arguments[0])
     try:
         with impatient():
             kerasgen.export(arguments[0], target, weights=weights, verify=False)
@@ -99,6 +100,18 @@ def attempt(random: Random, sources: list[Path], folder: Path, *, oracle: bool =
     with impatient():
         outcome = answered(target)
         return compared(arguments[0], target, weights) if oracle and outcome == "answered" else outcome
+
+
+def scanned(path: str) -> None:
+    """Look for dangers: there are some, or none, or the file cannot be read."""
+    code = 0
+    with impatient():
+        try:
+            text = json.dumps(kerasgen.scan(path).to_dict())
+        except kerasgen.KerasgenError as error:
+            text, code = str(error), error.exit_code
+    assert code in (0, 3, 5), f"scan: code {code}: {text}"
+    assert "\n" not in text
 
 
 def answered(path: Path) -> str:
