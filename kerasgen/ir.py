@@ -151,6 +151,11 @@ class Graph:
         """How many times each name is read, by nodes and as a result."""
         return Counter(name for node in self.nodes for name in node.reads) + Counter(self.results)
 
+    def same_form(self, *names: str) -> bool:
+        """Whether these values are known to have the same shape and dtype."""
+        forms = {(self.specs[name].shape, self.specs[name].dtype) for name in names if name in self.specs}
+        return len(forms) == 1 and self.specs.keys() >= set(names)
+
     def rewrite(self, nodes: Iterable[Node], renamed: Mapping[str, str]) -> Graph:
         """The graph with these nodes, where every reader of a name in `renamed` reads the other name instead.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from test_passes import conv, graph, kernels_of, norm, norm_weights, same_answers, weights
 
 from kerasgen import kernels
-from kerasgen.ir import Node
+from kerasgen.ir import Graph, Node
+from kerasgen.passes.fold_input_scale import fold_input_scale
 from kerasgen.passes.fold_scale import fold_scale
 from kerasgen.passes.scale_by_blocks import scale_by_blocks
 
@@ -64,10 +66,194 @@ def test_a_large_norm_becomes_two_numbers_a_channel() -> None:
     after = scale_by_blocks(before, large=1)
     same_answers(before, after)
     assert after.nodes[0].kernel is kernels.scale_shift
-    assert after.nodes[0].inputs == ("image", "norm/scale", "norm/shift")
+    assert after.nodes[0].inputs == ("image", "n/scale", "n/shift")
 
 
 @pytest.mark.parametrize(("axis", "limit"), [(2, 1), (-1, 1 << 20)], ids=["another axis", "a small array"])
 def test_a_norm_stays(axis: int, limit: int) -> None:
     before = graph([norm("n", "image", axis=axis)], norm_weights(7 if axis == 2 else 3), ("n",))
     assert scale_by_blocks(before, large=limit).nodes == before.nodes
+
+
+def binary(output: str, kernel: Any, *operands: Any) -> Node:
+    return Node((output,), kernel, operands)
+
+
+ARRAYS = {
+    **weights(c__kernel=(3, 3, 3, 4), c__bias=(4,), s=(3,), t=(1, 1, 3), rows=(7, 3), n__mean=(3,), n__variance=(3,)),
+    **norm_weights(3),
+}
+AFFINE: dict[str, list[Node]] = {
+    "a product": [binary("a", np.multiply, "image", "s")],
+    "a number times": [binary("a", np.multiply, 0.25, "image")],
+    "a quotient": [binary("a", np.divide, "image", "s")],
+    "a sum": [binary("a", np.add, "t", "image")],
+    "a difference": [binary("a", np.subtract, "image", "t")],
+    "a difference from it": [binary("a", np.subtract, "t", "image")],
+    "batch normalisation": [norm("a", "image")],
+    "normalisation": [Node(("a",), kernels.normalization, ("image", "n/mean", "n/variance"))],
+    "its inverse": [Node(("a",), kernels.normalization, ("image", "n/mean", "n/variance"), {"invert": True})],
+    "preprocess_input": [binary("z", np.divide, "image", 1.5), binary("a", np.subtract, "z", 1)],
+    "three in a row": [binary("y", np.subtract, 2.0, "image"), norm("z", "y"), binary("a", np.multiply, "z", "s")],
+}
+LAYERS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
+    "dense": (kernels.dense, (3, 4), {}),
+    "conv2d": (kernels.conv2d, (2, 3, 3, 4), {"strides": (2, 1), "activation": kernels.relu}),
+    "grouped_conv2d": (kernels.grouped_conv2d, (3, 3, 1, 6), {"groups": 3, "dilation": (1, 2)}),
+    "depthwise_conv2d": (kernels.depthwise_conv2d, (3, 3, 3, 2), {"pad": ((0, 0), (0, 0))}),
+}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("case", AFFINE)
+def test_what_comes_before_folds(case: str, layer: str, bias: bool) -> None:
+    kernel, shape, attrs = LAYERS[layer]
+    arrays = {**ARRAYS, **weights(c__kernel=shape, c__bias=(shape[-1] * (shape[-2] if "depth" in layer else 1),))}
+    node = Node(("c",), kernel, ("image", "c/kernel", "c/bias")[: 3 if bias else 2], attrs)
+    node = replace(node, inputs=("a", *node.inputs[1:]))
+    before = graph([*AFFINE[case], node], arrays, ("c",), a="a", c="c")
+    after = fold_input_scale(before)
+    same_answers(before, after)
+    assert [(n.kernel, n.inputs[0], n.attrs) for n in after.nodes] == [(kernel, "image", attrs)]
+    assert after.layers == {"c": ("c",)}
+    assert all(array.dtype == np.float32 for array in after.weights.values())
+
+
+TRANSPOSED = Node(("c",), kernels.conv2d_transpose, ("a", "d/kernel"), {"strides": (2, 2)})
+PADDED: dict[str, Node] = {
+    "zeros around": conv("c", "a", pad=((1, 0), (0, 0))),
+    "zeros by size": conv("c", "a", pad="same"),
+    "transposed": TRANSPOSED,
+}
+
+
+@pytest.mark.parametrize("case", PADDED)
+def test_only_the_scale_folds_where_zeros_are_among_the_cells(case: str) -> None:
+    arrays = {**ARRAYS, **weights(d__kernel=(3, 3, 5, 3))}
+    nodes = [binary("t1", np.add, "image", "t"), binary("a", np.multiply, "t1", "s"), PADDED[case]]
+    before = graph(nodes, arrays, ("c",), t1="t1", a="a")
+    after = fold_input_scale(before)
+    same_answers(before, after)
+    assert kernels_of(after) == [np.add, PADDED[case].kernel]
+    assert after.layers == {"t1": ("t1",)}
+    shifted = graph([binary("a", np.add, "image", "t"), PADDED[case]], arrays, ("c",))
+    assert fold_input_scale(shifted).nodes == shifted.nodes
+
+
+def test_a_large_shift_stays() -> None:
+    """x - 1000 is exact, x W - 1000 W is not."""
+    nodes = [binary("z", np.subtract, "image", 1000.0), binary("a", np.multiply, "z", 0.01), conv("c", "a")]
+    assert kernels_of(fold_input_scale(graph(nodes, ARRAYS, ("c",)))) == [kernels.conv2d]
+    steep = [nodes[0], replace(nodes[1], inputs=("z", 0.1)), nodes[2]]
+    after = fold_input_scale(graph(steep, ARRAYS, ("c",)))
+    assert kernels_of(after) == [np.subtract, kernels.conv2d]
+
+
+def flattened(*before: Node, by: Any = kernels.flatten) -> Graph:
+    """A dense layer over flattened cells."""
+    flat = Node(("f",), by, ("a",), {} if by is kernels.flatten else {"shape": (126,)})
+    dense = Node(("d",), kernels.dense, ("f", "d/kernel", "d/bias"))
+    arrays = {**ARRAYS, **weights(d__kernel=(126, 5), d__bias=(5,))}
+    return graph([*before, flat, dense], arrays, ("d",), f="f", d="d")
+
+
+@pytest.mark.parametrize("by", [kernels.flatten, kernels.reshape])
+def test_a_number_folds_through_a_reshape(by: Any) -> None:
+    before = flattened(*AFFINE["preprocess_input"], by=by)
+    after = fold_input_scale(before)
+    same_answers(before, after)
+    assert kernels_of(after) == [by, kernels.dense]
+    assert after.layers == {"d": ("d",)}  # what is flattened is no longer scaled
+
+
+def test_numbers_of_channels_do_not_fold_through_a_reshape() -> None:
+    before = flattened(binary("a", np.multiply, "image", "s"))
+    assert fold_input_scale(before).nodes == before.nodes
+
+
+LAST = {"axis": -1, "keepdims": True}
+SCALED = binary("a", np.multiply, "image", "s")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ([SCALED, conv("c", "a")], ("c", "a")),
+        ([SCALED, conv("c", "a"), conv("d", "a", "k")], ("c", "d")),
+        ([SCALED, conv("c", "a"), conv("d")], ("c", "d")),
+        ([binary("a", np.multiply, "image", "rows"), conv("c", "a")], ("c",)),
+        ([binary("a", np.multiply, "image", "image"), conv("c", "a")], ("c",)),
+        ([binary("a", np.divide, 2.0, "image"), conv("c", "a")], ("c",)),
+        ([binary("a", np.divide, "image", 0.0), conv("c", "a")], ("c",)),
+        ([norm("a", "image", axis=2), conv("c", "a")], ("c",)),
+        ([SCALED, Node(("e",), np.exp, ("c/kernel",)), conv("c", "a", "e")], ("c",)),
+        ([Node(("m",), np.max, ("image",), LAST), binary("a", np.multiply, "m", "s"), conv("c", "a")], ("c",)),
+        ([conv("c")], ("c",)),
+    ],
+    ids=[
+        *("a result", "another reader", "a shared kernel", "a number for each row", "a square", "a reciprocal"),
+        *("division by zero", "another axis", "a computed kernel", "more channels", "nothing"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_what_comes_before_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
+    arrays = {**ARRAYS, **weights(k=(1, 1, 3, 2))}
+    if nodes[0].attrs.get("axis") == 2:
+        arrays.update(norm_weights(7))
+    before = graph(nodes, arrays, outputs)
+    assert fold_input_scale(before).nodes == before.nodes
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtypes"),
+    [("float32", {"image": "int32"}), ("float16", dict.fromkeys(["image", "a"], "float16")), ("int8", {})],
+    ids=["integers that become floats", "half precision", "whole weights"],
+)
+def test_other_dtypes_stay(kernel: str, dtypes: dict[str, str]) -> None:
+    arrays = {**ARRAYS, "c/kernel": ARRAYS["c/kernel"].astype(kernel)}
+    before = graph([SCALED, conv("c", "a")], arrays, ("c",))
+    changed = {name: replace(before.specs[name], dtype=dtype) for name, dtype in dtypes.items()}
+    before = replace(before, specs={**before.specs, **changed})
+    assert fold_input_scale(before).nodes == before.nodes
+
+
+def test_every_layer_keeps_its_own_scale() -> None:
+    before = graph([SCALED, conv("c", "a")], ARRAYS, ("c",), a="a", c="c").with_every_layer()
+    assert fold_input_scale(before).nodes == before.nodes
+
+
+@pytest.mark.parametrize("case", ["preprocess_input", "three in a row"])
+def test_scales_in_a_row_are_one(case: str) -> None:
+    before = graph(AFFINE[case], ARRAYS, ("a",), z="z", a="a")
+    after = scale_by_blocks(before, large=1)
+    same_answers(before, after)
+    assert kernels_of(after) == [kernels.scale_shift]
+    assert after.layers == {"a": ("a",)}
+    assert {name: after.weights[name].shape for name in after.weights.keys() - ARRAYS.keys()} == {
+        "a/scale": (3,),
+        "a/shift": (3,),
+    }
+    assert after.nodes[0].inputs == ("image", "a/scale", "a/shift")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs", "made"),
+    [
+        (AFFINE["preprocess_input"], ("a", "z"), [np.divide, np.subtract]),
+        (AFFINE["a product"], ("a",), [np.multiply]),
+        ([binary("z", np.add, "image", 99.0), binary("a", np.multiply, "z", "s")], ("a",), [np.add, np.multiply]),
+        ([binary("z", np.add, "image", 99.0), norm("a", "z")], ("a",), [np.add, kernels.scale_shift]),
+        ([Node(("z",), np.max, ("image",), {"axis": (1, 2)}), norm("a", "z")], ("a",), [np.max, kernels.batch_norm]),
+    ],
+    ids=["another reader", "one alone", "a large shift", "a large shift before a norm", "vectors"],
+)
+def test_scales_in_a_row_stay(nodes: list[Node], outputs: tuple[str, ...], made: list[Any]) -> None:
+    after = scale_by_blocks(graph(nodes, ARRAYS, outputs), large=1)
+    assert kernels_of(after) == made
+
+
+def test_a_weight_of_that_name_is_left_alone() -> None:
+    nodes = [norm("a", "image"), binary("b", np.multiply, "image", "a/scale"), binary("y", np.add, "a", "b")]
+    before = graph(nodes, {**ARRAYS, **weights(a__scale=(3,))}, ("y",))
+    same_answers(before, scale_by_blocks(before, large=1))

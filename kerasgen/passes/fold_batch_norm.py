@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node
+from kerasgen.ir import Graph, Node, Operand
+from kerasgen.passes.affine import scale_and_shift
 
 # The axes of the kernel that its output channels come from.
 OUTPUT_AXES: Mapping[Any, tuple[int, ...]] = {
@@ -65,17 +66,6 @@ def _folds(conv: Node, norm: Node, graph: Graph) -> bool:
     )
 
 
-def scale_and_shift(norm: Node, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The s, and the shift beta - mean s, of a batch normalisation by weights, in float64."""
-    defaults = (1.0, 0.0, 0.0, 1.0)
-    gamma, beta, mean, variance = (
-        missing if name is None else weights[str(name)].astype(np.float64)
-        for name, missing in zip(norm.inputs[1:], defaults, strict=True)
-    )
-    scale = gamma / np.sqrt(variance + norm.attrs["epsilon"])
-    return scale, beta - mean * scale
-
-
 def fold(conv: Node, scale: Any, shift: Any, weights: dict[str, np.ndarray], readers: Mapping[str, int]) -> Node:
     """The convolution or dense layer that answers `conv * scale + shift`, numbers or one for each of its channels.
 
@@ -88,14 +78,25 @@ def fold(conv: Node, scale: Any, shift: Any, weights: dict[str, np.ndarray], rea
     channels = math.prod(shape)
     scale, shift = (np.broadcast_to(np.asarray(each, np.float64).reshape(-1), channels) for each in (scale, shift))
     bias = 0.0 if bias_name is None else weights[str(bias_name)].astype(np.float64)
-    folded = {
-        str(kernel_name): kernel * scale.reshape(shape),
-        str(bias_name or str(kernel_name).rpartition("/")[0] + "/bias"): bias * scale + shift,
-    }
-    names = []
-    for name, array in folded.items():
-        while name in weights and (readers[name] > 1 or name not in conv.inputs):
+    return with_weights(conv, kernel * scale.reshape(shape), bias * scale + shift, weights, readers)
+
+
+def with_weights(
+    layer: Node, kernel: np.ndarray, bias: Any, weights: dict[str, np.ndarray], readers: Mapping[str, int]
+) -> Node:
+    """The layer with another kernel and, unless it is None, another bias.
+
+    They are put into `weights`, over the old ones where nothing else reads them.
+    """
+    _, kernel_name, bias_name = (*layer.inputs, None)[:3]
+    made = {str(kernel_name): kernel}
+    if bias is not None:
+        made[str(bias_name or str(kernel_name).rpartition("/")[0] + "/bias")] = bias
+    dtype = weights[str(kernel_name)].dtype
+    names: list[Operand] = []
+    for name, array in made.items():
+        while name in weights and (readers[name] > 1 or name not in layer.inputs):
             name += "_folded"
-        weights[name] = array.astype(kernel.dtype)
+        weights[name] = array.astype(dtype)
         names.append(name)
-    return replace(conv, inputs=(conv.inputs[0], *names))
+    return replace(layer, inputs=(layer.inputs[0], *names, *layer.inputs[1 + len(names) :]))

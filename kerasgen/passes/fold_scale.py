@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen.ir import Graph, Node
+from kerasgen.passes.affine import channel_numbers
 from kerasgen.passes.fold_batch_norm import OUTPUT_AXES, fold
 
 
@@ -29,8 +30,8 @@ def fold_scale(graph: Graph) -> Graph:
         for name, scale in (node.inputs, node.inputs[::-1]):
             conv = makers.get(str(name))
             if conv is not None and _folds(graph, conv, scale, node) and conv.output not in folded:
-                number = weights[scale] if isinstance(scale, str) else scale
-                folded[conv.output] = fold(conv, number, 0.0, weights, readers)
+                numbers = channel_numbers(scale, graph)
+                folded[conv.output] = fold(conv, numbers, 0.0, weights, readers)
                 renamed[node.output] = conv.output
                 break
     nodes = (folded.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in renamed)
@@ -43,13 +44,6 @@ def _folds(graph: Graph, conv: Node, scale: Any, product: Node) -> bool:
         return False
     if not all(name is None or name in graph.weights for name in conv.inputs[1:]):
         return False
-    if graph.weights[str(conv.inputs[1])].dtype.kind != "f" or conv.output not in graph.specs:
+    if graph.weights[str(conv.inputs[1])].dtype.kind != "f":
         return False
-    made, wanted = graph.specs[conv.output], graph.specs[product.output]
-    if isinstance(scale, str):
-        array = graph.weights.get(scale)
-        alike = (
-            array is not None and array.size in (1, made.shape[-1]) and array.size == max(array.shape[-1:], default=1)
-        )
-        return alike and (made.shape, made.dtype) == (wanted.shape, wanted.dtype)
-    return isinstance(scale, (int, float)) and (made.shape, made.dtype) == (wanted.shape, wanted.dtype)
+    return graph.same_form(conv.output, product.output) and channel_numbers(scale, graph) is not None

@@ -26,7 +26,7 @@ def fuse_residual(graph: Graph) -> Graph:
     fused: dict[str, Node] = {}
     renamed: dict[str, str] = {}
     for node in graph.nodes:
-        if node.kernel is not np.add or len(set(node.reads)) != 2 or not _same_form(graph, node):
+        if node.kernel is not np.add or len(set(node.reads)) != 2 or not graph.same_form(*node.reads, node.output):
             continue
         for name, other in sorted((node.inputs, node.inputs[::-1]), key=lambda pair: -order.get(str(pair[0]), -1)):
             conv = graph.nodes[order[str(name)]] if name in order else None
@@ -38,11 +38,6 @@ def fuse_residual(graph: Graph) -> Graph:
     nodes = [fused.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in renamed]
     layers = {layer: names for layer, names in graph.layers.items() if not fused.keys() & set(names)}
     return schedule(replace(graph, layers=layers).rewrite(nodes, renamed))  # what is added must be made before
-
-
-def _same_form(graph: Graph, node: Node) -> bool:
-    forms = [(spec.shape, spec.dtype) for spec in map(graph.specs.get, (*node.reads, node.output)) if spec]
-    return len(forms) == 3 and len(set(forms)) == 1
 
 
 def _adds(conv: Node) -> bool:

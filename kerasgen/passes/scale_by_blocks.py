@@ -1,34 +1,59 @@
-"""Scale and shift a large array by blocks, with the two numbers of each channel that batch normalisation comes to.
+"""Scale and shift a large array by blocks, with the two numbers of each channel that layers in a row come to.
 
-batch_norm(x) = x s + (beta - mean s), s = gamma / sqrt(variance + epsilon)
+batch_norm(x) = x s + (beta - mean s), s = gamma / sqrt(variance + epsilon);  (x u + v) w + z = x (u w) + (v w + z)
 
-Declines where the normalised axis is not the channels, the parameters are no weights, or the array is small.
+Declines where the array is small, a single sum or product, which NumPy does in one go, and what varies otherwise. Of
+layers in a row, declines those whose result has another reader, and shifts that would take digits away.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from kerasgen import kernels
-from kerasgen.ir import Graph
-from kerasgen.passes.fold_batch_norm import scale_and_shift
+from kerasgen.ir import Graph, Node
+from kerasgen.passes.affine import Affine, affine
 from kerasgen.passes.plan_memory import sample_bytes
 
 LARGE = 1 << 15  # bytes of one sample
 
 
 def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
-    """Every batch normalisation of a large array is a `scale_shift`."""
+    """Every batch normalisation of a large array is a `scale_shift`, and so are scales and shifts in a row."""
     weights = dict(graph.weights)
-    nodes = []
-    for node in graph.nodes:
-        norm = node.kernel is kernels.batch_norm and sample_bytes(graph, node.output) >= large
-        if norm and node.attrs["axis"] == -1 and len(graph.specs[node.output].shape) > 2:
-            parameters = [str(name) for name in node.inputs[1:] if name is not None]
-            if all(name in weights for name in parameters):
-                names = [f"{parameters[-1].rpartition('/')[0]}/{name}" for name in ("scale", "shift")]
-                for name, array in zip(names, scale_and_shift(node, weights), strict=True):
-                    weights[name] = array.astype(graph.specs[node.output].dtype)
-                node = replace(node, kernel=kernels.scale_shift, inputs=(node.inputs[0], *names), attrs={})
-        nodes.append(node)
-    return replace(graph, nodes=tuple(nodes), weights=weights)
+    readers = graph.readers()
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+    scaled: dict[str, Node] = {}
+    gone: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.outputs[0] in gone or sample_bytes(graph, node.outputs[0]) < large:
+            continue
+        whole = affine(node, graph)
+        if whole is None or len(graph.specs[node.output].shape) < 3:
+            continue
+        inner: set[str] = set()
+        while readers[whole.x] == 1 and whole.x in makers:
+            before = affine(makers[whole.x], graph)
+            if before is None or whole.of(before).cancels:
+                break
+            inner.add(whole.x)
+            whole = whole.of(before)
+        if inner or node.kernel is kernels.batch_norm:
+            gone |= inner
+            scaled[node.output] = _scale_shift(node, whole, graph, weights)
+    nodes = (scaled.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in gone)
+    return replace(graph, weights=weights).rewrite(nodes, {})
+
+
+def _scale_shift(node: Node, whole: Affine, graph: Graph, weights: dict[str, np.ndarray]) -> Node:
+    """The node as a `scale_shift`; its two weights are put into `weights`."""
+    spec, names = graph.specs[node.output], []
+    for name, numbers in (("scale", whole.scale), ("shift", whole.shift)):
+        key = f"{node.output}/{name}"
+        while key in weights:
+            key += "_folded"
+        weights[key] = np.broadcast_to(numbers, spec.shape[-1] or 1).astype(spec.dtype)
+        names.append(key)
+    return replace(node, kernel=kernels.scale_shift, inputs=(whole.x, *names), attrs={})

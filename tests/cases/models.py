@@ -38,6 +38,11 @@ def _shared(a: Any, b: Any) -> Any:
     return L.Subtract()([dense(a), dense(L.Dense(7)(b))])
 
 
+def _shared_on_one(x: Any) -> Any:
+    dense = L.Dense(4, name="shared")
+    return L.Subtract()([L.ReLU()(dense(x)), L.Activation("tanh")(dense(x))])
+
+
 def _twin(shape: Shape, name: str = "twin") -> Any:
     x = keras.Input(shape)
     y = L.BatchNormalization(name="bn")(L.Dense(4, name="dense")(x))
@@ -85,6 +90,8 @@ row("residual", IMAGE, _residual)
 row("densenet", IMAGE, _densenet)
 row("squeeze and excite", IMAGE, _squeeze_excite)
 row("shared layer", [VECTOR, (5,)], _shared)
+row("shared on one input", VECTOR, _shared_on_one)
+row("shared, both results", VECTOR, lambda x: [layer(x) for layer in [L.Dense(4)] * 2])
 row("shared conv2d and batch_norm", [IMAGE, IMAGE], lambda a, b: _shared_conv(a, b))
 row("many outputs", IMAGE, lambda x: [L.Conv2D(2, 3)(x), L.Flatten()(x), L.GlobalMaxPooling2D()(x)])
 row("same output twice", VECTOR, lambda x: [y := L.Dense(3)(x), y])

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras import layers as L
 
 from cases.table import FIRST_IMAGE, IMAGE, STEPS, VECTOR, row
+
+
+def _again(layer: Any) -> Any:
+    """The same layer in another model."""
+    return type(layer).from_config(layer.get_config())
+
+
+def _preprocessed(x: Any) -> Any:
+    return x / 127.5 - 1.0
+
 
 row("batch_norm", IMAGE, L.BatchNormalization())
 row("batch_norm no scale", IMAGE, L.BatchNormalization(scale=False))
@@ -30,6 +42,7 @@ for _name, _layer, _shape in (
     ("dense", L.Dense(5), VECTOR),
 ):
     row(f"batch_norm after {_name}", _shape, lambda x, layer=_layer: L.ReLU()(L.BatchNormalization()(layer(x))))
+    row(f"batch_norm right before {_name}", _shape, lambda x, layer=_layer: _again(layer)(L.BatchNormalization()(x)))
 row("batch_norm after activation", IMAGE, lambda x: L.BatchNormalization()(L.Conv2D(4, 3, activation="relu")(x)))
 row("batch_norm before conv2d", IMAGE, lambda x: L.Conv2D(4, 3)(L.ReLU()(L.BatchNormalization()(x))))
 row("batch_norm twice", IMAGE, lambda x: L.BatchNormalization()(L.BatchNormalization()(L.Conv2D(4, 3)(x))))
@@ -48,6 +61,14 @@ row("normalization given numbers", VECTOR, L.Normalization(axis=None, mean=3.0, 
 row("normalization inverted", IMAGE, L.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0], invert=True))
 row("rescaling", IMAGE, L.Rescaling(1 / 127.5, offset=-1))
 row("rescaling scale only", IMAGE, L.Rescaling(1 / 255))
+row("rescaling before conv2d", IMAGE, lambda x: L.Conv2D(4, 3)(L.Rescaling(1 / 127.5, offset=-1)(x)))
+row("rescaling before conv2d same", IMAGE, lambda x: L.Conv2D(4, 3, padding="same")(L.Rescaling(0.1, offset=-1)(x)))
+row("rescaling before flatten", IMAGE, lambda x: L.Dense(4)(L.Flatten()(L.Rescaling(0.1, offset=[1.0])(x))))
+row("normalization before dense", VECTOR, lambda x: L.Dense(4, activation="tanh")(L.Normalization()(x)))
+row("normalization before conv2d", IMAGE, lambda x: L.Conv2D(4, 3)(L.Normalization()(L.Rescaling(0.1)(x))))
+row("preprocessing before conv2d", IMAGE, lambda x: L.Conv2D(4, 3)(_preprocessed(x)), values=(0, 255))
+row("preprocessing before relu", IMAGE, lambda x: L.ReLU()(_preprocessed(x)), values=(0, 255))
+row("preprocessing any size", (None, None, 3), lambda x: L.Conv2D(4, 3, padding="same")(_preprocessed(x)))
 row("rescaling lists", IMAGE, L.Rescaling([0.5, 2.0, 3.0], offset=[-1.0, 0.0, 1.0]))
 row("batch_norm renorm", IMAGE, L.BatchNormalization(renorm=True))
 row("layer_norm rms_scaling", STEPS, lambda x: L.LayerNormalization(rms_scaling=True)(x))

@@ -1,0 +1,110 @@
+"""Fold the scale and the shift of the channels into the convolution or dense layer behind them.
+
+conv(x s + t, W, b) = conv(x, W s, b + sum of W t), where s and t go along the input channels of W; several in a row
+fold as one. Numbers that are the same for all channels fold through a reshape: flatten(x s) = flatten(x) s. Computed in
+float64, rounded once.
+
+Declines where the scaled array or the kernel has another reader. Declines t where the layer surrounds its input with
+zeros, which are not shifted, where it is transposed, for cells at its border add up fewer products, and where t is so
+large that it would take digits away: then what lies between t and the layer folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kerasgen.ir import Graph, Node
+from kerasgen.passes.affine import Affine, affine
+from kerasgen.passes.fold_batch_norm import OUTPUT_AXES, with_weights
+from kerasgen.passes.join_reshapes import RESHAPES
+
+TRANSPOSED = (-2,)  # the axis of their output channels
+
+
+@dataclass
+class _Found:
+    """Scales and shifts that fold: as one, what each one reads, and the values that then are gone or differ."""
+
+    whole: Affine
+    reads: dict[str, str]
+    changed: set[str]
+
+
+def fold_input_scale(graph: Graph) -> Graph:
+    """Every scale and shift that can be folded is."""
+    readers = graph.readers()
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+    weights = dict(graph.weights)
+    renamed: dict[str, str] = {}
+    changed: set[str] = set()
+    nodes = []
+    for node in graph.nodes:
+        found = _before(node, graph, makers, readers) if _takes_scale(node, graph, readers) else None
+        if found is not None:
+            node = _fold(node, found.whole, weights, readers)
+            renamed.update(found.reads)
+            changed |= found.changed
+        nodes.append(node)
+    layers = {layer: names for layer, names in graph.layers.items() if not changed & set(names)}
+    kept = (node for node in nodes if node.outputs[0] not in renamed)
+    return replace(graph, weights=weights, layers=layers).rewrite(kept, renamed)
+
+
+def _takes_scale(layer: Node, graph: Graph, readers: Mapping[str, int]) -> bool:
+    if layer.kernel not in OUTPUT_AXES or not all(i is None or i in graph.weights for i in layer.inputs[1:]):
+        return False
+    kernel, x = graph.weights[str(layer.inputs[1])], graph.specs.get(str(layer.inputs[0]))
+    return readers[str(layer.inputs[1])] == 1 and x is not None and x.dtype == kernel.dtype.name
+
+
+def _before(layer: Node, graph: Graph, makers: Mapping[str, Node], readers: Mapping[str, int]) -> _Found | None:
+    """The scales and shifts right before the layer."""
+    name, found, passed = str(layer.inputs[0]), None, set()
+    while readers[name] == 1 and name in makers:
+        node = makers[name]
+        if node.kernel in RESHAPES:
+            passed.add(name)
+            name = str(node.inputs[0])
+            continue
+        inner = affine(node, graph)
+        if inner is None or (passed and max(inner.scale.size, inner.shift.size) > 1):
+            break
+        found = found or _Found(Affine(name, np.ones(1), np.zeros(1)), {}, set())
+        whole = found.whole.of(inner)
+        if np.any(whole.shift) and (whole.cancels or _adds_zeros(layer)):
+            break
+        found = _Found(whole, {**found.reads, name: inner.x}, {*found.changed, name, *passed})
+        name = inner.x
+    return found if found and found.reads else None
+
+
+def _adds_zeros(layer: Node) -> bool:
+    """Whether some sums are of fewer cells than the kernel has, as if zeros were among them."""
+    pad = layer.attrs.get("pad")
+    return OUTPUT_AXES[layer.kernel] == TRANSPOSED or pad == "same" or bool(np.any(pad or 0))
+
+
+def _fold(layer: Node, before: Affine, weights: dict[str, np.ndarray], readers: Mapping[str, int]) -> Node:
+    """The layer that does what was done before it, too; its new weights are put into `weights`."""
+    _, kernel_name, bias_name = (*layer.inputs, None)[:3]
+    kernel, bias = weights[str(kernel_name)], None
+    axes = OUTPUT_AXES[layer.kernel]
+    if np.any(before.shift):
+        summed = tuple(axis for axis in range(-kernel.ndim, 0) if axis not in axes)
+        bias = np.sum(kernel * _along(layer, kernel, before.shift), axis=summed).reshape(-1)
+        bias += 0.0 if bias_name is None else weights[str(bias_name)]
+    return with_weights(layer, kernel * _along(layer, kernel, before.scale), bias, weights, readers)
+
+
+def _along(layer: Node, kernel: np.ndarray, numbers: np.ndarray) -> Any:
+    """A number or one for each input channel, shaped to broadcast over the kernel."""
+    if numbers.size == 1 or OUTPUT_AXES[layer.kernel] == TRANSPOSED:
+        return numbers
+    groups = layer.attrs.get("groups", 1)
+    return np.repeat(
+        numbers.reshape(groups, -1), kernel.shape[-1] // groups, axis=0
+    ).T  # for each filter those it reads
