@@ -11,6 +11,7 @@ from kerasgen.passes.cancel_transposes import cancel_transposes
 from kerasgen.passes.choose_kernels import choose_exact_kernels, choose_kernels
 from kerasgen.passes.drop_unused import drop_unused
 from kerasgen.passes.fold_batch_norm import fold_batch_norm
+from kerasgen.passes.fold_constants import fold_constants
 from kerasgen.passes.fold_input_scale import fold_input_scale
 from kerasgen.passes.fold_scale import fold_scale
 from kerasgen.passes.fuse_activation import fuse_activation
@@ -30,7 +31,7 @@ CLEANING: tuple[Pass, ...] = (drop_unused, schedule)
 TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes)
 JOINED: tuple[Pass, ...] = (*TEXTBOOK, join_reshapes, merge_equal, absorb_pads)
 FOLDED: tuple[Pass, ...] = (
-    *JOINED,
+    *(*JOINED, fold_constants),
     *(fold_batch_norm, fold_scale, fold_input_scale, scale_by_blocks, fuse_activation),
 )
 PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory, split_batch)

@@ -22,7 +22,7 @@ def merge_equal(graph: Graph) -> Graph:
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         same = first.setdefault(_call(node, renamed), node)
-        if same is node or any(map(is_users, (node.kernel, *node.attrs.values()))):
+        if same is node or not is_repeatable(node):
             continue
         if handed_out.intersection(node.outputs):
             if handed_out.intersection(same.outputs):
@@ -30,6 +30,11 @@ def merge_equal(graph: Graph) -> Graph:
             handed_out.update(same.outputs)
         renamed.update(zip(node.outputs, same.outputs, strict=True))
     return graph.rewrite((node for node in graph.nodes if node.outputs[0] not in renamed), renamed)
+
+
+def is_repeatable(node: Node) -> bool:
+    """Whether the node answers the same to the same: functions of the user's own may not."""
+    return not any(map(is_users, (node.kernel, *node.attrs.values())))
 
 
 def _call(node: Node, renamed: dict[str, str]) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node
 from kerasgen.passes.affine import Affine, affine
+from kerasgen.passes.fold_constants import unused
 from kerasgen.passes.plan_memory import sample_bytes
 
 LARGE = 1 << 15  # bytes of one sample
@@ -51,9 +52,7 @@ def _scale_shift(node: Node, whole: Affine, graph: Graph, weights: dict[str, np.
     """The node as a `scale_shift`; its two weights are put into `weights`."""
     spec, names = graph.specs[node.output], []
     for name, numbers in (("scale", whole.scale), ("shift", whole.shift)):
-        key = f"{node.output}/{name}"
-        while key in weights:
-            key += "_folded"
+        key = unused(f"{node.output}/{name}", weights)
         weights[key] = np.broadcast_to(numbers, spec.shape[-1] or 1).astype(spec.dtype)
         names.append(key)
     return replace(node, kernel=kernels.scale_shift, inputs=(whole.x, *names), attrs={})
