@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node, Shape
+from kerasgen.ir import Graph, Node
 from kerasgen.names import Namespace
 from kerasgen.passes.fold_batch_norm import OUTPUT_AXES
 from kerasgen.source import is_copied
@@ -57,7 +57,7 @@ def plan_memory(graph: Graph, large: int = LARGE) -> Graph:
             place = None
         elif node.kernel in IN_PLACE:
             ended = (value for value in node.reads if value in inside and held[inside[value]] == index)
-            place = next((value for value in ended if form(graph, value) == form(graph, name)), None)
+            place = next((value for value in ended if graph.same_form(value, name)), None)
             buffer = inside.get(str(place), "")
         elif _takes_out(node.kernel) and sample_bytes(graph, name) >= large:
             if not free:
@@ -86,15 +86,11 @@ def last_reads(graph: Graph) -> dict[str, int]:
 
 def sample_bytes(graph: Graph, name: str) -> float:
     """What a value takes for one sample: infinity if a size is known only at run time, 0 if nothing is known."""
-    if name not in graph.specs:
+    spec = graph.specs.get(name)
+    if spec is None:
         return 0
-    shape, dtype = form(graph, name)
-    return math.inf if None in shape[1:] else math.prod(size or 1 for size in shape[1:]) * np.dtype(dtype).itemsize
-
-
-def form(graph: Graph, name: str) -> tuple[Shape, str]:
-    """The shape and the dtype of a value as it was built."""
-    return graph.specs[name].shape, graph.specs[name].dtype
+    sizes = spec.shape[1:]
+    return math.inf if None in sizes else math.prod(size or 1 for size in sizes) * np.dtype(spec.dtype).itemsize
 
 
 def is_fresh(node: Node) -> bool:
