@@ -223,9 +223,17 @@ def test_every_layer_keeps_its_own_scale() -> None:
     assert fold_input_scale(before).nodes == before.nodes
 
 
-@pytest.mark.parametrize("case", ["preprocess_input", "three in a row"])
+MOMENTS = ("z", "n/mean", "n/variance")
+ROWS = {
+    "three": AFFINE["three in a row"],
+    "normalised last": [binary("z", np.multiply, "image", 0.1), replace(AFFINE["normalisation"][0], inputs=MOMENTS)],
+    "normalised first": [norm("z", "image"), binary("a", np.add, "z", 1.0)],
+}
+
+
+@pytest.mark.parametrize("case", ROWS)
 def test_scales_in_a_row_are_one(case: str) -> None:
-    before = graph(AFFINE[case], ARRAYS, ("a",), z="z", a="a")
+    before = graph(ROWS[case], ARRAYS, ("a",), z="z", a="a")
     after = scale_by_blocks(before, large=1)
     same_answers(before, after)
     assert kernels_of(after) == [kernels.scale_shift]
@@ -237,16 +245,33 @@ def test_scales_in_a_row_are_one(case: str) -> None:
     assert after.nodes[0].inputs == ("image", "a/scale", "a/shift")
 
 
+UNIFORM = [
+    binary("y", np.multiply, "image", 0.5),
+    binary("z", np.add, "y", 2.0),
+    binary("a", np.multiply, "z", 3.0),
+]
+
+
 @pytest.mark.parametrize(
     ("nodes", "outputs", "made"),
     [
-        (AFFINE["preprocess_input"], ("a", "z"), [np.divide, np.subtract]),
-        (AFFINE["a product"], ("a",), [np.multiply]),
-        ([binary("z", np.add, "image", 99.0), binary("a", np.multiply, "z", "s")], ("a",), [np.add, np.multiply]),
+        (ROWS["normalised last"], ("a", "z"), [np.multiply, kernels.normalization]),
+        (AFFINE["preprocess_input"], ("a",), [np.divide, np.subtract]),
+        (UNIFORM, ("a",), [np.multiply, np.add, np.multiply]),
+        (AFFINE["normalisation"], ("a",), [kernels.normalization]),
+        ([binary("z", np.add, "image", 99.0), *ROWS["normalised last"][1:]], ("a",), [np.add, kernels.normalization]),
         ([binary("z", np.add, "image", 99.0), norm("a", "z")], ("a",), [np.add, kernels.scale_shift]),
         ([Node(("z",), np.max, ("image",), {"axis": (1, 2)}), norm("a", "z")], ("a",), [np.max, kernels.batch_norm]),
     ],
-    ids=["another reader", "one alone", "a large shift", "a large shift before a norm", "vectors"],
+    ids=[
+        "another reader",
+        "two",
+        "one number each",
+        "one alone",
+        "a large shift",
+        "a large shift before a norm",
+        "vectors",
+    ],
 )
 def test_scales_in_a_row_stay(nodes: list[Node], outputs: tuple[str, ...], made: list[Any]) -> None:
     after = scale_by_blocks(graph(nodes, ARRAYS, outputs), large=1)

@@ -2,8 +2,9 @@
 
 batch_norm(x) = x s + (beta - mean s), s = gamma / sqrt(variance + epsilon);  (x u + v) w + z = x (u w) + (v w + z)
 
-Declines where the array is small, a single sum or product, which NumPy does in one go, and what varies otherwise. Of
-layers in a row, declines those whose result has another reader, and shifts that would take digits away.
+Declines where the array is small; where that goes through the array no less often, for a sum or a product does so once,
+`scale_shift` twice; where all channels have the same numbers, with which NumPy is faster by itself; and what varies
+otherwise. Of layers in a row, declines those whose result has another reader, and shifts that would take digits away.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LARGE = 1 << 15  # bytes of one sample
 
 
 def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
-    """Every batch normalisation of a large array is a `scale_shift`, and so are scales and shifts in a row."""
+    """Every batch normalisation of a large array is a `scale_shift`, and so are three scales and shifts in a row."""
     weights = dict(graph.weights)
     readers = graph.readers()
     makers = {name: node for node in graph.nodes for name in node.outputs}
@@ -35,17 +36,24 @@ def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
         if whole is None or len(graph.specs[node.output].shape) < 3:
             continue
         inner: set[str] = set()
+        passes = _passes(node)
         while readers[whole.x] == 1 and whole.x in makers:
             before = affine(makers[whole.x], graph)
             if before is None or whole.of(before).cancels:
                 break
             inner.add(whole.x)
+            passes += _passes(makers[whole.x])
             whole = whole.of(before)
-        if inner or node.kernel is kernels.batch_norm:
+        if passes > 2 and max(whole.scale.size, whole.shift.size) > 1:
             gone |= inner
             scaled[node.output] = _scale_shift(node, whole, graph, weights)
     nodes = (scaled.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in gone)
     return replace(graph, weights=weights).rewrite(nodes, {})
+
+
+def _passes(node: Node) -> int:
+    """How often the node goes through the array; for batch normalisation, which first computes s and t, once more."""
+    return 1 if isinstance(node.kernel, np.ufunc) else 3 if node.kernel is kernels.batch_norm else 2
 
 
 def _scale_shift(node: Node, whole: Affine, graph: Graph, weights: dict[str, np.ndarray]) -> Node:
@@ -53,6 +61,6 @@ def _scale_shift(node: Node, whole: Affine, graph: Graph, weights: dict[str, np.
     spec, names = graph.specs[node.output], []
     for name, numbers in (("scale", whole.scale), ("shift", whole.shift)):
         key = unused(f"{node.output}/{name}", weights)
-        weights[key] = np.broadcast_to(numbers, spec.shape[-1] or 1).astype(spec.dtype)
+        weights[key] = numbers.astype(spec.dtype)
         names.append(key)
     return replace(node, kernel=kernels.scale_shift, inputs=(whole.x, *names), attrs={})
