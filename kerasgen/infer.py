@@ -7,6 +7,7 @@ values: where the results differ, the result's size is unknown too. There is no 
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from kerasgen.ir import Shape, Value
 PROBES = (1024, 1536)  # stand-ins for an unknown size; large, so that no chain of `valid` windows uses them up
 MISFITS = (ValueError, IndexError, ZeroDivisionError)
 BATCHES = (0, 2)  # an empty batch, or a small one for the few operations that reduce over it
+MOST_CELLS = 1 << 26  # of an array that is tried with more than an empty batch
 
 
 def infer(kernel: Callable[..., Any], operands: Sequence[Any], attrs: Mapping[str, Any]) -> list[tuple[Shape, str]]:
@@ -30,11 +32,11 @@ def infer(kernel: Callable[..., Any], operands: Sequence[Any], attrs: Mapping[st
     except np.linalg.LinAlgError:
         return _infer(kernel, operands, attrs, BATCHES[1], _regular)
     except MISFITS:
-        if not any(_unknown(v) for v in operands):
+        if not any(_unknown(v) for v in operands) or _is_large(operands):
             raise
         return _infer(kernel, operands, attrs, BATCHES[1])
     batched = any(isinstance(v, Value) and v.shape[:1] == (None,) for v in operands)
-    if batched and any(shape and shape[0] is not None for shape, _ in made):
+    if batched and any(shape and shape[0] is not None for shape, _ in made) and not _is_large(operands):
         with contextlib.suppress(*MISFITS):  # of an empty batch joined to 3 rows nothing but the 3 was seen
             return _infer(kernel, operands, attrs, BATCHES[1])
     return made
@@ -64,6 +66,12 @@ def _infer(
 
 def _unknown(value: Any) -> bool:
     return isinstance(value, Value) and None in value.shape
+
+
+def _is_large(operands: Sequence[Any]) -> bool:
+    """Whether there are more cells than should be made just to learn a shape."""
+    shapes = [v.shape for v in operands if isinstance(v, Value) and None in v.shape]
+    return any(math.prod(PROBES[1] if n is None else n for n in shape[1:]) > MOST_CELLS for shape in shapes)
 
 
 def _stand_in(value: Any, batch: int, size: int, cells: Callable[..., np.ndarray]) -> Any:

@@ -7,7 +7,7 @@ that the same export gives the same bytes although sums differ in their last bit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from kerasgen.runtime import made_input, numbers
 from kerasgen.verification import original
 
 KERAS, SELF_MADE = "by Keras", "self-made"
-LARGEST = 2**27  # numbers to compute, from which on nothing is computed just to record it
+LARGEST = 2**27  # numbers to compute, an eighth of them at once, from which on nothing is computed just to record it
 WHOLE = 1e-6  # what whole numbers are rounded to
 
 
@@ -88,22 +88,22 @@ def _own_answers(graph: Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarray]
     """What the graph itself answers; None where that would take much memory, or fails."""
     try:
         with np.errstate(all="ignore"):
-            return None if _total(graph, arrays) > LARGEST else list(graph.run(*arrays))
+            sizes = list(_sizes(graph, arrays))
+            much = sum(sizes) > LARGEST or max(sizes, default=0) > LARGEST // 8
+            return None if much else list(graph.run(*arrays))
     except Exception:  # sizes that the model leaves open need not fit together, and the user's functions may raise any
         return None
 
 
-def _total(graph: Graph, arrays: Sequence[np.ndarray]) -> int:
-    """How many numbers there are in all arrays that the graph makes of these."""
+def _sizes(graph: Graph, arrays: Sequence[np.ndarray]) -> Iterator[int]:
+    """How many numbers there are in each array that the graph makes of these."""
     specs = {value.name: value for value, _ in graph.memory}
     specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in graph.loaded().items())
     specs.update((v.name, replace(v, shape=(None, *y.shape[1:]))) for v, y in zip(graph.inputs, arrays, strict=True))
-    total = 0
     for node in graph.nodes:
         made = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
         specs.update((name, Value(name, *spec)) for name, spec in zip(node.outputs, made, strict=True))
-        total += sum(math.prod(BATCH if size is None else size for size in shape) for shape, _ in made)
-    return total
+        yield from (math.prod(BATCH if size is None else size for size in shape) for shape, _ in made)
 
 
 def _kept(array: np.ndarray, inside: set[str]) -> Any:

@@ -34,7 +34,7 @@ from kerasgen.parity import flat, load_module, random_inputs
 
 SECONDS = 60
 MEMORY = 3 << 30  # bytes of addresses
-GROWTH = 250_000  # kilobytes that one file may take
+GROWTH = 500_000  # kilobytes that one file may take, with the inputs that its answers are recorded for
 CELLS = 1_000_000  # of an input, that a module is run with
 
 

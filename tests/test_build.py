@@ -184,6 +184,8 @@ def test_infer_knows_what_is_open() -> None:
     assert infer(kernels.max_pool, [image], {"size": (2, 2), "strides": (2, 2)}) == [((None, None, 10, 3), "float32")]
     assert infer(np.max, [image], {"axis": 0}) == [((None, 20, 3), "float32")]  # fails on an empty batch
     assert infer(np.argmax, [image], {"axis": -1}) == [((None, None, 20), "int64")]
+    with pytest.raises(ValueError, match="zero-size"):  # of a larger one, not even two samples are tried
+        infer(np.max, [Value("large", (None, None, 1 << 16), "float32")], {"axis": 0})
     with pytest.raises(ValueError, match="does not fit"):
         infer(kernels.max_pool, [image], {"size": (2, 30), "strides": (2, 2)})
 
