@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasgen.errors import ParityError
+from kerasgen.errors import ParityError, UsageError
 from kerasgen.infer import infer
 from kerasgen.ir import Graph, Value
 from kerasgen.model import ModelFile, ModelSpec
@@ -34,9 +34,11 @@ class Sample(NamedTuple):
     arrays: list[np.ndarray]
 
 
-def sample(inputs: Sequence[Value], model: ModelSpec) -> Sample:
-    """Inputs for a model, made as its module makes them."""
+def sample(inputs: Sequence[Value], model: ModelSpec) -> Sample | None:
+    """Inputs for a model, made as its module makes them; None where that would take gigabytes."""
     wanted = wanted_inputs([(value.name, value.shape, value.dtype) for value in inputs], model)
+    if sum(math.prod(sizes) for sizes, _, _ in wanted) > LARGEST // 2:
+        return None
     return Sample(
         tuple((sizes, below) for sizes, below, _ in wanted),
         [made_input(number, *each) for number, each in enumerate(wanted)],
@@ -62,6 +64,11 @@ class Proof:
         Raises UsageError or ParityError where Keras must answer and is missing or unable.
         """
         self.given = sample(graph.inputs, self.file.model)
+        if self.given is None:
+            self.unverified = "its inputs are too large to be made up; compare with yours: kerasgen verify --inputs"
+            if self.wanted:
+                raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}")
+            return None
         self._ask(self.given.arrays)
         answers = _own_answers(graph, self.given.arrays) if self.unverified else self.expected
         inside = set(precisions(self.file.model))

@@ -29,12 +29,12 @@ import numpy as np
 from mutation import spoil
 
 import kerasgen
-from kerasgen import child
+from kerasgen import child, selftest
 from kerasgen.parity import flat, load_module, random_inputs
 
 SECONDS = 60
 MEMORY = 3 << 30  # bytes of addresses
-GROWTH = 500_000  # kilobytes that one file may take, with the inputs that its answers are recorded for
+GROWTH = 250_000  # kilobytes that one file may take
 CELLS = 1_000_000  # of an input, that a module is run with
 
 
@@ -149,6 +149,7 @@ def work(sources: list[Path], first: int, count: int, keep: Path | None, *, orac
     if not oracle:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     child.SECONDS = 3  # of the processor, for small files
+    selftest.LARGEST = 1 << 24
     shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
     for number in range(first, first + count):
         with tempfile.TemporaryDirectory(dir=shared) as folder:

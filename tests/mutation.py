@@ -82,6 +82,8 @@ def changed(random: Random, config: Any) -> Any:
     made = copy.deepcopy(config)
     for _ in range(random.choice([1, 1, 1, 2, 3])):
         places = list(_places(made))
+        if not places:
+            break
         holder, key = random.choice(places)
         _CHANGES[random.choice(list(_CHANGES))](random, holder, key, places)
     return made

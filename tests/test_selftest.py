@@ -262,6 +262,15 @@ def test_nothing_to_compare_with(run: Run) -> None:
         assert "no answers were recorded" in done.stderr
 
 
+def test_inputs_too_large_to_make_up(run: Run) -> None:
+    x = keras.Input((LARGEST // 4, 1))
+    keras.Model(x, L.ReLU()(x)).save("model.keras")
+    _, said = run("export", "model.keras", "-o", "net.py")
+    assert said.startswith("not verified: its inputs are too large")
+    assert "too large" in run.fails(2, "export", "model.keras", "-o", "other.py", "--verify")
+    assert "SELFTEST = None" in Path("net.py").read_text("utf-8")
+
+
 def test_the_command_line_as_before(proven: Callable[..., Path], tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((2, 4)))
     for arguments in ([], ["a.npy"], ["a.npy"] * 3):
