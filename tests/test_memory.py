@@ -278,11 +278,13 @@ SPLITS = {
     "a weight as long as a sample": Node(("s",), np.multiply, ("a", "plane")),
     "a weight of one row": Node(("s",), np.add, ("a", "row")),
     "moved cells": Node(("s",), kernels.channels_first, ("a",)),
+    "other axes": Node(("s",), kernels.reshape, ("a",), {"shape": (3, -1)}),
     "a product of each sample": Node(("s",), np.matmul, ("a", "matrix")),
     "along the channels": Node(("s",), kernels.softmax, ("a",), {"axis": -1}),
 }
 STAYS = {
     "an operation that is not known": Node(("s",), np.cumsum, ("a",), {"axis": 0}),
+    "other axes and batch": Node(("s",), kernels.reshape_all, ("a",), {"shape": (-1, 7, 3)}),
     "along the batch": Node(("s",), kernels.softmax, ("a",), {"axis": 0}),
     "along the batch, counted from the end": Node(("s",), kernels.concatenate, ("a", "a"), {"axis": -4}),
     "a weight as long as the batch": Node(("s",), np.add, ("a", "two")),

@@ -19,7 +19,7 @@ from kerasgen.passes.plan_memory import is_fresh, sample_bytes
 
 TOGETHER = 1 << 22  # bytes of the largest array of one run
 # Beside those that make fresh arrays: what moves the cells of a sample about.
-MOVES = {kernels.channels_first, kernels.channels_last, kernels.crop, kernels.flatten, kernels.pad}
+MOVES = {kernels.channels_first, kernels.channels_last, kernels.crop, kernels.flatten, kernels.pad, kernels.reshape}
 
 
 def split_batch(graph: Graph, together: int = TOGETHER) -> Graph:
