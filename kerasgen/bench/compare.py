@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -34,6 +35,7 @@ from kerasgen.readers import read
 REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs tells what is right
 INSTALL = "pip install 'kerasgen-numpy[bench]'"
 PACKAGES = ("numpy", "keras", "tensorflow", "onnxruntime", "ai-edge-litert")
+TOLD = ("OPENBLAS_CORETYPE",)  # variables that change how fast a BLAS is
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class Task:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers depend on: processor, Python, and the versions of the engines."""
+    """What the numbers depend on: processor, Python, the versions of the engines, and what the BLAS was told."""
     versions = {}
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -184,6 +186,7 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "kerasgen": kerasgen.__version__,
         **versions,
+        **{name: os.environ[name] for name in TOLD if name in os.environ},
     }
 
 
