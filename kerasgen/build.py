@@ -153,7 +153,8 @@ class _Builder:
         if not isinstance(shape, (list, tuple)) or not shape:
             raise InvalidModelError(f"{self.file.source}: input {spec.name!a} has no shape")
         ident = self.names.new(spec.name)
-        value = Value(ident, (None, *shape[1:]), str(spec.config.get("dtype") or "float32"))
+        dtype = spec.config.get("dtype")
+        value = Value(ident, (None, *shape[1:]), "float32" if dtype is None else str(dtype))
         if value.dtype == "bfloat16":
             value = replace(value, dtype="float32")
         if value.dtype not in DTYPES:

@@ -114,7 +114,7 @@ def _tweak(random: Random, holder: Any, key: Any, places: Sequence[Any]) -> None
     elif isinstance(old, str):
         holder[key] = random.choice([old.upper(), old + "x", old[:-1], random.choice(KINDS), random.choice(WORDS)])
     elif isinstance(old, list):
-        holder[key] = random.choice([old[::-1], old[:-1], old * 2, [old], old[0] if old else 0, tuple(old)])
+        holder[key] = random.choice([old[::-1], old[:-1], old * 2, [old], old[0] if old else 0, old[1:]])
     else:
         holder[key] = random.choice(
             [list(old.values()), {**old, "class_name": random.choice(KINDS)}, dict(list(old.items())[1:])]
@@ -227,6 +227,8 @@ def _change_object(random: Random, file: h5py.File, path: str) -> None:
             [h5py.SoftLink("/"), h5py.SoftLink(f"/{path}"), h5py.ExternalLink("/etc/passwd", "/")]
         )
     elif how == "move":
-        file[random.choice([f"{path}_1", "moved", f"{path}/0", f"{path}é"])] = np.ones(shape, "f4")
+        place = random.choice([f"{path}_1", "moved", f"{path}/0", f"{path}é"])
+        if place not in file:
+            file[place] = np.ones(shape, "f4")
     elif how == "again":
         file[path] = file["/"]

@@ -122,10 +122,10 @@ def test_current(uninstalled: Callable[..., tuple[int, str]], runner: Runner) ->
 def test_not_current(uninstalled: Callable[..., tuple[int, str]], runner: Runner) -> None:
     """All lines are gone through, though one fails; what differs is shown."""
     module = runner.work / "digits.py"
-    module.write_bytes(module.read_bytes().replace(b"x * 0.0625", b"x * 0.125"))
+    module.write_bytes(module.read_bytes().replace(b"x = flatten(x)", b"x = flatten(-x)"))
     code, printed = uninstalled(check="models/digits.h5 -o digits.py\nmodels/digits.h5 -o other.py")
     assert code == 1
-    assert "-    x = x * 0.125\n+    x = x * 0.0625\n" in printed
+    assert "-    x = flatten(-x)\n+    x = flatten(x)\n" in printed
     assert "kerasgen: other.py: " in printed
 
 
@@ -135,7 +135,7 @@ def test_verify(uninstalled: Callable[..., tuple[int, str]], runner: Runner) -> 
     assert printed.startswith("ok digit: error ")
     assert (runner.temp / "pip").read_text().splitlines()[-1].endswith("[verify]")
     module = runner.work / "digits.py"
-    module.write_bytes(module.read_bytes().replace(b"x * 0.0625", b"x * 0.125"))
+    module.write_bytes(module.read_bytes().replace(b"x = flatten(x)", b"x = flatten(-x)"))
     code, printed = uninstalled(verify="models/digits.h5 digits.py", check="models/digits.h5 -o digits.py")
     assert code == 1
     assert "first wrong layer: " in printed

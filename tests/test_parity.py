@@ -135,9 +135,12 @@ def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
     wanted = getattr(prepared.model, "_outputs_struct", prepared.model.outputs)
     assert [shape for _, shape, _ in module.OUTPUTS] == [tuple(tensor.shape) for tensor in flat(wanted)]
     assert [tuple(shape) for _, shape, _ in module.INPUTS] == [tuple(t.shape) for t in prepared.model.inputs]
-    fast = optimize(graph, FAST)
-    if {node.kernel for node in fast.nodes} - {node.kernel for node in optimize(graph).nodes}:
-        _predicted(prepared, fast, pairs, max(case.tolerance, FAST_TOLERANCE))
+    seen = {node.kernel for node in optimize(graph).nodes}
+    for pipeline, tolerance in ((FAST, max(case.tolerance, FAST_TOLERANCE)), (PIPELINES[0], case.tolerance)):
+        other = optimize(graph, pipeline)
+        if {node.kernel for node in other.nodes} - seen:
+            seen.update(node.kernel for node in other.nodes)
+            _predicted(prepared, other, pairs, tolerance)
 
 
 def _predicted(prepared: Prepared, graph: Graph, pairs: list[Pair], tolerance: float) -> tuple[ModuleType, Any]:

@@ -105,6 +105,7 @@ def doubled(levels: int) -> dict[str, Any]:
     return config
 
 
+ARRAY = {"class_name": "__numpy__", "config": {"value": [1.0, 2.0], "dtype": "float32"}}
 LAMBDA = layer("λ", "Lambda", function=["4wEAAAAAAAAA", None, None], function_type="lambda")
 CODE = {"class_name": "__lambda__", "config": {"value": "4wEAAAAAAAAA"}}
 MINE = {**layer("mine", "Mine"), "module": "os", "registered_name": "os>system"}
@@ -220,4 +221,14 @@ FAULTS = [
         4,
     ),
     row(50, "a model in itself twice, and so on", doubled(30), "its layers are called more than 1000 times"),
+    row(
+        51,
+        "numbers for a dtype",
+        {
+            "class_name": "Sequential",
+            "config": {"layers": [layer("image", "InputLayer", batch_shape=[None, 3], dtype=ARRAY), dense()]},
+        },
+        "input 'image' holds .*",
+        4,
+    ),
 ]
