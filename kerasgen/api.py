@@ -92,8 +92,12 @@ def generate(
     else:
         graph = optimize(graph, pipeline)  # the weights before folding are gone when the folded are packed
     make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record and record(graph))
-    module = make(graph) if max_memory is None else within(max_memory, graph, make, sidecar)
-    return replace(module, warning=warning)
+    if max_memory is None:
+        return replace(make(graph), warning=warning)
+    try:
+        return replace(within(max_memory, graph, make, sidecar), warning=warning)
+    except UsageError as error:
+        raise UsageError(f"{file.source}: {error}") from error
 
 
 def _not_finite(weights: Mapping[str, np.ndarray]) -> str:

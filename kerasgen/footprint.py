@@ -27,15 +27,16 @@ def within(limit: int, graph: Graph, emit: Callable[[Graph], Module], sidecar: s
 
     Raises UsageError where there is none, and where a size of the input is known only at run time.
     """
-    if any(None in value.shape[1:] for value in graph.inputs):
-        raise UsageError("how much memory a call takes depends on the size of its input, which this model leaves open")
-    needed = limit
+    for value in graph.inputs:
+        if None in value.shape[1:]:
+            raise UsageError(f"input {value.name!a} leaves a size open, which the memory of a call depends on")
+    needed = []
     for block in BLOCKS:
         module = emit(replace(graph, block=block, together=1 if graph.together else None))
-        needed = call_bytes(module, graph, sidecar)
-        if needed <= limit:
+        needed.append(call_bytes(module, graph, sidecar))
+        if needed[-1] <= limit:
             return module
-    raise UsageError(f"a call takes {needed} bytes of memory beside the weights, even in small blocks")
+    raise UsageError(f"a call takes at least {min(needed)} bytes of memory beside the weights; allow it as many")
 
 
 def call_bytes(module: Module, graph: Graph, sidecar: str) -> int:

@@ -149,7 +149,7 @@ def work(sources: list[Path], first: int, count: int, keep: Path | None, *, orac
     if not oracle:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     child.SECONDS = 3  # of the processor, for small files
-    selftest.LARGEST = 1 << 24
+    selftest.LARGEST = 1 << 24  # so that a recorded answer stays within GROWTH
     shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
     for number in range(first, first + count):
         with tempfile.TemporaryDirectory(dir=shared) as folder:

@@ -130,12 +130,13 @@ def test_optimized_graph(prepared: Prepared, pipeline: tuple[Pass, ...]) -> None
 def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
     """By this Python and NumPy, and by others."""
     case, graph = prepared.case, prepared.built(prepared.case.formats[-1]).bind()
-    module, result = _predicted(prepared, optimize(graph), pairs, case.tolerance)
+    default = optimize(graph)
+    module, result = _predicted(prepared, default, pairs, case.tolerance)
     assert isinstance(result, dict) == isinstance(getattr(prepared.model, "_outputs_struct", None), dict)
     wanted = getattr(prepared.model, "_outputs_struct", prepared.model.outputs)
     assert [shape for _, shape, _ in module.OUTPUTS] == [tuple(tensor.shape) for tensor in flat(wanted)]
     assert [tuple(shape) for _, shape, _ in module.INPUTS] == [tuple(t.shape) for t in prepared.model.inputs]
-    seen = {node.kernel for node in optimize(graph).nodes}
+    seen = {node.kernel for node in default.nodes}
     for pipeline, tolerance in ((FAST, max(case.tolerance, FAST_TOLERANCE)), (PIPELINES[0], case.tolerance)):
         other = optimize(graph, pipeline)
         if {node.kernel for node in other.nodes} - seen:

@@ -105,6 +105,5 @@ def _along(layer: Node, kernel: np.ndarray, numbers: np.ndarray) -> Any:
     if numbers.size == 1 or OUTPUT_AXES[layer.kernel] == TRANSPOSED:
         return numbers
     groups = layer.attrs.get("groups", 1)
-    return np.repeat(
-        numbers.reshape(groups, -1), kernel.shape[-1] // groups, axis=0
-    ).T  # for each filter those it reads
+    read_by_group = numbers.reshape(groups, -1)
+    return np.repeat(read_by_group, kernel.shape[-1] // groups, axis=0).T  # for each filter those that it reads

@@ -52,22 +52,20 @@ def plan_memory(graph: Graph, large: int = LARGE) -> Graph:
     for index, node in enumerate(graph.nodes):
         free += [buffer for buffer, until in held.items() if until < index]
         held = {buffer: until for buffer, until in held.items() if until >= index}
-        name = node.outputs[0]
+        name, place = node.outputs[0], ""
         if last[name] == len(graph.nodes):
-            place = None
+            pass
         elif node.kernel in IN_PLACE:
             ended = (value for value in node.reads if value in inside and held[inside[value]] == index)
-            place = next((value for value in ended if graph.same_form(value, name)), None)
-            buffer = inside.get(str(place), "")
+            place = next((value for value in ended if graph.same_form(value, name)), "")
         elif _takes_out(node.kernel) and sample_bytes(graph, name) >= large:
             if not free:
                 buffers.append(names.new("abcdefghijklmnop"[len(buffers) % 16]))
                 free.append(buffers[-1])
-            place = buffer = free.pop()
-        else:
-            place = None
+            place = free.pop()
         if place:
-            inside[name], held[buffer] = buffer, last[name]
+            inside[name] = inside.get(place, place)  # the buffer, or that of the value whose place it takes
+            held[inside[name]] = last[name]
             node = replace(node, out=place)
         nodes.append(node)
     return replace(graph, nodes=tuple(nodes), buffers=tuple(buffers))
