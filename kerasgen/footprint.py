@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasgen.errors import UsageError
 from kerasgen.ir import Graph
-from kerasgen.kernels.blocks import BLOCK
+from kerasgen.kernels.crew import BLOCK
 from kerasgen.parity import load_module
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from keras import ops
 from test_kernels import check, close, random
 
 from kerasgen import kernels
-from kerasgen.kernels import blocks, crew
+from kerasgen.kernels import crew
 
 ROUNDING = {2: 1e-5, 4: 1e-4}  # of Winograd by m: a part of the largest result
 FRAME = ((1, 2), (0, 3), (2, 1))
@@ -43,10 +43,8 @@ def check_all(want, kernel, *arrays, residual, tolerance=1e-5, **settings):
 def how(request, monkeypatch):
     """How the work is divided."""
     if request.param != "whole":
-        monkeypatch.setattr(blocks, "BLOCK", 1)
-        monkeypatch.setattr(blocks, "block_rows", lambda row, width=256: 1)
-        monkeypatch.setattr("kerasgen.kernels.depthwise.block_rows", blocks.block_rows)
-        monkeypatch.setattr("kerasgen.kernels.winograd.block_rows", blocks.block_rows)
+        for module in ("blocks", "depthwise", "winograd"):
+            monkeypatch.setattr(f"kerasgen.kernels.{module}.block_rows", lambda row, width=256: 1)
     if request.param == "two threads":
         monkeypatch.setattr(crew, "THREADS", 2)
         monkeypatch.setattr(crew, "PAYS", 0)
@@ -110,10 +108,25 @@ def test_tiled_depthwise_conv(sizes, window, strides, dilation, padding):
     want = np.concatenate([ops.conv(x, w, strides, padding, dilation_rate=dilation) for x, w in parts], axis=-1)
     pad = None if padding == "valid" else kernels.same_pads(sizes, window, strides, dilation)
     width = want.shape[2]
-    for count in [n for n in range(1, width + 1) if width % n == 0 and (strides[1] == 1 or n == 1)]:
+    for count in range(1, width + 3 if strides[1] == 1 else 2):
         tiled = kernels.tile(w, count=count)
         settings = {"strides": strides, "dilation": dilation, "pad": pad}
         check_all(want, kernels.tiled_depthwise_conv2d, x, tiled, b, residual=None, **settings)
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("limits", [("low", None), (None, "high"), ("low", "high")])
+@pytest.mark.parametrize("sizes", [(9,), (7, 8), (4, 5, 6)])
+def test_clamp(sizes, limits):
+    x = random(2, *sizes, 3)
+    known = {"low": np.float32([-0.5, -np.inf, 0.1]), "high": np.float32([np.inf, 0.5, 0.2])}
+    low, high = (known.get(name) for name in limits)
+    want = np.clip(x, -np.inf if low is None else low, np.inf if high is None else high)
+    border = FRAME[: len(sizes)]
+    framed = np.pad(want, [(0, 0), *border, (0, 0)])
+    for frame, wanted in ((None, want), (border, framed)):
+        for buffer in (None, crew.Buffer()):
+            np.testing.assert_array_equal(kernels.clamp(x, low, high, border=frame, out=buffer), wanted)
 
 
 # --- Threads ---------------------------------------------------------------------------------------------------------

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from test_passes import conv, graph, kernels_of, norm, norm_weights, same_answers, weights
+from graphs import conv, graph, kernels_of, norm, norm_weights, of_sizes, same_answers, weights
 
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node
 from kerasgen.passes.fold_input_scale import fold_input_scale
 from kerasgen.passes.fold_scale import fold_scale
+from kerasgen.passes.fold_through_relu import fold_through_relu
 from kerasgen.passes.scale_by_blocks import scale_by_blocks
 
 
@@ -120,25 +122,46 @@ def test_what_comes_before_folds(case: str, layer: str, bias: bool) -> None:
     assert all(array.dtype == np.float32 for array in after.weights.values())
 
 
-TRANSPOSED = Node(("c",), kernels.conv2d_transpose, ("a", "d/kernel"), {"strides": (2, 2)})
-PADDED: dict[str, Node] = {
-    "zeros around": conv("c", "a", pad=((1, 0), (0, 0))),
-    "zeros by size": conv("c", "a", pad="same"),
-    "transposed": TRANSPOSED,
-}
+PADS = {"zeros around": ((1, 0), (0, 2)), "zeros by size": "same"}
 
 
-@pytest.mark.parametrize("case", PADDED)
-def test_only_the_scale_folds_where_zeros_are_among_the_cells(case: str) -> None:
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
+@pytest.mark.parametrize("pad", PADS)
+@pytest.mark.parametrize("case", AFFINE)
+def test_what_becomes_zero_surrounds_the_cells(case: str, pad: str, strides: tuple[int, int]) -> None:
+    nodes = [*AFFINE[case], conv("c", "a", pad=PADS[pad], strides=strides, dilation=(1, 1))]
+    before = graph(nodes, ARRAYS, ("c",), a="a", c="c")
+    after = fold_input_scale(before).check()
+    same_answers(before, after)
+    only_scales = case in ("a product", "a number times", "a quotient")
+    assert kernels_of(after) == [*([] if only_scales else [kernels.pad]), kernels.conv2d]
+    assert after.nodes[-1].attrs["pad"] == (PADS[pad] if only_scales else None)
+    assert after.layers == {"c": ("c",)}
+
+
+SHIFTED = [binary("t1", np.add, "image", "t"), binary("a", np.multiply, "t1", "s")]
+
+
+@pytest.mark.parametrize("reason", ["transposed", "unknown sizes", "not an image", "a channel is lost"])
+def test_only_the_scale_folds(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = {**ARRAYS, **weights(d__kernel=(3, 3, 5, 3))}
-    nodes = [binary("t1", np.add, "image", "t"), binary("a", np.multiply, "t1", "s"), PADDED[case]]
-    before = graph(nodes, arrays, ("c",), t1="t1", a="a")
+    layer = conv("c", "a", pad="same")
+    if reason == "transposed":
+        layer = Node(("c",), kernels.conv2d_transpose, ("a", "d/kernel"), {"strides": (2, 2)})
+    if reason == "not an image":
+        monkeypatch.setattr(sys.modules[fold_input_scale.__module__], "IMAGE_CHANNELS", 2)
+    if reason == "a channel is lost":
+        arrays["s"] = np.array([1, 0, 2], np.float32)
+    before = graph([*SHIFTED, layer], arrays, ("c",), t1="t1", a="a")
+    if reason == "unknown sizes":
+        before = of_sizes(before, **dict.fromkeys(("image", "t1", "a"), (None, None, 7, 3)))
     after = fold_input_scale(before)
     same_answers(before, after)
-    assert kernels_of(after) == [np.add, PADDED[case].kernel]
+    assert kernels_of(after) == [np.add, layer.kernel]
     assert after.layers == {"t1": ("t1",)}
-    shifted = graph([binary("a", np.add, "image", "t"), PADDED[case]], arrays, ("c",))
-    assert fold_input_scale(shifted).nodes == shifted.nodes
+    shifted = replace(before, nodes=(binary("a", np.add, "image", "t"), before.nodes[-1]))
+    if reason != "a channel is lost":
+        assert fold_input_scale(shifted).nodes == shifted.nodes
 
 
 def test_a_large_shift_stays() -> None:
@@ -282,3 +305,71 @@ def test_a_weight_of_that_name_is_left_alone() -> None:
     nodes = [norm("a", "image"), binary("b", np.multiply, "image", "a/scale"), binary("y", np.add, "a", "b")]
     before = graph(nodes, {**ARRAYS, **weights(a__scale=(3,))}, ("y",))
     same_answers(before, scale_by_blocks(before, large=1))
+
+
+# --- fold_through_relu -----------------------------------------------------------------------------------------------
+
+
+def cut(output: str, x: str, by: Any = kernels.relu) -> Node:
+    return Node((output,), by, (x,))
+
+
+@pytest.mark.parametrize("by", [kernels.relu, kernels.relu6])
+@pytest.mark.parametrize("case", AFFINE)
+def test_a_relu_becomes_a_clamp(case: str, by: Any) -> None:
+    """Of what it cuts off are parts: the numbers of some channels are negative."""
+    nodes = [*AFFINE[case], cut("r", "a", by), conv("c", "r"), conv("d", "r", "k")]
+    before = graph(nodes, {**ARRAYS, **weights(k=(1, 1, 3, 2))}, ("c", "d"), a="a", r="r", c="c")
+    after = fold_through_relu(before).check()
+    same_answers(before, after)
+    assert kernels_of(after) == [kernels.clamp, kernels.conv2d, kernels.conv2d]
+    assert after.nodes[0].inputs[0] == "image"
+    assert after.layers == {"c": ("c",)}
+
+
+@pytest.mark.parametrize(
+    ("scale", "by", "limits"),
+    [
+        ([1, 2, 3], kernels.relu, ("image", "r/low", None)),
+        ([-1, -2, -3], kernels.relu, ("image", None, "r/high")),
+        ([-1, 2, 3], kernels.relu, ("image", "r/low", "r/high")),
+        ([1, 2, 3], kernels.relu6, ("image", "r/low", "r/high")),
+    ],
+)
+def test_no_limit_that_cuts_nothing(scale: list[int], by: Any, limits: tuple[str | None, ...]) -> None:
+    arrays = {**ARRAYS, "s": np.array(scale, np.float32)}
+    before = graph([*SHIFTED, cut("r", "a", by), conv("c", "r")], arrays, ("c",))
+    after = fold_through_relu(before)
+    same_answers(before, after)
+    assert after.nodes[0].inputs == limits
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ([*SHIFTED, cut("r", "a"), conv("c", "r")], ("c", "r")),
+        ([*SHIFTED, cut("r", "a"), conv("c", "r")], ("c", "a")),
+        ([*SHIFTED, cut("r", "a"), conv("c", "r"), Node(("m",), np.exp, ("r",))], ("c", "m")),
+        ([*SHIFTED, cut("r", "a"), conv("c", "r", pad="same")], ("c",)),
+        ([*SHIFTED, cut("r", "a", np.tanh), conv("c", "r")], ("c",)),
+        ([cut("r", "image"), conv("c", "r")], ("c",)),
+        ([binary("a", np.multiply, "image", 0.0), cut("r", "a"), conv("c", "r")], ("c",)),
+        ([binary("a", np.multiply, "image", 1e-39), cut("r", "a"), conv("c", "r")], ("c",)),
+        ([binary("a", np.add, "image", 99.0), cut("r", "a"), conv("c", "r")], ("c",)),
+        ([*SHIFTED, cut("r", "a")], ("r",)),
+    ],
+    ids=[
+        *("a result", "what it cuts is a result", "another reader", "zeros around", "another function", "no scale"),
+        *("nothing is left", "a limit beyond float32", "a large shift", "no layer"),
+    ],
+)
+def test_a_relu_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
+    before = graph(nodes, ARRAYS, outputs)
+    assert fold_through_relu(before).nodes == before.nodes
+
+
+def test_an_array_without_cells_is_cut_as_before() -> None:
+    arrays = {**ARRAYS, **weights(k=(3, 2))}
+    nodes = [Node(("m",), np.max, ("image",), {"axis": (1, 2)}), norm("a", "m"), cut("r", "a")]
+    before = graph([*nodes, Node(("d",), kernels.dense, ("r", "k"))], arrays, ("d",))
+    assert fold_through_relu(before).nodes == before.nodes

@@ -61,7 +61,7 @@ from kerasgen.kernels.attention import (
     masked_softmax,
     project,
 )
-from kerasgen.kernels.blocks import blocked_conv, pointwise, scale_shift, together
+from kerasgen.kernels.blocks import blocked_conv, clamp, pointwise, scale_shift, together
 from kerasgen.kernels.categories import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -266,6 +266,7 @@ __all__ = [
     "channels_first",
     "channels_last",
     "cholesky_inverse",
+    "clamp",
     "clip",
     "concatenate",
     "conv1d",

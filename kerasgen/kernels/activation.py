@@ -128,7 +128,8 @@ def mish(x):
 
 def hard_sigmoid(x):
     """relu6(x + 3) / 6, as Keras 3 has it."""
-    return relu6(x + 3) / 6
+    y = x + 3
+    return np.clip(y, 0, 6, out=y) / 6
 
 
 def hard_sigmoid_keras2(x):

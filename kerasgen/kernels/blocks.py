@@ -5,10 +5,9 @@ the cache. Each writes its result into the memory `out`, inside the zeros `borde
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
-from kerasgen.kernels.crew import over_blocks
+from kerasgen.kernels.crew import block_rows, over_blocks
 from kerasgen.kernels.window import padded, windows
 
-BLOCK = 1_048_576  # bytes that a block takes: it shall stay in the cache of one core
 PIECE = 65_536  # bytes that a function of several steps takes at once, for each step has a result of its own
 
 
@@ -37,11 +36,6 @@ def framed(shape, dtype, border, out):
         whole[inside + (slice(a + size, a + size + b),)] = 0
         inside += (slice(a, a + size),)
     return whole[inside], whole
-
-
-def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
-    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
 def settle(part, bias, residual, activation, target):
@@ -106,4 +100,18 @@ def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
         settle(x[at] * scale, shift, None, activation, y[at])
 
     over_blocks(block, len(x), x.shape[1], max(1, PIECE // max(x[:1, :1].nbytes, 1)), 8 * x.size)
+    return whole
+
+
+def clamp(x, low=None, high=None, *, border=None, out=None):
+    """Every cell between two limits of its channel, None for one that is not there: (N, H, W, C) → (N, H, W, C)."""
+    y, whole = framed(x.shape, x.dtype, border, out)
+
+    def block(at):
+        target = y[at]
+        part = x[at] if low is None else np.maximum(x[at], low, out=target)
+        if high is not None:
+            np.minimum(part, high, out=target)
+
+    over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 2 * x.size)
     return whole

@@ -1,4 +1,4 @@
-"""What calls share: threads that help with a layer, and the memory that each thread keeps for its results."""
+"""What calls share: the memory that each thread keeps for its results, and threads that help with a layer's blocks."""
 
 import collections
 import os
@@ -9,6 +9,7 @@ import types
 import numpy as np
 
 THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))  # that share the work of a layer, beside those of the BLAS
+BLOCK = 1_048_576  # bytes that a block takes: it shall stay in the cache of one core
 PAYS = 4_000_000  # multiplications from which it pays to wake them
 LOCAL = threading.local()
 CREW = types.SimpleNamespace(threads=(), calls=None)
@@ -32,8 +33,14 @@ class Buffer:
 def buffers(count):
     """The buffers of this thread, the same ones at every call."""
     if not hasattr(LOCAL, "buffers"):
+        np.empty(8 * BLOCK, np.uint8)  # freed at once: it makes glibc keep what is freed later, for the next array
         LOCAL.buffers = [Buffer() for _ in range(count)]
     return LOCAL.buffers
+
+
+def block_rows(row, width=256):
+    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
 def over_blocks(work, images, rows, step, cost):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kerasgen.kernels.blocks import block_rows, framed, settle
-from kerasgen.kernels.crew import over_blocks
+from kerasgen.kernels.blocks import framed, settle
+from kerasgen.kernels.crew import block_rows, over_blocks
 from kerasgen.kernels.window import padded, window_counts
 
 
@@ -18,25 +18,32 @@ def tiled_depthwise_conv2d(
 ):
     """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C).
 
-    What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell.
+    What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell. The
+    last cells of a row take the part of the kernel that they need.
     """
     window, q, c = kernel.shape[:2], kernel.shape[2], x.shape[-1]
     x = np.ascontiguousarray(padded(x, window, strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], window, strides, dilation)
-    step_n, step_h, step_w, step_c = x.strides
-    down, right = strides
-    cells = np.lib.stride_tricks.as_strided(
-        x,
-        (len(x), oh, ow * c // q, *window, q),
-        (step_n, down * step_h, q // c * right * step_w, dilation[0] * step_h, dilation[1] * step_w, step_c),
-        writeable=False,
-    )
     y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
+    full, rest = divmod(ow * c, q)
+
+    def tiles(first, count, size):
+        step_n, step_h, step_w, step_c = x.strides
+        down, right = (step * s for step, s in zip((step_h, step_w), strides))
+        shape = (len(x), oh, count, *window, size)
+        steps = (step_n, down, q // c * right, dilation[0] * step_h, dilation[1] * step_w, step_c)
+        seen = np.lib.stride_tricks.as_strided(x[:, :, first // c * strides[1] :], shape, steps, writeable=False)
+        return slice(first, first + count * size), seen, kernel[:, :, :size]
+
+    parts = [part for part in (tiles(0, full, q), tiles(full * q, 1, rest)) if part[1].size]
 
     def block(at):
         target = y[at]
-        part = np.einsum("hbijq,ijq->hbq", cells[at], kernel)
-        settle(part.reshape(target.shape), bias, None, activation, target)
+        row = np.empty((len(target), ow * c), x.dtype)
+        for place, seen, tiled in parts:
+            cells = seen[at]
+            np.einsum("hbijq,ijq->hbq", cells, tiled, out=row[:, place].reshape(*cells.shape[:2], -1))
+        settle(row.reshape(target.shape), bias, None, activation, target)
 
     over_blocks(block, len(x), oh, block_rows(4 * ow * c * x.itemsize), 8 * y.size * window[0] * window[1])
     return whole

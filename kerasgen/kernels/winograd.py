@@ -7,8 +7,8 @@ for tiles of m x m results, which see n x n cells, n = m + 2. Every transform is
 
 import numpy as np
 
-from kerasgen.kernels.blocks import block_rows, framed, settle
-from kerasgen.kernels.crew import over_blocks
+from kerasgen.kernels.blocks import framed, settle
+from kerasgen.kernels.crew import block_rows, over_blocks
 from kerasgen.kernels.window import padded
 
 # B', G times the number that follows, that number, and A', by m.

@@ -14,6 +14,7 @@ from kerasgen.passes.fold_batch_norm import fold_batch_norm
 from kerasgen.passes.fold_constants import fold_constants
 from kerasgen.passes.fold_input_scale import fold_input_scale
 from kerasgen.passes.fold_scale import fold_scale
+from kerasgen.passes.fold_through_relu import fold_through_relu
 from kerasgen.passes.fuse_activation import fuse_activation
 from kerasgen.passes.fuse_residual import fuse_residual
 from kerasgen.passes.join_reshapes import join_reshapes
@@ -32,7 +33,7 @@ TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes)
 JOINED: tuple[Pass, ...] = (*TEXTBOOK, join_reshapes, merge_equal, absorb_pads)
 FOLDED: tuple[Pass, ...] = (
     *(*JOINED, fold_constants),
-    *(fold_batch_norm, fold_scale, fold_input_scale, scale_by_blocks, fuse_activation),
+    *(fold_batch_norm, fold_scale, fold_input_scale, fold_through_relu, scale_by_blocks, fuse_activation),
 )
 PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory, split_batch)
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.

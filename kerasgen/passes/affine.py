@@ -16,6 +16,7 @@ from kerasgen.ir import Graph, Node, Operand
 
 # What a larger shift takes away in x s + t, where x - mean would keep it: 5 of the 24 bits of a float32.
 LARGEST_SHIFT = 32.0
+SMALLEST_SCALE = 1e-30  # by which a float32 can be divided
 Terms = Callable[[Any], tuple[Any, Any]]
 LEFT: Mapping[Any, Terms] = {
     np.multiply: lambda c: (c, 0.0),
@@ -42,6 +43,11 @@ class Affine:
     def cancels(self) -> bool:
         """Whether so large a shift would take digits away."""
         return bool(np.abs(self.shift).max() > LARGEST_SHIFT)
+
+    @property
+    def invertible(self) -> bool:
+        """Whether every number is x s + t of some x."""
+        return bool(np.abs(self.scale).min() > SMALLEST_SCALE)
 
 
 def affine(node: Node, graph: Graph) -> Affine | None:

@@ -10,8 +10,7 @@
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
-Where a size is known only at run time, it counts as large, but Winograd's tiles and those of several cells are not for
-it.
+Where a size is known only at run time, it counts as large, but Winograd's tiles are not for it.
 """
 
 from __future__ import annotations
@@ -96,10 +95,11 @@ def _conv(
 
 def _depthwise(node: Node, y: Shape) -> tuple[Node, Layout]:
     _, _, width, channels = y
-    width = width or 1
     assert channels
     alone = node.attrs.get("strides", (1, 1))[1] == 1
-    count = max(n for n in range(1, width + 1) if width % n == 0 and (n == 1 or (alone and n * channels <= TILE)))
+    count = max(1, TILE // channels) if alone else 1
+    if width is not None:
+        count = -(-width // -(-width // count))  # as few tiles, as even as can be
     attrs = {key: value for key, value in node.attrs.items() if key != "groups"}
     return replace(node, kernel=kernels.tiled_depthwise_conv2d, attrs=attrs), (kernels.tile, {"count": count})
 

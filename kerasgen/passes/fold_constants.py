@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -47,9 +47,9 @@ def fold_constants(graph: Graph, *, growth: int = GROWTH) -> Graph:
     return replace(graph, weights=weights).rewrite(kept, renamed)
 
 
-def unused(name: str, weights: Mapping[str, np.ndarray]) -> str:
-    """The name of a new weight: this one, or one like it."""
-    while name in weights:
+def unused(name: str, taken: Container[str]) -> str:
+    """The name of a new weight or value: this one, or one like it."""
+    while name in taken:
         name += "_folded"
     return name
 

@@ -1,12 +1,13 @@
 """Fold the scale and the shift of the channels into the convolution or dense layer behind them.
 
 conv(x s + t, W, b) = conv(x, W s, b + sum of W t), where s and t go along the input channels of W; several in a row
-fold as one. Numbers that are the same for all channels fold through a reshape: flatten(x s) = flatten(x) s. Computed in
-float64, rounded once.
+fold as one. Zeros around x s + t are cells of -t / s around x. Numbers that are the same for all channels fold through
+a reshape: flatten(x s) = flatten(x) s. Computed in float64, rounded once.
 
-Declines where the scaled array or the kernel has another reader. Declines t where the layer surrounds its input with
-zeros, which are not shifted, where it is transposed, for cells at its border add up fewer products, and where t is so
-large that it would take digits away: then what lies between t and the layer folds.
+Declines where the scaled array or the kernel has another reader. Declines t where the layer is transposed, for cells at
+its border add up fewer products; where it surrounds more channels than an image has, or one whose s is 0, with zeros,
+or as many as only the call knows; and where t is so large that it would take digits away: then what lies between t and
+the layer folds.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen.ir import Graph, Node
+from kerasgen import kernels
+from kerasgen.ir import Graph, Node, Value
+from kerasgen.kernels.window import same_pads
 from kerasgen.passes.affine import Affine, affine
 from kerasgen.passes.fold_batch_norm import OUTPUT_AXES, with_weights
+from kerasgen.passes.fold_constants import unused
 from kerasgen.passes.join_reshapes import RESHAPES
 
 TRANSPOSED = (-2,)  # the axis of their output channels
+IMAGE_CHANNELS = 4
 
 
 @dataclass
@@ -38,23 +43,27 @@ def fold_input_scale(graph: Graph) -> Graph:
     """Every scale and shift that can be folded is."""
     readers = graph.readers()
     makers = {name: node for node in graph.nodes for name in node.outputs}
-    weights = dict(graph.weights)
+    weights, specs = dict(graph.weights), dict(graph.specs)
     renamed: dict[str, str] = {}
     changed: set[str] = set()
     nodes = []
     for node in graph.nodes:
-        found = _before(node, graph, makers, readers) if _takes_scale(node, graph, readers) else None
+        found = _before(node, graph, makers, readers) if takes_scale(node, graph, readers) else None
         if found is not None:
-            node = _fold(node, found.whole, weights, readers)
+            if np.any(found.whole.shift) and adds_zeros(node):
+                pad, node = _surround(node, found.whole, graph, specs)
+                nodes.append(pad)
+            node = fold_before(node, found.whole, weights, readers)
             renamed.update(found.reads)
             changed |= found.changed
         nodes.append(node)
     layers = {layer: names for layer, names in graph.layers.items() if not changed & set(names)}
     kept = (node for node in nodes if node.outputs[0] not in renamed)
-    return replace(graph, weights=weights, layers=layers).rewrite(kept, renamed)
+    return replace(graph, weights=weights, specs=specs, layers=layers).rewrite(kept, renamed)
 
 
-def _takes_scale(layer: Node, graph: Graph, readers: Mapping[str, int]) -> bool:
+def takes_scale(layer: Node, graph: Graph, readers: Mapping[str, int]) -> bool:
+    """Whether it is a layer with weights of its own, of the dtype of its input."""
     if layer.kernel not in OUTPUT_AXES or not all(i is None or i in graph.weights for i in layer.inputs[1:]):
         return False
     kernel, x = graph.weights[str(layer.inputs[1])], graph.specs.get(str(layer.inputs[0]))
@@ -75,20 +84,44 @@ def _before(layer: Node, graph: Graph, makers: Mapping[str, Node], readers: Mapp
             break
         found = found or _Found(Affine(name, np.ones(1), np.zeros(1)), {}, set())
         whole = found.whole.of(inner)
-        if np.any(whole.shift) and (whole.cancels or _adds_zeros(layer)):
+        if np.any(whole.shift) and (whole.cancels or (adds_zeros(layer) and not _pads(layer, whole, graph))):
             break
         found = _Found(whole, {**found.reads, name: inner.x}, {*found.changed, name, *passed})
         name = inner.x
     return found if found and found.reads else None
 
 
-def _adds_zeros(layer: Node) -> bool:
+def adds_zeros(layer: Node) -> bool:
     """Whether some sums are of fewer cells than the kernel has, as if zeros were among them."""
     pad = layer.attrs.get("pad")
     return OUTPUT_AXES[layer.kernel] == TRANSPOSED or pad == "same" or bool(np.any(pad or 0))
 
 
-def _fold(layer: Node, before: Affine, weights: dict[str, np.ndarray], readers: Mapping[str, int]) -> Node:
+def _pads(layer: Node, whole: Affine, graph: Graph) -> bool:
+    """Whether cells of another number than 0 can be put around the layer's input before its numbers are folded."""
+    known = layer.attrs.get("pad") != "same" or None not in graph.specs[str(layer.inputs[0])].shape[1:-1]
+    few = max(whole.scale.size, whole.shift.size) <= IMAGE_CHANNELS
+    return OUTPUT_AXES[layer.kernel] != TRANSPOSED and known and few and whole.invertible
+
+
+def _surround(layer: Node, whole: Affine, graph: Graph, specs: dict[str, Value]) -> tuple[Node, Node]:
+    """A pad with what becomes 0, and the layer without one."""
+    x = graph.specs[str(layer.inputs[0])]
+    pads = layer.attrs["pad"]
+    if pads == "same":
+        window = graph.weights[str(layer.inputs[1])].shape[: len(x.shape) - 2]
+        ones = (1,) * len(window)
+        pads = same_pads(x.shape[1:-1], window, layer.attrs.get("strides", ones), layer.attrs.get("dilation", ones))
+    cells = [float(str(number.astype(x.dtype))) for number in np.atleast_1d(-whole.shift / whole.scale)]
+    value = cells[0] if len(set(cells)) == 1 else tuple(cells)
+    sizes = (n and n + sum(pad) for n, pad in zip(x.shape[1:-1], pads, strict=True))
+    name = unused(f"{layer.output}_padded", specs)
+    specs[name] = replace(x, name=name, shape=(x.shape[0], *sizes, x.shape[-1]))
+    pad = Node((name,), kernels.pad, layer.inputs[:1], {"pads": pads, "value": value}, layer.layer)
+    return pad, replace(layer, inputs=(name, *layer.inputs[1:]), attrs={**layer.attrs, "pad": None})
+
+
+def fold_before(layer: Node, before: Affine, weights: dict[str, np.ndarray], readers: Mapping[str, int]) -> Node:
     """The layer that does what was done before it, too; its new weights are put into `weights`."""
     _, kernel_name, bias_name = (*layer.inputs, None)[:3]
     kernel, bias = weights[str(kernel_name)], None

@@ -72,9 +72,13 @@ def as_input(x, name, shape, dtype):
 LOCAL = threading.local()
 
 
+BLOCK = 1_048_576
+
+
 def buffers(count):
     """The buffers of this thread, the same ones at every call."""
     if not hasattr(LOCAL, "buffers"):
+        np.empty(8 * BLOCK, np.uint8)  # freed at once: it makes glibc keep what is freed later, for the next array
         LOCAL.buffers = [Buffer() for _ in range(count)]
     return LOCAL.buffers
 
@@ -264,9 +268,6 @@ def framed(shape, dtype, border, out):
     return whole[inside], whole
 
 
-BLOCK = 1_048_576
-
-
 def block_rows(row, width=256):
     """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
@@ -382,25 +383,32 @@ def tiled_depthwise_conv2d(
 ):
     """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C).
 
-    What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell.
+    What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell. The
+    last cells of a row take the part of the kernel that they need.
     """
     window, q, c = kernel.shape[:2], kernel.shape[2], x.shape[-1]
     x = np.ascontiguousarray(padded(x, window, strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], window, strides, dilation)
-    step_n, step_h, step_w, step_c = x.strides
-    down, right = strides
-    cells = np.lib.stride_tricks.as_strided(
-        x,
-        (len(x), oh, ow * c // q, *window, q),
-        (step_n, down * step_h, q // c * right * step_w, dilation[0] * step_h, dilation[1] * step_w, step_c),
-        writeable=False,
-    )
     y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
+    full, rest = divmod(ow * c, q)
+
+    def tiles(first, count, size):
+        step_n, step_h, step_w, step_c = x.strides
+        down, right = (step * s for step, s in zip((step_h, step_w), strides))
+        shape = (len(x), oh, count, *window, size)
+        steps = (step_n, down, q // c * right, dilation[0] * step_h, dilation[1] * step_w, step_c)
+        seen = np.lib.stride_tricks.as_strided(x[:, :, first // c * strides[1] :], shape, steps, writeable=False)
+        return slice(first, first + count * size), seen, kernel[:, :, :size]
+
+    parts = [part for part in (tiles(0, full, q), tiles(full * q, 1, rest)) if part[1].size]
 
     def block(at):
         target = y[at]
-        part = np.einsum("hbijq,ijq->hbq", cells[at], kernel)
-        settle(part.reshape(target.shape), bias, None, activation, target)
+        row = np.empty((len(target), ow * c), x.dtype)
+        for place, seen, tiled in parts:
+            cells = seen[at]
+            np.einsum("hbijq,ijq->hbq", cells, tiled, out=row[:, place].reshape(*cells.shape[:2], -1))
+        settle(row.reshape(target.shape), bias, None, activation, target)
 
     over_blocks(block, len(x), oh, block_rows(4 * ow * c * x.itemsize), 8 * y.size * window[0] * window[1])
     return whole
@@ -409,8 +417,8 @@ def tiled_depthwise_conv2d(
 def global_average_pool(x, *, keepdims=False):
     """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short, hence exact."""
     n, *sizes, c = x.shape
-    for axis in range(len(sizes), 0, -1):
-        x = x.mean(axis=axis)
+    for _ in sizes:
+        x = x.mean(axis=1)  # a sum of long rows, which takes a fifth of the time of many short ones
     return x.reshape((n, *(1 for _ in sizes), c)) if keepdims else x
 
 
