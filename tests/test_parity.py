@@ -110,6 +110,7 @@ FAST = forced(
         unroll_small: {"limit": 0},
         choose_kernels: {"small": 0, "winograd": {4: (4, 1), 2: (2, 1)}},
         scale_by_blocks: {"large": 1},
+        move_pools: {"large": 0},
         plan_memory: {"large": 1},
         split_batch: {"together": 1},
     }

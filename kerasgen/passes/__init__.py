@@ -19,6 +19,7 @@ from kerasgen.passes.fuse_activation import fuse_activation
 from kerasgen.passes.fuse_residual import fuse_residual
 from kerasgen.passes.join_reshapes import join_reshapes
 from kerasgen.passes.merge_equal import merge_equal
+from kerasgen.passes.move_pools import move_pools
 from kerasgen.passes.plan_memory import plan_memory
 from kerasgen.passes.remove_identity import remove_identity
 from kerasgen.passes.scale_by_blocks import scale_by_blocks
@@ -33,7 +34,7 @@ TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes)
 JOINED: tuple[Pass, ...] = (*TEXTBOOK, join_reshapes, merge_equal, absorb_pads)
 FOLDED: tuple[Pass, ...] = (
     *(*JOINED, fold_constants),
-    *(fold_batch_norm, fold_scale, fold_input_scale, fold_through_relu, scale_by_blocks, fuse_activation),
+    *(fold_batch_norm, fold_scale, fold_input_scale, fold_through_relu, move_pools, scale_by_blocks, fuse_activation),
 )
 PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory, split_batch)
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
