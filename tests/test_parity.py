@@ -24,6 +24,7 @@ from kerasgen.passes import (
     PIPELINES,
     Pass,
     choose_kernels,
+    move_pools,
     optimize,
     plan_memory,
     scale_by_blocks,

@@ -17,6 +17,7 @@ from kerasgen import kernels
 from kerasgen.ir import Graph, Node
 
 CONVOLUTIONS = {kernels.conv1d, kernels.conv2d, kernels.conv3d}
+POOLS = {kernels.average_pool, kernels.max_pool}
 RISING = {kernels.relu, kernels.relu6}
 LARGE = 1 << 14  # numbers from which it pays to cut them in a line of its own
 
@@ -42,6 +43,8 @@ def move_pools(graph: Graph, *, large: int = LARGE) -> Graph:
 
 
 def _is_less_work(first: Node, last: Node, graph: Graph, large: int) -> bool:
+    if not {first.kernel, last.kernel} & POOLS:
+        return False
     read, made = (graph.specs.get(name) for name in (str(first.inputs[0]), last.outputs[0]))
     if read is None or made is None or not all((*read.shape[1:], *made.shape[1:])):
         return False
