@@ -132,6 +132,16 @@ def test_clamp(sizes, limits):
 # --- Threads ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("rows", "step", "heights"), [(19, 18, [19]), (28, 18, [14, 14]), (3, 9, [3]), (7, 2, [2, 2, 2, 1])]
+)
+def test_blocks_are_about_equal(rows, step, heights):
+    done = []
+    crew.over_blocks(done.append, 1, rows, step, 1)
+    assert [at[1].stop - at[1].start for at in done] == heights
+    assert [at[1].start for at in done] == list(np.cumsum([0, *heights[:-1]]))
+
+
 @pytest.fixture
 def crew_of_two(monkeypatch):
     monkeypatch.setattr(crew, "THREADS", 2)
