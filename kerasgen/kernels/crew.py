@@ -45,7 +45,7 @@ def block_rows(row, width=256):
 
 def over_blocks(work, images, rows, step, cost):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all."""
-    step = -(-rows // max(1, round(rows / step)))  # no block of a few rows that are left
+    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
     if THREADS > 1 and cost > PAYS:
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])

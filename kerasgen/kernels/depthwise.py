@@ -39,11 +39,11 @@ def tiled_depthwise_conv2d(
 
     def block(at):
         target = y[at]
-        row = np.empty((len(target), ow * c), x.dtype)
+        part = np.empty((len(target), ow * c), x.dtype)
         for place, seen, tiled in parts:
             cells = seen[at]
-            np.einsum("hbijq,ijq->hbq", cells, tiled, out=row[:, place].reshape(*cells.shape[:2], -1))
-        settle(row.reshape(target.shape), bias, None, activation, target)
+            np.einsum("hbijq,ijq->hbq", cells, tiled, out=part[:, place].reshape(*cells.shape[:2], -1))
+        settle(part.reshape(target.shape), bias, None, activation, target)
 
     over_blocks(block, len(x), oh, block_rows(4 * ow * c * x.itemsize), 8 * y.size * window[0] * window[1])
     return whole

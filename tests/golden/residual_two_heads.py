@@ -198,7 +198,7 @@ PAYS = 4_000_000
 
 def over_blocks(work, images, rows, step, cost):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all."""
-    step = -(-rows // max(1, round(rows / step)))  # no block of a few rows that are left
+    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
     if THREADS > 1 and cost > PAYS:
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
@@ -314,11 +314,11 @@ def tiled_depthwise_conv2d(
 
     def block(at):
         target = y[at]
-        row = np.empty((len(target), ow * c), x.dtype)
+        part = np.empty((len(target), ow * c), x.dtype)
         for place, seen, tiled in parts:
             cells = seen[at]
-            np.einsum("hbijq,ijq->hbq", cells, tiled, out=row[:, place].reshape(*cells.shape[:2], -1))
-        settle(row.reshape(target.shape), bias, None, activation, target)
+            np.einsum("hbijq,ijq->hbq", cells, tiled, out=part[:, place].reshape(*cells.shape[:2], -1))
+        settle(part.reshape(target.shape), bias, None, activation, target)
 
     over_blocks(block, len(x), oh, block_rows(4 * ow * c * x.itemsize), 8 * y.size * window[0] * window[1])
     return whole
