@@ -30,6 +30,8 @@ from kerasgen.names import RESERVED, Namespace, identifier
 from kerasgen.passes import LEVEL
 from kerasgen.source import collect, is_copied, is_users
 
+# What stands in place of the functions, which are formatted as they are, while black does the rest.
+KERNELS, RUNTIME = "# (kernels)", "# (runtime)"
 STYLE = black.Mode(line_length=120, target_versions={TargetVersion.PY37})
 NUMPY = "import numpy as np"
 LINE = 116  # characters of base64 in a line, a multiple of 4
@@ -73,6 +75,8 @@ def emit(
     called = [kernels.as_input, *(kernel for each in graphs for kernel in _called(each))]
     called += [function for function, _ in layouts.values()]
     imports, blocks = collect(called)
+    yours = _yours(called)
+    blocks.update((name, black.format_str(blocks[name], mode=STYLE).rstrip()) for name in yours & blocks.keys())
     if graph.block and "BLOCK" in blocks:
         blocks["BLOCK"] = f"BLOCK = {graph.block}"
     loaders = [runtime.read_sidecar if sidecar else runtime.read_embedded] if weights else []
@@ -92,15 +96,17 @@ def emit(
         activations=None if activations is None else _Body(activations, every_layer=True).lines(),
         stateful=bool(graph.memory),
         layouts=[_layout(name, *layout) for name, layout in layouts.items()],
-        kernels=list(blocks.values()),
-        runtime=list(load_blocks.values()),
+        kernels=KERNELS,
+        runtime=RUNTIME,
         loads=bool(loaders),
         sidecar=ascii(sidecar) if sidecar else None,
         sha256=hashlib.sha256(npz).hexdigest(),
         selftest=ascii(selftest),
     )
     text = black.format_str(text, mode=STYLE)
-    audit(text, _yours(called))
+    for place, sources in ((KERNELS, blocks), (RUNTIME, load_blocks)):
+        text = text.replace(place, "\n\n\n".join(sources.values()), 1)
+    audit(text, yours)
     return Module(text, npz, embedded=bool(loaders) and not sidecar)
 
 

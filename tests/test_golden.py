@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import black
 import keras
 import pytest
 from keras import layers as L
 from support import randomize
 
 import kerasgen
+from kerasgen import kernels, runtime
+from kerasgen.emit import STYLE
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -89,6 +92,16 @@ def test_golden(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> No
     if request.config.getoption("--update-golden"):
         golden.write_text(text, encoding="utf-8")
     assert golden.read_text(encoding="utf-8") == text, "`make golden` writes it anew: review the difference like code"
+    assert black.format_str(text, mode=STYLE) == text
+
+
+SOURCES = [*Path(kernels.__file__).parent.glob("*.py"), Path(runtime.__file__)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_what_is_copied_is_formatted(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert black.format_str(text, mode=STYLE) == text
 
 
 def without_hash(text: str) -> str:

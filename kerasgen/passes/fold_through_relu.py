@@ -10,6 +10,7 @@ both numbers.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node
+from kerasgen.ir import Graph, Node, Operand
 from kerasgen.passes.affine import Affine, affine
 from kerasgen.passes.fold_constants import unused
 from kerasgen.passes.fold_input_scale import adds_zeros, fold_before, takes_scale
@@ -29,6 +30,9 @@ def fold_through_relu(graph: Graph) -> Graph:
     """Every relu of scaled and shifted channels, behind which only layers stand that can do both, is a clamp."""
     readers = graph.readers()
     makers = {name: node for node in graph.nodes for name in node.outputs}
+    behind: dict[Operand, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        behind[node.inputs[0] if node.inputs else None].append(node)
     weights = dict(graph.weights)
     replaced: dict[str, Node] = {}
     gone: set[str] = set()
@@ -36,7 +40,7 @@ def fold_through_relu(graph: Graph) -> Graph:
         spec = graph.specs.get(relu.outputs[0])
         if relu.kernel not in CUTS or relu.attrs or spec is None or len(spec.shape) < 3:
             continue
-        layers = [node for node in graph.nodes if node.inputs[:1] == relu.outputs]
+        layers = behind[relu.output]
         before, passed = _before(str(relu.inputs[0]), graph, makers, readers)
         takes = all(takes_scale(layer, graph, readers) and not adds_zeros(layer) for layer in layers)
         if passed and takes and len(layers) == readers[relu.output] and before.invertible:
