@@ -30,7 +30,7 @@ from kerasgen.names import RESERVED, Namespace, identifier
 from kerasgen.passes import LEVEL
 from kerasgen.source import collect, is_copied, is_users
 
-# What stands in place of the functions, which are formatted as they are, while black does the rest.
+# Lines in place of our functions, which are formatted already, while black does the rest.
 KERNELS, RUNTIME = "# (kernels)", "# (runtime)"
 STYLE = black.Mode(line_length=120, target_versions={TargetVersion.PY37})
 NUMPY = "import numpy as np"
@@ -104,8 +104,8 @@ def emit(
         selftest=ascii(selftest),
     )
     text = black.format_str(text, mode=STYLE)
-    for place, sources in ((KERNELS, blocks), (RUNTIME, load_blocks)):
-        text = text.replace(place, "\n\n\n".join(sources.values()), 1)
+    for line, sources in ((RUNTIME, load_blocks), (KERNELS, blocks)):  # the user's functions last: they hold any line
+        text = text.replace(f"\n{line}\n", "\n{}\n".format("\n\n\n".join(sources.values())), 1)
     audit(text, yours)
     return Module(text, npz, embedded=bool(loaders) and not sidecar)
 
@@ -236,14 +236,13 @@ def literal(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"float({str(value)!r})"
     assert isinstance(value, (str, int, float, bool, type(None))), value
-    text = ascii(value)
-    return f"({text})" if text.startswith("-") else text
+    return ascii(value)
 
 
 def _infix(sign: str) -> Callable[..., str]:
     def write(a: str, b: str) -> str:
-        if sign == "+" and b.startswith("(-"):  # x + (-1.0)
-            return f"{a} - {b[2:-1]}"
+        if sign in "+-" and b.startswith("-"):  # x + -1.0
+            return f"{a} {'-' if sign == '+' else '+'} {b[1:]}"
         return f"{a} {sign} {b}"
 
     return write

@@ -22,7 +22,19 @@ from kerasgen.emit import Module
 from kerasgen.passes import optimize
 from kerasgen.runtime import MARKER, EmbeddedFile
 
-HOSTILE = ["two\nlines", '"""', "'''", "{{ 7 * 7 }}", "{% raw %}", "\x1b[31mred", "\u202egnp.exe", "\\", "# x", "é\r"]
+HOSTILE = [
+    "two\nlines",
+    '"""',
+    "'''",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "\x1b[31mred",
+    "\u202egnp.exe",
+    "\\",
+    "# x",
+    "é\r",
+    "# (kernels)",
+]
 
 
 class Odd(L.Layer):

@@ -17,6 +17,18 @@ def cube(x):  # type: ignore[no-untyped-def]
     return x * x * x
 
 
+def marked(x):  # type: ignore[no-untyped-def]
+    """x, beside lines that the writer of a module uses for itself."""
+    return (
+        x
+        if """
+# (kernels)
+# (runtime)
+"""
+        else 0 * x
+    )
+
+
 def gain(x, weight, *, factor):  # type: ignore[no-untyped-def]
     """x scaled by a weight and a factor."""
     return x * weight * factor

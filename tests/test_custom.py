@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from custom_layers import gain_rule, swirl
+from custom_layers import gain_rule, marked, swirl
 from keras import layers as L
 from support import randomize, relative_error, run_python
 
 import kerasgen
+from kerasgen.emit import KERNELS, RUNTIME
 from kerasgen.parity import load_module
 
 X = np.random.RandomState(0).standard_normal((3, 4)).astype("float32")
@@ -52,6 +53,14 @@ def test_a_numpy_function_replaces_a_lambda_by_its_name(tmp_path: Path) -> None:
     assert relative_error(module.predict(X), model(X)) < 1e-6
     assert "def swirl(x, factor=FACTOR):" in (tmp_path / "module.py").read_text()
     assert "def cube(x):" in (tmp_path / "module.py").read_text()  # that it calls
+
+
+def test_no_line_of_a_function_means_anything(tmp_path: Path) -> None:
+    model, path = saved(tmp_path, L.Lambda(lambda x: x, name="marked"), L.Dense(2))
+    kerasgen.export(path, tmp_path / "module.py", custom={"marked": marked}, verify=False)
+    assert relative_error(load_module(tmp_path / "module.py").predict(X), model(X)) < 1e-6
+    text = (tmp_path / "module.py").read_text()
+    assert [text.count(f"\n{line}\n") for line in (KERNELS, RUNTIME)] == [1, 1]
 
 
 def test_a_lambdas_arguments_are_settings(tmp_path: Path) -> None:
