@@ -133,7 +133,7 @@ def test_clamp(sizes, limits):
 
 
 @pytest.mark.parametrize(
-    ("rows", "step", "heights"), [(19, 18, [19]), (28, 18, [14, 14]), (3, 9, [3]), (7, 2, [2, 2, 2, 1])]
+    ("rows", "step", "heights"), [(19, 18, [19]), (28, 18, [14, 14]), (3, 9, [3]), (7, 2, [2, 2, 2, 1]), (0, 3, [])]
 )
 def test_blocks_are_about_equal(rows, step, heights):
     done = []

@@ -62,6 +62,23 @@ def affine(node: Node, graph: Graph) -> Affine | None:
     return Affine(x, scale, shift)
 
 
+def gathered(
+    whole: Affine, graph: Graph, makers: Mapping[str, Node], readers: Mapping[str, int]
+) -> tuple[Affine, list[str]]:
+    """This one with those before it, as one, and the values between them, which then nothing reads.
+
+    A value that has another reader ends the row, and so does a shift that would take digits away.
+    """
+    between = []
+    while readers[whole.x] == 1 and whole.x in makers:
+        inner = affine(makers[whole.x], graph)
+        if inner is None or whole.of(inner).cancels:
+            break
+        between.append(whole.x)
+        whole = whole.of(inner)
+    return whole, between
+
+
 def channel_numbers(operand: Operand, graph: Graph) -> Any:
     """A literal or a weight in float64, if it is a number, or one for each cell of the last axis, the channels."""
     if isinstance(operand, (int, float)):

@@ -5,9 +5,9 @@ fold as one. Zeros around x s + t are cells of -t / s around x. Numbers that are
 a reshape: flatten(x s) = flatten(x) s. Computed in float64, rounded once.
 
 Declines where the scaled array or the kernel has another reader. Declines t where the layer is transposed, for cells at
-its border add up fewer products; where it surrounds more channels than an image has, or one whose s is 0, with zeros,
-or as many as only the call knows; and where t is so large that it would take digits away: then what lies between t and
-the layer folds.
+its border add up fewer products; where it puts zeros around its input, if that has more channels than an image, an s of
+0, or sizes on which the number of zeros depends; and where t is so large that it would take digits away: then what lies
+between t and the layer folds.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _before(layer: Node, graph: Graph, makers: Mapping[str, Node], readers: Mapp
             break
         found = found or _Found(Affine(name, np.ones(1), np.zeros(1)), {}, set())
         whole = found.whole.of(inner)
-        if np.any(whole.shift) and (whole.cancels or (adds_zeros(layer) and not _pads(layer, whole, graph))):
+        if np.any(whole.shift) and (whole.cancels or (adds_zeros(layer) and not _can_surround(layer, whole, graph))):
             break
         found = _Found(whole, {**found.reads, name: inner.x}, {*found.changed, name, *passed})
         name = inner.x
@@ -97,7 +97,7 @@ def adds_zeros(layer: Node) -> bool:
     return OUTPUT_AXES[layer.kernel] == TRANSPOSED or pad == "same" or bool(np.any(pad or 0))
 
 
-def _pads(layer: Node, whole: Affine, graph: Graph) -> bool:
+def _can_surround(layer: Node, whole: Affine, graph: Graph) -> bool:
     """Whether cells of another number than 0 can be put around the layer's input before its numbers are folded."""
     known = layer.attrs.get("pad") != "same" or None not in graph.specs[str(layer.inputs[0])].shape[1:-1]
     few = max(whole.scale.size, whole.shift.size) <= IMAGE_CHANNELS

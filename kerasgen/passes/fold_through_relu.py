@@ -19,7 +19,7 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node, Operand
-from kerasgen.passes.affine import Affine, affine
+from kerasgen.passes.affine import Affine, gathered
 from kerasgen.passes.fold_constants import unused
 from kerasgen.passes.fold_input_scale import adds_zeros, fold_before, takes_scale
 
@@ -41,29 +41,16 @@ def fold_through_relu(graph: Graph) -> Graph:
         if relu.kernel not in CUTS or relu.attrs or spec is None or len(spec.shape) < 3:
             continue
         layers = behind[relu.output]
-        before, passed = _before(str(relu.inputs[0]), graph, makers, readers)
+        unscaled = Affine(str(relu.inputs[0]), np.ones(1), np.zeros(1))
+        before, between = gathered(unscaled, graph, makers, readers)
         takes = all(takes_scale(layer, graph, readers) and not adds_zeros(layer) for layer in layers)
-        if passed and takes and len(layers) == readers[relu.output] and before.invertible:
-            gone |= {relu.output, *passed}
+        if between and takes and len(layers) == readers[relu.output] and before.invertible:
+            gone |= {relu.output, *between}
             replaced[relu.output] = _clamp(relu, before, graph, weights)
             replaced.update((layer.output, fold_before(layer, before, weights, readers)) for layer in layers)
     nodes = (replaced.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in gone - {*replaced})
     kept = {layer: names for layer, names in graph.layers.items() if not gone & set(names)}
     return replace(graph, weights=weights, layers=kept).rewrite(nodes, {})
-
-
-def _before(
-    name: str, graph: Graph, makers: Mapping[str, Node], readers: Mapping[str, int]
-) -> tuple[Affine, list[str]]:
-    """The scales and shifts that end in this value, as one, and the values that are gone without them."""
-    whole, passed = Affine(name, np.ones(1), np.zeros(1)), []
-    while readers[whole.x] == 1 and whole.x in makers:
-        inner = affine(makers[whole.x], graph)
-        if inner is None or whole.of(inner).cancels:
-            break
-        passed.append(whole.x)
-        whole = whole.of(inner)
-    return whole, passed
 
 
 def _clamp(relu: Node, before: Affine, graph: Graph, weights: dict[str, np.ndarray]) -> Node:

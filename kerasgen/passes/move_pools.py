@@ -32,10 +32,10 @@ def move_pools(graph: Graph, *, large: int = LARGE) -> Graph:
         first = nodes[places[between]] if between in places and readers[between] == 1 else None
         if first is None or not _is_less_work(first, last, replace(graph, specs=specs), large):
             continue
-        x, y = specs[str(first.inputs[0])], specs[last.output]
+        x, y = (specs[str(name)] for name in (first.inputs[0], last.output))
         cells, channels = (x, y) if first.kernel is kernels.average_pool else (y, x)
         specs[between] = replace(specs[between], shape=(*cells.shape[:-1], channels.shape[-1]))
-        nodes[places[between]] = replace(last, outputs=first.outputs, inputs=(x.name, *last.inputs[1:]))
+        nodes[places[between]] = replace(last, outputs=first.outputs, inputs=(first.inputs[0], *last.inputs[1:]))
         nodes[index] = replace(first, outputs=last.outputs, inputs=(between, *first.inputs[1:]))
         moved.add(between)
     layers = {layer: names for layer, names in graph.layers.items() if not moved & set(names)}

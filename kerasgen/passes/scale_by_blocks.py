@@ -15,7 +15,7 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node
-from kerasgen.passes.affine import Affine, affine
+from kerasgen.passes.affine import Affine, affine, gathered
 from kerasgen.passes.fold_constants import unused
 from kerasgen.passes.plan_memory import sample_bytes
 
@@ -35,17 +35,10 @@ def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
         whole = affine(node, graph)
         if whole is None or len(graph.specs[node.output].shape) < 3:
             continue
-        inner: set[str] = set()
-        passes = _passes(node)
-        while readers[whole.x] == 1 and whole.x in makers:
-            before = affine(makers[whole.x], graph)
-            if before is None or whole.of(before).cancels:
-                break
-            inner.add(whole.x)
-            passes += _passes(makers[whole.x])
-            whole = whole.of(before)
+        whole, inner = gathered(whole, graph, makers, readers)
+        passes = sum(map(_passes, (node, *(makers[name] for name in inner))))
         if passes > 2 and max(whole.scale.size, whole.shift.size) > 1:
-            gone |= inner
+            gone.update(inner)
             scaled[node.output] = _scale_shift(node, whole, graph, weights)
     nodes = (scaled.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in gone)
     return replace(graph, weights=weights).rewrite(nodes, {})
