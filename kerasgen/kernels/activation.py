@@ -128,8 +128,10 @@ def mish(x):
 
 def hard_sigmoid(x):
     """relu6(x + 3) / 6, as Keras 3 has it."""
-    y = x + 3
-    return np.clip(y, 0, 6, out=y) / 6
+    y = x + 3.0
+    np.clip(y, 0, 6, out=y)
+    y /= 6
+    return y
 
 
 def hard_sigmoid_keras2(x):
@@ -139,7 +141,9 @@ def hard_sigmoid_keras2(x):
 
 def hard_silu(x):
     """x * hard_sigmoid(x), also called hard swish."""
-    return x * hard_sigmoid(x)
+    y = hard_sigmoid(x)
+    y *= x
+    return y
 
 
 def erf(x):

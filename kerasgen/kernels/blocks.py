@@ -6,7 +6,7 @@ import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.crew import block_rows, over_blocks
-from kerasgen.kernels.window import padded, windows
+from kerasgen.kernels.window import padded, surround, windows
 
 PIECE = 65_536  # bytes that a function of several steps takes at once, for each step has a result of its own
 
@@ -28,14 +28,12 @@ def framed(shape, dtype, border, out):
     if border is None:
         y = empty(shape, dtype)
         return y, y
-    n, *sizes, c = shape
-    whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, border)), c), dtype)
-    inside = (slice(None),)
-    for size, (a, b) in zip(sizes, border):
-        whole[inside + (slice(0, a),)] = 0
-        whole[inside + (slice(a + size, a + size + b),)] = 0
-        inside += (slice(a, a + size),)
-    return whole[inside], whole
+    return surround(shape, dtype, border, 0, empty)
+
+
+def along_row(bias, y):
+    """The bias for every cell of a row of `y`: (F,) → (W, F). Added in one loop, it takes half of the time."""
+    return None if bias is None else np.broadcast_to(bias, y.shape[2:][-2:]).copy()
 
 
 def settle(part, bias, residual, activation, target):
@@ -44,8 +42,10 @@ def settle(part, bias, residual, activation, target):
         part += bias
     if residual is not None:
         part += residual
-    if activation is relu or activation is relu6:
-        np.clip(part, 0, np.inf if activation is relu else 6, out=target)  # it takes a third of np.maximum's time
+    if activation is relu:
+        np.maximum(part, np.zeros(part.shape[1:][-2:], part.dtype), out=target)  # a row of zeros: half of the time
+    elif activation is relu6:
+        np.clip(part, 0, 6, out=target)
     elif activation is not None:
         rows = max(1, PIECE // max(part[:1].nbytes, 1))
         for start in range(0, len(part), rows):
@@ -63,6 +63,7 @@ def blocked_conv(
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     shape = cells.shape[: x.ndim - 1] + (f,)
     y, whole = framed(shape, x.dtype, border, out)
+    bias = along_row(bias, y)
 
     def block(at):
         target = y[at]
@@ -79,6 +80,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
     y, whole = framed(x.shape[:-1] + (f,), x.dtype, border, out)
+    bias = along_row(bias, y)
 
     def block(at):
         target = y[at]
@@ -95,6 +97,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
     """x * scale + shift, a number of each for every channel: (N, H, W, C) → (N, H, W, C)."""
     y, whole = framed(x.shape, x.dtype, border, out)
+    scale, shift = along_row(scale, y), along_row(shift, y)
 
     def block(at):
         settle(x[at] * scale, shift, None, activation, y[at])

@@ -2,35 +2,57 @@
 
 import numpy as np
 
-from kerasgen.kernels.window import padded, window_counts
+from kerasgen.kernels.window import same_pads
 
 
-def reduce_windows(ufunc, x, size, strides):
-    """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C)."""
-    counts = window_counts(x.shape[1:-1], size, strides, (1,) * len(size))
-    for axis, (count, k, s) in enumerate(zip(counts, size, strides), start=1):
-        before, span = (slice(None),) * axis, (count - 1) * s + 1
-        first, *others = (x[before + (slice(a, a + span, s),)] for a in range(k))
-        x = ufunc(first, others.pop(0)) if others else first.copy()
-        for cells in others:
-            ufunc(x, cells, out=x)
+def reduce_windows(ufunc, x, size, strides, pads=None):
+    """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C).
+
+    `pads` are None or what `same_pads` gives, but nothing is padded: windows at an edge have fewer cells.
+    """
+    if pads == "same":
+        pads = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
+    for axis, (k, s) in enumerate(zip(size, strides), start=1):
+        length, (first, after) = x.shape[axis], (0, 0) if pads is None else pads[axis - 1]
+        count = (first + length + after - k) // s + 1
+        if count < 1:
+            raise ValueError(f"a window of {size} does not fit into {x.shape[1:-1]}")
+        before = (slice(None),) * axis
+        start = y = x[before + (slice(0, (count - 1) * s + 1, s),)]  # what cell `first` of every window lies on
+        for cell in range(k):
+            shift = cell - first
+            low, high = max(0, -(shift // s)), min(count, (length - 1 - shift) // s + 1)  # windows whose cell is inside
+            if shift and low < high:
+                inside = before + (slice(low, high),)
+                z = np.empty(y.shape, y.dtype) if y is start else y
+                ufunc(y[inside], x[before + (slice(low * s + shift, (high - 1) * s + shift + 1, s),)], out=z[inside])
+                if y is start and high - low < count:
+                    for outside in (before + (slice(0, low),), before + (slice(high, count),)):
+                        z[outside] = y[outside]
+                y = z
+        x = y.copy() if y is start else y
     return x
 
 
 def max_pool(x, *, size, strides, pad=None):
     """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). The border never wins."""
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    return reduce_windows(np.maximum, padded(x, size, strides, (1,) * len(size), pad, lowest), size, strides)
+    return reduce_windows(np.maximum, x, size, strides, pad)
 
 
 def average_pool(x, *, size, strides, pad=None):
     """The mean of the cells of each window that lie inside the image: (N, H, W, C) → (N, OH, OW, C)."""
-    y = reduce_windows(np.add, padded(x, size, strides, (1,) * len(size), pad), size, strides)
-    for axis, (length, k, s) in enumerate(zip(x.shape[1:-1], size, strides)):
-        edge = pad if pad in (None, "same") else (pad[axis],)
-        inside = padded(np.ones((1, length, 1), x.dtype), (k,), (s,), (1,), edge)
-        count = reduce_windows(np.add, inside, (k,), (s,))
-        y /= count.reshape((count.size,) + (1,) * (x.ndim - axis - 2))
+    y = reduce_windows(np.add, x, size, strides, pad)
+    if pad is None:
+        y /= int(np.prod(size))
+        return y
+    if pad == "same":
+        pad = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
+    cells = np.ones((1,) * x.ndim, x.dtype)  # how many each window has
+    for axis, (k, s, (before, _)) in enumerate(zip(size, strides, pad), start=1):
+        starts = np.arange(y.shape[axis]) * s - before
+        along = np.minimum(starts + k, x.shape[axis]) - np.maximum(starts, 0)
+        cells = cells * along.astype(x.dtype).reshape((-1,) + (1,) * (x.ndim - axis - 1))
+    y /= cells
     return y
 
 
@@ -42,8 +64,8 @@ def global_max_pool(x, *, keepdims=False):
 def global_average_pool(x, *, keepdims=False):
     """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short, hence exact."""
     n, *sizes, c = x.shape
-    for _ in sizes:
-        x = x.mean(axis=1)  # a sum of long rows, which takes a fifth of the time of many short ones
+    for size in sizes:
+        x = np.add.reduce(x, axis=1) / size  # a sum of long rows, which takes a fifth of the time of many short ones
     return x.reshape((n, *(1 for _ in sizes), c)) if keepdims else x
 
 

@@ -3,16 +3,27 @@
 import numpy as np
 
 
+def surround(shape, dtype, pads, value=0.0, empty=np.empty):
+    """An array (N, H, W, C) to fill, and the same one with cells of one value around it, as `pad` makes them."""
+    n, *sizes, c = shape
+    whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), dtype)
+    inside = (slice(None),)
+    for size, (a, b) in zip(sizes, pads):
+        whole[inside + (slice(0, a),)] = value
+        whole[inside + (slice(a + size, a + size + b),)] = value
+        inside += (slice(a, a + size),)
+    return whole[inside], whole
+
+
 def pad(x, *, pads, value=0.0):
     """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
 
-    `pads` holds (before, after) for every axis between the first and the last.
+    `pads` holds (before, after) for every axis between the first and the last; `value` may differ by channel.
     """
     if not any(map(any, pads)):
         return x
-    n, *sizes, c = x.shape
-    y = np.full((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), value, x.dtype)
-    y[(slice(None),) + tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pads))] = x
+    inside, y = surround(x.shape, x.dtype, pads, value)
+    inside[...] = x
     return y
 
 

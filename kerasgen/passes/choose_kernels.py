@@ -26,7 +26,7 @@ from kerasgen import kernels
 from kerasgen.ir import Graph, Node, Shape
 
 SMALL = 1 << 18  # bytes
-TILE = 2048  # numbers in the inner loop of a tiled kernel
+TILE = 8192  # numbers in the inner loop of a tiled kernel
 WINOGRAD = {4: (24, 16), 2: (12, 16)}  # the smallest map and the fewest channels for each m
 RANKS = {kernels.conv1d: 1, kernels.conv2d: 2, kernels.conv3d: 3}
 CHOICES = {*RANKS, kernels.dense, kernels.depthwise_conv2d, kernels.grouped_conv2d}
@@ -96,8 +96,7 @@ def _conv(
 def _depthwise(node: Node, y: Shape) -> tuple[Node, Layout]:
     _, _, width, channels = y
     assert channels
-    alone = node.attrs.get("strides", (1, 1))[1] == 1
-    count = max(1, TILE // channels) if alone else 1
+    count = max(1, TILE // channels)
     if width is not None:
         count = -(-width // -(-width // count))  # as few tiles, as even as can be
     attrs = {key: value for key, value in node.attrs.items() if key != "groups"}

@@ -124,37 +124,36 @@ def relu(x, out=None):
 
 def max_pool(x, *, size, strides, pad=None):
     """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). The border never wins."""
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    return reduce_windows(np.maximum, padded(x, size, strides, (1,) * len(size), pad, lowest), size, strides)
+    return reduce_windows(np.maximum, x, size, strides, pad)
 
 
-def reduce_windows(ufunc, x, size, strides):
-    """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C)."""
-    counts = window_counts(x.shape[1:-1], size, strides, (1,) * len(size))
-    for axis, (count, k, s) in enumerate(zip(counts, size, strides), start=1):
-        before, span = (slice(None),) * axis, (count - 1) * s + 1
-        first, *others = (x[before + (slice(a, a + span, s),)] for a in range(k))
-        x = ufunc(first, others.pop(0)) if others else first.copy()
-        for cells in others:
-            ufunc(x, cells, out=x)
-    return x
+def reduce_windows(ufunc, x, size, strides, pads=None):
+    """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C).
 
-
-def window_counts(sizes, window, strides, dilation):
-    """How many windows fit along each axis."""
-    counts = tuple((size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(sizes, window, strides, dilation))
-    if min(counts) < 1:
-        raise ValueError(f"a window of {window}, dilated by {dilation}, does not fit into {tuple(sizes)}")
-    return counts
-
-
-def padded(x, window, strides, dilation, pads, value=0.0):
-    """The array with the border its windows want: None, (before, after) per axis, or "same" for any size."""
-    if pads is None:
-        return x
+    `pads` are None or what `same_pads` gives, but nothing is padded: windows at an edge have fewer cells.
+    """
     if pads == "same":
-        pads = same_pads(x.shape[1:-1], window, strides, dilation)
-    return pad(x, pads=pads, value=value)
+        pads = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
+    for axis, (k, s) in enumerate(zip(size, strides), start=1):
+        length, (first, after) = x.shape[axis], (0, 0) if pads is None else pads[axis - 1]
+        count = (first + length + after - k) // s + 1
+        if count < 1:
+            raise ValueError(f"a window of {size} does not fit into {x.shape[1:-1]}")
+        before = (slice(None),) * axis
+        start = y = x[before + (slice(0, (count - 1) * s + 1, s),)]  # what cell `first` of every window lies on
+        for cell in range(k):
+            shift = cell - first
+            low, high = max(0, -(shift // s)), min(count, (length - 1 - shift) // s + 1)  # windows whose cell is inside
+            if shift and low < high:
+                inside = before + (slice(low, high),)
+                z = np.empty(y.shape, y.dtype) if y is start else y
+                ufunc(y[inside], x[before + (slice(low * s + shift, (high - 1) * s + shift + 1, s),)], out=z[inside])
+                if y is start and high - low < count:
+                    for outside in (before + (slice(0, low),), before + (slice(high, count),)):
+                        z[outside] = y[outside]
+                y = z
+        x = y.copy() if y is start else y
+    return x
 
 
 def same_pads(sizes, window, strides, dilation):
@@ -167,19 +166,6 @@ def same_pads(sizes, window, strides, dilation):
         for size, k, s, d in zip(sizes, window, strides, dilation)
     ]
     return tuple((total // 2, total - total // 2) for total in totals)
-
-
-def pad(x, *, pads, value=0.0):
-    """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
-
-    `pads` holds (before, after) for every axis between the first and the last.
-    """
-    if not any(map(any, pads)):
-        return x
-    n, *sizes, c = x.shape
-    y = np.full((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), value, x.dtype)
-    y[(slice(None),) + tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pads))] = x
-    return y
 
 
 def flatten(x):
@@ -220,6 +206,14 @@ def conv_matrix(kernel, *, sizes, strides, dilation, pad):
     matrix = matrix[tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pad))]
     rows = int(np.prod(matrix.shape[: len(sizes) + 1]))
     return matrix.reshape(rows, matrix.size // rows)
+
+
+def window_counts(sizes, window, strides, dilation):
+    """How many windows fit along each axis."""
+    counts = tuple((size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(sizes, window, strides, dilation))
+    if min(counts) < 1:
+        raise ValueError(f"a window of {window}, dilated by {dilation}, does not fit into {tuple(sizes)}")
+    return counts
 
 
 # Weights and command line
