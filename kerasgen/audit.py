@@ -35,14 +35,14 @@ _NUMPY = _UFUNCS | _words("""
     all amax amin angle any append apply_along_axis arange argmax argmin argpartition argsort argwhere around array
     array_equal array_split asarray ascontiguousarray atleast_1d atleast_2d atleast_3d average bartlett bincount
     blackman bool_ broadcast_arrays broadcast_to clip column_stack complex128 complex64 compress concatenate
-    convolve copy corrcoef correlate count_nonzero cov cross cumprod cumsum diag diag_indices diagflat diagonal diff
-    digitize dot dsplit dstack dtype ediff1d einsum empty empty_like errstate expand_dims extract eye finfo fix
+    convolve copy corrcoef correlate count_nonzero cov cross cumprod cumsum delete diag diag_indices diagflat diagonal
+    diff digitize dot dsplit dstack dtype ediff1d einsum empty empty_like errstate expand_dims extract eye finfo fix
     flatnonzero flip fliplr flipud float16 float32 float64 full full_like gradient hamming hanning histogram hsplit
     hstack i0 identity iinfo imag in1d indices inf inner int16 int32 int64 int8 interp intersect1d isclose
     iscomplexobj isfinite isin isnan isneginf isposinf isreal ix_ kaiser kron lexsort linspace logspace max maximum
     mean median meshgrid min minimum moveaxis nan nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax nanmean
     nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar ndarray ndim ndindex newaxis nonzero
-    ones ones_like outer pad partition percentile pi piecewise polyval prod ptp put_along_axis quantile ravel
+    ones ones_like outer pad partition percentile pi piecewise poly polyval prod ptp put_along_axis quantile ravel
     ravel_multi_index real real_if_close repeat reshape resize result_type roll rollaxis rot90 round searchsorted
     select setdiff1d setxor1d shape sinc size sort split squeeze stack std sum swapaxes take take_along_axis
     tensordot tile trace transpose trapz tri tril tril_indices trim_zeros triu triu_indices uint16 uint32 uint64

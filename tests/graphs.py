@@ -75,7 +75,7 @@ def add(output: str, *operands: Any) -> Node:
 
 
 SQUARES = {**SQUARE, **weights(e__kernel=(3, 3, 3), w__kernel=(3, 3, 3, 3))}
-LAYOUT = {"w/kernel": (kernels.winograd_filters, {"m": 2})}
+LAYOUT = {"w/kernel": (kernels.winograd_filters, {"m": (2, 2)})}
 READERS = {
     "blocked_conv": blocked("c", "a", pad=BORDER, strides=(2, 1)),
     "winograd_conv2d": Node(

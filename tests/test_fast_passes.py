@@ -33,7 +33,7 @@ from kerasgen import kernels
 from kerasgen.ir import Graph, Node, Value
 from kerasgen.passes import PIPELINES, add_borders, optimize
 from kerasgen.passes.absorb_pads import absorb_pads
-from kerasgen.passes.choose_kernels import TILE, choose_exact_kernels, choose_kernels
+from kerasgen.passes.choose_kernels import TILE, Tiles, choose_exact_kernels, choose_kernels
 from kerasgen.passes.fuse_residual import fuse_residual
 
 KERNEL = weights(c__kernel=(3, 3, 3, 4))
@@ -84,12 +84,13 @@ def test_a_pad_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
 
 # --- choose_kernels --------------------------------------------------------------------------------------------------
 
-EVERY = {4: (6, 3), 2: (4, 3)}  # Winograd for small maps, too
+EVERY: Tiles = {(3, 3): [((4, 4), 6, 3), ((2, 2), 4, 3)], (1, 7): [((1, 2), 4, 3)]}  # Winograd for small maps, too
 CHOSEN = {
     "pointwise": (kernels.conv2d, (1, 1, 3, 4), {}, kernels.pointwise),
     "dense": (kernels.dense, (3, 4), {}, kernels.pointwise),
     "m = 4": (kernels.conv2d, (3, 3, 3, 4), {"pad": ((1, 1), (1, 1))}, kernels.winograd_conv2d),
     "m = 2": (kernels.conv2d, (3, 3, 3, 4), {"pad": None}, kernels.winograd_conv2d),
+    "1 x 7": (kernels.conv2d, (1, 7, 3, 4), {"pad": ((0, 0), (3, 3))}, kernels.winograd_conv2d),
     "another window": (kernels.conv2d, (3, 2, 3, 4), {"pad": "same"}, kernels.blocked_conv),
     "strided": (kernels.conv2d, (3, 3, 3, 4), {"strides": (2, 2), "pad": ((0, 1), (1, 1))}, kernels.blocked_conv),
     "1 x 1, strided": (kernels.conv2d, (1, 1, 3, 4), {"strides": (2, 2)}, kernels.blocked_conv),
@@ -186,7 +187,10 @@ def test_a_residual_fuses(kernel: Any, operands: tuple[str, str], bias: tuple[st
     if kernel is kernels.pointwise:
         arrays, attrs = {**SQUARE, "c/kernel": SQUARE["d/kernel"]}, {}
     if kernel is kernels.winograd_conv2d:
-        layouts, attrs = {"c/kernel": (kernels.winograd_filters, {"m": 2})}, {"size": (6, 7), "pad": ((1, 1), (1, 2))}
+        layouts, attrs = {"c/kernel": (kernels.winograd_filters, {"m": (2, 2)})}, {
+            "size": (6, 7),
+            "pad": ((1, 1), (1, 2)),
+        }
     node = Node(("c",), kernel, ("image", "c/kernel", *bias), attrs)
     plain = Graph(
         (Value("image", (None, 6, 7, 3), "float32"),),

@@ -31,6 +31,7 @@ from kerasgen.passes import (
     split_batch,
     unroll_small,
 )
+from kerasgen.passes.choose_kernels import WINOGRAD, Tiles
 from kerasgen.readers import read
 
 BATCH = 3
@@ -105,11 +106,12 @@ def forced(settings: Mapping[Pass, Mapping[str, Any]]) -> tuple[Pass, ...]:
     return tuple(partial(step, **settings.get(step, {})) for step in PIPELINES[max(PIPELINES)])
 
 
+ALWAYS: Tiles = {window: [(m, max(m), 1) for m, _, _ in tiles] for window, tiles in WINOGRAD.items()}
 # Every fast kernel wherever it can stand, for the cases are so small that none is worth it, or all are unrolled.
 FAST = forced(
     {
         unroll_small: {"limit": 0},
-        choose_kernels: {"small": 0, "winograd": {4: (4, 1), 2: (2, 1)}},
+        choose_kernels: {"small": 0, "winograd": ALWAYS},
         scale_by_blocks: {"large": 1},
         move_pools: {"large": 0},
         plan_memory: {"large": 1},

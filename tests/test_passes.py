@@ -197,7 +197,7 @@ def test_what_nothing_reads_goes() -> None:
 def test_the_layout_of_a_weight_goes_with_it() -> None:
     arrays = weights(c__kernel=(3, 3, 3, 4), d__kernel=(3, 3, 3, 4))
     before = graph([conv("dead", kernel="d/kernel"), conv("c")], arrays, ("c",))
-    layout = (kernels.winograd_filters, {"m": 2})
+    layout = (kernels.winograd_filters, {"m": (2, 2)})
     assert drop_unused(replace(before, layouts={"c/kernel": layout, "d/kernel": layout})).layouts == {
         "c/kernel": layout
     }

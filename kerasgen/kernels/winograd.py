@@ -1,8 +1,8 @@
-"""Convolution by the minimal filtering of Winograd: 2.25 or 4 times fewer products.
+"""Convolution by the minimal filtering of Winograd: 1.75 to 4 times fewer products.
 
-F(m x m, 3 x 3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015):
+F(m, r) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), along each axis of the window:
     y = A' [(G k G') * (B' x B)] A
-for tiles of m x m results, which see n x n cells, n = m + 2. Every transform is a product with a small matrix.
+for tiles of m results, which see n = m + r - 1 cells. Every transform is a product with a small matrix.
 """
 
 import numpy as np
@@ -11,76 +11,85 @@ from kerasgen.kernels.blocks import framed, settle
 from kerasgen.kernels.crew import block_rows, over_blocks
 from kerasgen.kernels.window import padded
 
-# B', G times the number that follows, that number, and A', by m.
-WINOGRAD = {
-    2: (
-        ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
-        ((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
-        2,
-        ((1, 1, 1, 0), (0, 1, -1, -1)),
-    ),
-    4: (
-        (
-            (4, 0, -5, 0, 1, 0),
-            (0, -4, -4, 1, 1, 0),
-            (0, 4, -4, -1, 1, 0),
-            (0, -2, -1, 2, 1, 0),
-            (0, 2, -1, -2, 1, 0),
-            (0, 4, 0, -5, 0, 1),
-        ),
-        ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24)),
-        24,
-        ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
-    ),
-}
+# Where the polynomials that stand for tile and filter are taken, by n; the last point is infinity.
+POINTS = {4: (0, 1, -1), 6: (0, 1, -1, 2, -2), 8: (0, 1, -1, 2, -2, 0.5, -0.5)}
+TRANSFORMS = {}  # that were made so far
+
+
+def transforms(n, r, dtype):
+    """B', G and A' for tiles of n cells under a window of r, by the interpolation of Toom and Cook."""
+    if (n, r, dtype) not in TRANSFORMS:
+        points = np.array(POINTS[n], float)
+        others = [np.delete(points, i) for i in range(n - 1)]
+        b = np.zeros((n, n))
+        b[:-1, :-1] = [np.poly(each)[::-1] for each in others]  # from the lowest power up
+        b[-1] = np.poly(points)[::-1]
+        g, a = (np.append(points[:, None] ** np.arange(k), np.eye(k)[-1:], axis=0) for k in (r, n - r + 1))
+        g[:-1] /= [[np.prod(p - each)] for p, each in zip(points, others)]
+        TRANSFORMS[n, r, dtype] = tuple(np.ascontiguousarray(matrix, dtype) for matrix in (b, g, a.T))
+    return TRANSFORMS[n, r, dtype]
 
 
 def winograd_filters(kernel, *, m):
-    """G k G' of every filter, the transformed column first: (3, 3, C, F) → (n, n, C, F)."""
-    _, g, divisor, _ = WINOGRAD[m]
-    g = np.array(g, kernel.dtype) / kernel.dtype.type(divisor)
-    _, _, c, f = kernel.shape
-    rows = (g @ kernel.reshape(3, 3 * c * f)).reshape(m + 2, 3, c * f)
-    columns = g @ rows.transpose(1, 0, 2).reshape(3, (m + 2) * c * f)
-    return columns.reshape(m + 2, m + 2, c, f)
+    """G k G' of every filter: (rh, rw, C, F) and m = (mh, mw) → (nh, nw, C, F)."""
+    rh, rw, c, f = kernel.shape
+    nh, nw = m[0] + rh - 1, m[1] + rw - 1
+    if rh > 1:
+        kernel = transforms(nh, rh, kernel.dtype)[1] @ kernel.reshape(rh, rw * c * f)
+    if rw > 1:
+        kernel = transforms(nw, rw, kernel.dtype)[1] @ kernel.reshape(nh, rw, c * f)
+    return kernel.reshape(nh, nw, c, f)
 
 
-def winograd_conv2d(x, kernel, bias=None, residual=None, *, size, pad=None, activation=None, border=None, out=None):
-    """Convolution by `winograd_filters`, plus `residual`: (N, H, W, C) with (n, n, C, F) → (N, *size, F).
+def into_tiles(x, n, r):
+    """B' x for tiles of n cells along axis 1: (H, W, C) → (n, H, tiles, C)."""
+    m, (h, w, c) = n - r + 1, x.shape
+    tiles = (w - r + 1) // m
+    if n == 1:
+        return x[None]
+    down, right, step = x.strides
+    cells = np.lib.stride_tricks.as_strided(x, (h, tiles, n, c), (down, m * right, right, step), writeable=False)
+    z = np.empty((n, h, tiles, c), x.dtype)
+    np.matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
+    return z
 
-    `x` with its pad holds whole tiles: m * tiles + 2 cells each way.
+
+def out_of_tiles(z, r):
+    """A' z for tiles of n cells along axis 1: (n, H, tiles, F) → (H, tiles * m, F)."""
+    n, h, tiles, f = z.shape
+    if n == 1:
+        return z[0]
+    return (transforms(n, r, z.dtype)[2] @ z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
+
+
+def winograd_conv2d(
+    x, kernel, bias=None, residual=None, *, window=(3, 3), size, pad=None, activation=None, border=None, out=None
+):
+    """Convolution by `winograd_filters`, plus `residual`: (N, H, W, C) with (nh, nw, C, F) → (N, *size, F).
+
+    `x` with its pad holds whole tiles: m * tiles + r - 1 cells each way.
     """
-    n, _, c, f = kernel.shape
-    m = n - 2
-    into, back = (np.array(WINOGRAD[m][i], x.dtype) for i in (0, 3))
-    x = padded(x, (3, 3), (1, 1), (1, 1), pad)
-    tw = (x.shape[2] - 2) // m
+    (nh, nw, c, f), (rh, rw) = kernel.shape, window
+    mh, mw = nh - rh + 1, nw - rw + 1
+    x = padded(x, window, (1, 1), (1, 1), pad)
+    tw = (x.shape[2] - rw + 1) // mw
     y, whole = framed((len(x), *size, f), x.dtype, border, out)
+    kernel = kernel.reshape(nh * nw, c, f)
 
     def block(at):
         image, tiles = at
-        th = tiles.stop - tiles.start
-        cells = x[image, tiles.start * m : tiles.stop * m + 2]
-        step_h, step_w, step = cells.strides
-        # a: transformed row, b: transformed column of a tile
-        cells = np.lib.stride_tricks.as_strided(cells, (len(cells), tw, n, c), (step_h, m * step_w, step_w, step))
-        t = np.empty((n, len(cells), tw * c), x.dtype)
-        np.matmul(into, cells, out=t.reshape(n, len(cells), tw, c).transpose(1, 2, 0, 3))
-        step_b, step_h, step = t.strides
-        cells = np.lib.stride_tricks.as_strided(t, (n, th, n, tw * c), (step_b, m * step_h, step_h, step))
-        v = np.empty((n, n, th, tw * c), x.dtype)
-        np.matmul(into, cells, out=v.transpose(0, 2, 1, 3))
-        z = v.reshape(n * n, th * tw, c) @ kernel.reshape(n * n, c, f)
+        first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
+        z = into_tiles(x[image, first : last + rh - 1], nw, rw)
+        z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
+        z = z.reshape(nh * nw, th * tw, c) @ kernel
         if bias is not None:
-            z[n + 1] += bias  # which `back` adds to each cell once
-        z = back @ z.reshape(n, n, th, tw * f).transpose(0, 2, 1, 3)
-        part = back @ z.reshape(n, th, m, tw, f).transpose(1, 2, 3, 0, 4)
-        rows = slice(tiles.start * m, min(tiles.stop * m, size[0]))
-        target = y[image, rows]
-        part = part.reshape(th * m, tw * m, f)[: len(target), : size[1]]
-        settle(part, None, None if residual is None else residual[image, rows], activation, target)
+            z[(rh > 1) * nw + (rw > 1)] += bias  # at the point 1 both ways, which A' adds to each cell once
+        z = out_of_tiles(z.reshape(nh, nw, th, tw * f), rh)
+        z = out_of_tiles(z.reshape(nw, last - first, tw, f), rw)
+        target = y[image, first:last]
+        others = None if residual is None else residual[image, first:last]
+        settle(z[: len(target), : size[1]], None, others, activation, target)
 
-    # Where the filters do not stay in the cache, either, a product needs many tiles.
-    step = block_rows(n * n * tw * max(c, f) * x.itemsize, tw if c > 128 else 256)
-    over_blocks(block, len(x), (x.shape[1] - 2) // m, step, 3 * y.size * c)
+    step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
+    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c)
     return whole

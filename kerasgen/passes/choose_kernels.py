@@ -5,8 +5,8 @@
 | windows of one sample below SMALL, or an | as it is               | one product for the whole batch, few calls       |
 | eighth where they need not be unfolded   |                        |                                                  |
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
-| 3 x 3, stride 1, maps from 24 cells      | winograd_conv2d, m = 4 | 4 times fewer products, at the price of rounding |
-| the same, maps from 12 cells             | winograd_conv2d, m = 2 | 2.25 times fewer products                        |
+| a window of WINOGRAD, stride 1, on maps  | winograd_conv2d        | up to 4 times fewer products, at the price of    |
+| and with channels as large as it says    |                        | rounding                                         |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
@@ -16,7 +16,7 @@ Where a size is known only at run time, it counts as large, but Winograd's tiles
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,13 +27,24 @@ from kerasgen.ir import Graph, Node, Shape
 
 SMALL = 1 << 18  # bytes
 TILE = 8192  # numbers in the inner loop of a tiled kernel
-WINOGRAD = {4: (24, 16), 2: (12, 16)}  # the smallest map and the fewest channels for each m
+# By window: how many results a tile has each way, for which maps at least, and for how many channels. Along one axis
+# alone, less is saved.
+Tiles = Mapping[tuple[int, ...], Sequence[tuple[tuple[int, int], int, int]]]
+WINOGRAD: Tiles = {
+    (3, 3): [((4, 4), 24, 16), ((2, 2), 12, 16)],
+    (5, 5): [((2, 2), 12, 32)],
+    (7, 7): [((2, 2), 12, 32)],
+    (3, 1): [((4, 1), 24, 96)],
+    (1, 3): [((1, 4), 24, 96)],
+    (7, 1): [((2, 1), 12, 96)],
+    (1, 7): [((1, 2), 12, 96)],
+}
 RANKS = {kernels.conv1d: 1, kernels.conv2d: 2, kernels.conv3d: 3}
 CHOICES = {*RANKS, kernels.dense, kernels.depthwise_conv2d, kernels.grouped_conv2d}
 Layout = tuple[Callable[..., Any], Mapping[str, Any]]
 
 
-def choose_kernels(graph: Graph, *, small: int = SMALL, winograd: Mapping[int, tuple[int, int]] = WINOGRAD) -> Graph:
+def choose_kernels(graph: Graph, *, small: int = SMALL, winograd: Tiles = WINOGRAD) -> Graph:
     """Every convolution with the kernel that suits it. An empty `winograd` leaves the kernels that add up products."""
     layouts = dict(graph.layouts)
     readers = graph.readers()
@@ -55,9 +66,7 @@ def choose_exact_kernels(graph: Graph) -> Graph:
     return choose_kernels(graph, winograd={})
 
 
-def _choose(
-    node: Node, graph: Graph, small: int, winograd: Mapping[int, tuple[int, int]]
-) -> tuple[Node, Layout | None] | None:
+def _choose(node: Node, graph: Graph, small: int, winograd: Tiles) -> tuple[Node, Layout | None] | None:
     """The node with another kernel, and the layout that this wants its weights in."""
     if node.kernel not in CHOICES or len(node.inputs) < 2 or node.inputs[1] not in graph.weights:
         return None
@@ -77,18 +86,18 @@ def _choose(
 
 
 def _conv(
-    node: Node, y: Shape, kernel: Shape, activation: Mapping[str, Any], winograd: Mapping[int, tuple[int, int]]
+    node: Node, y: Shape, kernel: Shape, activation: Mapping[str, Any], winograd: Tiles
 ) -> tuple[Node, Layout | None]:
     rank, size = RANKS[node.kernel], tuple(n or 0 for n in y[1:-1])
     settings: dict[str, Any] = {"strides": (1,) * rank, "dilation": (1,) * rank, **node.attrs}
     strided, pad = set(settings["strides"]) != {1}, settings.get("pad")
     if set(kernel[:-2]) == {1} and not strided and pad is None:
         return replace(node, kernel=kernels.pointwise, attrs=activation), None
-    dense_window = kernel[:-2] == (3, 3) and not strided and set(settings["dilation"]) == {1} and pad != "same"
-    for m, (cells, channels) in winograd.items():
-        if dense_window and min(size) >= cells and min(c or 1 for c in kernel[-2:]) >= channels:
-            pads = tuple((a, b + -n % m) for n, (a, b) in zip(size, pad or ((0, 0), (0, 0)), strict=True))
-            attrs = {"size": size, "pad": pads if np.any(pads) else None, **activation}
+    fits = not strided and set(settings["dilation"]) == {1} and None not in y[1:-1]
+    for m, cells, channels in winograd.get(kernel[:-2], ()) if fits else ():
+        if min(n for n, k in zip(size, m, strict=True) if k > 1) >= cells and min(kernel[-2:]) >= channels:
+            pads = tuple((a, b + -n % k) for n, k, (a, b) in zip(size, m, pad or ((0, 0), (0, 0)), strict=True))
+            attrs = {"window": kernel[:-2], "size": size, "pad": pads if np.any(pads) else None, **activation}
             return replace(node, kernel=kernels.winograd_conv2d, attrs=attrs), (kernels.winograd_filters, {"m": m})
     return replace(node, kernel=kernels.blocked_conv, attrs=settings), None
 
