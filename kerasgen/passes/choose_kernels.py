@@ -86,7 +86,7 @@ def _choose(node: Node, graph: Graph, small: int, winograd: Tiles) -> tuple[Node
 
 
 def _conv(
-    node: Node, y: Shape, kernel: Shape, activation: Mapping[str, Any], winograd: Tiles
+    node: Node, y: Shape, kernel: tuple[int, ...], activation: Mapping[str, Any], winograd: Tiles
 ) -> tuple[Node, Layout | None]:
     rank, size = RANKS[node.kernel], tuple(n or 0 for n in y[1:-1])
     settings: dict[str, Any] = {"strides": (1,) * rank, "dilation": (1,) * rank, **node.attrs}
