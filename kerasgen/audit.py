@@ -46,7 +46,7 @@ _NUMPY = _UFUNCS | _words("""
     ravel_multi_index real real_if_close repeat reshape resize result_type roll rollaxis rot90 round searchsorted
     select setdiff1d setxor1d shape sinc size sort split squeeze stack std sum swapaxes take take_along_axis
     tensordot tile trace transpose trapz tri tril tril_indices trim_zeros triu triu_indices uint16 uint32 uint64
-    uint8 union1d unique unpackbits unravel_index unwrap vander var vdot vectorize vsplit vstack where zeros
+    uint8 union1d unique unpackbits unravel_index unwrap vander var vdot vectorize void vsplit vstack where zeros
     zeros_like
     """)
 _LINALG = _words("cholesky cond det eig eigh eigvals inv matrix_rank norm pinv qr slogdet solve svd")

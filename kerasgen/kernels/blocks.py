@@ -6,7 +6,7 @@ import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.crew import block_rows, over_blocks
-from kerasgen.kernels.window import padded, surround, windows
+from kerasgen.kernels.window import padded, surround, window_rows
 
 PIECE = 65_536  # bytes that a function of several steps takes at once, for each step has a result of its own
 
@@ -60,14 +60,15 @@ def blocked_conv(
     """Convolution plus `residual`: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
     window, f = kernel.shape[:-2], kernel.shape[-1]
     matrix = kernel.reshape(kernel.size // f, f)
-    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    cells = window_rows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     shape = cells.shape[: x.ndim - 1] + (f,)
     y, whole = framed(shape, x.dtype, border, out)
     bias = along_row(bias, y)
 
     def block(at):
         target = y[at]
-        part = cells[at].reshape(target.size // f, len(matrix)) @ matrix
+        unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
+        part = unfolded.reshape(target.size // f, len(matrix)) @ matrix
         settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
     width = int(np.prod(shape[2:-1]))
@@ -90,7 +91,8 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
         settle(part, bias, None if residual is None else residual[at], activation, target)
 
     width = int(np.prod(x.shape[2:-1]))
-    over_blocks(block, len(x), x.shape[1], block_rows(width * max(c, f) * x.itemsize, width), y.size * c)
+    step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
+    over_blocks(block, len(x), x.shape[1], step, y.size * c)
     return whole
 
 

@@ -67,6 +67,18 @@ def windows(x, window, strides, dilation):
     return np.lib.stride_tricks.as_strided(x, shape, steps, writeable=False)
 
 
+def window_rows(x, window, strides, dilation):
+    """`windows` with the cells that lie side by side as one item, for items are copied faster than their numbers.
+
+    (N, H, W, C) → (N, OH, OW, kh) of kw * C numbers each, where they do lie so. A copy's `view(x.dtype)` has the numbers.
+    """
+    cells = windows(x, window, strides, dilation)
+    if dilation[-1] > 1 or not x.flags.c_contiguous:
+        return cells
+    item = np.dtype((np.void, window[-1] * x.shape[-1] * x.itemsize))
+    return np.ndarray(cells.shape[:-2], item, x, 0, cells.strides[:-2])
+
+
 def taps(x, window, strides, dilation):
     """Cell by cell of the window, a view of what lies under it in every window: kh * kw times (N, OH, OW, C)."""
     counts = window_counts(x.shape[1:-1], window, strides, dilation)

@@ -392,7 +392,8 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
         settle(part, bias, None if residual is None else residual[at], activation, target)
 
     width = int(np.prod(x.shape[2:-1]))
-    over_blocks(block, len(x), x.shape[1], block_rows(width * max(c, f) * x.itemsize, width), y.size * c)
+    step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
+    over_blocks(block, len(x), x.shape[1], step, y.size * c)
     return whole
 
 

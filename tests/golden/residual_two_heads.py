@@ -107,19 +107,32 @@ def blocked_conv(
     """Convolution plus `residual`: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
     window, f = kernel.shape[:-2], kernel.shape[-1]
     matrix = kernel.reshape(kernel.size // f, f)
-    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    cells = window_rows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     shape = cells.shape[: x.ndim - 1] + (f,)
     y, whole = framed(shape, x.dtype, border, out)
     bias = along_row(bias, y)
 
     def block(at):
         target = y[at]
-        part = cells[at].reshape(target.size // f, len(matrix)) @ matrix
+        unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
+        part = unfolded.reshape(target.size // f, len(matrix)) @ matrix
         settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
     width = int(np.prod(shape[2:-1]))
     over_blocks(block, len(x), shape[1], block_rows(width * len(matrix) * x.itemsize, width), y.size * len(matrix))
     return whole
+
+
+def window_rows(x, window, strides, dilation):
+    """`windows` with the cells that lie side by side as one item, for items are copied faster than their numbers.
+
+    (N, H, W, C) → (N, OH, OW, kh) of kw * C numbers each, where they do lie so. A copy's `view(x.dtype)` has the numbers.
+    """
+    cells = windows(x, window, strides, dilation)
+    if dilation[-1] > 1 or not x.flags.c_contiguous:
+        return cells
+    item = np.dtype((np.void, window[-1] * x.shape[-1] * x.itemsize))
+    return np.ndarray(cells.shape[:-2], item, x, 0, cells.strides[:-2])
 
 
 def windows(x, window, strides, dilation):
@@ -374,7 +387,8 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
         settle(part, bias, None if residual is None else residual[at], activation, target)
 
     width = int(np.prod(x.shape[2:-1]))
-    over_blocks(block, len(x), x.shape[1], block_rows(width * max(c, f) * x.itemsize, width), y.size * c)
+    step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
+    over_blocks(block, len(x), x.shape[1], step, y.size * c)
     return whole
 
 
