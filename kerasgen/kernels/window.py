@@ -70,7 +70,7 @@ def windows(x, window, strides, dilation):
 def window_rows(x, window, strides, dilation):
     """`windows` with the cells that lie side by side as one item, for items are copied faster than their numbers.
 
-    (N, H, W, C) → (N, OH, OW, kh) of kw * C numbers each, where they do lie so. A copy's `view(x.dtype)` has the numbers.
+    (N, H, W, C) → (N, OH, OW, kh) items of kw * C numbers, where they do lie so; `view(x.dtype)` of a copy has those.
     """
     cells = windows(x, window, strides, dilation)
     if dilation[-1] > 1 or not x.flags.c_contiguous:
