@@ -118,11 +118,11 @@ def test_tiled_depthwise_conv(sizes, window, strides, dilation, padding):
 
 
 @pytest.mark.usefixtures("how")
-@pytest.mark.parametrize("limits", [("low", None), (None, "high"), ("low", "high")])
+@pytest.mark.parametrize("limits", [("low", None), (None, "high"), ("low", "high"), ("zero", "one")])
 @pytest.mark.parametrize("sizes", [(9,), (7, 8), (4, 5, 6)])
 def test_clamp(sizes, limits):
     x = random(2, *sizes, 3)
-    known = {"low": np.float32([-0.5, -np.inf, 0.1]), "high": np.float32([np.inf, 0.5, 0.2])}
+    known = {"low": np.float32([-0.5, -np.inf, 0.1]), "high": np.float32([np.inf, 0.5, 0.2]), "zero": 0.0, "one": 1}
     low, high = (known.get(name) for name in limits)
     want = np.clip(x, -np.inf if low is None else low, np.inf if high is None else high)
     border = FRAME[: len(sizes)]

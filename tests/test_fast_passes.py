@@ -35,6 +35,7 @@ from kerasgen.passes import PIPELINES, add_borders, optimize
 from kerasgen.passes.absorb_pads import absorb_pads
 from kerasgen.passes.choose_kernels import TILE, Tiles, choose_exact_kernels, choose_kernels
 from kerasgen.passes.fuse_residual import fuse_residual
+from kerasgen.passes.relu_by_rows import relu_by_rows
 
 KERNEL = weights(c__kernel=(3, 3, 3, 4))
 
@@ -309,6 +310,58 @@ def test_a_border_stays_a_pad(nodes: list[Node], outputs: tuple[str, ...]) -> No
     before = framing(nodes, outputs)
     after = add_borders(before)
     assert (after.nodes, after.layers) == (before.nodes, before.layers)
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_pad_becomes_a_border(maker: str) -> None:
+    pool = Node(("m",), kernels.max_pool, ("p",), {"size": (2, 2), "strides": (1, 1)})
+    before = framing([MAKERS[maker], pad(x="a"), pool], ("m",))
+    after = add_borders(before)
+    same_answers(before, after)
+    assert kernels_of(after) == [MAKERS[maker].kernel, kernels.max_pool]
+    assert after.nodes[0].attrs["border"] == BORDER
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ([MAKERS["pointwise"], pad(x="a", value=1.0)], ("p",)),
+        ([MAKERS["pointwise"], pad(x="a")], ("p", "a")),
+        ([Node(("a",), kernels.sigmoid, ("image",)), pad(x="a")], ("p",)),
+        ([replace(MAKERS["pointwise"], attrs={"border": BORDER}), pad(x="a")], ("p",)),
+    ],
+    ids=["no zeros", "another reader", "a maker that cannot", "a border already"],
+)
+def test_a_pad_stays_a_pad(nodes: list[Node], outputs: tuple[str, ...]) -> None:
+    before = framing(nodes, outputs)
+    assert add_borders(before).nodes == before.nodes
+
+
+# --- relu_by_rows ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("relu", [kernels.relu, kernels.relu6])
+def test_a_relu_goes_by_rows(relu: Any) -> None:
+    before = framing([Node(("a",), relu, ("image",)), READERS["blocked_conv"]])
+    after = relu_by_rows(before, large=0)
+    same_answers(before, after)
+    assert kernels_of(after) == [kernels.clamp, kernels.blocked_conv]
+    framed = add_borders(after)
+    same_answers(before, framed)
+    assert framed.nodes[0].attrs["border"] == READERS["blocked_conv"].attrs["pad"]
+
+
+def test_a_relu_stays() -> None:
+    node = Node(("a",), kernels.relu, ("image",))
+    small = framing([node], ("a",))
+    assert relu_by_rows(small).nodes == (node,)
+    whole = replace(small.specs["a"], dtype="int32")
+    flat = replace(small.specs["a"], shape=(None, 126))
+    for spec in (whole, flat):
+        other = replace(small, specs={**small.specs, "a": spec})
+        assert relu_by_rows(other, large=0).nodes == (node,)
+    capped = framing([replace(node, kernel=kernels.general_relu, attrs={"max_value": 3.0})], ("a",))
+    assert relu_by_rows(capped, large=0).nodes == capped.nodes
 
 
 # --- Levels -----------------------------------------------------------------------------------------------------------

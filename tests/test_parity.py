@@ -27,6 +27,7 @@ from kerasgen.passes import (
     move_pools,
     optimize,
     plan_memory,
+    relu_by_rows,
     scale_by_blocks,
     split_batch,
     unroll_small,
@@ -114,6 +115,7 @@ FAST = forced(
         choose_kernels: {"small": 0, "winograd": ALWAYS},
         scale_by_blocks: {"large": 1},
         move_pools: {"large": 0},
+        relu_by_rows: {"large": 1},
         plan_memory: {"large": 1},
         split_batch: {"together": 1},
     }

@@ -21,6 +21,7 @@ from kerasgen.passes.join_reshapes import join_reshapes
 from kerasgen.passes.merge_equal import merge_equal
 from kerasgen.passes.move_pools import move_pools
 from kerasgen.passes.plan_memory import plan_memory
+from kerasgen.passes.relu_by_rows import relu_by_rows
 from kerasgen.passes.remove_identity import remove_identity
 from kerasgen.passes.scale_by_blocks import scale_by_blocks
 from kerasgen.passes.schedule import schedule
@@ -36,7 +37,10 @@ FOLDED: tuple[Pass, ...] = (
     *(*JOINED, fold_constants),
     *(fold_batch_norm, fold_scale, fold_input_scale, fold_through_relu, move_pools, scale_by_blocks, fuse_activation),
 )
-PLANNING: tuple[Pass, ...] = (fuse_residual, fuse_activation, *CLEANING, add_borders, plan_memory, split_batch)
+PLANNING: tuple[Pass, ...] = (
+    *(fuse_residual, fuse_activation, relu_by_rows, *CLEANING),
+    *(add_borders, plan_memory, split_batch),
+)
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
 PIPELINES: Mapping[int, tuple[Pass, ...]] = {
     0: (*TEXTBOOK, fuse_activation, *CLEANING),

@@ -1,6 +1,6 @@
 """Let a kernel put its result inside the zeros that the next one wants around it, which saves a copy.
 
-conv(f(x), pad=p) = conv(f(x, border=p))
+conv(f(x), pad=p) = conv(f(x, border=p));  pad(f(x), p) = f(x, border=p), for zeros
 
 Declines where the result has another reader.
 """
@@ -23,18 +23,24 @@ def add_borders(graph: Graph) -> Graph:
     """Every pad that the maker of the array can do is its border."""
     readers = graph.readers()
     makers = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
-    nodes = list(graph.nodes)
-    for index, node in enumerate(nodes):
+    nodes: list[Node | None] = list(graph.nodes)
+    renamed = {}
+    for index, node in enumerate(graph.nodes):
+        key = "pads" if node.kernel is kernels.pad and not node.attrs.get("value") else "pad"
         maker = makers.get(str(node.inputs[0])) if node.inputs else None
-        if node.kernel not in READERS or maker is None or not _takes_border(nodes[maker].kernel):
+        pad = node.attrs.get(key)
+        if maker is None or not isinstance(pad, tuple) or (key == "pad" and node.kernel not in READERS):
             continue
-        pad = node.attrs.get("pad")
-        if isinstance(pad, tuple) and readers[nodes[maker].output] == 1:
-            nodes[maker] = _with(nodes[maker], border=pad)
-            nodes[index] = _with(node, pad=None)
-    framed = {node.outputs for node in nodes if node.attrs.get("border")}
+        made = nodes[maker]
+        free = made is not None and _takes_border(made.kernel) and made.attrs.get("border") is None
+        if made is not None and free and readers[made.output] == 1:
+            nodes[maker] = _with(made, border=pad)
+            nodes[index] = None if key == "pads" else _with(node, pad=None)
+            renamed.update({node.output: made.output} if key == "pads" else {})
+    kept = [node for node in nodes if node is not None]
+    framed = {node.outputs for node in kept if node.attrs.get("border")}
     layers = {layer: names for layer, names in graph.layers.items() if names not in framed}
-    return replace(graph, nodes=tuple(nodes), layers=layers)
+    return replace(graph, layers=layers).rewrite(kept, renamed)
 
 
 def _with(node: Node, **attrs: Any) -> Node:
