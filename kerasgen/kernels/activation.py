@@ -149,19 +149,19 @@ def hard_silu(x):
 def erf(x):
     """2/√π ∫₀ˣ exp(-t²) dt, exact to the last digits of float32 or float64 by two minimax fits.
 
-    In float32 it is tanh(x * P(x²)), which costs little more than tanh; beyond the limit, tanh is just ±1.
+    In float32 it is tanh(x * P(x²)), which costs little more than tanh; beyond the fit, tanh is just ±1.
     In float64 it is x * P(x²) / Q(x²). All coefficients are positive, so nothing cancels; at the limit, the quotient is
     above 1.
     """
     if x.dtype != np.float64:
         with np.errstate(over="ignore"):
-            square = np.minimum(x * x, 16.4)
-        p = ERF_SINGLE[0] * square
-        for a in ERF_SINGLE[1:-1]:
-            p += a
-            p *= square
-        p += ERF_SINGLE[-1]
-        p *= x
+            square = x * x
+            p = ERF_SINGLE[0] * square
+            for a in ERF_SINGLE[1:-1]:
+                p += a
+                p *= square
+            p += ERF_SINGLE[-1]
+            p *= x
         return np.tanh(p, out=p)
     x = np.minimum(np.maximum(x, -6.3), 6.3)
     square = x * x
@@ -178,7 +178,11 @@ def gelu(x, *, approximate=False):
     """x * Φ(x) with Φ the normal distribution function, or its approximation by tanh (Hendrycks and Gimpel 2016)."""
     if approximate:
         return 0.5 * x * (1 + np.tanh(0.7978845608028654 * x * (1 + 0.044715 * x * x)))
-    return 0.5 * x * (1 + erf(0.7071067811865476 * x))
+    half = 0.5 * x
+    y = erf(0.7071067811865476 * x)
+    y *= half
+    y += half
+    return y
 
 
 def celu(x, *, alpha=1.0):

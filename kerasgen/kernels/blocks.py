@@ -8,8 +8,6 @@ from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.crew import block_rows, over_blocks
 from kerasgen.kernels.window import padded, surround, window_rows
 
-PIECE = 65_536  # bytes that a function of several steps takes at once, for each step has a result of its own
-
 
 def together(predict, count, *inputs):
     """What `predict` answers, asked for `count` samples at a time: their arrays stay in the caches."""
@@ -52,7 +50,7 @@ def settle(part, bias, residual, activation, target):
     elif activation is relu6:
         np.clip(part, 0, 6, out=target)
     elif activation is not None:
-        rows = max(1, PIECE // max(part[:1].nbytes, 1))
+        rows = block_rows(4 * part[:1].nbytes)  # of several steps, each has a result of its own
         for start in range(0, len(part), rows):
             target[start : start + rows] = activation(part[start : start + rows])
     elif part is not target:
@@ -109,7 +107,7 @@ def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
     def block(at):
         settle(x[at] * scale, shift, None, activation, y[at])
 
-    over_blocks(block, len(x), x.shape[1], max(1, PIECE // max(x[:1, :1].nbytes, 1)), 8 * x.size)
+    over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 8 * x.size)
     return whole
 
 

@@ -31,13 +31,23 @@ def batch_norm(x, gamma, beta, mean, variance, *, axis=-1, epsilon=1e-3):
 
 def layer_norm(x, gamma, beta, *, axis=(-1,), epsilon=1e-3):
     """(x - mean) / √(variance + ε) * gamma + beta, mean and variance taken over `axis` of each sample: shape kept."""
-    y = x - x.mean(axis=axis, keepdims=True)
-    y /= np.sqrt(np.square(y).mean(axis=axis, keepdims=True) + epsilon)
+    if axis == (-1,):  # the same mean as a product: a fifth of the time
+        y = x - x @ np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
+    else:
+        y = x - x.mean(axis=axis, keepdims=True)
+    y *= 1 / np.sqrt(mean_square(y, axis) + epsilon)
     if gamma is not None:
         y *= along(gamma, axis, x.ndim)
     if beta is not None:
         y += along(beta, axis, x.ndim)
     return y
+
+
+def mean_square(x, axis):
+    """The mean of x² over `axis`, which stays as 1."""
+    if axis == (-1,):  # without an array of squares
+        return np.einsum("...c,...c->...", x, x)[..., None] / x.shape[-1]
+    return np.square(x).mean(axis=axis, keepdims=True)
 
 
 def group_norm(x, gamma, beta, *, groups, axis=-1, epsilon=1e-3):
@@ -55,7 +65,7 @@ def group_norm(x, gamma, beta, *, groups, axis=-1, epsilon=1e-3):
 
 def rms_norm(x, gamma, *, axis=(-1,), epsilon=1e-7):
     """x / √(mean of x² + ε) * gamma, the mean taken over `axis` of each sample: shape kept."""
-    y = x / np.sqrt(np.square(x).mean(axis=axis, keepdims=True) + epsilon)
+    y = x * (1 / np.sqrt(mean_square(x, axis) + epsilon))
     return y if gamma is None else y * gamma
 
 

@@ -287,9 +287,6 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-PIECE = 65_536
-
-
 def settle(part, bias, residual, activation, target):
     """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
     if bias is not None:
@@ -301,7 +298,7 @@ def settle(part, bias, residual, activation, target):
     elif activation is relu6:
         np.clip(part, 0, 6, out=target)
     elif activation is not None:
-        rows = max(1, PIECE // max(part[:1].nbytes, 1))
+        rows = block_rows(4 * part[:1].nbytes)  # of several steps, each has a result of its own
         for start in range(0, len(part), rows):
             target[start : start + rows] = activation(part[start : start + rows])
     elif part is not target:
