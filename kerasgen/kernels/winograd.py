@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasgen.kernels.blocks import framed, settle
 from kerasgen.kernels.crew import block_rows, over_blocks
-from kerasgen.kernels.window import padded
+from kerasgen.kernels.window import padded, windows
 
 # Where the polynomials that stand for tile and filter are taken, by n; the last point is infinity.
 POINTS = {4: (0, 1, -1), 6: (0, 1, -1, 2, -2), 8: (0, 1, -1, 2, -2, 0.5, -0.5)}
@@ -43,12 +43,10 @@ def winograd_filters(kernel, *, m):
 
 def into_tiles(x, n, r):
     """B' x for tiles of n cells along axis 1: (H, W, C) → (n, H, tiles, C)."""
-    m, (h, w, c) = n - r + 1, x.shape
-    tiles = (w - r + 1) // m
     if n == 1:
         return x[None]
-    down, right, step = x.strides
-    cells = np.lib.stride_tricks.as_strided(x, (h, tiles, n, c), (down, m * right, right, step), writeable=False)
+    cells = windows(x, (n,), (n - r + 1,), (1,))
+    h, tiles, _, c = cells.shape
     z = np.empty((n, h, tiles, c), x.dtype)
     np.matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
     return z

@@ -312,12 +312,10 @@ def serve(calls):
 
 def into_tiles(x, n, r):
     """B' x for tiles of n cells along axis 1: (H, W, C) → (n, H, tiles, C)."""
-    m, (h, w, c) = n - r + 1, x.shape
-    tiles = (w - r + 1) // m
     if n == 1:
         return x[None]
-    down, right, step = x.strides
-    cells = np.lib.stride_tricks.as_strided(x, (h, tiles, n, c), (down, m * right, right, step), writeable=False)
+    cells = windows(x, (n,), (n - r + 1,), (1,))
+    h, tiles, _, c = cells.shape
     z = np.empty((n, h, tiles, c), x.dtype)
     np.matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
     return z
@@ -412,46 +410,41 @@ def tiled_depthwise_conv2d(
     What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell. The
     last cells of a row take the part of the kernel that they need.
     """
-    window, q, c = kernel.shape[:2], kernel.shape[2], x.shape[-1]
-    x = np.ascontiguousarray(padded(x, window, strides, dilation, pad))
-    oh, ow = window_counts(x.shape[1:-1], window, strides, dilation)
+    (kh, kw, q), c, item = kernel.shape, x.shape[-1], x.itemsize
+    x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
+    oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
     y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
     bias = along_row(bias, y)
-    x = columns(x, window[1], ow, strides[1], dilation[1])
-    full, rest = divmod(ow * c, q)
-
-    def tiles(first, count, size):
-        step_n, step_h, step_w, step_q = x.strides
-        shape = (len(x), oh, count, *window, size)
-        steps = (step_n, strides[0] * step_h, q * step_q, dilation[0] * step_h, step_w, step_q)
-        seen = np.lib.stride_tricks.as_strided(x[..., first:], shape, steps, writeable=False)
-        return slice(first, first + count * size), seen, kernel[:, :, :size]
-
-    parts = [part for part in (tiles(0, full, q), tiles(full * q, 1, rest)) if part[1].size]
+    tiles, rest = divmod(ow * c, q)
 
     def block(at):
+        image, rows = at
+        cells = x[image, rows.start * strides[0] : (rows.stop - 1) * strides[0] + (kh - 1) * dilation[0] + 1]
+        down, column = cells.strides[0], cells.strides[1] * dilation[1]
+        if strides[1] > 1:
+            cells = side_by_side(cells, kw, ow, strides[1], dilation[1])
+            down, column = cells.strides[:2]
         target = y[at]
-        row = target.reshape(len(target), ow * c)  # a view, inside a border too
-        for place, seen, tiled in parts:
-            cells = seen[at]
-            np.einsum("hbijq,ijq->hbq", cells, tiled, out=row[:, place].reshape(*cells.shape[:2], -1))
+        results = target.reshape(len(target), ow * c)  # a view, inside a border too
+        for first, count, size in ((0, tiles, q), (tiles * q, 1, rest)):
+            if count * size:
+                steps = (strides[0] * down, q * item, dilation[0] * down, column, item)
+                seen = np.ndarray((len(target), count, kh, kw, size), x.dtype, cells, first * item, steps)
+                place = results[:, first : first + count * size].reshape(len(target), count, size)
+                np.einsum("hbijq,ijq->hbq", seen, kernel[:, :, :size], out=place)
         settle(target, bias, None, activation, target)
 
-    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * window[0] * window[1])
+    over_blocks(block, len(x), oh, block_rows(2 * ow * c * item), 8 * y.size * kh * kw)
     return whole
 
 
-def columns(x, width, count, stride, dilation):
-    """What each column of a kernel meets in a row of `count` windows: (N, H, W, C) → (N, H, width, count * C)."""
-    n, h, _, c = x.shape
-    if stride == 1:
-        step_n, step_h, step_w, step_c = x.strides
-        steps = (step_n, step_h, dilation * step_w, step_c)
-        return np.lib.stride_tricks.as_strided(x, (n, h, width, count * c), steps, writeable=False)
-    y = np.empty((n, h, width, count, c), x.dtype)  # brought side by side
+def side_by_side(x, width, count, stride, dilation):
+    """What each column of a kernel meets in a row of `count` windows: (H, W, C) → (H, width, count * C)."""
+    h, _, c = x.shape
+    y = np.empty((h, width, count, c), x.dtype)
     for j in range(width):
-        y[:, :, j] = x[:, :, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
-    return y.reshape(n, h, width, count * c)
+        y[:, j] = x[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
+    return y.reshape(h, width, count * c)
 
 
 def global_average_pool(x, *, keepdims=False):
