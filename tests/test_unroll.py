@@ -104,6 +104,15 @@ def test_limit() -> None:
     assert not unroll_small(before, limit=LIMIT - 1).layouts
 
 
+def test_one_window_over_all_cells_has_no_limit() -> None:
+    before = one_conv((2, 3), random(2, 3, 4, 5))
+    after = unroll_small(before, limit=0)
+    assert after.nodes[0].kernel is kernels.conv_by_matrix
+    x = random(2, 2, 3, 4)
+    np.testing.assert_allclose(after.run(x)[0], before.run(x)[0], rtol=1e-5, atol=1e-5)
+    assert unroll_small(one_conv((2, 4), random(2, 3, 4, 5)), limit=0).nodes[0].kernel is kernels.conv2d
+
+
 def test_levels() -> None:
     """Only the highest level adds products by zero."""
     graph = one_conv((5, 6), random(3, 2, 2, 3))

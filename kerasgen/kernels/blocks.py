@@ -5,7 +5,7 @@ the cache. Each writes its result into the memory `out`, inside the zeros `borde
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
-from kerasgen.kernels.crew import block_rows, over_blocks
+from kerasgen.kernels.crew import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, surround, window_rows
 
 
@@ -36,7 +36,9 @@ def along_row(numbers, y):
     """
     if numbers is None:
         return None
-    return np.broadcast_to(np.asarray(numbers, y.dtype), y.shape[2:][-2:]).copy()
+    row = np.empty(y.shape[2:][-2:], y.dtype)
+    row[...] = numbers
+    return row
 
 
 def settle(part, bias, residual, activation, target):
@@ -74,7 +76,7 @@ def blocked_conv(
         part = unfolded.reshape(target.size // f, len(matrix)) @ matrix
         settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
-    width = int(np.prod(shape[2:-1]))
+    width = product(shape[2:-1])
     over_blocks(block, len(x), shape[1], block_rows(width * len(matrix) * x.itemsize, width), y.size * len(matrix))
     return whole
 
@@ -93,7 +95,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
         target = target if place is None else part
         settle(part, bias, None if residual is None else residual[at], activation, target)
 
-    width = int(np.prod(x.shape[2:-1]))
+    width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
     over_blocks(block, len(x), x.shape[1], step, y.size * c)
     return whole

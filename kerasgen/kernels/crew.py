@@ -15,6 +15,14 @@ LOCAL = threading.local()
 CREW = types.SimpleNamespace(threads=(), calls=None)
 
 
+def product(sizes):
+    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    total = 1
+    for size in sizes:
+        total *= size
+    return total
+
+
 class Buffer:
     """Memory for arrays that live one after the other; it grows to the largest of them."""
 
@@ -24,7 +32,7 @@ class Buffer:
 
     def empty(self, shape, dtype):
         """An array in this memory, of any content."""
-        size = int(np.prod(shape)) * dtype.itemsize
+        size = product(shape) * dtype.itemsize
         if self.memory.size < size:
             self.memory = np.empty(size, np.uint8)
         return np.ndarray(shape, dtype, self.memory)

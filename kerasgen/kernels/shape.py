@@ -10,8 +10,10 @@ def flatten(x):
 
 def reshape(x, *, shape):
     """Each sample into this shape, where one size may be -1, for the rest: (N, ...) → (N, *shape)."""
-    rest = int(np.prod(x.shape[1:])) // abs(int(np.prod(shape)))
-    return x.reshape((x.shape[0], *(rest if size == -1 else size for size in shape)))
+    if -1 in shape:  # NumPy cannot tell the rest of an empty batch
+        rest = int(np.prod(x.shape[1:])) // abs(int(np.prod(shape)))
+        shape = [rest if size == -1 else size for size in shape]
+    return x.reshape((x.shape[0], *shape))
 
 
 def reshape_all(x, *, shape):

@@ -6,8 +6,9 @@ In M, every cell meets every output, most of them with a weight of 0. While M is
 than the NumPy calls that cut out windows. A NaN or an infinity in the input, times 0, is NaN: it spreads to every
 output of its sample, not only to those whose window it lies in.
 
-Declines where M is large, where a size is known only at run time, where weights are of half precision, for their sums
-would be rounded at every step, or not finite, and where the weights have another reader.
+Declines where M is large, unless it is W itself: one window covers all cells. Declines where a size is known only at run
+time, where weights are of half precision, for their sums would be rounded at every step, or not finite, and where the
+weights have another reader.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def _is_small(node: Node, graph: Graph, limit: int) -> bool:
     sizes = (*graph.specs[str(node.inputs[0])].shape[1:], *graph.specs[node.output].shape[1:])
     if weight is None or weight.dtype not in (np.float32, np.float64) or None in sizes:
         return False
-    return int(np.prod([size or 1 for size in sizes])) <= limit and bool(np.isfinite(weight).all())
+    pairs = int(np.prod([size or 1 for size in sizes]))
+    return (pairs <= limit or pairs == weight.size) and bool(np.isfinite(weight).all())
 
 
 def _unrolled(node: Node, graph: Graph) -> tuple[Node, Layout]:

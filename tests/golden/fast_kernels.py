@@ -92,10 +92,18 @@ class Buffer:
 
     def empty(self, shape, dtype):
         """An array in this memory, of any content."""
-        size = int(np.prod(shape)) * dtype.itemsize
+        size = product(shape) * dtype.itemsize
         if self.memory.size < size:
             self.memory = np.empty(size, np.uint8)
         return np.ndarray(shape, dtype, self.memory)
+
+
+def product(sizes):
+    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    total = 1
+    for size in sizes:
+        total *= size
+    return total
 
 
 def together(predict, count, *inputs):
@@ -386,7 +394,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
         target = target if place is None else part
         settle(part, bias, None if residual is None else residual[at], activation, target)
 
-    width = int(np.prod(x.shape[2:-1]))
+    width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
     over_blocks(block, len(x), x.shape[1], step, y.size * c)
     return whole
@@ -399,7 +407,9 @@ def along_row(numbers, y):
     """
     if numbers is None:
         return None
-    return np.broadcast_to(np.asarray(numbers, y.dtype), y.shape[2:][-2:]).copy()
+    row = np.empty(y.shape[2:][-2:], y.dtype)
+    row[...] = numbers
+    return row
 
 
 def tiled_depthwise_conv2d(
