@@ -6,9 +6,9 @@ In M, every cell meets every output, most of them with a weight of 0. While M is
 than the NumPy calls that cut out windows. A NaN or an infinity in the input, times 0, is NaN: it spreads to every
 output of its sample, not only to those whose window it lies in.
 
-Declines where M is large, unless it is W itself: one window covers all cells. Declines where a size is known only at run
-time, where weights are of half precision, for their sums would be rounded at every step, or not finite, and where the
-weights have another reader.
+Declines where M is large, unless it is W itself: one window covers all cells. Declines where a size is known only at
+run time, where weights are of half precision, for their sums would be rounded at every step, or not finite, and where
+the weights have another reader.
 """
 
 from __future__ import annotations
