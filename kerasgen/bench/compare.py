@@ -35,7 +35,7 @@ from kerasgen.readers import read
 REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs tells what is right
 INSTALL = "pip install 'kerasgen-numpy[bench]'"
 PACKAGES = ("numpy", "keras", "tensorflow", "onnxruntime", "ai-edge-litert")
-TOLD = ("OPENBLAS_CORETYPE",)  # variables that change how fast a BLAS is
+TOLD = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # variables that change how fast a BLAS is
 
 
 @dataclass(frozen=True)
