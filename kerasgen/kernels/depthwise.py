@@ -15,11 +15,12 @@ def tile(kernel, *, count):
 
 def side_by_side(x, width, count, stride, dilation):
     """What each column of a kernel meets in a row of `count` windows: (H, W, C) → (H, width, count * C)."""
-    h, _, c = x.shape
-    y = np.empty((h, width, count, c), x.dtype)
+    h, w, c = x.shape
+    cells = x.reshape(h, w * c).view(np.dtype((np.void, c * x.itemsize)))  # a cell is copied faster than its numbers
+    y = np.empty((h, width, count), cells.dtype)
     for j in range(width):
-        y[:, j] = x[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
-    return y.reshape(h, width, count * c)
+        y[:, j] = cells[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
+    return y.view(x.dtype)
 
 
 def tiled_depthwise_conv2d(

