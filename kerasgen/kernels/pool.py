@@ -27,9 +27,11 @@ def reduce_windows(ufunc, x, size, strides, pads=None):
         if low < high:
             inside, start, stop = y[outer + (slice(low, high),)], low * s - before, (high - 1) * s - before + 1
             first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
-            ufunc(first, others.pop(0), out=inside) if others else np.copyto(inside, first)
+            if not others:
+                inside[...] = first
             for cells in others:
-                ufunc(inside, cells, out=inside)
+                ufunc(first, cells, out=inside)
+                first = inside
         x = y
     return x
 

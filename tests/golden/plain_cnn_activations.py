@@ -135,24 +135,26 @@ def reduce_windows(ufunc, x, size, strides, pads=None):
     if pads == "same":
         pads = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
     for axis, (k, s) in enumerate(zip(size, strides), start=1):
-        length, (first, after) = x.shape[axis], (0, 0) if pads is None else pads[axis - 1]
-        count = (first + length + after - k) // s + 1
+        length, (before, after) = x.shape[axis], (0, 0) if pads is None else pads[axis - 1]
+        count = (before + length + after - k) // s + 1
         if count < 1:
             raise ValueError(f"a window of {size} does not fit into {x.shape[1:-1]}")
-        before = (slice(None),) * axis
-        start = y = x[before + (slice(0, (count - 1) * s + 1, s),)]  # what cell `first` of every window lies on
-        for cell in range(k):
-            shift = cell - first
-            low, high = max(0, -(shift // s)), min(count, (length - 1 - shift) // s + 1)  # windows whose cell is inside
-            if shift and low < high:
-                inside = before + (slice(low, high),)
-                z = np.empty(y.shape, y.dtype) if y is start else y
-                ufunc(y[inside], x[before + (slice(low * s + shift, (high - 1) * s + shift + 1, s),)], out=z[inside])
-                if y is start and high - low < count:
-                    for outside in (before + (slice(0, low),), before + (slice(high, count),)):
-                        z[outside] = y[outside]
-                y = z
-        x = y.copy() if y is start else y
+        outer = (slice(None),) * axis
+        y = np.empty(x.shape[:axis] + (count,) + x.shape[axis + 1 :], x.dtype)
+        low = min(-(-before // s), count)  # from here to `high`, windows lie inside
+        high = max(low, min((before + length - k) // s + 1, count))
+        for i in [*range(low), *range(high, count)]:
+            cells = x[outer + (slice(max(i * s - before, 0), i * s - before + k),)]
+            ufunc.reduce(cells, axis=axis, keepdims=True, out=y[outer + (slice(i, i + 1),)])
+        if low < high:
+            inside, start, stop = y[outer + (slice(low, high),)], low * s - before, (high - 1) * s - before + 1
+            first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
+            if not others:
+                inside[...] = first
+            for cells in others:
+                ufunc(first, cells, out=inside)
+                first = inside
+        x = y
     return x
 
 
