@@ -13,6 +13,7 @@ from graphs import conv, graph, kernels_of, norm, norm_weights, of_sizes, same_a
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node
 from kerasgen.passes.fold_input_scale import fold_input_scale
+from kerasgen.passes.fold_norm_scale import fold_norm_scale
 from kerasgen.passes.fold_scale import fold_scale
 from kerasgen.passes.fold_through_relu import fold_through_relu
 from kerasgen.passes.scale_by_blocks import scale_by_blocks
@@ -373,3 +374,49 @@ def test_an_array_without_cells_is_cut_as_before() -> None:
     nodes = [Node(("m",), np.max, ("image",), {"axis": (1, 2)}), norm("a", "m"), cut("r", "a")]
     before = graph([*nodes, Node(("d",), kernels.dense, ("r", "k"))], arrays, ("d",))
     assert fold_through_relu(before).nodes == before.nodes
+
+
+# --- fold_norm_scale -------------------------------------------------------------------------------------------------
+
+NORMED = {**ARRAYS, **weights(gamma=(3,), beta=(3,), k=(1, 1, 3, 2), table=(7, 3))}
+
+
+def normed(*numbers: Any, kernel: Any = kernels.layer_norm, **attrs: Any) -> Node:
+    return Node(("n",), kernel, ("image", *numbers), {"epsilon": 1e-3, **attrs})
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        normed("gamma", "beta"),
+        normed("gamma", None, axis=(-1,)),
+        normed(None, "beta"),
+        normed("gamma", kernel=kernels.rms_norm),
+    ],
+    ids=["both", "no shift", "no scale", "rms_norm"],
+)
+def test_the_scale_of_a_norm_folds(node: Node) -> None:
+    before = graph([node, conv("c", "n"), conv("d", "n", "k")], NORMED, ("c", "d"), n="n", c="c")
+    after = fold_norm_scale(before).check()
+    same_answers(before, after)
+    assert set(after.nodes[0].inputs[1:]) == {None}
+    assert after.layers == {"c": ("c",)}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ([normed("gamma", "beta"), conv("c", "n")], ("c", "n")),
+        ([normed("gamma", "beta"), conv("c", "n"), Node(("m",), np.exp, ("n",))], ("c", "m")),
+        ([normed("gamma", "beta"), conv("c", "n", pad="same")], ("c",)),
+        ([normed("table", None, axis=(-2, -1)), conv("c", "n")], ("c",)),
+        ([Node(("g",), np.square, ("gamma",)), normed("g", None), conv("c", "n")], ("c",)),
+        ([normed(None, "far"), conv("c", "n")], ("c",)),
+        ([normed(None, None), conv("c", "n")], ("c",)),
+    ],
+    ids=["a result", "another reader", "zeros around", "two axes", "computed", "a large shift", "nothing to fold"],
+)
+def test_the_scale_of_a_norm_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
+    arrays = {**NORMED, "far": np.float32([1, 2, 99])}
+    before = graph(nodes, arrays, outputs)
+    assert fold_norm_scale(before).nodes == before.nodes

@@ -29,7 +29,7 @@ def batch_norm(x, gamma, beta, mean, variance, *, axis=-1, epsilon=1e-3):
     return y
 
 
-def layer_norm(x, gamma, beta, *, axis=(-1,), epsilon=1e-3):
+def layer_norm(x, gamma=None, beta=None, *, axis=(-1,), epsilon=1e-3):
     """(x - mean) / √(variance + ε) * gamma + beta, mean and variance taken over `axis` of each sample: shape kept."""
     if axis == (-1,):  # the same mean as a product: a fifth of the time
         y = x - x @ np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
@@ -63,7 +63,7 @@ def group_norm(x, gamma, beta, *, groups, axis=-1, epsilon=1e-3):
     return y
 
 
-def rms_norm(x, gamma, *, axis=(-1,), epsilon=1e-7):
+def rms_norm(x, gamma=None, *, axis=(-1,), epsilon=1e-7):
     """x / √(mean of x² + ε) * gamma, the mean taken over `axis` of each sample: shape kept."""
     y = x * (1 / np.sqrt(mean_square(x, axis) + epsilon))
     return y if gamma is None else y * gamma

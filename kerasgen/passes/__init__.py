@@ -13,6 +13,7 @@ from kerasgen.passes.drop_unused import drop_unused
 from kerasgen.passes.fold_batch_norm import fold_batch_norm
 from kerasgen.passes.fold_constants import fold_constants
 from kerasgen.passes.fold_input_scale import fold_input_scale
+from kerasgen.passes.fold_norm_scale import fold_norm_scale
 from kerasgen.passes.fold_scale import fold_scale
 from kerasgen.passes.fold_through_relu import fold_through_relu
 from kerasgen.passes.fuse_activation import fuse_activation
@@ -35,7 +36,8 @@ TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes)
 JOINED: tuple[Pass, ...] = (*TEXTBOOK, join_reshapes, merge_equal, absorb_pads)
 FOLDED: tuple[Pass, ...] = (
     *(*JOINED, fold_constants),
-    *(fold_batch_norm, fold_scale, fold_input_scale, fold_through_relu, move_pools, scale_by_blocks, fuse_activation),
+    *(fold_batch_norm, fold_scale, fold_input_scale, fold_norm_scale, fold_through_relu),
+    *(move_pools, scale_by_blocks, fuse_activation),
 )
 PLANNING: tuple[Pass, ...] = (
     *(fuse_residual, fuse_activation, relu_by_rows, *CLEANING),
