@@ -130,7 +130,7 @@ def hard_sigmoid(x):
     """relu6(x + 3) / 6, as Keras 3 has it."""
     y = x + 3.0
     np.clip(y, 0, 6, out=y)
-    y /= 6
+    y *= 1 / 6
     return y
 
 
