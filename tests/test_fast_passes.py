@@ -92,6 +92,7 @@ CHOSEN = {
     "m = 4": (kernels.conv2d, (3, 3, 3, 4), {"pad": ((1, 1), (1, 1))}, kernels.winograd_conv2d),
     "m = 2": (kernels.conv2d, (3, 3, 3, 4), {"pad": None}, kernels.winograd_conv2d),
     "1 x 7": (kernels.conv2d, (1, 7, 3, 4), {"pad": ((0, 0), (3, 3))}, kernels.winograd_conv2d),
+    "a pad that sizes tell": (kernels.conv2d, (3, 3, 3, 4), {"pad": "same"}, kernels.blocked_conv),
     "another window": (kernels.conv2d, (3, 2, 3, 4), {"pad": "same"}, kernels.blocked_conv),
     "strided": (kernels.conv2d, (3, 3, 3, 4), {"strides": (2, 2), "pad": ((0, 1), (1, 1))}, kernels.blocked_conv),
     "1 x 1, strided": (kernels.conv2d, (1, 1, 3, 4), {"strides": (2, 2)}, kernels.blocked_conv),

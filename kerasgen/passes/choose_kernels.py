@@ -93,7 +93,7 @@ def _conv(
     strided, pad = set(settings["strides"]) != {1}, settings.get("pad")
     if set(kernel[:-2]) == {1} and not strided and pad is None:
         return replace(node, kernel=kernels.pointwise, attrs=activation), None
-    fits = not strided and set(settings["dilation"]) == {1} and None not in y[1:-1]
+    fits = not strided and set(settings["dilation"]) == {1} and pad != "same" and None not in y[1:-1]
     for m, cells, channels in winograd.get(kernel[:-2], ()) if fits else ():
         if min(n for n, k in zip(size, m, strict=True) if k > 1) >= cells and min(kernel[-2:]) >= channels:
             pads = tuple((a, b + -n % k) for n, k, (a, b) in zip(size, m, pad or ((0, 0), (0, 0)), strict=True))
