@@ -23,24 +23,31 @@ def add_borders(graph: Graph) -> Graph:
     """Every pad that the maker of the array can do is its border."""
     readers = graph.readers()
     makers = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
-    nodes: list[Node | None] = list(graph.nodes)
+    nodes = dict(enumerate(graph.nodes))
     renamed = {}
     for index, node in enumerate(graph.nodes):
-        key = "pads" if node.kernel is kernels.pad and not node.attrs.get("value") else "pad"
-        maker = makers.get(str(node.inputs[0])) if node.inputs else None
-        pad = node.attrs.get(key)
-        if maker is None or not isinstance(pad, tuple) or (key == "pad" and node.kernel not in READERS):
+        pad, maker = _pad(node), makers.get(str(node.inputs[0]), -1) if node.inputs else -1
+        made = nodes.get(maker)
+        if not isinstance(pad, tuple) or made is None or not _takes_border(made.kernel):
             continue
-        made = nodes[maker]
-        free = made is not None and _takes_border(made.kernel) and made.attrs.get("border") is None
-        if made is not None and free and readers[made.output] == 1:
-            nodes[maker] = _with(made, border=pad)
-            nodes[index] = None if key == "pads" else _with(node, pad=None)
-            renamed.update({node.output: made.output} if key == "pads" else {})
-    kept = [node for node in nodes if node is not None]
-    framed = {node.outputs for node in kept if node.attrs.get("border")}
+        if readers[made.output] > 1 or made.attrs.get("border"):
+            continue
+        nodes[maker] = _with(made, border=pad)
+        if node.kernel is kernels.pad:
+            del nodes[index]
+            renamed[node.output] = made.output
+        else:
+            nodes[index] = _with(node, pad=None)
+    framed = {node.outputs for node in nodes.values() if node.attrs.get("border")}
     layers = {layer: names for layer, names in graph.layers.items() if names not in framed}
-    return replace(graph, layers=layers).rewrite(kept, renamed)
+    return replace(graph, layers=layers).rewrite(nodes.values(), renamed)
+
+
+def _pad(node: Node) -> Any:
+    """The zeros that the node puts around what it reads, if the pass can take them from it."""
+    if node.kernel is kernels.pad:
+        return None if node.attrs.get("value") else node.attrs["pads"]
+    return node.attrs.get("pad") if node.kernel in READERS else None
 
 
 def _with(node: Node, **attrs: Any) -> Node:

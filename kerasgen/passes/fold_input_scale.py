@@ -12,6 +12,7 @@ between t and the layer folds.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,6 +69,15 @@ def takes_scale(layer: Node, graph: Graph, readers: Mapping[str, int]) -> bool:
         return False
     kernel, x = graph.weights[str(layer.inputs[1])], graph.specs.get(str(layer.inputs[0]))
     return readers[str(layer.inputs[1])] == 1 and x is not None and x.dtype == kernel.dtype.name
+
+
+def layers_behind(graph: Graph, readers: Mapping[str, int]) -> dict[str, list[Node]]:
+    """By the name of each value that nothing reads but layers which can scale and shift it first: those layers."""
+    behind: dict[str, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        if node.inputs and takes_scale(node, graph, readers) and not adds_zeros(node):
+            behind[str(node.inputs[0])].append(node)
+    return {name: layers for name, layers in behind.items() if len(layers) == readers[name]}
 
 
 def _before(layer: Node, graph: Graph, makers: Mapping[str, Node], readers: Mapping[str, int]) -> _Found | None:

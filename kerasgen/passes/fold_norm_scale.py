@@ -8,7 +8,6 @@ where they are not weights that go along the last axis, and shifts that would ta
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node
 from kerasgen.passes.affine import Affine, channel_numbers
-from kerasgen.passes.fold_input_scale import adds_zeros, fold_before, takes_scale
+from kerasgen.passes.fold_input_scale import fold_before, layers_behind
 
 NORMS = {kernels.layer_norm, kernels.rms_norm}
 
@@ -24,18 +23,12 @@ NORMS = {kernels.layer_norm, kernels.rms_norm}
 def fold_norm_scale(graph: Graph) -> Graph:
     """Every normalisation of the last axis before layers that can do both neither scales nor shifts."""
     readers = graph.readers()
-    behind: dict[str, list[Node]] = defaultdict(list)
-    for node in graph.nodes:
-        behind[str(node.inputs[0]) if node.inputs else ""].append(node)
+    behind = layers_behind(graph, readers)
     weights = dict(graph.weights)
     replaced: dict[str, Node] = {}
     for norm in graph.nodes:
-        after = _after(norm, graph)
-        if after is None:
-            continue
-        layers = behind[norm.output]
-        takes = all(takes_scale(layer, graph, readers) and not adds_zeros(layer) for layer in layers)
-        if takes and len(layers) == readers[norm.output]:
+        after, layers = _after(norm, graph), behind.get(norm.outputs[0])
+        if after is not None and layers:
             replaced[norm.output] = replace(norm, inputs=(norm.inputs[0], *[None] * (len(norm.inputs) - 1)))
             replaced.update((layer.output, fold_before(layer, after, weights, readers)) for layer in layers)
     changed = {name for name, node in replaced.items() if node.kernel in NORMS}

@@ -10,7 +10,6 @@ both numbers.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node, Operand
+from kerasgen.ir import Graph, Node
 from kerasgen.passes.affine import Affine, gathered
 from kerasgen.passes.fold_constants import unused
-from kerasgen.passes.fold_input_scale import adds_zeros, fold_before, takes_scale
+from kerasgen.passes.fold_input_scale import fold_before, layers_behind
 
 CUTS: Mapping[Any, tuple[float, float]] = {kernels.relu: (0.0, np.inf), kernels.relu6: (0.0, 6.0)}
 
@@ -30,9 +29,7 @@ def fold_through_relu(graph: Graph) -> Graph:
     """Every relu of scaled and shifted channels, behind which only layers stand that can do both, is a clamp."""
     readers = graph.readers()
     makers = {name: node for node in graph.nodes for name in node.outputs}
-    behind: dict[Operand, list[Node]] = defaultdict(list)
-    for node in graph.nodes:
-        behind[node.inputs[0] if node.inputs else None].append(node)
+    behind = layers_behind(graph, readers)
     weights = dict(graph.weights)
     replaced: dict[str, Node] = {}
     gone: set[str] = set()
@@ -40,11 +37,10 @@ def fold_through_relu(graph: Graph) -> Graph:
         spec = graph.specs.get(relu.outputs[0])
         if relu.kernel not in CUTS or relu.attrs or spec is None or len(spec.shape) < 3:
             continue
-        layers = behind[relu.output]
+        layers = behind.get(relu.output)
         unscaled = Affine(str(relu.inputs[0]), np.ones(1), np.zeros(1))
         before, between = gathered(unscaled, graph, makers, readers)
-        takes = all(takes_scale(layer, graph, readers) and not adds_zeros(layer) for layer in layers)
-        if between and takes and len(layers) == readers[relu.output] and before.invertible:
+        if between and layers and before.invertible:
             gone |= {relu.output, *between}
             replaced[relu.output] = _clamp(relu, before, graph, weights)
             replaced.update((layer.output, fold_before(layer, before, weights, readers)) for layer in layers)
