@@ -74,14 +74,23 @@ def add(output: str, *operands: Any) -> Node:
     return Node((output,), np.add, operands)
 
 
-SQUARES = {**SQUARE, **weights(e__kernel=(3, 3, 3), w__kernel=(3, 3, 3, 3))}
-LAYOUT = {"w/kernel": (kernels.winograd_filters, {"m": (2, 2)})}
+SQUARES = {**SQUARE, **weights(e__kernel=(3, 3, 3), w__kernel=(3, 3, 3, 3), t__kernel=(3, 3, 3, 1))}
+LAYOUT = {
+    "w/kernel": (kernels.winograd_filters, {"m": (2, 2)}),
+    "t/kernel": (kernels.winograd_tile, {"m": 4, "count": 2}),
+}
 READERS = {
     "blocked_conv": blocked("c", "a", pad=BORDER, strides=(2, 1)),
     "winograd_conv2d": Node(
         ("c",), kernels.winograd_conv2d, ("a", "w/kernel"), {"size": (6, 7), "pad": ((1, 1), (1, 2))}
     ),
     "tiled_depthwise_conv2d": Node(("c",), kernels.tiled_depthwise_conv2d, ("a", "e/kernel"), {"pad": BORDER}),
+    "winograd_depthwise_conv2d": Node(
+        ("c",),
+        kernels.winograd_depthwise_conv2d,
+        ("a", "t/kernel"),
+        {"window": (3, 3), "size": (6, 7), "pad": ((1, 3), (1, 1))},
+    ),
 }
 MAKERS = {
     "pointwise": Node(
@@ -90,6 +99,12 @@ MAKERS = {
     "blocked_conv": blocked("a", **SAME),
     "winograd_conv2d": Node(("a",), kernels.winograd_conv2d, ("image", "w/kernel"), READERS["winograd_conv2d"].attrs),
     "tiled_depthwise_conv2d": Node(("a",), kernels.tiled_depthwise_conv2d, ("image", "e/kernel"), SAME),
+    "winograd_depthwise_conv2d": Node(
+        ("a",),
+        kernels.winograd_depthwise_conv2d,
+        ("image", "t/kernel"),
+        READERS["winograd_depthwise_conv2d"].attrs,
+    ),
     "scale_shift": Node(("a",), kernels.scale_shift, ("image", "c/bias", "c/bias")),
 }
 

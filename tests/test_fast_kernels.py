@@ -10,10 +10,11 @@ from test_kernels import check, close, random
 
 from kerasgen import kernels
 from kerasgen.kernels import crew
-from kerasgen.passes.choose_kernels import WINOGRAD
+from kerasgen.passes.choose_kernels import DEPTHWISE, WINOGRAD
 
-ROUNDING = {4: 1e-5, 6: 1e-4, 8: 2e-5}  # of Winograd by the cells of a tile: a part of the largest result
+ROUNDING = {4: 1e-5, 6: 1e-4, 8: 2e-5, 10: 1e-4}  # of Winograd by the cells of a tile: a part of the largest result
 TILES = [(window, m) for window, tiles in WINOGRAD.items() for m, _, _ in tiles]
+ROWS = [(window, m) for window, tiles in DEPTHWISE.items() for (m, _), _, _ in tiles]
 FRAME = ((1, 2), (0, 3), (2, 1))
 
 
@@ -120,6 +121,28 @@ def test_tiled_depthwise_conv(sizes, window, strides, dilation, padding):
         tiled = kernels.tile(w, count=count)
         settings = {"strides": strides, "dilation": dilation, "pad": pad}
         check_all(want, kernels.tiled_depthwise_conv2d, x, tiled, b, residual=None, **settings)
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize(("window", "m"), [*ROWS, ((3, 2), 2)], ids=str)
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("sizes", [(8, 8), (13, 7), "as the window"], ids=str)
+def test_winograd_depthwise_conv(sizes, padding, window, m):
+    """Rows that the tiles do not divide, too."""
+    sizes = window if sizes == "as the window" else sizes
+    x, w, b = random(3, *sizes, 4), random(*window, 4, 1, seed=1), random(4, seed=2)
+    parts = zip(np.split(x, 4, axis=-1), np.split(w, 4, axis=-2), strict=True)
+    want = np.concatenate([ops.conv(x, w, 1, padding) for x, w in parts], axis=-1)
+    _, *size, _ = want.shape
+    (top, bottom), columns = (
+        ((0, 0), (0, 0)) if padding == "valid" else kernels.same_pads(sizes, window, (1, 1), (1, 1))
+    )
+    pad = ((top, bottom + -size[0] % m), columns)
+    for count in range(1, size[1] + 3):
+        filters = kernels.winograd_tile(w, m=m, count=count)
+        settings = {"window": window, "size": tuple(size), "pad": pad if np.any(pad) else None}
+        settings["tolerance"] = ROUNDING[m + window[0] - 1]
+        check_all(want, kernels.winograd_depthwise_conv2d, x, filters, b, residual=None, **settings)
 
 
 @pytest.mark.usefixtures("how")

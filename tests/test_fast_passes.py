@@ -86,6 +86,11 @@ def test_a_pad_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
 # --- choose_kernels --------------------------------------------------------------------------------------------------
 
 EVERY: Tiles = {(3, 3): [((4, 4), 6, 3), ((2, 2), 4, 3)], (1, 7): [((1, 2), 4, 3)]}  # Winograd for small maps, too
+EVERY_DEPTHWISE: Tiles = {(5, 5): [((4, 1), 2, 3)], (3, 3): [((2, 1), 5, 3)]}
+EXACT = {
+    kernels.winograd_conv2d: kernels.blocked_conv,
+    kernels.winograd_depthwise_conv2d: kernels.tiled_depthwise_conv2d,
+}
 CHOSEN = {
     "pointwise": (kernels.conv2d, (1, 1, 3, 4), {}, kernels.pointwise),
     "dense": (kernels.dense, (3, 4), {}, kernels.pointwise),
@@ -99,6 +104,14 @@ CHOSEN = {
     "dilated": (kernels.conv2d, (3, 3, 3, 4), {"dilation": (2, 1)}, kernels.blocked_conv),
     "few channels": (kernels.conv2d, (3, 3, 3, 2), {}, kernels.blocked_conv),
     "depthwise": (kernels.depthwise_conv2d, (3, 3, 3, 1), {"pad": "same"}, kernels.tiled_depthwise_conv2d),
+    "depthwise, few rows": (kernels.depthwise_conv2d, (3, 3, 3, 1), {}, kernels.tiled_depthwise_conv2d),
+    "depthwise, m = 2": (
+        kernels.depthwise_conv2d,
+        (3, 3, 3, 1),
+        {"pad": ((1, 1), (1, 1))},
+        kernels.winograd_depthwise_conv2d,
+    ),
+    "depthwise, m = 4": (kernels.depthwise_conv2d, (5, 5, 3, 1), {}, kernels.winograd_depthwise_conv2d),
     "depthwise, strided": (kernels.depthwise_conv2d, (3, 3, 3, 1), {"strides": (2, 2)}, kernels.tiled_depthwise_conv2d),
     "as many groups as channels": (
         kernels.grouped_conv2d,
@@ -116,13 +129,13 @@ def test_kernels_are_chosen(name: str, activation: Any) -> None:
     arrays = weights(c__kernel=shape, c__bias=(shape[-1] if shape[-1] > 1 else 3,))
     node = Node(("c",), kernel, ("image", "c/kernel", "c/bias"), {**attrs, "activation": activation})
     before = graph([node], arrays, ("c",), layer="c")
-    after = choose_kernels(before, small=0, winograd=EVERY)
-    same_answers(before, after, 1e-4 if name == "m = 4" else 1e-5)
+    after = choose_kernels(before, small=0, winograd=EVERY, depthwise=EVERY_DEPTHWISE)
+    same_answers(before, after, 1e-4 if "m = 4" in name else 1e-5)
     assert kernels_of(after) == [fast]
     assert after.layers == before.layers
-    exact = choose_kernels(before, small=0, winograd={})
+    exact = choose_kernels(before, small=0, winograd={}, depthwise={})
     same_answers(before, exact)
-    assert kernels_of(exact) == [kernels.blocked_conv if fast is kernels.winograd_conv2d else fast]
+    assert kernels_of(exact) == [EXACT.get(fast, fast)]
 
 
 @pytest.mark.parametrize("name", CHOSEN)
@@ -135,7 +148,7 @@ def test_small_layers_stay(name: str) -> None:
 
 
 def choose_none(before: Graph) -> None:
-    assert choose_kernels(before, small=0, winograd=EVERY) == before
+    assert choose_kernels(before, small=0, winograd=EVERY, depthwise=EVERY_DEPTHWISE) == before
 
 
 @pytest.mark.parametrize("name", CHOSEN)
@@ -148,9 +161,9 @@ def test_unknown_sizes_are_large(sizes: tuple[int | None, ...], name: str) -> No
     _, *known, channels = before.specs["c"].shape
     made = (a and b for a, b in zip(sizes, known, strict=True))
     sized = of_sizes(before, image=(None, *sizes, 3), c=(None, *made, channels))
-    after = choose_kernels(sized, winograd=EVERY)
+    after = choose_kernels(sized, winograd=EVERY, depthwise=EVERY_DEPTHWISE)
     same_answers(before, after)
-    assert kernels_of(after) == [kernels.blocked_conv if fast is kernels.winograd_conv2d else fast]
+    assert kernels_of(after) == [EXACT.get(fast, fast)]
     if fast is kernels.tiled_depthwise_conv2d and sizes[1] is None and attrs.get("strides") is None:
         assert after.layouts["c/kernel"] == (kernels.tile, {"count": TILE // 3})
 

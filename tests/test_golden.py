@@ -67,6 +67,7 @@ def fast_kernels() -> Any:
     x = L.Conv2D(64, 1, activation="relu6", name="expand")(x)
     x = L.DepthwiseConv2D(3, padding="same", activation="relu6", name="depthwise")(x)
     x = L.Add(name="join")([L.Conv2D(32, 1, name="project")(x), stem])
+    x = L.DepthwiseConv2D(5, padding="same", name="wide")(x)
     x = L.GlobalAveragePooling2D(name="gap")(L.ReLU(name="relu")(x))
     return keras.Model(image, L.Dense(3, name="logits")(x), name="fast")
 

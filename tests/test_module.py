@@ -485,7 +485,7 @@ def test_source(path: Path) -> None:
         for child in ast.walk(node)
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name)
     }
-    layouts = {"conv_matrix", "winograd_filters", "tile"}
+    layouts = {"conv_matrix", "winograd_filters", "tile", "winograd_tile"}
     assert called <= {"read_embedded", "read_sidecar", "globals", "main", "int", *layouts}
     assert max(map(len, text.splitlines())) <= 120
 

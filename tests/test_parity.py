@@ -32,7 +32,7 @@ from kerasgen.passes import (
     split_batch,
     unroll_small,
 )
-from kerasgen.passes.choose_kernels import WINOGRAD, Tiles
+from kerasgen.passes.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
 
 BATCH = 3
@@ -108,11 +108,12 @@ def forced(settings: Mapping[Pass, Mapping[str, Any]]) -> tuple[Pass, ...]:
 
 
 ALWAYS: Tiles = {window: [(m, max(m), 1) for m, _, _ in tiles] for window, tiles in WINOGRAD.items()}
+ROWS: Tiles = {window: [(m, m[0], 1) for m, _, _ in tiles] for window, tiles in DEPTHWISE.items()}
 # Every fast kernel wherever it can stand, for the cases are so small that none is worth it, or all are unrolled.
 FAST = forced(
     {
         unroll_small: {"limit": 0},
-        choose_kernels: {"small": 0, "winograd": ALWAYS},
+        choose_kernels: {"small": 0, "winograd": ALWAYS, "depthwise": ROWS},
         scale_by_blocks: {"large": 1},
         move_pools: {"large": 0},
         relu_by_rows: {"large": 1},

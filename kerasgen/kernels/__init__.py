@@ -89,7 +89,7 @@ from kerasgen.kernels.conv import (
 )
 from kerasgen.kernels.crew import buffers
 from kerasgen.kernels.ctc import ctc_beam, ctc_greedy, ctc_loss
-from kerasgen.kernels.depthwise import tile, tiled_depthwise_conv2d
+from kerasgen.kernels.depthwise import tile, tiled_depthwise_conv2d, winograd_depthwise_conv2d, winograd_tile
 from kerasgen.kernels.image import auto_contrast, center_crop, equalize_adaptively
 from kerasgen.kernels.image_ops import (
     extract_patches,
@@ -461,5 +461,7 @@ __all__ = [
     "weighted_average",
     "windows",
     "winograd_conv2d",
+    "winograd_depthwise_conv2d",
     "winograd_filters",
+    "winograd_tile",
 ]

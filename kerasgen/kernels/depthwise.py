@@ -5,6 +5,7 @@ import numpy as np
 from kerasgen.kernels.blocks import along_row, framed, settle
 from kerasgen.kernels.crew import block_rows, over_blocks
 from kerasgen.kernels.window import padded, window_counts
+from kerasgen.kernels.winograd import into_tiles, out_of_tiles, winograd_filters
 
 
 def tile(kernel, *, count):
@@ -23,20 +24,32 @@ def side_by_side(x, width, count, stride, dilation):
     return y.view(x.dtype)
 
 
+def add_up(equation, x, steps, taps, kernel, results):
+    """The sums of `equation`, by `np.einsum`, for every row of `results` (..., OW * C) with a kernel (..., count * C).
+
+    In `x`, the next row is `steps` bytes away, and what the next tap meets `taps` bytes. What a product adds up lies
+    side by side: one loop, as long as the tiled kernel, instead of one for each cell. The last cells of a row take the
+    part of the kernel that they need.
+    """
+    *rows, width = results.shape
+    q, window, item = kernel.shape[-1], kernel.shape[-1 - len(taps) : -1], x.itemsize
+    for first, count, size in ((0, width // q, q), (width // q * q, 1, width % q)):
+        if count * size:
+            shape, apart = (*rows, count, *window, size), (*steps, q * item, *taps, item)
+            seen = np.ndarray(shape, x.dtype, x, first * item, apart)
+            place = results[..., first : first + count * size].reshape(*rows, count, size)
+            np.einsum(equation, seen, kernel[..., :size], out=place)
+
+
 def tiled_depthwise_conv2d(
     x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None, border=None, out=None
 ):
-    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C).
-
-    What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell. The
-    last cells of a row take the part of the kernel that they need.
-    """
-    (kh, kw, q), c, item = kernel.shape, x.shape[-1], x.itemsize
+    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C)."""
+    (kh, kw, _), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
     y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
     bias = along_row(bias, y)
-    tiles, rest = divmod(ow * c, q)
 
     def block(at):
         image, rows = at
@@ -47,13 +60,45 @@ def tiled_depthwise_conv2d(
             down, column = cells.strides[:2]
         target = y[at]
         results = target.reshape(len(target), ow * c)  # a view, inside a border too
-        for first, count, size in ((0, tiles, q), (tiles * q, 1, rest)):
-            if count * size:
-                steps = (strides[0] * down, q * item, dilation[0] * down, column, item)
-                seen = np.ndarray((len(target), count, kh, kw, size), x.dtype, cells, first * item, steps)
-                place = results[:, first : first + count * size].reshape(len(target), count, size)
-                np.einsum("hbijq,ijq->hbq", seen, kernel[:, :, :size], out=place)
+        add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
         settle(target, bias, None, activation, target)
 
-    over_blocks(block, len(x), oh, block_rows(2 * ow * c * item), 8 * y.size * kh * kw)
+    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
+    return whole
+
+
+def winograd_tile(kernel, *, m, count):
+    """The same for tiles of m rows under `winograd_filters`: (kh, kw, C, 1) → (m + kh - 1, kw, count * C)."""
+    kh, kw, *c = kernel.shape
+    filters = winograd_filters(kernel.reshape(kh, 1, -1, 1), m=(m, 1))
+    return tile(filters.reshape(-1, kw, *c), count=count)
+
+
+def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, activation=None, border=None, out=None):
+    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `winograd_tile` → (N, *size, C).
+
+    The tiles have one column, for whole rows are transformed by few products. `x` with its pad holds whole tiles:
+    m * tiles + kh - 1 rows.
+    """
+    (n, kw, _), (kh, _), c = kernel.shape, window, x.shape[-1]
+    m = n - kh + 1
+    x = np.ascontiguousarray(padded(x, window, (1, 1), (1, 1), pad))
+    y, whole = framed((len(x), *size, c), x.dtype, border, out)
+    bias = along_row(bias, y)
+
+    def block(at):
+        image, tiles = at
+        first, last, count = tiles.start * m, tiles.stop * m, tiles.stop - tiles.start
+        rows = x[image, first : last + kh - 1]
+        z = into_tiles(rows.reshape(1, len(rows), rows[0].size), n, kh)
+        sums = np.empty((n, count, size[1] * c), x.dtype)
+        add_up("ihbjq,ijq->ihbq", z, (z.strides[0], z.strides[2]), (rows.strides[1],), kernel, sums)
+        if bias is not None:
+            sums[1] += bias.reshape(-1)  # at the point 1, which A' adds to each cell once
+        part = out_of_tiles(sums.reshape(n, 1, count, -1), kh).reshape(last - first, size[1], c)
+        target = y[image, first:last]
+        settle(part[: len(target)], None, None, activation, target)
+
+    step = block_rows(n * x[:1, :1].nbytes)
+    over_blocks(block, len(x), (x.shape[1] - kh + 1) // m, step, 8 * y.size * n * kw // m)
     return whole

@@ -12,7 +12,12 @@ from kerasgen.kernels.crew import block_rows, over_blocks
 from kerasgen.kernels.window import padded, windows
 
 # Where the polynomials that stand for tile and filter are taken, by n; the last point is infinity.
-POINTS = {4: (0, 1, -1), 6: (0, 1, -1, 2, -2), 8: (0, 1, -1, 2, -2, 0.5, -0.5)}
+POINTS = {
+    4: (0, 1, -1),
+    6: (0, 1, -1, 2, -2),
+    8: (0, 1, -1, 2, -2, 0.5, -0.5),
+    10: (0, 1, -1, 2, -2, 0.5, -0.5, 0.75, -0.75),
+}
 TRANSFORMS = {}  # that were made so far
 
 

@@ -16,7 +16,12 @@ from typing import Any
 from kerasgen import kernels
 from kerasgen.ir import Graph, Node
 
-READERS = (kernels.blocked_conv, kernels.winograd_conv2d, kernels.tiled_depthwise_conv2d)
+READERS = (
+    kernels.blocked_conv,
+    kernels.tiled_depthwise_conv2d,
+    kernels.winograd_conv2d,
+    kernels.winograd_depthwise_conv2d,
+)
 
 
 def add_borders(graph: Graph) -> Graph:

@@ -8,6 +8,8 @@
 | a window of WINOGRAD, stride 1, on maps  | winograd_conv2d        | up to 4 times fewer products, at the price of    |
 | and with channels as large as it says    |                        | rounding                                         |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
+| such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
+| stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms would take what they save  |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
 Where a size is known only at run time, it counts as large, but Winograd's tiles are not for it.
@@ -29,7 +31,8 @@ SMALL = 1 << 18  # bytes
 TILE = 8192  # numbers in the inner loop of a tiled kernel
 # By window: how many results a tile has each way, for which maps at least, and for how many channels. Along one axis
 # alone, less is saved.
-Tiles = Mapping[tuple[int, ...], Sequence[tuple[tuple[int, int], int, int]]]
+Choices = Sequence[tuple[tuple[int, int], int, int]]
+Tiles = Mapping[tuple[int, ...], Choices]
 WINOGRAD: Tiles = {
     (3, 3): [((4, 4), 24, 16), ((2, 2), 12, 16)],
     (5, 5): [((2, 2), 12, 32)],
@@ -39,18 +42,24 @@ WINOGRAD: Tiles = {
     (7, 1): [((2, 1), 12, 96)],
     (1, 7): [((1, 2), 12, 96)],
 }
+DEPTHWISE: Tiles = {
+    (5, 5): [((4, 1), 7, 16)],
+    (7, 7): [((4, 1), 7, 16)],
+}
 RANKS = {kernels.conv1d: 1, kernels.conv2d: 2, kernels.conv3d: 3}
 CHOICES = {*RANKS, kernels.dense, kernels.depthwise_conv2d, kernels.grouped_conv2d}
 Layout = tuple[Callable[..., Any], Mapping[str, Any]]
 
 
-def choose_kernels(graph: Graph, *, small: int = SMALL, winograd: Tiles = WINOGRAD) -> Graph:
-    """Every convolution with the kernel that suits it. An empty `winograd` leaves the kernels that add up products."""
+def choose_kernels(
+    graph: Graph, *, small: int = SMALL, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE
+) -> Graph:
+    """Every convolution with the kernel that suits it. Without tiles, the kernels are those that add up products."""
     layouts = dict(graph.layouts)
     readers = graph.readers()
     nodes = []
     for node in graph.nodes:
-        chosen = _choose(node, graph, small, winograd)
+        chosen = _choose(node, graph, small, winograd, depthwise)
         if chosen is not None:
             fast, layout = chosen
             name = str(node.inputs[1])
@@ -63,10 +72,12 @@ def choose_kernels(graph: Graph, *, small: int = SMALL, winograd: Tiles = WINOGR
 
 def choose_exact_kernels(graph: Graph) -> Graph:
     """Every convolution with the fastest kernel that adds up the very products that the layer is made of."""
-    return choose_kernels(graph, winograd={})
+    return choose_kernels(graph, winograd={}, depthwise={})
 
 
-def _choose(node: Node, graph: Graph, small: int, winograd: Tiles) -> tuple[Node, Layout | None] | None:
+def _choose(
+    node: Node, graph: Graph, small: int, winograd: Tiles, depthwise: Tiles
+) -> tuple[Node, Layout | None] | None:
     """The node with another kernel, and the layout that this wants its weights in."""
     if node.kernel not in CHOICES or len(node.inputs) < 2 or node.inputs[1] not in graph.weights:
         return None
@@ -82,34 +93,57 @@ def _choose(node: Node, graph: Graph, small: int, winograd: Tiles) -> tuple[Node
         chosen = _conv(node, y, kernel, activation, winograd)
         return chosen if size > small or chosen[0].kernel is kernels.pointwise else None
     filters = kernel[-2] if node.kernel is kernels.grouped_conv2d else kernel[-1]
-    return _depthwise(node, y) if filters == 1 and x[-1] == y[-1] else None
+    return _depthwise(node, y, kernel, activation, depthwise) if filters == 1 and x[-1] == y[-1] else None
 
 
 def _conv(
     node: Node, y: Shape, kernel: tuple[int, ...], activation: Mapping[str, Any], winograd: Tiles
 ) -> tuple[Node, Layout | None]:
-    rank, size = RANKS[node.kernel], tuple(n or 0 for n in y[1:-1])
+    rank = RANKS[node.kernel]
     settings: dict[str, Any] = {"strides": (1,) * rank, "dilation": (1,) * rank, **node.attrs}
-    strided, pad = set(settings["strides"]) != {1}, settings.get("pad")
-    if set(kernel[:-2]) == {1} and not strided and pad is None:
+    if set(kernel[:-2]) == {1} == set(settings["strides"]) and settings.get("pad") is None:
         return replace(node, kernel=kernels.pointwise, attrs=activation), None
-    fits = not strided and set(settings["dilation"]) == {1} and pad != "same" and None not in y[1:-1]
-    for m, cells, channels in winograd.get(kernel[:-2], ()) if fits else ():
-        if min(n for n, k in zip(size, m, strict=True) if k > 1) >= cells and min(kernel[-2:]) >= channels:
-            pads = tuple((a, b + -n % k) for n, k, (a, b) in zip(size, m, pad or ((0, 0), (0, 0)), strict=True))
-            attrs = {"window": kernel[:-2], "size": size, "pad": pads if np.any(pads) else None, **activation}
-            return replace(node, kernel=kernels.winograd_conv2d, attrs=attrs), (kernels.winograd_filters, {"m": m})
+    m = _tiles(node, y, winograd.get(kernel[:-2], ()), min(kernel[-2:]))
+    if m is not None:
+        attrs = {**_tiled(node, y, kernel[:-2], m), **activation}
+        return replace(node, kernel=kernels.winograd_conv2d, attrs=attrs), (kernels.winograd_filters, {"m": m})
     return replace(node, kernel=kernels.blocked_conv, attrs=settings), None
 
 
-def _depthwise(node: Node, y: Shape) -> tuple[Node, Layout]:
+def _depthwise(
+    node: Node, y: Shape, kernel: tuple[int, ...], activation: Mapping[str, Any], winograd: Tiles
+) -> tuple[Node, Layout]:
     _, _, width, channels = y
     assert channels
     count = max(1, TILE // channels)
     if width is not None:
         count = -(-width // -(-width // count))  # as few tiles, as even as can be
+    m = _tiles(node, y, winograd.get(kernel[:-2], ()), channels)
+    if m is not None:
+        attrs = {**_tiled(node, y, kernel[:-2], m), **activation}
+        layout = kernels.winograd_tile, {"m": m[0], "count": count}
+        return replace(node, kernel=kernels.winograd_depthwise_conv2d, attrs=attrs), layout
     attrs = {key: value for key, value in node.attrs.items() if key != "groups"}
     return replace(node, kernel=kernels.tiled_depthwise_conv2d, attrs=attrs), (kernels.tile, {"count": count})
+
+
+def _tiles(node: Node, y: Shape, choices: Choices, channels: int) -> tuple[int, int] | None:
+    """How many results a tile of Winograd's has each way, if the layer can be cut into tiles, and is worth it."""
+    strides, dilation = (node.attrs.get(name, ()) for name in ("strides", "dilation"))
+    if not {*strides, *dilation} <= {1} or node.attrs.get("pad") == "same" or None in y[1:-1]:
+        return None
+    for m, cells, least in choices:
+        if channels >= least and min(n or 0 for n, k in zip(y[1:-1], m, strict=True) if k > 1) >= cells:
+            return m
+    return None
+
+
+def _tiled(node: Node, y: Shape, window: tuple[int, ...], m: tuple[int, int]) -> dict[str, Any]:
+    """The settings of a layer in tiles, its pad enlarged until it holds whole ones."""
+    size = tuple(n or 0 for n in y[1:-1])
+    pads = node.attrs.get("pad") or ((0, 0), (0, 0))
+    pads = tuple((a, b + -n % k) for n, k, (a, b) in zip(size, m, pads, strict=True))
+    return {"window": window, "size": size, "pad": pads if np.any(pads) else None}
 
 
 def _bytes(x: Shape, y: Shape, kernel: Shape) -> float:

@@ -328,17 +328,12 @@ def relu6(x, out=None):
 def tiled_depthwise_conv2d(
     x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None, border=None, out=None
 ):
-    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C).
-
-    What a product adds up lies side by side: one loop, as long as the tiled kernel, instead of one for each cell. The
-    last cells of a row take the part of the kernel that they need.
-    """
-    (kh, kw, q), c, item = kernel.shape, x.shape[-1], x.itemsize
+    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C)."""
+    (kh, kw, _), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
     y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
     bias = along_row(bias, y)
-    tiles, rest = divmod(ow * c, q)
 
     def block(at):
         image, rows = at
@@ -349,15 +344,10 @@ def tiled_depthwise_conv2d(
             down, column = cells.strides[:2]
         target = y[at]
         results = target.reshape(len(target), ow * c)  # a view, inside a border too
-        for first, count, size in ((0, tiles, q), (tiles * q, 1, rest)):
-            if count * size:
-                steps = (strides[0] * down, q * item, dilation[0] * down, column, item)
-                seen = np.ndarray((len(target), count, kh, kw, size), x.dtype, cells, first * item, steps)
-                place = results[:, first : first + count * size].reshape(len(target), count, size)
-                np.einsum("hbijq,ijq->hbq", seen, kernel[:, :, :size], out=place)
+        add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
         settle(target, bias, None, activation, target)
 
-    over_blocks(block, len(x), oh, block_rows(2 * ow * c * item), 8 * y.size * kh * kw)
+    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
     return whole
 
 
@@ -369,6 +359,23 @@ def side_by_side(x, width, count, stride, dilation):
     for j in range(width):
         y[:, j] = cells[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
     return y.view(x.dtype)
+
+
+def add_up(equation, x, steps, taps, kernel, results):
+    """The sums of `equation`, by `np.einsum`, for every row of `results` (..., OW * C) with a kernel (..., count * C).
+
+    In `x`, the next row is `steps` bytes away, and what the next tap meets `taps` bytes. What a product adds up lies
+    side by side: one loop, as long as the tiled kernel, instead of one for each cell. The last cells of a row take the
+    part of the kernel that they need.
+    """
+    *rows, width = results.shape
+    q, window, item = kernel.shape[-1], kernel.shape[-1 - len(taps) : -1], x.itemsize
+    for first, count, size in ((0, width // q, q), (width // q * q, 1, width % q)):
+        if count * size:
+            shape, apart = (*rows, count, *window, size), (*steps, q * item, *taps, item)
+            seen = np.ndarray(shape, x.dtype, x, first * item, apart)
+            place = results[..., first : first + count * size].reshape(*rows, count, size)
+            np.einsum(equation, seen, kernel[..., :size], out=place)
 
 
 def silu(x):
