@@ -9,7 +9,7 @@
 | and with channels as large as it says    |                        | rounding                                         |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
-| stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms would take what they save  |
+| stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
 Where a size is known only at run time, it counts as large, but Winograd's tiles are not for it.
@@ -28,7 +28,7 @@ from kerasgen import kernels
 from kerasgen.ir import Graph, Node, Shape
 
 SMALL = 1 << 18  # bytes
-TILE = 8192  # numbers in the inner loop of a tiled kernel
+TILE = 4096  # numbers in the inner loop of a tiled kernel
 # By window: how many results a tile has each way, for which maps at least, and for how many channels. Along one axis
 # alone, less is saved.
 Choices = Sequence[tuple[tuple[int, int], int, int]]
@@ -43,6 +43,7 @@ WINOGRAD: Tiles = {
     (1, 7): [((1, 2), 12, 96)],
 }
 DEPTHWISE: Tiles = {
+    (3, 3): [((4, 1), 56, 16)],
     (5, 5): [((4, 1), 7, 16)],
     (7, 7): [((4, 1), 7, 16)],
 }
