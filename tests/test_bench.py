@@ -229,8 +229,9 @@ def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_threads() -> None:
     assert engines.OWN.threads(3)["OPENBLAS_NUM_THREADS"] == "3"
     assert engines.OWN.threads(3)["KERASGEN_THREADS"] == "1"
-    assert engines.CREW.threads(3)["OPENBLAS_NUM_THREADS"] == "1"
+    assert engines.CREW.threads(3)["OPENBLAS_NUM_THREADS"] == "3"
     assert engines.CREW.threads(3)["KERASGEN_THREADS"] == "3"
+    assert engines.CREW.threads(1)["OPENBLAS_THREAD_TIMEOUT"] == "16"
 
 
 def test_modules_of_other_levels_and_with_a_crew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

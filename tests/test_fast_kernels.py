@@ -42,14 +42,15 @@ def check_all(want, kernel, *arrays, residual, tolerance=1e-5, **settings):
     close(kernel(spread[..., ::2], w, bias, *others, activation=kernels.relu, **settings), more, tolerance)
 
 
-@pytest.fixture(params=["whole", "blocks of a row", "two threads"])
+@pytest.fixture(params=["whole", "blocks of a row", "two threads", "two threads beside those of the BLAS"])
 def how(request, monkeypatch):
     """How the work is divided."""
     if request.param != "whole":
         for module in ("blocks", "depthwise", "winograd"):
             monkeypatch.setattr(f"kerasgen.kernels.{module}.block_rows", lambda row, width=256: 1)
-    if request.param == "two threads":
+    if request.param.startswith("two threads"):
         monkeypatch.setattr(crew, "THREADS", 2)
+        monkeypatch.setattr(crew, "PRODUCTS", request.param == "two threads")
         monkeypatch.setattr(crew, "PAYS", 0)
 
 
@@ -185,6 +186,19 @@ def test_every_block_is_done_once():
     done = []
     crew.over_blocks(done.append, 3, 7, 2, 1)
     assert sorted((i, j) for i, rows in done for j in range(rows.start, rows.stop)) == list(np.ndindex(3, 7))
+
+
+@pytest.mark.usefixtures("crew_of_two")
+@pytest.mark.parametrize("shared", [False, True])
+def test_products_are_for_the_threads_of_the_blas(monkeypatch, shared):
+    """Unless it has but one."""
+    monkeypatch.setattr(crew, "PRODUCTS", shared)
+    shares = []
+    monkeypatch.setattr(crew, "share", lambda work, tasks: shares.append(len(tasks)))
+    crew.over_blocks(len, 1, 8, 8, 1, products=True)
+    assert shares == ([2] if shared else [])
+    crew.over_blocks(len, 1, 8, 8, 1)
+    assert shares[-1] == 2
 
 
 @pytest.mark.usefixtures("crew_of_two")

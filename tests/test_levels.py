@@ -50,8 +50,8 @@ def test_a_process_of_its_own(saved: tuple[Any, Path], tmp_path: Path, level: in
     x = np.random.RandomState(0).standard_normal((9, 96, 96, 3)).astype("float32")
     np.save(tmp_path / "x.npy", x)
     expected = np.asarray(model(x))
-    for threads in ("1", "2"):
-        environment = {**os.environ, "KERASGEN_THREADS": threads, "PYTHONPATH": ""}
+    for threads, blas in (("1", "2"), ("2", "2"), ("2", "1")):
+        environment = {**os.environ, "KERASGEN_THREADS": threads, "OPENBLAS_NUM_THREADS": blas, "PYTHONPATH": ""}
         command = [sys.executable, "-c", RUN, "net.py", "x.npy", "y.npz"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

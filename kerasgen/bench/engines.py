@@ -8,6 +8,7 @@ from dataclasses import dataclass
 MODULE = "kerasgen"
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 CREW_THREADS = "KERASGEN_THREADS"
+SPINNING = "OPENBLAS_THREAD_TIMEOUT"  # the logarithm of how many cycles a thread of OpenBLAS spins until it sleeps
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Engine:
 
     `runner` names the function of `kerasgen.bench.worker` that loads it; `packages` is what it imports. `format` is
     the ending of the file that the model is first converted to; `level` the optimisation of a module of our own, None
-    for the usual one. `crew` gives the threads to the module itself instead of the BLAS.
+    for the usual one. `crew` gives the module threads of its own beside those of the BLAS, which then spin for less.
     """
 
     name: str
@@ -33,8 +34,8 @@ class Engine:
 
     def threads(self, count: int) -> dict[str, str]:
         """The environment variables by which this engine has so many threads."""
-        blas, crew = (1, count) if self.crew else (count, 1)
-        return {**dict.fromkeys(BLAS_THREADS, str(blas)), CREW_THREADS: str(crew)}
+        crew = {CREW_THREADS: str(count), SPINNING: "16"} if self.crew else {CREW_THREADS: "1"}
+        return {**dict.fromkeys(BLAS_THREADS, str(count)), **crew}
 
 
 OWN = Engine(MODULE, "module")

@@ -77,7 +77,8 @@ def blocked_conv(
         settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
     width = product(shape[2:-1])
-    over_blocks(block, len(x), shape[1], block_rows(width * len(matrix) * x.itemsize, width), y.size * len(matrix))
+    step = block_rows(width * len(matrix) * x.itemsize, width)
+    over_blocks(block, len(x), shape[1], step, y.size * len(matrix), products=True)
     return whole
 
 
@@ -97,7 +98,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
-    over_blocks(block, len(x), x.shape[1], step, y.size * c)
+    over_blocks(block, len(x), x.shape[1], step, y.size * c, products=True)
     return whole
 
 

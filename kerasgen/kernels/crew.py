@@ -9,6 +9,7 @@ import types
 import numpy as np
 
 THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))  # that share the work of a layer, beside those of the BLAS
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether products are theirs: the BLAS has no more threads
 BLOCK = 1_048_576  # bytes that a block takes: it shall stay in the cache of one core
 PAYS = 4_000_000  # multiplications from which it pays to wake them
 LOCAL = threading.local()
@@ -51,10 +52,13 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-def over_blocks(work, images, rows, step, cost):
-    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all."""
+def over_blocks(work, images, rows, step, cost, products=False):
+    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
+
+    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    """
     step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS:
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return

@@ -94,5 +94,5 @@ def winograd_conv2d(
         settle(z[: len(target), : size[1]], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
-    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c)
+    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, products=True)
     return whole

@@ -239,7 +239,7 @@ def winograd_conv2d(
         settle(z[: len(target), : size[1]], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
-    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c)
+    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, products=True)
     return whole
 
 
@@ -263,10 +263,16 @@ THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))
 PAYS = 4_000_000
 
 
-def over_blocks(work, images, rows, step, cost):
-    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all."""
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+
+
+def over_blocks(work, images, rows, step, cost, products=False):
+    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
+
+    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    """
     step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS:
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -404,7 +410,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
-    over_blocks(block, len(x), x.shape[1], step, y.size * c)
+    over_blocks(block, len(x), x.shape[1], step, y.size * c, products=True)
     return whole
 
 

@@ -127,7 +127,8 @@ def blocked_conv(
         settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
     width = product(shape[2:-1])
-    over_blocks(block, len(x), shape[1], block_rows(width * len(matrix) * x.itemsize, width), y.size * len(matrix))
+    step = block_rows(width * len(matrix) * x.itemsize, width)
+    over_blocks(block, len(x), shape[1], step, y.size * len(matrix), products=True)
     return whole
 
 
@@ -228,16 +229,27 @@ def along_row(numbers, y):
     return row
 
 
+def block_rows(row, width=256):
+    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
+
+
 THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))
 
 
 PAYS = 4_000_000
 
 
-def over_blocks(work, images, rows, step, cost):
-    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all."""
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+
+
+def over_blocks(work, images, rows, step, cost, products=False):
+    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
+
+    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    """
     step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS:
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -290,11 +302,6 @@ def serve(calls):
     """Do what is called for, for ever."""
     while True:
         calls.get()()
-
-
-def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
-    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
 def settle(part, bias, residual, activation, target):
@@ -403,7 +410,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
-    over_blocks(block, len(x), x.shape[1], step, y.size * c)
+    over_blocks(block, len(x), x.shape[1], step, y.size * c, products=True)
     return whole
 
 
