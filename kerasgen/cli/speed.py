@@ -30,7 +30,7 @@ def bench(
         typer.Option(help="A module of another level of optimisation as well.", min=0, max=2, show_default=False),
     ] = None,
     crew: Annotated[
-        bool, typer.Option("--crew", help="The module as well with KERASGEN_THREADS instead of threads of the BLAS.")
+        bool, typer.Option("--crew", help="The module as well with KERASGEN_THREADS beside those of the BLAS.")
     ] = False,
     cache: Annotated[
         Path | None, typer.Option(help="A folder that keeps converted models and those of the suite.")
