@@ -77,6 +77,17 @@ def test_blocked_conv(sizes, window, strides, dilation, padding):
         check_all(want, kernels.blocked_conv, x, w, b, residual=residual, **settings)
 
 
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(("sizes", "window", "strides", "dilation"), WINDOWS, ids=str)
+def test_conv_by_taps(sizes, window, strides, dilation, padding):
+    x, w, b = random(3, *sizes, 1), random(*window, 1, 6, seed=1), random(6, seed=2)
+    want = ops.conv(x, w, strides, padding, dilation_rate=dilation)
+    for pad in [None] if padding == "valid" else ["same", kernels.same_pads(sizes, window, strides, dilation)]:
+        settings = {"strides": strides, "dilation": dilation, "pad": pad}
+        check(want, kernels.conv_by_taps, x, w, **settings)
+        check(np.maximum(want + b, 0), kernels.conv_by_taps, x, w, b, activation=kernels.relu, **settings)
+
+
 @pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("sizes", [(7,), (5, 6), (3, 4, 5)], ids=str)
 def test_pointwise(sizes):

@@ -147,6 +147,25 @@ def test_small_layers_stay(name: str) -> None:
         assert choose(before) == before
 
 
+@pytest.mark.parametrize(
+    ("shape", "x", "fast"),
+    [
+        ((3, 3, 1, 4), (28, 28), kernels.conv_by_taps),
+        ((3, 3, 1, 4), (9, 9), kernels.conv2d),
+        ((3, 3, 1, 4), (99, 99), kernels.blocked_conv),
+        ((3, 3, 2, 4), (28, 28), kernels.conv2d),
+        ((1, 1, 1, 4), (99, 99), kernels.pointwise),
+    ],
+    ids=["one channel", "few numbers", "many numbers", "two channels", "single cells"],
+)
+def test_one_channel_is_unfolded_by_taps(shape: Any, x: tuple[int, int], fast: Any) -> None:
+    before = graph([conv("c", activation=kernels.relu)], weights(c__kernel=shape), ("c",))
+    shapes = {"image": (None, *x, shape[-2]), "c": (None, *x, 4)}
+    sized = replace(before, specs={name: Value(name, sizes, "float32") for name, sizes in shapes.items()})
+    for after in (choose_kernels(sized, depthwise={}), choose_exact_kernels(sized)):
+        assert kernels_of(after) == [fast]
+
+
 def choose_none(before: Graph) -> None:
     assert choose_kernels(before, small=0, winograd=EVERY, depthwise=EVERY_DEPTHWISE) == before
 

@@ -166,11 +166,13 @@ def test_fresh_results_are_no_views() -> None:
         kernels.layer_norm: {"axis": -1},
         kernels.batch_norm: {"axis": -1},
         kernels.conv_by_matrix: {"shape": (1, 1, 2)},
+        kernels.conv_by_taps: {"strides": (1, 1), "dilation": (1, 1)},
     }
     others = {
         kernels.layer_norm: [None, None],
         kernels.batch_norm: [None, None, np.zeros(2, "float32"), np.ones(2, "float32")],
         kernels.conv_by_matrix: [np.eye(2, dtype="float32")],
+        kernels.conv_by_taps: [np.ones((1, 1, 2, 2), "float32")],
     }
     x = np.abs(X[:1, :1, :1, :2])
     for kernel in plan_memory_module().FRESH - set(plan_memory_module().OUTPUT_AXES):

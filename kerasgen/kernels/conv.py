@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kerasgen.kernels.blocks import along_row
 from kerasgen.kernels.window import padded, taps, window_counts, windows
 
 
@@ -68,6 +69,19 @@ def conv_by_matrix(x, matrix, bias=None, *, shape, activation=None):
     """Convolution of small images: (N, H, W, C) with a matrix from `conv_matrix` → (N, *shape), any number of axes."""
     y = np.dot(x.reshape(len(x), len(matrix)), matrix)
     return finish(y.reshape(len(x), *shape), bias, activation)
+
+
+def conv_by_taps(x, kernel, bias=None, *, strides, dilation, pad=None, activation=None):
+    """Convolution of one channel: (N, H, W, 1) with a kernel (kh, kw, 1, F) → (N, OH, OW, F), any number of axes.
+
+    Windows are unfolded tap by tap, for what lies under a tap is copied by rows of the image, not of the window.
+    """
+    window, f, rank = kernel.shape[:-2], kernel.shape[-1], x.ndim - 2
+    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    depth = kernel.size // f
+    unfolded = cells.transpose(*range(rank + 1, 2 * rank + 2), *range(rank + 1)).reshape(depth, cells.size // depth)
+    y = (unfolded.T @ kernel.reshape(depth, f)).reshape(cells.shape[: rank + 1] + (f,))
+    return finish(y, along_row(bias, y), activation)
 
 
 def convolve_groups(x, kernel, groups, strides, dilation, pad):

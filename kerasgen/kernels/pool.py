@@ -17,6 +17,9 @@ def reduce_windows(ufunc, x, size, strides, pads=None):
         count = (before + length + after - k) // s + 1
         if count < 1:
             raise ValueError(f"a window of {size} does not fit into {x.shape[1:-1]}")
+        if not before and not after:
+            x = slide(ufunc, x, axis, k, s, 0, count)
+            continue
         outer = (slice(None),) * axis
         y = np.empty(x.shape[:axis] + (count,) + x.shape[axis + 1 :], x.dtype)
         low = min(-(-before // s), count)  # from here to `high`, windows lie inside
@@ -25,15 +28,20 @@ def reduce_windows(ufunc, x, size, strides, pads=None):
             cells = x[outer + (slice(max(i * s - before, 0), i * s - before + k),)]
             ufunc.reduce(cells, axis=axis, keepdims=True, out=y[outer + (slice(i, i + 1),)])
         if low < high:
-            inside, start, stop = y[outer + (slice(low, high),)], low * s - before, (high - 1) * s - before + 1
-            first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
-            if not others:
-                inside[...] = first
-            for cells in others:
-                ufunc(first, cells, out=inside)
-                first = inside
+            slide(ufunc, x, axis, k, s, low * s - before, high - low, out=y[outer + (slice(low, high),)])
         x = y
     return x
+
+
+def slide(ufunc, x, axis, k, s, start, count, out=None):
+    """Combine the k cells of each of `count` windows along an axis, of which the first one begins at `start`."""
+    outer, stop = (slice(None),) * axis, start + (count - 1) * s + 1
+    first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
+    if not others:
+        return np.positive(first, out=out)
+    for cells in others:
+        first = out = ufunc(first, cells, out=out)
+    return out
 
 
 def max_pool(x, *, size, strides, pad=None):

@@ -4,6 +4,8 @@
 |------------------------------------------|------------------------|--------------------------------------------------|
 | windows of one sample below SMALL, or an | as it is               | one product for the whole batch, few calls       |
 | eighth where they need not be unfolded   |                        |                                                  |
+| of those, one over a single channel, if  | conv_by_taps           | rows of the image are longer than the window's   |
+| it is more than a 64th                   |                        |                                                  |
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
 | a window of WINOGRAD, stride 1, on maps  | winograd_conv2d        | up to 4 times fewer products, at the price of    |
 | and with channels as large as it says    |                        | rounding                                         |
@@ -85,7 +87,11 @@ def _choose(
     weight = graph.weights[str(node.inputs[1])]
     x, y, kernel = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape, weight.shape
     size = _bytes(x, y, kernel)
-    if weight.dtype.kind != "f" or size <= small // 8:
+    if weight.dtype.kind != "f":
+        return None
+    if node.kernel in RANKS and kernel[-2] == 1 < max(kernel[:-2]) and small // 64 < size <= small:
+        return replace(node, kernel=kernels.conv_by_taps, attrs=_settings(node)), None
+    if size <= small // 8:
         return None
     activation = {key: node.attrs[key] for key in ("activation",) if node.attrs.get(key)}
     if node.kernel is kernels.dense:
@@ -100,8 +106,7 @@ def _choose(
 def _conv(
     node: Node, y: Shape, kernel: tuple[int, ...], activation: Mapping[str, Any], winograd: Tiles
 ) -> tuple[Node, Layout | None]:
-    rank = RANKS[node.kernel]
-    settings: dict[str, Any] = {"strides": (1,) * rank, "dilation": (1,) * rank, **node.attrs}
+    settings = _settings(node)
     if set(kernel[:-2]) == {1} == set(settings["strides"]) and settings.get("pad") is None:
         return replace(node, kernel=kernels.pointwise, attrs=activation), None
     m = _tiles(node, y, winograd.get(kernel[:-2], ()), min(kernel[-2:]))
@@ -109,6 +114,11 @@ def _conv(
         attrs = {**_tiled(node, y, kernel[:-2], m), **activation}
         return replace(node, kernel=kernels.winograd_conv2d, attrs=attrs), (kernels.winograd_filters, {"m": m})
     return replace(node, kernel=kernels.blocked_conv, attrs=settings), None
+
+
+def _settings(node: Node) -> dict[str, Any]:
+    rank = RANKS[node.kernel]
+    return {"strides": (1,) * rank, "dilation": (1,) * rank, **node.attrs}
 
 
 def _depthwise(

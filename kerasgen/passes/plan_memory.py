@@ -30,6 +30,7 @@ FRESH = frozenset(
         kernels.batch_norm,
         kernels.concatenate,
         kernels.conv_by_matrix,
+        kernels.conv_by_taps,
         kernels.global_average_pool,
         kernels.global_max_pool,
         kernels.layer_norm,
