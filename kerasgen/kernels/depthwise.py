@@ -68,7 +68,7 @@ def tiled_depthwise_conv2d(
 
 
 def winograd_tile(kernel, *, m, count):
-    """The same for tiles of m rows under `winograd_filters`: (kh, kw, C, 1) → (m + kh - 1, kw, count * C)."""
+    """`tile` of what `winograd_filters` gives for columns of m: (kh, kw, C, 1) → (m + kh - 1, kw, count * C)."""
     kh, kw, *c = kernel.shape
     filters = winograd_filters(kernel.reshape(kh, 1, -1, 1), m=(m, 1))
     return tile(filters.reshape(-1, kw, *c), count=count)
