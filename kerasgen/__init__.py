@@ -15,9 +15,9 @@ from kerasgen.errors import (
 
 if TYPE_CHECKING:
     from kerasgen.api import ExportResult, check, export, inspect
-    from kerasgen.dangers import Scan, scan
     from kerasgen.layers.registry import rule
-    from kerasgen.verification import Verification, verify
+    from kerasgen.scanner import Scan, scan
+    from kerasgen.verification.verify import Verification, verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,11 +38,11 @@ __all__ = [
     "verify",
 ]
 _HOMES = {  # of what is not in kerasgen.api
-    "Scan": "kerasgen.dangers",
-    "Verification": "kerasgen.verification",
+    "Scan": "kerasgen.scanner",
+    "Verification": "kerasgen.verification.verify",
     "rule": "kerasgen.layers",
-    "scan": "kerasgen.dangers",
-    "verify": "kerasgen.verification",
+    "scan": "kerasgen.scanner",
+    "verify": "kerasgen.verification.verify",
 }
 
 

@@ -1,4 +1,4 @@
-"""The public functions export, check and inspect; `kerasgen.verification` has verify."""
+"""The public functions export, check and inspect; `kerasgen.verification.verify` has verify."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kerasgen.build import build
-from kerasgen.current import Changes, changes
-from kerasgen.custom import Rules
-from kerasgen.emit import Module, emit
+from kerasgen.builder import build
+from kerasgen.builder.custom import Rules
+from kerasgen.builder.summary import Summary, summarize
+from kerasgen.emit.load import load_module
+from kerasgen.emit.memory import within
+from kerasgen.emit.module import Module, emit
+from kerasgen.emit.publish import check_target, staged, streamed
+from kerasgen.emit.staleness import Changes, changes
 from kerasgen.errors import InvalidModelError, UsageError
-from kerasgen.footprint import within
-from kerasgen.ir import Graph
-from kerasgen.model import ModelFile
+from kerasgen.graph.ir import Graph
 from kerasgen.names import printable
-from kerasgen.parity import OutputReport, load_module
 from kerasgen.passes import CLEANING, LEVEL, PIPELINES, optimize
-from kerasgen.publish import check_target, staged, streamed
 from kerasgen.readers import read
-from kerasgen.selftest import Proof
-from kerasgen.summary import Summary, summarize
-from kerasgen.verification import Verification, compared
+from kerasgen.readers.model import ModelFile
+from kerasgen.verification.compare import OutputReport
+from kerasgen.verification.selftest import Proof
+from kerasgen.verification.verify import Verification, compared
 
 STORES = ("embedded", "sidecar")
 LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
@@ -75,7 +76,7 @@ def generate(
 
     `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
     there would be a warning. `max_memory` are the bytes that a call may take. `record` makes of the graph what the
-    module compares its answers with: see `kerasgen.selftest`.
+    module compares its answers with: see `kerasgen.verification.selftest`.
     """
     if level not in PIPELINES:
         raise UsageError(f"the level of optimisation is one of {', '.join(map(str, PIPELINES))}, not {level!r}")

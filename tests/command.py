@@ -18,9 +18,9 @@ from keras import layers as L
 from support import randomize, save
 
 from kerasgen import api, cli
-from kerasgen.emit import Module
+from kerasgen.emit.module import Module
+from kerasgen.emit.runtime import MARKER, EmbeddedFile
 from kerasgen.passes import optimize
-from kerasgen.runtime import MARKER, EmbeddedFile
 
 HOSTILE = [
     "two\nlines",

@@ -29,8 +29,10 @@ import numpy as np
 from mutation import spoil
 
 import kerasgen
-from kerasgen import child, selftest
-from kerasgen.parity import flat, load_module, random_inputs
+from kerasgen.emit.load import load_module
+from kerasgen.hdf5 import process
+from kerasgen.verification import selftest
+from kerasgen.verification.compare import flat, random_inputs
 
 SECONDS = 60
 MEMORY = 3 << 30  # bytes of addresses
@@ -148,7 +150,7 @@ def work(sources: list[Path], first: int, count: int, keep: Path | None, *, orac
     """Try files with these numbers, one after the other; a line of JSON for each."""
     if not oracle:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    child.SECONDS = 3  # of the processor, for small files
+    process.SECONDS = 3  # of the processor, for small files
     selftest.LARGEST = 1 << 24  # so that a recorded answer stays within GROWTH
     shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
     for number in range(first, first + count):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node, Value
+from kerasgen.graph.ir import Graph, Node, Value
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.standard_normal((2, 6, 7, 3)).astype("float32")

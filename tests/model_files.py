@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kerasgen.model import Variable
 from kerasgen.readers import read
+from kerasgen.readers.model import Variable
 
 
 def layer(name, kind="Dense", nodes=(), **config):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kerasgen.model import Variable, leaves, map_leaves
+from kerasgen.readers.model import Variable, leaves, map_leaves
 
 LIBRARIES = {"keras3": keras, "keras2": tf_keras}
 

@@ -19,7 +19,7 @@ from support import relative_error, run_python
 
 import kerasgen
 from kerasgen.bench.suite import images, randomize
-from kerasgen.parity import load_module
+from kerasgen.emit.load import load_module
 
 # Heavy ones first, so that no worker is left with one at the end; a new architecture joins by itself.
 HEAVY = """

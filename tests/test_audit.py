@@ -15,10 +15,11 @@ import pytest
 from support import randomize
 
 import kerasgen
-from kerasgen import cli, emit, kernels, runtime
-from kerasgen.audit import audit
-from kerasgen.parity import load_module
-from kerasgen.source import collect
+from kerasgen import cli, kernels
+from kerasgen.emit import module, runtime
+from kerasgen.emit.audit import audit
+from kerasgen.emit.load import load_module
+from kerasgen.emit.source import collect
 
 EVIL = {
     "os.system('true')": ".system",
@@ -125,8 +126,8 @@ def in_the_template(patch: pytest.MonkeyPatch, line: str) -> None:
 
 
 def in_predict(patch: pytest.MonkeyPatch, line: str) -> None:
-    lines = emit._Body.lines
-    patch.setattr(emit._Body, "lines", lambda self: [line, *lines(self)])
+    lines = module._Body.lines
+    patch.setattr(module._Body, "lines", lambda self: [line, *lines(self)])
 
 
 def in_a_kernel(patch: pytest.MonkeyPatch, line: str) -> None:

@@ -18,7 +18,7 @@ import kerasgen
 from kerasgen import cli
 from kerasgen.bench import compare, convert, engines, lines, report, rounds
 from kerasgen.bench.report import Comparison, Report, Timing
-from kerasgen.build import build
+from kerasgen.builder import build
 from kerasgen.readers import read
 
 

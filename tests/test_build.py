@@ -15,12 +15,12 @@ from support import SHARED_MODELS, randomize, relative_error
 
 import kerasgen
 from kerasgen import kernels
-from kerasgen.build import Built, build
-from kerasgen.infer import infer
-from kerasgen.ir import Value
+from kerasgen.builder import Built, build
+from kerasgen.emit.load import load_module
+from kerasgen.graph.infer import infer
+from kerasgen.graph.ir import Value
 from kerasgen.layers import RULES, rule
 from kerasgen.names import PYTHON, Namespace, identifier, path_name
-from kerasgen.parity import load_module
 from kerasgen.readers import read
 
 

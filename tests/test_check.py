@@ -13,7 +13,7 @@ from command import Run
 from support import randomize
 
 import kerasgen
-from kerasgen.runtime import MARKER
+from kerasgen.emit.runtime import MARKER
 
 
 @pytest.fixture(params=["embedded", "sidecar"])

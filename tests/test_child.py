@@ -17,24 +17,24 @@ from model_files import legacy, load
 from support import ROOT, run_python
 
 import kerasgen
-from kerasgen import child, libhdf5
 from kerasgen.errors import FileError, InvalidModelError
+from kerasgen.hdf5 import process, server
 
 INSTEAD = """
 import sys
 sys.path[:] = {path}
-from kerasgen import libhdf5
+from kerasgen.hdf5 import server
 def describe(file):
     %s
-libhdf5.File.describe = describe
-libhdf5.main()
+server.File.describe = describe
+server.main()
 """
 
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process is there yet."""
-    child._end()
+    process._end()
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def path(tmp_path: Path) -> Path:
 
 def doing(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """The next process does this as soon as it has opened a file."""
-    child._end()
-    monkeypatch.setattr(child, "_START", INSTEAD % code)
+    process._end()
+    monkeypatch.setattr(process, "_START", INSTEAD % code)
 
 
 ENDS = {
@@ -64,11 +64,11 @@ ENDS = {
 def test_ends(end: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, error, said = ENDS[end]
     doing(monkeypatch, code)
-    monkeypatch.setattr(child, "SECONDS", 1)
-    monkeypatch.setattr(child, "PATIENCE", 120.0 if end != "sleep" else 0.0)
+    monkeypatch.setattr(process, "SECONDS", 1)
+    monkeypatch.setattr(process, "PATIENCE", 120.0 if end != "sleep" else 0.0)
     with pytest.raises(error, match=f"m.h5: .*{said}"):
         load(path)
-    assert not child._idle
+    assert not process._idle
     monkeypatch.undo()
     assert load(path).keys() == {"kernel", "bias"}
 
@@ -76,8 +76,8 @@ def test_ends(end: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_writes_nothing(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even into a file that was open before the model's was."""
     code = INSTEAD.replace("def describe", f"log = open({str(tmp_path / 'log')!r}, 'wb', 0)\ndef describe")
-    child._end()
-    monkeypatch.setattr(child, "_START", code % "log.write(b'x')")
+    process._end()
+    monkeypatch.setattr(process, "_START", code % "log.write(b'x')")
     with pytest.raises(InvalidModelError, match=r"SIGXFSZ|File too large"):
         load(path)
     assert (tmp_path / "log").read_bytes() == b""
@@ -88,7 +88,7 @@ def test_command_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         doing(monkeypatch, ENDS[end][0])
         for model in ("small.h5", "small.keras"):
             assert f"{model}: " in run.fails(code, "export", run.files / model)
-    child._end()
+    process._end()
 
 
 @pytest.mark.usefixtures("fresh")
@@ -107,30 +107,30 @@ def test_without_processes(size: int, tmp_path: Path, monkeypatch: pytest.Monkey
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file["a"], file["b"] = array, array[1:2]
     data = (tmp_path / "m.h5").read_bytes()
-    monkeypatch.setattr(child, "_ALONE", True)
-    monkeypatch.setattr(libhdf5, "resource", None)  # that has no limits
+    monkeypatch.setattr(process, "_ALONE", True)
+    monkeypatch.setattr(server, "resource", None)  # that has no limits
     monkeypatch.setattr(subprocess, "Popen", None)
     for place in ((str(tmp_path / "m.h5"), 0, ()), ("", len(data), (data[:100], data[100:]))):
-        with child.reading("m.h5") as reader:
+        with process.reading("m.h5") as reader:
             number, objects = reader.open("m.h5", *place)
             numbers = [(number, objects[0]["links"][name]) for name in "ba"]
             first, second = reader.read(numbers, [4, size * 4])
             assert np.frombuffer(first, "f4").tolist() == [1]
             assert np.array_equal(np.frombuffer(second, "f4"), array)
-    with pytest.raises(FileError, match="No such file"), child.reading("m.h5") as reader:
+    with pytest.raises(FileError, match="No such file"), process.reading("m.h5") as reader:
         reader.open("m.h5", "/nowhere")
-    child._end()
+    process._end()
 
 
 @pytest.mark.usefixtures("fresh")
 def test_one_process_serves_many(path: Path) -> None:
     load(path)
-    (first,) = child._idle
+    (first,) = process._idle
     load(path)
-    assert child._idle == [first]
+    assert process._idle == [first]
     with pytest.raises(InvalidModelError):
         load(legacy(path.with_name("bad.h5"), lambda group: group.__delitem__("dense/bias:0")))
-    assert child._idle == []  # whom a file has troubled serves no other
+    assert process._idle == []  # whom a file has troubled serves no other
 
 
 @pytest.mark.usefixtures("fresh")
@@ -142,7 +142,7 @@ def test_threads(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert [sorted(answer) for answer in answers] == [["bias", "kernel"]] * 4
-    assert len(child._idle) == 1
+    assert len(process._idle) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -150,13 +150,13 @@ def test_threads(path: Path) -> None:
 def test_fork(path: Path) -> None:
     """Both of the two have a process, each its own."""
     load(path)
-    (mine,) = child._idle
+    (mine,) = process._idle
     pid = os.fork()
     if pid == 0:
-        os._exit(0 if not child._idle and load(path) and child._idle[0] is not mine else 1)
+        os._exit(0 if not process._idle and load(path) and process._idle[0] is not mine else 1)
     assert os.waitpid(pid, 0)[1] == 0
     load(path)
-    assert child._idle == [mine]
+    assert process._idle == [mine]
 
 
 SCRIPT = """

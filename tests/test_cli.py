@@ -16,8 +16,9 @@ from keras import layers as L
 
 import kerasgen
 from kerasgen import api
-from kerasgen.parity import load_module, random_inputs
-from kerasgen.runtime import MARKER
+from kerasgen.emit.load import load_module
+from kerasgen.emit.runtime import MARKER
+from kerasgen.verification.compare import random_inputs
 
 # ---------------------------------------------------------------- help, version, usage
 

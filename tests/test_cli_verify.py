@@ -18,7 +18,8 @@ from keras import layers as L
 from support import randomize, save
 
 import kerasgen
-from kerasgen.parity import load_module, random_inputs
+from kerasgen.emit.load import load_module
+from kerasgen.verification.compare import random_inputs
 
 
 def test_no_verify_is_said(run: Run) -> None:

@@ -10,9 +10,9 @@ from saved_models import (
 )
 
 from kerasgen.errors import InvalidModelError
-from kerasgen.model import Ref
 from kerasgen.readers import graph_config
 from kerasgen.readers.layer_names import KERAS_LAYERS
+from kerasgen.readers.model import Ref
 
 
 def functional(*layers, inputs=(("x", 0, 0),), outputs=(("y", 0, 0),)):

@@ -11,10 +11,10 @@ import pytest
 from graphs import X, conv, graph, kernels_of, same_answers, weights
 
 from kerasgen import kernels
-from kerasgen.emit import emit
-from kerasgen.ir import Graph, Node, Value
+from kerasgen.emit.module import emit
+from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.passes import PIPELINES, optimize
-from kerasgen.passes.fold_constants import GROWTH, fold_constants
+from kerasgen.passes.fold.fold_constants import GROWTH, fold_constants
 
 ARRAYS = weights(c__kernel=(3, 3, 3, 4), scale=(3, 3, 3, 1), s=(3,), t=(3,))
 

@@ -13,8 +13,8 @@ from keras import layers as L
 from support import randomize, relative_error, run_python
 
 import kerasgen
-from kerasgen.emit import KERNELS, RUNTIME
-from kerasgen.parity import load_module
+from kerasgen.emit.load import load_module
+from kerasgen.emit.module import KERNELS, RUNTIME
 
 X = np.random.RandomState(0).standard_normal((3, 4)).astype("float32")
 HERE = Path(__file__).parent

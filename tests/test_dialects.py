@@ -14,10 +14,11 @@ from pairs import Pair
 from support import SHARED_MODELS, relative_error
 
 from kerasgen.api import export
-from kerasgen.build import build
-from kerasgen.oracle import oracle
-from kerasgen.parity import flat, load_module
+from kerasgen.builder import build
+from kerasgen.emit.load import load_module
 from kerasgen.readers import read
+from kerasgen.verification.compare import flat
+from kerasgen.verification.oracle import oracle
 
 FOLDER = Path(__file__).parent / "old_keras"
 FILES = sorted(path.name for ending in ("h5", "keras") for path in FOLDER.glob(f"*.{ending}"))

@@ -20,14 +20,15 @@ from keras import layers as L
 from support import randomize, save
 
 import kerasgen
-from kerasgen import emit, kernels
-from kerasgen.build import build
-from kerasgen.ir import Graph
+from kerasgen import kernels
+from kerasgen.builder import build
+from kerasgen.emit import module
+from kerasgen.graph.ir import Graph
 from kerasgen.layers import RULES
-from kerasgen.oracle import Oracle, oracle
 from kerasgen.passes import LEVEL, PIPELINES
-from kerasgen.passes.fold_batch_norm import fold_batch_norm
+from kerasgen.passes.fold.fold_batch_norm import fold_batch_norm
 from kerasgen.readers import read
+from kerasgen.verification.oracle import Oracle, oracle
 
 
 def twin(k: Any) -> Any:
@@ -273,7 +274,7 @@ def test_an_altered_line(exported: Any) -> None:
 def test_a_wrong_emitter(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x = keras.Input((4,), name="x")
     model = keras.Model(x, L.Dense(2, name="last")(L.Dense(4, name="first")(x) * x))
-    monkeypatch.setitem(emit.SYNTAX, np.multiply, lambda a, b: f"{a} + {b}")
+    monkeypatch.setitem(module.SYNTAX, np.multiply, lambda a, b: f"{a} + {b}")
     divergence = found(kerasgen.verify(*exported(model)))
     assert (divergence.stage, divergence.kind) == ("emitter", "ops.Multiply")
     assert " + " in divergence.culprit
@@ -324,10 +325,10 @@ def test_units_in_the_last_place() -> None:
     expected = np.array([1.0, 0.25, -0.5], "float32")
     got = expected.copy()
     got[1] += 3 * np.spacing(np.float32(1.0))
-    report = kerasgen.parity.compare("y", got, expected)
+    report = kerasgen.verification.compare.compare("y", got, expected)
     assert report.ulps == pytest.approx(3)
     assert "3 ULP" in str(report)
-    assert kerasgen.parity.compare("n", np.array([3, 5]), np.array([3, 7])).ulps == 2
+    assert kerasgen.verification.compare.compare("n", np.array([3, 5]), np.array([3, 7])).ulps == 2
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from support import ROOT, run_python
 
 import kerasgen
-from kerasgen.parity import load_module
+from kerasgen.emit.load import load_module
 
 EXAMPLES = ROOT / "examples"
 DIGITS = EXAMPLES / "digits"

@@ -9,8 +9,8 @@ from keras import ops
 from test_kernels import check, close, random
 
 from kerasgen import kernels
-from kerasgen.kernels import crew
-from kerasgen.passes.choose_kernels import DEPTHWISE, WINOGRAD
+from kerasgen.kernels import threads
+from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD
 
 ROUNDING = {4: 1e-5, 6: 1e-4, 8: 2e-5, 10: 1e-4}  # of Winograd by the cells of a tile: a part of the largest result
 TILES = [(window, m) for window, tiles in WINOGRAD.items() for m, _, _ in tiles]
@@ -30,10 +30,10 @@ def check_all(want, kernel, *arrays, residual, tolerance=1e-5, **settings):
         got = kernel(x, w, bias, *others, activation=activation, **settings)
         close(got, more, tolerance)
     border = FRAME[: x.ndim - 2]
-    buffer = crew.Buffer()
+    buffer = threads.Buffer()
     buffer.empty((2 * more.size + 10_000,), more.dtype).fill(np.nan)
-    framed = np.pad(more, [(0, 0), *border, (0, 0)])
-    for frame, wanted in ((None, more), (border, framed)):
+    bordered = np.pad(more, [(0, 0), *border, (0, 0)])
+    for frame, wanted in ((None, more), (border, bordered)):
         got = kernel(x, w, bias, *others, activation=kernels.relu, border=frame, out=buffer, **settings)
         close(got, wanted, tolerance)
         assert np.shares_memory(got, buffer.memory)
@@ -49,9 +49,9 @@ def how(request, monkeypatch):
         for module in ("blocks", "depthwise", "winograd"):
             monkeypatch.setattr(f"kerasgen.kernels.{module}.block_rows", lambda row, width=256: 1)
     if request.param.startswith("two threads"):
-        monkeypatch.setattr(crew, "THREADS", 2)
-        monkeypatch.setattr(crew, "PRODUCTS", request.param == "two threads")
-        monkeypatch.setattr(crew, "PAYS", 0)
+        monkeypatch.setattr(threads, "THREADS", 2)
+        monkeypatch.setattr(threads, "PRODUCTS", request.param == "two threads")
+        monkeypatch.setattr(threads, "PAYS", 0)
 
 
 WINDOWS = [  # sizes, window, strides, dilation
@@ -166,9 +166,9 @@ def test_clamp(sizes, limits):
     low, high = (known.get(name) for name in limits)
     want = np.clip(x, -np.inf if low is None else low, np.inf if high is None else high)
     border = FRAME[: len(sizes)]
-    framed = np.pad(want, [(0, 0), *border, (0, 0)])
-    for frame, wanted in ((None, want), (border, framed)):
-        for buffer in (None, crew.Buffer()):
+    bordered = np.pad(want, [(0, 0), *border, (0, 0)])
+    for frame, wanted in ((None, want), (border, bordered)):
+        for buffer in (None, threads.Buffer()):
             np.testing.assert_array_equal(kernels.clamp(x, low, high, border=frame, out=buffer), wanted)
 
 
@@ -180,39 +180,39 @@ def test_clamp(sizes, limits):
 )
 def test_blocks_are_about_equal(rows, step, heights):
     done = []
-    crew.over_blocks(done.append, 1, rows, step, 1)
+    threads.over_blocks(done.append, 1, rows, step, 1)
     assert [at[1].stop - at[1].start for at in done] == heights
     assert [at[1].start for at in done] == list(np.cumsum([0, *heights]))[: len(heights)]
 
 
 @pytest.fixture
-def crew_of_two(monkeypatch):
-    monkeypatch.setattr(crew, "THREADS", 2)
-    monkeypatch.setattr(crew, "PAYS", 0)
-    monkeypatch.setattr(crew.CREW, "calls", None)
+def pool_of_two(monkeypatch):
+    monkeypatch.setattr(threads, "THREADS", 2)
+    monkeypatch.setattr(threads, "PAYS", 0)
+    monkeypatch.setattr(threads.POOL, "calls", None)
 
 
-@pytest.mark.usefixtures("crew_of_two")
+@pytest.mark.usefixtures("pool_of_two")
 def test_every_block_is_done_once():
     done = []
-    crew.over_blocks(done.append, 3, 7, 2, 1)
+    threads.over_blocks(done.append, 3, 7, 2, 1)
     assert sorted((i, j) for i, rows in done for j in range(rows.start, rows.stop)) == list(np.ndindex(3, 7))
 
 
-@pytest.mark.usefixtures("crew_of_two")
+@pytest.mark.usefixtures("pool_of_two")
 @pytest.mark.parametrize("shared", [False, True])
 def test_products_are_for_the_threads_of_the_blas(monkeypatch, shared):
     """Unless it has but one."""
-    monkeypatch.setattr(crew, "PRODUCTS", shared)
+    monkeypatch.setattr(threads, "PRODUCTS", shared)
     shares = []
-    monkeypatch.setattr(crew, "share", lambda work, tasks: shares.append(len(tasks)))
-    crew.over_blocks(len, 1, 8, 8, 1, products=True)
+    monkeypatch.setattr(threads, "share", lambda work, tasks: shares.append(len(tasks)))
+    threads.over_blocks(len, 1, 8, 8, 1, products=True)
     assert shares == ([2] if shared else [])
-    crew.over_blocks(len, 1, 8, 8, 1)
+    threads.over_blocks(len, 1, 8, 8, 1)
     assert shares[-1] == 2
 
 
-@pytest.mark.usefixtures("crew_of_two")
+@pytest.mark.usefixtures("pool_of_two")
 def test_an_exception_reaches_the_caller():
     def fail(task):
         if task == 2:
@@ -220,15 +220,15 @@ def test_an_exception_reaches_the_caller():
 
     for _ in range(20):
         with pytest.raises(ZeroDivisionError, match="two"):
-            crew.share(fail, range(5))
+            threads.share(fail, range(5))
     done = []
-    crew.share(done.append, range(5))  # the crew goes on
+    threads.share(done.append, range(5))  # the pool goes on
     assert sorted(done) == list(range(5))
 
 
-@pytest.mark.usefixtures("crew_of_two")
+@pytest.mark.usefixtures("pool_of_two")
 def test_eight_threads_at_once():
-    """They come before there is a crew."""
+    """They come before there is a pool."""
     x, w = random(2, 9, 9, 4), random(3, 3, 4, 6, seed=1)
     want = kernels.conv2d(x, w)
     start, results = threading.Barrier(8), []
@@ -248,7 +248,7 @@ def test_eight_threads_at_once():
     assert results == [True] * 160
 
 
-@pytest.mark.usefixtures("crew_of_two")
+@pytest.mark.usefixtures("pool_of_two")
 def test_a_crew_that_two_threads_start(monkeypatch):
     """No thread is started twice, though both callers find none, and set theirs, before either goes on."""
     meet = threading.Barrier(2)
@@ -276,34 +276,34 @@ def test_a_crew_that_two_threads_start(monkeypatch):
             self.kept = threads
             meet.wait(10)
 
-    monkeypatch.setattr(crew, "CREW", Slow())
+    monkeypatch.setattr(threads, "POOL", Slow())
     done, errors = [], []
 
     def call():
         try:
-            done.append(crew.crew())
+            done.append(threads.thread_pool())
         except RuntimeError as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=call) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    callers = [threading.Thread(target=call) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(30)
     assert (len(done), errors) == (2, [])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.usefixtures("crew_of_two")
+@pytest.mark.usefixtures("pool_of_two")
 def test_after_a_fork():
-    crew.share(lambda task: None, range(4))
+    threads.share(lambda task: None, range(4))
     alive = False
     child = os.fork()
     if child == 0:
         try:
-            crew.share(lambda task: None, range(4))
-            alive = all(thread.is_alive() for thread in crew.CREW.threads)
+            threads.share(lambda task: None, range(4))
+            alive = all(thread.is_alive() for thread in threads.POOL.threads)
         finally:
             os._exit(7 if alive else 1)
     _, status = os.waitpid(child, 0)

@@ -30,12 +30,12 @@ from graphs import (
 )
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node, Value
+from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.passes import PIPELINES, add_borders, optimize
-from kerasgen.passes.absorb_pads import absorb_pads
-from kerasgen.passes.choose_kernels import TILE, Tiles, choose_exact_kernels, choose_kernels
-from kerasgen.passes.fuse_residual import fuse_residual
-from kerasgen.passes.relu_by_rows import relu_by_rows
+from kerasgen.passes.fold.absorb_pads import absorb_pads
+from kerasgen.passes.plan.choose_kernels import TILE, Tiles, choose_exact_kernels, choose_kernels
+from kerasgen.passes.plan.fuse_residual import fuse_residual
+from kerasgen.passes.plan.relu_by_rows import relu_by_rows
 
 KERNEL = weights(c__kernel=(3, 3, 3, 4))
 
@@ -379,9 +379,9 @@ def test_a_relu_goes_by_rows(relu: Any) -> None:
     after = relu_by_rows(before, large=0)
     same_answers(before, after)
     assert kernels_of(after) == [kernels.clamp, kernels.blocked_conv]
-    framed = add_borders(after)
-    same_answers(before, framed)
-    assert framed.nodes[0].attrs["border"] == READERS["blocked_conv"].attrs["pad"]
+    bordered = add_borders(after)
+    same_answers(before, bordered)
+    assert bordered.nodes[0].attrs["border"] == READERS["blocked_conv"].attrs["pad"]
 
 
 def test_a_relu_stays() -> None:

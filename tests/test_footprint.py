@@ -15,7 +15,7 @@ from command import Run
 from support import randomize
 
 import kerasgen
-from kerasgen.footprint import BLOCKS
+from kerasgen.emit.memory import BLOCKS
 
 L = keras.layers
 WORKER = """

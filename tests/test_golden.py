@@ -14,8 +14,9 @@ from keras import layers as L
 from support import randomize
 
 import kerasgen
-from kerasgen import kernels, runtime
-from kerasgen.emit import STYLE
+from kerasgen import kernels
+from kerasgen.emit import runtime
+from kerasgen.emit.module import STYLE
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -8,8 +8,8 @@ import pytest
 from model_files import DENSE, VARIABLES, fails, legacy, load
 
 from kerasgen.errors import InvalidModelError
-from kerasgen.model import Variable
 from kerasgen.readers import read
+from kerasgen.readers.model import Variable
 
 
 def put(data=None, key="dense/bias:0", **how):

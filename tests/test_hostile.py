@@ -11,8 +11,11 @@ from command import Run
 from hostile import configs, containers, hdf5, weights
 from hostile.fault import Fault, X
 
-from kerasgen import build, child, cli
-from kerasgen.parity import flat, load_module
+from kerasgen import cli
+from kerasgen.builder import builder
+from kerasgen.emit.load import load_module
+from kerasgen.hdf5 import process
+from kerasgen.verification.compare import flat
 
 FAULTS = [*containers.FAULTS, *hdf5.FAULTS, *configs.FAULTS, *weights.FAULTS]
 IDS = [f"{fault.number} {fault.what}" for fault in FAULTS]
@@ -27,8 +30,8 @@ def test_every_number_has_a_row() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=IDS)
 def test_fault(fault: Fault, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "SECONDS", 2)
-    monkeypatch.setattr(build, "MOST_CALLS", 1000)
+    monkeypatch.setattr(process, "SECONDS", 2)
+    monkeypatch.setattr(builder, "MOST_CALLS", 1000)
     arguments = fault.make(run.folder)
     export = ["export", *arguments, "-o", "net.py", "--no-verify"]
     if fault.code == 0:

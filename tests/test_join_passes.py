@@ -10,10 +10,10 @@ import pytest
 from graphs import X, conv, graph, kernels_of, of_sizes, same_answers, weights
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node, Value
+from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.passes import PIPELINES, optimize
-from kerasgen.passes.join_reshapes import join_reshapes
-from kerasgen.passes.merge_equal import merge_equal
+from kerasgen.passes.clean.join_reshapes import join_reshapes
+from kerasgen.passes.clean.merge_equal import merge_equal
 
 
 def reshape(output: str, x: str, *shape: int) -> Node:

@@ -15,11 +15,12 @@ import tf_keras
 from support import randomize, relative_error
 from tf_keras import layers as K
 
-from kerasgen.build import build
-from kerasgen.emit import emit
-from kerasgen.parity import flat, load_module
+from kerasgen.builder import build
+from kerasgen.emit.load import load_module
+from kerasgen.emit.module import emit
 from kerasgen.passes import optimize
 from kerasgen.readers import read
+from kerasgen.verification.compare import flat
 
 BATCH = 3
 QUERY, VALUE, IMAGE = (5, 4), (6, 4), (4, 5, 6)

@@ -13,7 +13,7 @@ import tf_keras
 from support import randomize, relative_error
 from tf_keras import layers as K
 
-from kerasgen.build import build
+from kerasgen.builder import build
 from kerasgen.passes import optimize
 from kerasgen.readers import read
 

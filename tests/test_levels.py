@@ -18,6 +18,7 @@ from test_golden import fast_kernels
 
 import kerasgen
 from kerasgen import kernels
+from kerasgen.emit.load import load_module
 from kerasgen.passes import PIPELINES
 
 RUN = """
@@ -76,7 +77,7 @@ def test_activations_of_a_large_batch(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     model.save(path)
     kerasgen.export(path, tmp_path / "net.py", activations=True, verify=False)
-    module = kerasgen.parity.load_module(tmp_path / "net.py")
+    module = load_module(tmp_path / "net.py")
     x = np.random.RandomState(0).standard_normal((9, 64, 64, 16)).astype("float32")
     made = module.activations(x)
     assert list(made) == ["separable", "mean"]
@@ -90,7 +91,7 @@ def test_a_broken_pass_is_named(
 ) -> None:
     """Where the module's level has it: Winograd's tiles are a row too low."""
     _, path = saved
-    module = sys.modules["kerasgen.passes.choose_kernels"]
+    module = sys.modules["kerasgen.passes.plan.choose_kernels"]
     choose = module._conv  # type: ignore[attr-defined]
 
     def shifted(*arguments: Any) -> Any:

@@ -27,10 +27,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasgen import kernels
-from kerasgen.emit import emit
-from kerasgen.ir import Graph, Node, Value
-from kerasgen.parity import flat, load_module
+from kerasgen.emit.load import load_module
+from kerasgen.emit.module import emit
+from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.passes import PLANNING, optimize, plan_memory, split_batch
+from kerasgen.verification.compare import flat
 
 
 def loaded(graph: Graph) -> ModuleType:
@@ -186,7 +187,7 @@ def test_fresh_results_are_no_views() -> None:
 
 
 def plan_memory_module() -> Any:
-    return sys.modules["kerasgen.passes.plan_memory"]
+    return sys.modules["kerasgen.passes.plan.plan_memory"]
 
 
 @st.composite
@@ -222,7 +223,7 @@ def test_shared_memory_never_shows(before: Graph, planning: Any) -> None:
         patch.setattr(plan_memory, "__defaults__", (0,))
         patch.setattr(black, "format_str", lambda text, mode: text)  # which takes most of the time
         after = optimize(before, planning)
-        module = loaded(replace(after, together=None))
+        module = loaded(replace(after, max_batch=None))
     calls = []
     for x in (X, 2 - X, X[::-1] ** 2):
         got = module.predict(x)
@@ -254,8 +255,8 @@ LARGE_ONE = made("pointwise", "a", "image")
 def test_a_batch_in_parts(outputs: tuple[str, ...], keyed: bool) -> None:
     nodes = [LARGE_ONE, add("s", "a", "image"), Node(("m",), kernels.global_max_pool, ("s",))]
     whole = replace(split(nodes, outputs), keyed=keyed)
-    assert whole.together is not None
-    module = loaded(replace(whole, together=2))
+    assert whole.max_batch is not None
+    module = loaded(replace(whole, max_batch=2))
     x = np.concatenate([X, -X, 2 * X, X * X, X])[:9]
     for batch in (x, x[:2], x[:1], x[:0]):
         got = module.predict(batch)
@@ -271,9 +272,9 @@ def test_a_batch_in_parts(outputs: tuple[str, ...], keyed: bool) -> None:
 def test_a_run_takes_what_suits_the_largest_array(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(split_batch, "__defaults__", (5 * X[0].nbytes,))
     nodes = [LARGE_ONE, Node(("m",), kernels.global_max_pool, ("a",))]
-    assert split(nodes, ("m",)).together == 5
+    assert split(nodes, ("m",)).max_batch == 5
     wide = [LARGE_ONE, *(Node((b,), kernels.concatenate, (a, a)) for a, b in pairwise(["a", "b", "c", "d"]))]
-    assert split([*wide, Node(("m",), kernels.global_max_pool, ("d",))], ("m",)).together == 1  # it is never 0
+    assert split([*wide, Node(("m",), kernels.global_max_pool, ("d",))], ("m",)).max_batch == 1  # it is never 0
 
 
 SPLITS = {
@@ -299,7 +300,7 @@ ARRAYS = {"plane": X[0], "row": X[:1], "two": X, "matrix": np.eye(3, dtype="floa
 @pytest.mark.usefixtures("every_size")
 @pytest.mark.parametrize("name", SPLITS)
 def test_what_keeps_samples_apart_splits(name: str) -> None:
-    assert split([LARGE_ONE, SPLITS[name], Node(("m",), np.negative, ("s",))], ("m",), **ARRAYS).together
+    assert split([LARGE_ONE, SPLITS[name], Node(("m",), np.negative, ("s",))], ("m",), **ARRAYS).max_batch
 
 
 @pytest.mark.usefixtures("every_size")
@@ -322,7 +323,7 @@ def test_what_mixes_samples_does_not_split(name: str) -> None:
 def test_a_product_of_samples_does_not_split() -> None:
     nodes = [LARGE_ONE, Node(("f",), kernels.flatten, ("a",)), Node(("s",), np.matmul, ("f", "f"))]
     before = plan_memory(framing([*nodes[:2], Node(("s",), np.negative, ("f",))], ("s",)))
-    assert split_batch(before).together
+    assert split_batch(before).max_batch
     before = replace(before, nodes=(*before.nodes[:2], nodes[2]))
     assert split_batch(before) == before
 
@@ -330,7 +331,7 @@ def test_a_product_of_samples_does_not_split() -> None:
 @pytest.mark.usefixtures("every_size")
 def test_models_that_do_not_split() -> None:
     before = plan_memory(framing([LARGE_ONE, add("s", "a", "a")], ("s",)))
-    assert split_batch(before).together
+    assert split_batch(before).max_batch
     memory = ((Value("state", (None, 6, 7, 3), "float32"), "s"),)
     fixed = Value("pair", (2, 3), "float32")
     for other in (

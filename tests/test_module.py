@@ -21,8 +21,9 @@ from keras import layers as L
 from support import randomize, relative_error, run_python
 
 from kerasgen.api import generate
-from kerasgen.parity import load_module, random_inputs
+from kerasgen.emit.load import load_module
 from kerasgen.readers import read
+from kerasgen.verification.compare import random_inputs
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.py"))
 IMPORTS = {"binascii", "collections", "hashlib", "io", "math", "numpy", "os", "queue", "threading", "types"}

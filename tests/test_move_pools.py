@@ -9,8 +9,8 @@ import pytest
 from graphs import graph, kernels_of, of_sizes, same_answers, weights
 
 from kerasgen import kernels
-from kerasgen.ir import Node
-from kerasgen.passes.move_pools import move_pools
+from kerasgen.graph.ir import Node
+from kerasgen.passes.fold.move_pools import move_pools
 
 ARRAYS = weights(few__kernel=(1, 1, 3, 2), many__kernel=(1, 1, 3, 5), wide__kernel=(3, 1, 3, 5), bias=(2,), much=(5,))
 ONE: dict[str, Any] = {"strides": (1, 1), "dilation": (1, 1), "pad": None}

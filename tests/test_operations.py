@@ -13,7 +13,7 @@ import pytest
 from keras import ops
 
 import kerasgen
-from kerasgen.build import Built, build
+from kerasgen.builder import Built, build
 from kerasgen.readers import read
 
 SHAPE = (4, 5)

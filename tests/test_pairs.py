@@ -24,9 +24,9 @@ from test_recurrent import KERAS_2
 from test_tf_functions import ROWS, model_of
 
 from kerasgen import kernels
-from kerasgen.build import build
-from kerasgen.emit import emit
-from kerasgen.ir import Graph
+from kerasgen.builder import build
+from kerasgen.emit.module import emit
+from kerasgen.graph.ir import Graph
 from kerasgen.passes import LEVEL, PIPELINES, optimize
 from kerasgen.readers import read
 
@@ -107,7 +107,7 @@ def test_every_kernel_is_in_some_module(tmp_path: Path) -> None:
         patch.setattr("black.format_str", lambda text, mode: text)  # it takes longest
         seen: set[Any] = set()
         for graph in graphs(tmp_path):
-            called: set[Any] = {("buffers", bool(graph.buffers)), ("together", bool(graph.together))}
+            called: set[Any] = {("buffers", bool(graph.buffers)), ("in_batches", bool(graph.max_batch))}
             for node in graph.nodes:
                 called |= {node.kernel, *filter(callable, node.attrs.values())}
             called |= {layout for layout, _ in graph.layouts.values()}

@@ -16,10 +16,10 @@ from cases import CASES, Case
 from pairs import Pair
 from support import randomize, relative_error
 
-from kerasgen.build import Built, build
-from kerasgen.emit import emit
-from kerasgen.ir import Graph
-from kerasgen.parity import flat, load_module
+from kerasgen.builder import Built, build
+from kerasgen.emit.load import load_module
+from kerasgen.emit.module import emit
+from kerasgen.graph.ir import Graph
 from kerasgen.passes import (
     PIPELINES,
     Pass,
@@ -32,8 +32,9 @@ from kerasgen.passes import (
     split_batch,
     unroll_small,
 )
-from kerasgen.passes.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
+from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
+from kerasgen.verification.compare import flat
 
 BATCH = 3
 FORMATS = ("keras", "h5")
@@ -118,7 +119,7 @@ FAST = forced(
         move_pools: {"large": 0},
         relu_by_rows: {"large": 1},
         plan_memory: {"large": 1},
-        split_batch: {"together": 1},
+        split_batch: {"max_bytes": 1},
     }
 )
 FAST_TOLERANCE = 3e-5

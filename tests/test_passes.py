@@ -9,14 +9,14 @@ import pytest
 from graphs import X, conv, graph, kernels_of, norm, norm_weights, same_answers, weights
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node
+from kerasgen.graph.ir import Graph, Node
 from kerasgen.passes import LEVEL, PIPELINES, optimize
-from kerasgen.passes.cancel_transposes import cancel_transposes
-from kerasgen.passes.drop_unused import drop_unused
-from kerasgen.passes.fold_batch_norm import fold_batch_norm
-from kerasgen.passes.fuse_activation import fuse_activation
-from kerasgen.passes.remove_identity import remove_identity
-from kerasgen.passes.schedule import schedule
+from kerasgen.passes.clean.cancel_transposes import cancel_transposes
+from kerasgen.passes.clean.drop_unused import drop_unused
+from kerasgen.passes.clean.remove_identity import remove_identity
+from kerasgen.passes.clean.schedule import schedule
+from kerasgen.passes.fold.fold_batch_norm import fold_batch_norm
+from kerasgen.passes.fold.fuse_activation import fuse_activation
 
 FOLDABLE = {
     "conv2d": (kernels.conv2d, (3, 3, 3, 4), 4, {}),

@@ -20,7 +20,7 @@ import pytest
 from hostile.fault import archive, dense, legacy, sequential
 from support import ROOT, randomize, save
 
-from kerasgen import child
+from kerasgen.hdf5 import process
 from kerasgen.readers.content import MAX_TEXT
 
 MARK = "evil_marker"
@@ -145,7 +145,7 @@ def test_command_line(kind: str, command: str, models: dict[str, list[str]], tmp
         else:
             assert event == "subprocess.Popen", (event, what)
             assert sys.executable in what
-            assert "kerasgen.libhdf5" in what
+            assert "kerasgen.hdf5.server" in what
     assert {event for event, _, _ in events} >= {"open", "import", "subprocess.Popen"}
     assert not (tmp_path / "ran").exists()
     written = {path.name for path in target.iterdir()}
@@ -156,12 +156,12 @@ NEW = ("new", "old", "net.py", "net.npz")  # as rmtree names what it removes, in
 
 READER = WATCH + """
 sys.path[:] = {path}
-from kerasgen import libhdf5
+from kerasgen.hdf5 import server
 import atexit
 pipe = os.open({pipe}, os.O_WRONLY)
 sys.addaudithook(watch)
 try:
-    libhdf5.main()
+    server.main()
 finally:
     os.write(pipe, json.dumps(events).encode())
 """
@@ -177,11 +177,11 @@ def test_reader(link: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     listener.start()
     text = READER % {"mark": MARK}
     text = text.replace("{", "{{").replace("}", "}}").replace("{{path}}", "{path}")
-    child._end()
-    monkeypatch.setattr(child, "_START", text.replace("{{pipe}}", repr(str(tmp_path / "pipe"))))
+    process._end()
+    monkeypatch.setattr(process, "_START", text.replace("{{pipe}}", repr(str(tmp_path / "pipe"))))
     make = archive(spoil=lambda file: None if link is None else file.__setitem__("layers/dense/vars/2", link))
     (path,) = make(tmp_path)
-    with child.reading(path) as reader:
+    with process.reading(path) as reader:
         name = tmp_path / "plain.h5"
         with h5py.File(name, "w") as file:
             file["a"] = np.ones(3)
@@ -191,20 +191,20 @@ def test_reader(link: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         reader.requests.close()
         listener.join(timeout=60)
         reader.close = lambda: None  # type: ignore[method-assign]
-    child._end()
+    process._end()
     opened = [event for event in json.loads(said[0]) if not isinstance(event[1], int)]
     assert opened == [["open", os.devnull, True]]
 
 
 PEAK = """
 import resource, sys
-from kerasgen import child
+from kerasgen.hdf5 import process
 from kerasgen.cli import main
 try:
     main(sys.argv[1:])
 except SystemExit as exit:
     code = exit.code
-child._end()
+process._end()
 of = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(code, *(size * (1 if sys.platform == "darwin" else 1024) for size in of))
 """

@@ -24,9 +24,9 @@ from command import Run, script, shell
 from support import randomize, relative_error
 
 import kerasgen
-from kerasgen import publish
-from kerasgen.parity import load_module
-from kerasgen.publish import staged
+from kerasgen.emit import publish
+from kerasgen.emit.load import load_module
+from kerasgen.emit.publish import staged
 
 OLD = "# what was there before\n"
 
@@ -74,7 +74,10 @@ STAGES = {
 }
 WAITING = """
 import os, shutil, tempfile, time
-from kerasgen import api, child, cli, emit, verification
+from kerasgen import api, cli
+from kerasgen.hdf5 import process
+from kerasgen.emit import module
+from kerasgen.verification import verify
 def wait(*_, **__):
     print("now", flush=True)
     time.sleep(float(os.environ["SECONDS"]))
@@ -280,7 +283,8 @@ replace = os.replace
 os.replace = lambda a, b: (replace(a, b), print("renamed", flush=True), sys.stdin.readline())
 """
 OTHER = """
-from kerasgen import api, publish
+from kerasgen import api
+from kerasgen.emit import publish
 read, lock = api.read, publish.fcntl.flock
 api.read = lambda *a, **b: (print("begins", flush=True), sys.stdin.readline(), read(*a, **b))[-1]
 publish.fcntl.flock = lambda *a: (print("waits", flush=True), lock(*a))
@@ -337,7 +341,7 @@ def test_a_thread_of_a_program_may_export(models: list[Path], tmp_path: Path) ->
 
 def test_waiting_for_the_other(tmp_path: Path) -> None:
     """The lock leaves no file, and ends with the process that holds it."""
-    code = "import sys, time; from pathlib import Path; from kerasgen.publish import _alone\n"
+    code = "import sys, time; from pathlib import Path; from kerasgen.emit.publish import _alone\n"
     code += "with _alone(Path(sys.argv[1])): print('now', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -15,10 +15,10 @@ from keras import quantizers
 from support import randomize, relative_error
 
 from kerasgen import kernels
-from kerasgen.build import build
+from kerasgen.builder import build
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.model import Call, LayerSpec, ModelFile, ModelSpec, Ref
 from kerasgen.readers import read
+from kerasgen.readers.model import Call, LayerSpec, ModelFile, ModelSpec, Ref
 
 
 def quantized(model: Any, path: Path, **how: Any) -> Path:

@@ -27,8 +27,8 @@ from saved_models import (
 from support import SHARED_MODELS, save
 
 from kerasgen.errors import FileError, InvalidModelError, UnsupportedModelError
-from kerasgen.model import Variable
 from kerasgen.readers import read
+from kerasgen.readers.model import Variable
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

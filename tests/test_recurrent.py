@@ -17,14 +17,15 @@ from support import SHARED_MODELS, randomize, relative_error
 from tf_keras import layers as K
 
 from kerasgen import kernels
-from kerasgen.build import build
-from kerasgen.emit import emit
+from kerasgen.builder import build
+from kerasgen.emit.load import load_module
+from kerasgen.emit.module import emit
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.ir import Graph
-from kerasgen.model import Call, LayerSpec, ModelFile, ModelSpec, Ref
-from kerasgen.parity import flat, load_module
+from kerasgen.graph.ir import Graph
 from kerasgen.passes import optimize
 from kerasgen.readers import read
+from kerasgen.readers.model import Call, LayerSpec, ModelFile, ModelSpec, Ref
+from kerasgen.verification.compare import flat
 
 BATCH = 3
 STEPS = (7, 3)

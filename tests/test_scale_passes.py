@@ -11,12 +11,12 @@ import pytest
 from graphs import conv, graph, kernels_of, norm, norm_weights, of_sizes, same_answers, weights
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node
-from kerasgen.passes.fold_input_scale import fold_input_scale
-from kerasgen.passes.fold_norm_scale import fold_norm_scale
-from kerasgen.passes.fold_scale import fold_scale
-from kerasgen.passes.fold_through_relu import fold_through_relu
-from kerasgen.passes.scale_by_blocks import scale_by_blocks
+from kerasgen.graph.ir import Graph, Node
+from kerasgen.passes.fold.fold_input_scale import fold_input_scale
+from kerasgen.passes.fold.fold_norm_scale import fold_norm_scale
+from kerasgen.passes.fold.fold_scale import fold_scale
+from kerasgen.passes.fold.fold_through_relu import fold_through_relu
+from kerasgen.passes.plan.scale_by_blocks import scale_by_blocks
 
 
 def product(output: str, *factors: Any) -> Node:

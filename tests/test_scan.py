@@ -19,9 +19,9 @@ from model_files import layer
 from support import ROOT, save
 
 import kerasgen
-from kerasgen import child
-from kerasgen.dangers import RISKS
-from kerasgen.dangers.configs import look_through
+from kerasgen.hdf5 import process
+from kerasgen.scanner import RISKS
+from kerasgen.scanner.configs import look_through
 
 FAULTS = [*containers.FAULTS, *hdf5.FAULTS, *configs.FAULTS, *weights.FAULTS]
 # What is found, by a fault's number; by its name where those of one number differ. None: it cannot be read.
@@ -58,7 +58,7 @@ FOUND: dict[Any, set[str] | None] = {
 @pytest.mark.parametrize("fault", FAULTS, ids=[f"{fault.number} {fault.what}" for fault in FAULTS])
 def test_fault(fault: Fault, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exit code and the kinds of danger; what is merely wrong is left to `export`."""
-    monkeypatch.setattr(child, "SECONDS", 2)
+    monkeypatch.setattr(process, "SECONDS", 2)
     path = fault.make(run.folder)[0]
     found = FOUND.get(fault.what, FOUND.get(fault.number, set()))
     if found is None:

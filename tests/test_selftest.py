@@ -21,12 +21,12 @@ from support import randomize, run_python
 
 import kerasgen
 from kerasgen import api
-from kerasgen.build import build
-from kerasgen.emit import emit
-from kerasgen.parity import load_module
+from kerasgen.builder import build
+from kerasgen.emit.load import load_module
+from kerasgen.emit.module import emit
+from kerasgen.emit.runtime import difference, made_input, numbers
 from kerasgen.readers import read
-from kerasgen.runtime import difference, made_input, numbers
-from kerasgen.selftest import LARGEST, _kept
+from kerasgen.verification.selftest import LARGEST, _kept
 
 
 def two_heads() -> Any:

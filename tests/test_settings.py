@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from keras import layers as L
 from support import randomize, relative_error
 
-from kerasgen.build import build
-from kerasgen.parity import flat
+from kerasgen.builder import build
 from kerasgen.passes import optimize
 from kerasgen.readers import read
+from kerasgen.verification.compare import flat
 
 small = st.integers(1, 4)
 padding = st.sampled_from(["valid", "same"])

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from command import Run, script, shell
 
-from kerasgen.parity import load_module
+from kerasgen.emit.load import load_module
 
 # Where each is tested; a number may be in several places.
 PLACES = {
@@ -113,7 +113,7 @@ def test_signal_while_writing(files: Path, tmp_path: Path, sign: signal.Signals,
     """Half of the module is on the disk."""
     (tmp_path / "net.py").write_bytes(OLD)
     half = """
-import time, kerasgen.emit as e
+import time, kerasgen.emit.module as e
 def write(module, file):
     file.write(module.text.encode()[:500])
     file.flush()

@@ -13,13 +13,14 @@ import pytest
 from pairs import Pair
 from support import randomize, relative_error
 
-from kerasgen.build import build
-from kerasgen.emit import emit
+from kerasgen.builder import build
+from kerasgen.emit.load import load_module
+from kerasgen.emit.module import emit
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.layers import RULES
-from kerasgen.parity import flat, load_module
 from kerasgen.passes import optimize
 from kerasgen.readers import read
+from kerasgen.verification.compare import flat
 
 tf = pytest.importorskip("tensorflow")
 tf_keras = pytest.importorskip("tf_keras")

@@ -15,11 +15,11 @@ import tf_keras
 from support import relative_error, save
 from tf_keras.src.engine.base_layer import TensorFlowOpLayer
 
-from kerasgen.build import build
+from kerasgen.builder import build
 from kerasgen.layers import RULES
-from kerasgen.parity import flat
 from kerasgen.passes import optimize
 from kerasgen.readers import read
+from kerasgen.verification.compare import flat
 
 SHAPES = {"x": (4, 3), "y": (4, 3), "u": (4, 3), "image": (8, 9, 4), "volume": (4, 5, 6, 2)}
 RANGES = {"u": (0.1, 0.9)}

@@ -13,8 +13,9 @@ from cases import CASES
 from support import randomize, relative_error
 
 from kerasgen.api import generate
-from kerasgen.parity import flat, load_module
+from kerasgen.emit.load import load_module
 from kerasgen.readers import read
+from kerasgen.verification.compare import flat
 
 NAMES = """
 residual; squeeze and excite; first conv chain; dict inputs and outputs; transformer; multi_head_attention value_dim;

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from kerasgen import kernels
-from kerasgen.ir import Graph, Node, Value
+from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.passes import PIPELINES, optimize
-from kerasgen.passes.choose_kernels import RANKS
-from kerasgen.passes.unroll_small import LIMIT, unroll_small
+from kerasgen.passes.plan.choose_kernels import RANKS
+from kerasgen.passes.plan.unroll_small import LIMIT, unroll_small
 
 RANDOM = np.random.RandomState(0)
 CONVS = {rank: kernel for kernel, rank in RANKS.items()}

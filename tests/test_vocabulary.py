@@ -12,7 +12,7 @@ import pytest
 import tf_keras
 
 import kerasgen
-from kerasgen.build import build
+from kerasgen.builder import build
 from kerasgen.readers import read
 
 ASSET = "assets/layers/integer_lookup/vocabulary.txt"

@@ -24,13 +24,14 @@ from kerasgen.bench.engines import CREW, OTHERS, OWN, Engine, at_level
 from kerasgen.bench.lines import products
 from kerasgen.bench.report import Comparison, Line, Report, Timing
 from kerasgen.bench.rounds import EngineError, Worker, run
-from kerasgen.build import build
+from kerasgen.builder import build
+from kerasgen.emit.load import load_module
 from kerasgen.errors import FileError, ParityError, UsageError
 from kerasgen.names import printable
-from kerasgen.oracle import available
-from kerasgen.parity import OutputReport, compare, load_module, precisions, random_inputs
 from kerasgen.passes import LEVEL
 from kerasgen.readers import read
+from kerasgen.verification.compare import OutputReport, compare, precisions, random_inputs
+from kerasgen.verification.oracle import available
 
 REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs tells what is right
 INSTALL = "pip install 'kerasgen-numpy[bench]'"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kerasgen.oracle import Oracle, oracle
+from kerasgen.verification.oracle import Oracle, oracle
 
 OPSET = 17
 LARGE = 1_000_000  # numbers from which a matrix does not go through tf2onnx

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.build import Built
-from kerasgen.ir import Shape
+from kerasgen.builder import Built
+from kerasgen.graph.ir import Shape
 
 CELLS = 1 << 24  # numbers in a factor at most: a longer product takes as much more as it is longer
 TRIES = 5

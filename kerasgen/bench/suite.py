@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen.model import ModelSpec
+from kerasgen.readers.model import ModelSpec
 
 LARGE = (
     "MobileNetV2",

@@ -55,7 +55,7 @@ def _model(job: Job, arrays: Arrays) -> tuple[Any, Any]:
     """The model, loaded by Keras, and the arrays in the form that it takes."""
     import tensorflow as tf
 
-    from kerasgen.oracle import oracle
+    from kerasgen.verification.oracle import oracle
 
     tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(job["threads"])

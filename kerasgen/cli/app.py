@@ -120,7 +120,7 @@ def functions(assignments: list[str] | None) -> dict[str, Any]:
     """The functions that --custom names."""
     if not assignments:
         return {}
-    from kerasgen.custom import load
+    from kerasgen.builder.custom import load
 
     return load(assignments)
 

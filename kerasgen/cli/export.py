@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import kerasgen
-from kerasgen import child
 from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
+from kerasgen.hdf5 import process
 from kerasgen.names import printable
 
 if TYPE_CHECKING:
-    from kerasgen.current import Changes
+    from kerasgen.emit.staleness import Changes
 
 
 class Store(str, enum.Enum):
@@ -86,7 +86,7 @@ def export(
         "optimize": optimize,
         "max_memory": _bytes(max_memory) if max_memory else None,
     }
-    child.start()
+    process.start()
     with progress(f"{model} -> {module}"):
         if check or diff:
             if stdout:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import typer
 
 import kerasgen
-from kerasgen import child
 from kerasgen.cli.app import Custom, Json, Model, Weights, app, functions
+from kerasgen.hdf5 import process
 
 
 @app.command()
 def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: Json = False) -> None:
     """Show the layers of MODEL: kind, output shape, parameters, multiply-adds, and what is unsupported."""
-    child.start()
+    process.start()
     summary = kerasgen.inspect(model, weights=weights, custom=functions(custom))
     if json:
         import json as encoder
 
         print(encoder.dumps(summary.to_dict(), indent=2))
     else:
-        from kerasgen.tables import print_summary
+        from kerasgen.cli.tables import print_summary
 
         print_summary(summary)
     if summary.problems:
@@ -29,14 +29,14 @@ def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: 
 @app.command()
 def scan(model: Model, json: Json = False) -> None:
     """Tell what is dangerous in MODEL, without loading it. Exit code 1 where something is."""
-    child.start()
+    process.start()
     found = kerasgen.scan(model)
     if json:
         import json as encoder
 
         print(encoder.dumps(found.to_dict(), indent=2))
     else:
-        from kerasgen.tables import print_scan
+        from kerasgen.cli.tables import print_scan
 
         print_scan(found)
     if found.dangerous:
@@ -54,6 +54,6 @@ def layers(json: Json = False) -> None:
 
         print(encoder.dumps({"supported": families(), "unsupported": UNSUPPORTED}, indent=2))
     else:
-        from kerasgen.tables import print_layers
+        from kerasgen.cli.tables import print_layers
 
         print_layers(families(), UNSUPPORTED)

@@ -70,7 +70,7 @@ def bench(
 
         print(encoder.dumps(report.to_dict(), indent=2))
     else:
-        from kerasgen.tables import print_bench
+        from kerasgen.cli.tables import print_bench
 
         print_bench(report)
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 import kerasgen
-from kerasgen import child
 from kerasgen.cli.app import Custom, Json, Model, Theano, Weights, app, functions, progress
+from kerasgen.hdf5 import process
 
 
 @app.command()
@@ -40,7 +40,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Compare MODULE with MODEL, answered by Keras itself. Exit code 1 where they differ, and why."""
-    child.start()
+    process.start()
     try:
         with progress(f"{module} against {model}"):
             verified = kerasgen.verify(
@@ -64,7 +64,7 @@ def verify(
     else:
         print(verified)
     if repro is not None and verified.divergence is not None:
-        from kerasgen.reproduce import reproduce
+        from kerasgen.verification.reproduce import reproduce
 
         reproduce(verified.divergence, repro)
     if not verified.ok:
@@ -75,8 +75,8 @@ def _report(path: Path | None, module: Path, verified: kerasgen.Verification | s
     """Write the JUnit report, if there is to be one."""
     if path is None:
         return
-    from kerasgen.junit import junit
-    from kerasgen.publish import check_target, staged
+    from kerasgen.emit.publish import check_target, staged
+    from kerasgen.verification.junit import junit
 
     check_target(path, sources=(module,), force=True)
     with staged({path: lambda file: file.write(junit(module, verified))}):

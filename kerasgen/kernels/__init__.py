@@ -61,7 +61,7 @@ from kerasgen.kernels.attention import (
     masked_softmax,
     project,
 )
-from kerasgen.kernels.blocks import blocked_conv, clamp, pointwise, scale_shift, together
+from kerasgen.kernels.blocks import blocked_conv, clamp, in_batches, pointwise, scale_shift
 from kerasgen.kernels.categories import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -88,7 +88,6 @@ from kerasgen.kernels.conv import (
     grouped_conv3d,
     transpose_crop,
 )
-from kerasgen.kernels.crew import buffers
 from kerasgen.kernels.ctc import ctc_beam, ctc_greedy, ctc_loss
 from kerasgen.kernels.depthwise import tile, tiled_depthwise_conv2d, winograd_depthwise_conv2d, winograd_tile
 from kerasgen.kernels.image import auto_contrast, center_crop, equalize_adaptively
@@ -201,6 +200,7 @@ from kerasgen.kernels.signal import (
 )
 from kerasgen.kernels.special import cdist, erfc, erfinv, fake_quant, logsumexp, psnr
 from kerasgen.kernels.spectrogram import both_sides, decibels, mel_spectrum, power, spectrum
+from kerasgen.kernels.threads import buffers
 from kerasgen.kernels.window import pad, padded, same_pads, taps, windows
 from kerasgen.kernels.winograd import winograd_conv2d, winograd_filters
 
@@ -336,6 +336,7 @@ __all__ = [
     "hsv_to_rgb",
     "identity",
     "ifft2",
+    "in_batches",
     "in_top_k",
     "inverse_lookup",
     "irfft",
@@ -445,7 +446,6 @@ __all__ = [
     "threshold",
     "tile",
     "tiled_depthwise_conv2d",
-    "together",
     "top_k",
     "transpose_crop",
     "trapezoid",

@@ -5,11 +5,11 @@ the cache. Each writes its result into the memory `out`, inside the zeros `borde
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
-from kerasgen.kernels.crew import block_rows, over_blocks, product
+from kerasgen.kernels.threads import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, surround, window_rows
 
 
-def together(predict, count, *inputs):
+def in_batches(predict, count, *inputs):
     """What `predict` answers, asked for `count` samples at a time: their arrays stay in the caches."""
     starts = range(0, len(inputs[0]), count)
     parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
@@ -20,7 +20,7 @@ def together(predict, count, *inputs):
     return np.concatenate(parts)
 
 
-def framed(shape, dtype, border, out):
+def bordered(shape, dtype, border, out):
     """An array to fill, and the same one inside zeros: `border` holds (before, after) for each size, or is None."""
     empty = np.empty if out is None else out.empty
     if border is None:
@@ -29,7 +29,7 @@ def framed(shape, dtype, border, out):
     return surround(shape, dtype, border, 0, empty)
 
 
-def along_row(numbers, y):
+def tile_row(numbers, y):
     """A number of each channel, or one of all, for every cell of a row of `y`: (F,) → (W, F).
 
     Taken together with a row in one loop instead of one for each cell, they take half of the time.
@@ -41,7 +41,7 @@ def along_row(numbers, y):
     return row
 
 
-def settle(part, bias, residual, activation, target):
+def epilogue(part, bias, residual, activation, target):
     """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
     if bias is not None:
         part += bias
@@ -67,14 +67,14 @@ def blocked_conv(
     matrix = kernel.reshape(kernel.size // f, f)
     cells = window_rows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     shape = cells.shape[: x.ndim - 1] + (f,)
-    y, whole = framed(shape, x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered(shape, x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         target = y[at]
         unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
         part = unfolded.reshape(target.size // f, len(matrix)) @ matrix
-        settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
+        epilogue(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
     width = product(shape[2:-1])
     step = block_rows(width * len(matrix) * x.itemsize, width)
@@ -86,15 +86,15 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
-    y, whole = framed(x.shape[:-1] + (f,), x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         target = y[at]
         place = target.reshape(target.size // f, f) if border is None else None  # where rows lie side by side
         part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
-        settle(part, bias, None if residual is None else residual[at], activation, target)
+        epilogue(part, bias, None if residual is None else residual[at], activation, target)
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
@@ -104,11 +104,11 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
 def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
     """x * scale + shift, a number of each for every channel: (N, H, W, C) → (N, H, W, C)."""
-    y, whole = framed(x.shape, x.dtype, border, out)
-    scale, shift = along_row(scale, y), along_row(shift, y)
+    y, whole = bordered(x.shape, x.dtype, border, out)
+    scale, shift = tile_row(scale, y), tile_row(shift, y)
 
     def block(at):
-        settle(x[at] * scale, shift, None, activation, y[at])
+        epilogue(x[at] * scale, shift, None, activation, y[at])
 
     over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 8 * x.size)
     return whole
@@ -116,8 +116,8 @@ def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
 
 def clamp(x, low=None, high=None, *, border=None, out=None):
     """Every cell between two limits, of its channel or of all, None for one that is not there: (N, H, W, C)."""
-    y, whole = framed(x.shape, x.dtype, border, out)
-    low, high = along_row(low, y), along_row(high, y)
+    y, whole = bordered(x.shape, x.dtype, border, out)
+    low, high = tile_row(low, y), tile_row(high, y)
 
     def block(at):
         target = y[at]

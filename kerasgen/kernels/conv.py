@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgen.kernels.blocks import along_row
+from kerasgen.kernels.blocks import tile_row
 from kerasgen.kernels.window import padded, taps, window_counts, windows
 
 
@@ -81,7 +81,7 @@ def conv_by_taps(x, kernel, bias=None, *, strides, dilation, pad=None, activatio
     depth = kernel.size // f
     unfolded = cells.transpose(*range(rank + 1, 2 * rank + 2), *range(rank + 1)).reshape(depth, cells.size // depth)
     y = (unfolded.T @ kernel.reshape(depth, f)).reshape(cells.shape[: rank + 1] + (f,))
-    return finish(y, along_row(bias, y), activation)
+    return finish(y, tile_row(bias, y), activation)
 
 
 def convolve_groups(x, kernel, groups, strides, dilation, pad):

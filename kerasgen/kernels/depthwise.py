@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kerasgen.kernels.blocks import along_row, framed, settle
-from kerasgen.kernels.crew import block_rows, over_blocks
+from kerasgen.kernels.blocks import bordered, epilogue, tile_row
+from kerasgen.kernels.threads import block_rows, over_blocks
 from kerasgen.kernels.window import padded, window_counts
 from kerasgen.kernels.winograd import into_tiles, out_of_tiles, winograd_filters
 
@@ -48,8 +48,8 @@ def tiled_depthwise_conv2d(
     (kh, kw, _), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
-    y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         image, rows = at
@@ -61,7 +61,7 @@ def tiled_depthwise_conv2d(
         target = y[at]
         results = target.reshape(len(target), ow * c)  # a view, inside a border too
         add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
-        settle(target, bias, None, activation, target)
+        epilogue(target, bias, None, activation, target)
 
     over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
     return whole
@@ -83,8 +83,8 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
     (n, kw, _), (kh, _), c = kernel.shape, window, x.shape[-1]
     m = n - kh + 1
     x = np.ascontiguousarray(padded(x, window, (1, 1), (1, 1), pad))
-    y, whole = framed((len(x), *size, c), x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered((len(x), *size, c), x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         image, tiles = at
@@ -97,7 +97,7 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
             sums[1] += bias.reshape(-1)  # at the point 1, which A' adds to each cell once
         part = out_of_tiles(sums.reshape(n, 1, count, -1), kh).reshape(last - first, size[1], c)
         target = y[image, first:last]
-        settle(part[: len(target)], None, None, activation, target)
+        epilogue(part[: len(target)], None, None, activation, target)
 
     step = block_rows(n * x[:1, :1].nbytes)
     over_blocks(block, len(x), (x.shape[1] - kh + 1) // m, step, 8 * y.size * n * kw // m)

@@ -7,8 +7,8 @@ for tiles of m results, which see n = m + r - 1 cells. Every transform is a prod
 
 import numpy as np
 
-from kerasgen.kernels.blocks import framed, settle
-from kerasgen.kernels.crew import block_rows, over_blocks
+from kerasgen.kernels.blocks import bordered, epilogue
+from kerasgen.kernels.threads import block_rows, over_blocks
 from kerasgen.kernels.window import padded, windows
 
 # Where the polynomials that stand for tile and filter are taken, by n; the last point is infinity.
@@ -76,7 +76,7 @@ def winograd_conv2d(
     mh, mw = nh - rh + 1, nw - rw + 1
     x = padded(x, window, (1, 1), (1, 1), pad)
     tw = (x.shape[2] - rw + 1) // mw
-    y, whole = framed((len(x), *size, f), x.dtype, border, out)
+    y, whole = bordered((len(x), *size, f), x.dtype, border, out)
     kernel = kernel.reshape(nh * nw, c, f)
 
     def block(at):
@@ -91,7 +91,7 @@ def winograd_conv2d(
         z = out_of_tiles(z.reshape(nw, last - first, tw, f), rw)
         target = y[image, first:last]
         others = None if residual is None else residual[image, first:last]
-        settle(z[: len(target), : size[1]], None, others, activation, target)
+        epilogue(z[: len(target), : size[1]], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
     over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, products=True)

@@ -1,6 +1,6 @@
 """The rules: how each Keras layer and operation becomes calls of kernels."""
 
-from kerasgen.layers import (
+from kerasgen.layers.keras import (
     activation,
     attention,
     conv,
@@ -10,29 +10,29 @@ from kerasgen.layers import (
     merge,
     norm,
     old,
-    ops_core,
-    ops_image,
-    ops_index,
-    ops_linalg,
-    ops_make,
-    ops_math,
-    ops_nn,
-    ops_reduce,
-    ops_shape,
-    ops_signal,
     pool,
     preprocessing,
     recurrent,
     resize,
     shape,
-    tf_arrays,
-    tf_nn,
-    tf_ops,
-    tf_raw,
     wrappers,
 )
 from kerasgen.layers.layer import Layer
+from kerasgen.layers.ops import core as ops_core
+from kerasgen.layers.ops import image as ops_image
+from kerasgen.layers.ops import index as ops_index
+from kerasgen.layers.ops import linalg as ops_linalg
+from kerasgen.layers.ops import make as ops_make
+from kerasgen.layers.ops import math as ops_math
+from kerasgen.layers.ops import nn as ops_nn
+from kerasgen.layers.ops import reduce as ops_reduce
+from kerasgen.layers.ops import shape as ops_shape
+from kerasgen.layers.ops import signal as ops_signal
 from kerasgen.layers.registry import RULES, rule
+from kerasgen.layers.tf import arrays as tf_arrays
+from kerasgen.layers.tf import nn as tf_nn
+from kerasgen.layers.tf import ops as tf_ops
+from kerasgen.layers.tf import raw as tf_raw
 from kerasgen.layers.unsupported import UNSUPPORTED
 
 __all__ = ["RULES", "UNSUPPORTED", "Layer", "rule"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.ir import Value
+from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
 
 DtypeRule = Callable[..., str]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerasgen.errors import InvalidModelError
-from kerasgen.ir import Shape
+from kerasgen.graph.ir import Shape
 
 EQUATION = re.compile(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?")
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen import infer, kernels
+from kerasgen import kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.ir import Node, Shape, Value
+from kerasgen.graph import infer
+from kerasgen.graph.ir import Node, Shape, Value
 from kerasgen.layers.config import Config
 from kerasgen.layers.registry import RULES
-from kerasgen.model import LayerSpec, Variable
+from kerasgen.readers.model import LayerSpec, Variable
 
 HALF = ("float16", "bfloat16")
 KEEP = object()  # the output's mask is what the layer's kind makes of the input's

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.ir import Value
+from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
 
 Pads = tuple[tuple[int, int], ...] | str | None

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.ir import Value
+from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
 
 PASSES_ON = frozenset("""

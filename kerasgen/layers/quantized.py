@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.ir import Shape, Value
+from kerasgen.graph.ir import Shape, Value
 from kerasgen.layers.config import Config
 from kerasgen.layers.equation import Equation
 from kerasgen.layers.layer import Layer

@@ -15,9 +15,9 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
-from kerasgen.ir import Node, Value
+from kerasgen.graph.ir import Node, Value
 from kerasgen.layers.layer import Layer
-from kerasgen.model import leaves
+from kerasgen.readers.model import leaves
 
 LARGEST = 64  # numbers in an array of sizes
 BATCH = 1j

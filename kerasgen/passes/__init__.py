@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from kerasgen.ir import Graph
-from kerasgen.passes.absorb_pads import absorb_pads
-from kerasgen.passes.add_borders import add_borders
-from kerasgen.passes.cancel_transposes import cancel_transposes
-from kerasgen.passes.choose_kernels import choose_exact_kernels, choose_kernels
-from kerasgen.passes.drop_unused import drop_unused
-from kerasgen.passes.fold_batch_norm import fold_batch_norm
-from kerasgen.passes.fold_constants import fold_constants
-from kerasgen.passes.fold_input_scale import fold_input_scale
-from kerasgen.passes.fold_norm_scale import fold_norm_scale
-from kerasgen.passes.fold_scale import fold_scale
-from kerasgen.passes.fold_through_relu import fold_through_relu
-from kerasgen.passes.fuse_activation import fuse_activation
-from kerasgen.passes.fuse_residual import fuse_residual
-from kerasgen.passes.join_reshapes import join_reshapes
-from kerasgen.passes.merge_equal import merge_equal
-from kerasgen.passes.move_pools import move_pools
-from kerasgen.passes.plan_memory import plan_memory
-from kerasgen.passes.relu_by_rows import relu_by_rows
-from kerasgen.passes.remove_identity import remove_identity
-from kerasgen.passes.scale_by_blocks import scale_by_blocks
-from kerasgen.passes.schedule import schedule
-from kerasgen.passes.split_batch import split_batch
-from kerasgen.passes.unroll_small import unroll_small
+from kerasgen.graph.ir import Graph
+from kerasgen.passes.clean.cancel_transposes import cancel_transposes
+from kerasgen.passes.clean.drop_unused import drop_unused
+from kerasgen.passes.clean.join_reshapes import join_reshapes
+from kerasgen.passes.clean.merge_equal import merge_equal
+from kerasgen.passes.clean.remove_identity import remove_identity
+from kerasgen.passes.clean.schedule import schedule
+from kerasgen.passes.fold.absorb_pads import absorb_pads
+from kerasgen.passes.fold.fold_batch_norm import fold_batch_norm
+from kerasgen.passes.fold.fold_constants import fold_constants
+from kerasgen.passes.fold.fold_input_scale import fold_input_scale
+from kerasgen.passes.fold.fold_norm_scale import fold_norm_scale
+from kerasgen.passes.fold.fold_scale import fold_scale
+from kerasgen.passes.fold.fold_through_relu import fold_through_relu
+from kerasgen.passes.fold.fuse_activation import fuse_activation
+from kerasgen.passes.fold.move_pools import move_pools
+from kerasgen.passes.plan.add_borders import add_borders
+from kerasgen.passes.plan.choose_kernels import choose_exact_kernels, choose_kernels
+from kerasgen.passes.plan.fuse_residual import fuse_residual
+from kerasgen.passes.plan.plan_memory import plan_memory
+from kerasgen.passes.plan.relu_by_rows import relu_by_rows
+from kerasgen.passes.plan.scale_by_blocks import scale_by_blocks
+from kerasgen.passes.plan.split_batch import split_batch
+from kerasgen.passes.plan.unroll_small import unroll_small
 
 Pass = Callable[[Graph], Graph]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from kerasgen.errors import InvalidModelError
-from kerasgen.model import ModelFile, WeightStore
 from kerasgen.readers import (
     backslashes,
     content,
@@ -24,6 +23,7 @@ from kerasgen.readers import (
     sharded,
     weights_h5,
 )
+from kerasgen.readers.model import ModelFile, WeightStore
 
 __all__ = ["read"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kerasgen.child import Child
+from kerasgen.hdf5.process import Child
 from kerasgen.readers import hdf5
 
 

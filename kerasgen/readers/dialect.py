@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from kerasgen.errors import InvalidModelError
-from kerasgen.model import Ref
 from kerasgen.readers.layer_names import KERAS_LAYERS
+from kerasgen.readers.model import Ref
 
 CLASSES = {
     "Model": "Functional",

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from kerasgen.errors import InvalidModelError, KerasgenError, UnsupportedModelError
-from kerasgen.model import Call, LayerSpec, ModelSpec, Ref, leaves, map_leaves
 from kerasgen.readers import dialect, multi_backend, tf_nodes
 from kerasgen.readers.content import reason
 from kerasgen.readers.layer_names import KERAS_LAYERS
+from kerasgen.readers.model import Call, LayerSpec, ModelSpec, Ref, leaves, map_leaves
 
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 

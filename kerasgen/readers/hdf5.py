@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kerasgen.child import Child, reading
 from kerasgen.errors import InvalidModelError
-from kerasgen.model import Variable
+from kerasgen.hdf5.process import Child, reading
+from kerasgen.readers.model import Variable
 
 # A file of some kilobytes can declare terabytes of one repeated value. Genuine weights do not compress like that.
 _BOMB_BYTES, _BOMB_RATIO = 1 << 28, 1000
@@ -131,7 +131,7 @@ def malformed(name: str) -> Iterator[None]:
 
 
 def _tree(file: int, objects: list[dict[str, Any]]) -> Group:
-    """The root group of what `kerasgen.libhdf5.File.describe` lists."""
+    """The root group of what `kerasgen.hdf5.server.File.describe` lists."""
     made = [_thing(file, number, entry) for number, entry in enumerate(objects)]
     for thing, entry in zip(made, objects, strict=True):
         if isinstance(thing, Group):

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.model import LayerSpec, ModelSpec, Variable
 from kerasgen.readers import hdf5, jsonfile, old_layouts
 from kerasgen.readers.graph_config import inner_model
+from kerasgen.readers.model import LayerSpec, ModelSpec, Variable
 
 _RANDOM_STATE = ("StateVar", "seed_generator_state")  # of dropout and augmentation: no weights
 _DIRECTIONS = ("forward_layer", "backward_layer")  # copies of the layer that Bidirectional was given

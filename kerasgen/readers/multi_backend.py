@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.model import ModelSpec
+from kerasgen.readers.model import ModelSpec
 
 THEANO = "Theano trained it, whose kernels Keras of today would take for mirrored ones"
 CLASSES = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen.model import Variable
+from kerasgen.readers.model import Variable
 
 Shape = tuple[int, ...]
 Arrays = Callable[..., np.ndarray]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from kerasgen.child import Child
 from kerasgen.errors import InvalidModelError
+from kerasgen.hdf5.process import Child
 from kerasgen.readers import content, hdf5
 from kerasgen.readers.content import Content
 

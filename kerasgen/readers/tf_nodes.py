@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerasgen.errors import InvalidModelError
-from kerasgen.model import Call
+from kerasgen.readers.model import Call
 
 CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 # Arguments that TensorFlow 1 names otherwise.

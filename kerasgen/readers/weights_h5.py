@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from kerasgen.errors import InvalidModelError
-from kerasgen.model import LayerSpec, ModelSpec, Variable
 from kerasgen.names import snake_case
 from kerasgen.readers import hdf5
 from kerasgen.readers.graph_config import inner_model
+from kerasgen.readers.model import LayerSpec, ModelSpec, Variable
 
 _OLD_LIST = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13
 _RANDOM_STATE = "seed_generator"  # of dropout and augmentation: no weights

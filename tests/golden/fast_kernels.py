@@ -27,7 +27,7 @@ def predict(image):
     """
     x = as_input(image, *INPUTS[0])
     if len(x) > 7:
-        return together(predict, 7, x)
+        return in_batches(predict, 7, x)
     a, b = buffers(2)
     stem_conv2d = conv2d(x, W["stem/kernel"], W["stem/bias"], strides=(2, 2), pad=((0, 1), (0, 1)), activation=relu)
     x = winograd_conv2d(
@@ -109,7 +109,7 @@ def product(sizes):
     return total
 
 
-def together(predict, count, *inputs):
+def in_batches(predict, count, *inputs):
     """What `predict` answers, asked for `count` samples at a time: their arrays stay in the caches."""
     starts = range(0, len(inputs[0]), count)
     parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
@@ -221,7 +221,7 @@ def winograd_conv2d(
     mh, mw = nh - rh + 1, nw - rw + 1
     x = padded(x, window, (1, 1), (1, 1), pad)
     tw = (x.shape[2] - rw + 1) // mw
-    y, whole = framed((len(x), *size, f), x.dtype, border, out)
+    y, whole = bordered((len(x), *size, f), x.dtype, border, out)
     kernel = kernel.reshape(nh * nw, c, f)
 
     def block(at):
@@ -236,14 +236,14 @@ def winograd_conv2d(
         z = out_of_tiles(z.reshape(nw, last - first, tw, f), rw)
         target = y[image, first:last]
         others = None if residual is None else residual[image, first:last]
-        settle(z[: len(target), : size[1]], None, others, activation, target)
+        epilogue(z[: len(target), : size[1]], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
     over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, products=True)
     return whole
 
 
-def framed(shape, dtype, border, out):
+def bordered(shape, dtype, border, out):
     """An array to fill, and the same one inside zeros: `border` holds (before, after) for each size, or is None."""
     empty = np.empty if out is None else out.empty
     if border is None:
@@ -282,7 +282,7 @@ def over_blocks(work, images, rows, step, cost, products=False):
 
 
 def share(work, tasks):
-    """Do all the tasks, this thread and the crew together."""
+    """Do all the tasks, this thread and those of the pool."""
     waiting, done = collections.deque(tasks), queue.SimpleQueue()
 
     def help_out():
@@ -298,7 +298,7 @@ def share(work, tasks):
             else:
                 done.put(None)
 
-    calls = crew()
+    calls = thread_pool()
     for _ in range(THREADS - 1):
         calls.put(help_out)
     help_out()
@@ -307,18 +307,18 @@ def share(work, tasks):
         raise error
 
 
-CREW = types.SimpleNamespace(threads=(), calls=None)
+POOL = types.SimpleNamespace(threads=(), calls=None)
 
 
-def crew():
+def thread_pool():
     """The queue of calls for the other threads of this process, which start when they are first needed."""
-    if CREW.calls is None or not all(thread.is_alive() for thread in CREW.threads):  # in a fork none is
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
         calls = queue.SimpleQueue()
         threads = [threading.Thread(target=serve, args=(calls,), daemon=True) for _ in range(THREADS - 1)]
         for thread in threads:
             thread.start()
-        CREW.calls, CREW.threads = calls, threads  # of two threads that come at once, the later one's crew stays
-    return CREW.calls
+        POOL.calls, POOL.threads = calls, threads  # if two threads race, the last pool wins
+    return POOL.calls
 
 
 def serve(calls):
@@ -371,7 +371,7 @@ def out_of_tiles(z, r):
     return (transforms(n, r, z.dtype)[2] @ z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
 
 
-def settle(part, bias, residual, activation, target):
+def epilogue(part, bias, residual, activation, target):
     """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
     if bias is not None:
         part += bias
@@ -398,15 +398,15 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
-    y, whole = framed(x.shape[:-1] + (f,), x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         target = y[at]
         place = target.reshape(target.size // f, f) if border is None else None  # where rows lie side by side
         part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
-        settle(part, bias, None if residual is None else residual[at], activation, target)
+        epilogue(part, bias, None if residual is None else residual[at], activation, target)
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
@@ -414,7 +414,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     return whole
 
 
-def along_row(numbers, y):
+def tile_row(numbers, y):
     """A number of each channel, or one of all, for every cell of a row of `y`: (F,) → (W, F).
 
     Taken together with a row in one loop instead of one for each cell, they take half of the time.
@@ -433,8 +433,8 @@ def tiled_depthwise_conv2d(
     (kh, kw, _), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
-    y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         image, rows = at
@@ -446,7 +446,7 @@ def tiled_depthwise_conv2d(
         target = y[at]
         results = target.reshape(len(target), ow * c)  # a view, inside a border too
         add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
-        settle(target, bias, None, activation, target)
+        epilogue(target, bias, None, activation, target)
 
     over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
     return whole
@@ -488,8 +488,8 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
     (n, kw, _), (kh, _), c = kernel.shape, window, x.shape[-1]
     m = n - kh + 1
     x = np.ascontiguousarray(padded(x, window, (1, 1), (1, 1), pad))
-    y, whole = framed((len(x), *size, c), x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered((len(x), *size, c), x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         image, tiles = at
@@ -502,7 +502,7 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
             sums[1] += bias.reshape(-1)  # at the point 1, which A' adds to each cell once
         part = out_of_tiles(sums.reshape(n, 1, count, -1), kh).reshape(last - first, size[1], c)
         target = y[image, first:last]
-        settle(part[: len(target)], None, None, activation, target)
+        epilogue(part[: len(target)], None, None, activation, target)
 
     step = block_rows(n * x[:1, :1].nbytes)
     over_blocks(block, len(x), (x.shape[1] - kh + 1) // m, step, 8 * y.size * n * kw // m)

@@ -117,14 +117,14 @@ def blocked_conv(
     matrix = kernel.reshape(kernel.size // f, f)
     cells = window_rows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     shape = cells.shape[: x.ndim - 1] + (f,)
-    y, whole = framed(shape, x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered(shape, x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         target = y[at]
         unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
         part = unfolded.reshape(target.size // f, len(matrix)) @ matrix
-        settle(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
+        epilogue(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
     width = product(shape[2:-1])
     step = block_rows(width * len(matrix) * x.itemsize, width)
@@ -208,7 +208,7 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
     return whole[inside], whole
 
 
-def framed(shape, dtype, border, out):
+def bordered(shape, dtype, border, out):
     """An array to fill, and the same one inside zeros: `border` holds (before, after) for each size, or is None."""
     empty = np.empty if out is None else out.empty
     if border is None:
@@ -217,7 +217,7 @@ def framed(shape, dtype, border, out):
     return surround(shape, dtype, border, 0, empty)
 
 
-def along_row(numbers, y):
+def tile_row(numbers, y):
     """A number of each channel, or one of all, for every cell of a row of `y`: (F,) → (W, F).
 
     Taken together with a row in one loop instead of one for each cell, they take half of the time.
@@ -259,7 +259,7 @@ def over_blocks(work, images, rows, step, cost, products=False):
 
 
 def share(work, tasks):
-    """Do all the tasks, this thread and the crew together."""
+    """Do all the tasks, this thread and those of the pool."""
     waiting, done = collections.deque(tasks), queue.SimpleQueue()
 
     def help_out():
@@ -275,7 +275,7 @@ def share(work, tasks):
             else:
                 done.put(None)
 
-    calls = crew()
+    calls = thread_pool()
     for _ in range(THREADS - 1):
         calls.put(help_out)
     help_out()
@@ -284,18 +284,18 @@ def share(work, tasks):
         raise error
 
 
-CREW = types.SimpleNamespace(threads=(), calls=None)
+POOL = types.SimpleNamespace(threads=(), calls=None)
 
 
-def crew():
+def thread_pool():
     """The queue of calls for the other threads of this process, which start when they are first needed."""
-    if CREW.calls is None or not all(thread.is_alive() for thread in CREW.threads):  # in a fork none is
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
         calls = queue.SimpleQueue()
         threads = [threading.Thread(target=serve, args=(calls,), daemon=True) for _ in range(THREADS - 1)]
         for thread in threads:
             thread.start()
-        CREW.calls, CREW.threads = calls, threads  # of two threads that come at once, the later one's crew stays
-    return CREW.calls
+        POOL.calls, POOL.threads = calls, threads  # if two threads race, the last pool wins
+    return POOL.calls
 
 
 def serve(calls):
@@ -304,7 +304,7 @@ def serve(calls):
         calls.get()()
 
 
-def settle(part, bias, residual, activation, target):
+def epilogue(part, bias, residual, activation, target):
     """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
     if bias is not None:
         part += bias
@@ -339,8 +339,8 @@ def tiled_depthwise_conv2d(
     (kh, kw, _), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
-    y, whole = framed((len(x), oh, ow, c), x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         image, rows = at
@@ -352,7 +352,7 @@ def tiled_depthwise_conv2d(
         target = y[at]
         results = target.reshape(len(target), ow * c)  # a view, inside a border too
         add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
-        settle(target, bias, None, activation, target)
+        epilogue(target, bias, None, activation, target)
 
     over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
     return whole
@@ -398,15 +398,15 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
-    y, whole = framed(x.shape[:-1] + (f,), x.dtype, border, out)
-    bias = along_row(bias, y)
+    y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
+    bias = tile_row(bias, y)
 
     def block(at):
         target = y[at]
         place = target.reshape(target.size // f, f) if border is None else None  # where rows lie side by side
         part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
-        settle(part, bias, None if residual is None else residual[at], activation, target)
+        epilogue(part, bias, None if residual is None else residual[at], activation, target)
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded

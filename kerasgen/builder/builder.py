@@ -1,0 +1,425 @@
+"""A model becomes a graph: each call of a layer goes to the layer's rule, nested models are written out in place."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.builder.custom import Rules, as_rule
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.graph.ir import Graph, Node, Shape, Value
+from kerasgen.layers import RULES, UNSUPPORTED, Layer
+from kerasgen.layers.dtypes import DTYPES
+from kerasgen.layers.layer import KEEP
+from kerasgen.layers.masks import passes_on
+from kerasgen.layers.registry import OPERATION
+from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name, printable
+from kerasgen.readers.model import Address, LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer as built: its outputs' shapes (None where they are not known), its weights, and what it lacks."""
+
+    name: str
+    kind: str
+    shapes: tuple[Shape, ...] | None
+    variables: tuple[Variable, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Built:
+    """The graph of a model, its weights declared but not read.
+
+    `addresses` tells which call in the file each name in the graph's `layers` stands for.
+    """
+
+    file: ModelFile
+    graph: Graph
+    variables: tuple[Variable, ...]
+    specs: Mapping[str, Value]
+    layers: tuple[LayerReport, ...]
+    addresses: Mapping[str, Address]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is unsupported, one line per layer."""
+        return tuple(f"{layer.name} ({layer.kind}): {layer.problem}" for layer in self.layers if layer.problem)
+
+    def bind(self) -> Graph:
+        """The graph with its weights, read from the file.
+
+        Raises UnsupportedModelError with every unsupported layer; InvalidModelError where the file's weights differ
+        from what the config implies.
+        """
+        if self.problems:
+            raise UnsupportedModelError(f"{self.file.source}: unsupported: {'; '.join(self.problems)}")
+        arrays = self.file.weights.bind(self.file.model, self.variables)
+        weights = {key: array.astype(self.specs[key].dtype, copy=False) for key, array in arrays.items()}
+        return replace(self.graph, weights={**weights, **self.graph.weights}).check()
+
+
+def build(file: ModelFile, custom: Rules | None = None) -> Built:
+    """The graph of the model. What is unsupported is listed in the result, all of it at once.
+
+    `custom` holds functions of the user's own, by a layer's name or its kind.
+
+    Raises InvalidModelError where the file contradicts itself.
+    """
+    return _Builder(file, custom or {}).run()
+
+
+def _check_argument(name: str, annotation: str, item: Any) -> None:
+    """InvalidModelError unless what a rule takes for tensors are tensors, or arrays from the config."""
+    given = item if annotation == "Sequence[Value]" and isinstance(item, (list, tuple)) and item else [item]
+    if annotation in ("Value", "Sequence[Value]") and not all(isinstance(part, (Value, np.ndarray)) for part in given):
+        raise InvalidModelError(f"its argument {name!r} is {ascii(item)[:80]}, where a tensor is expected")
+
+
+class _Missing:
+    """Stands for the tensors of a layer that could not be built, and of all that follows from it."""
+
+
+MISSING = _Missing()
+MOST_CALLS = 50_000
+MALFORMED = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+
+
+class _Builder:
+    def __init__(self, file: ModelFile, custom: Rules) -> None:
+        self.file = file
+        self.custom = custom
+        digits = file.keras_version.split(".")[0]
+        self.keras_major = int(digits) if digits.isdigit() else 1
+        wanted = {path: identifier(path_name(path)) for path in _paths(file.model)}
+        self.names = Namespace([*PYTHON, *RESERVED, *kernels.__all__], wanted.values())  # of values
+        self.keys = Namespace(wanted=wanted.values())  # of weights, which may be called what a kernel is called
+        self.idents: dict[tuple[str, ...], tuple[str, str]] = {}  # of each layer, in both
+        self.count = 0  # of all calls
+        self.calls: Counter[tuple[str, ...]] = Counter()
+        self.nodes: list[Node] = []
+        self.inputs: list[Value] = []
+        self.variables: dict[str, tuple[Variable, Value]] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.specs: dict[str, Value] = {}
+        self.reports: dict[str, LayerReport] = {}
+        self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
+        self.addresses: dict[str, Address] = {}
+        self.address: Address = ()  # of the call at hand
+        self.masks: dict[str, Value] = {}  # of the values that have one
+        self.halves: dict[str, str] = {}  # values that Keras would hold in half precision
+        self.memory: dict[str, Value] = {}  # what stateful layers start with
+        self.states: dict[str, Value] = {}  # what they leave
+
+    def run(self) -> Built:
+        model = self.file.model
+        specs = {layer.name: layer for layer in model.layers}
+        inputs = [self._input(specs[ref.layer]) for ref in leaves(model.inputs) if ref.layer in specs]
+        outputs = self._model(model, (), inputs, frozen=False)
+        names, keyed = self._output_names(model)
+        graph = Graph(
+            inputs=tuple(self.inputs),
+            nodes=tuple(self.nodes),
+            outputs=(),
+            weights=self.constants,
+            output_names=names,
+            keyed=keyed,
+            layers=self.values,
+            specs=self.specs,
+        )
+        if not any(isinstance(value, _Missing) for value in outputs):
+            memory = tuple((self.memory[key], self.states[key].name) for key in self.memory)
+            results = tuple(self._output(value) for value in outputs)
+            graph = replace(graph, outputs=results, nodes=tuple(self.nodes), memory=memory)
+        return Built(
+            self.file,
+            graph,
+            tuple(variable for variable, _ in self.variables.values()),
+            self.specs,
+            tuple(self.reports.values()),
+            self.addresses,
+        )
+
+    def _input(self, spec: LayerSpec) -> Value:
+        shape = spec.config.get("batch_shape")
+        if not isinstance(shape, (list, tuple)) or not shape:
+            raise InvalidModelError(f"{self.file.source}: input {spec.name!a} has no shape")
+        ident = self.names.new(spec.name)
+        dtype = spec.config.get("dtype")
+        value = Value(ident, (None, *shape[1:]), "float32" if dtype is None else str(dtype))
+        if value.dtype == "bfloat16":
+            value = replace(value, dtype="float32")
+        if value.dtype not in DTYPES:
+            raise UnsupportedModelError(f"{self.file.source}: input {spec.name!a} holds {value.dtype!a}")
+        self.inputs.append(value)
+        self.specs[ident] = value
+        return value
+
+    def _output_names(self, model: ModelSpec) -> tuple[tuple[str, ...], bool]:
+        if isinstance(model.outputs, Mapping):
+            return tuple(model.outputs), True
+        seen = Namespace()
+        return tuple(seen.new(ref.layer) for ref in leaves(model.outputs)), False
+
+    def _output(self, value: Value) -> str:
+        if value.name in self.halves and self.halves[value.name] == "float16":
+            name = self.names.new(f"{value.name}_float16")
+            self.nodes.append(Node((name,), kernels.cast, (value.name,), {"dtype": "float16"}))
+            self.specs[name] = replace(value, name=name, dtype="float16")
+            return name
+        return value.name
+
+    def _model(self, model: ModelSpec, path: tuple[str, ...], inputs: Iterable[Any], *, frozen: bool) -> list[Any]:
+        """Build every layer of a model on these inputs, in the file's order as far as calls allow; its outputs."""
+        made: dict[tuple[str, int], Any] = {}
+        wanted = list(leaves(model.inputs))
+        given = list(inputs)
+        if len(wanted) != len(given):
+            raise InvalidModelError(f"{self._where(path)}takes {len(wanted)} inputs, not {len(given)}")
+        for ref, value in zip(wanted, given, strict=True):
+            made[ref.layer, ref.call] = [value]
+        for layer, index in _in_order(model, made):
+            made[layer.name, index] = self._call(layer, index, path, made, frozen=frozen)
+        for layer in model.layers:
+            if any((layer.name, index) not in made for index in range(len(layer.calls))):
+                name = "/".join((*path, layer.name))
+                raise InvalidModelError(f"{self.file.source}: layer {name!a} reads a tensor that nothing makes")
+        return [self._tensor(ref, made, path) for ref in leaves(model.outputs)]
+
+    def _tensor(self, ref: Ref, made: Mapping[tuple[str, int], Any], path: tuple[str, ...]) -> Any:
+        tensors = made.get((ref.layer, ref.call))
+        if tensors is MISSING:
+            return MISSING
+        if tensors is None or not 0 <= ref.index < len(tensors):
+            raise InvalidModelError(f"{self._where((*path, ref.layer))}has no output {ref.call}:{ref.index}")
+        return tensors[ref.index]
+
+    def _call(
+        self, spec: LayerSpec, index: int, path: tuple[str, ...], made: Mapping[tuple[str, int], Any], *, frozen: bool
+    ) -> Any:
+        """The output tensors of one call of a layer; MISSING where it or what it reads is unsupported."""
+        self.count += 1
+        if self.count > MOST_CALLS:  # a model in itself twice, that one in itself twice: 30 times are a billion
+            raise InvalidModelError(f"{self.file.source}: its layers are called more than {MOST_CALLS} times")
+        call = spec.calls[index]
+        args, kwargs = map_leaves((call.args, dict(call.kwargs)), lambda ref: self._tensor(ref, made, path))
+        path = (*path, spec.name)
+        frozen = frozen or not spec.trainable
+        around, self.address = self.address, (*self.address, (spec.name, index))
+        blocked = MISSING in leaves((args, kwargs), (Value, _Missing))
+        name = "/".join(path)
+        try:
+            if spec.model is not None:
+                kwargs.pop("mask", None)
+                return self._model(spec.model, path, leaves((args, kwargs), (Value, _Missing)), frozen=frozen)
+            rule = self._rule(spec, name)
+            if blocked:
+                self.reports.setdefault(name, LayerReport(name, spec.kind, None))
+                return MISSING
+            return self._apply(rule, spec, path, args, kwargs, frozen=frozen)
+        except UnsupportedModelError as error:
+            self.reports[name] = LayerReport(name, spec.kind, None, (), str(error))
+            return MISSING
+        except InvalidModelError as error:
+            if spec.model is not None:
+                raise  # it names the inner layer already
+            raise InvalidModelError(f"{self._where(path)}({spec.kind}): {error}") from error
+        except MALFORMED as error:  # of a rule: what it reads was written by a stranger
+            what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise InvalidModelError(f"{self._where(path)}({spec.kind}): malformed config: {what}") from error
+        finally:
+            self.address = around
+
+    def _rule(self, spec: LayerSpec, name: str) -> Callable[..., Any]:
+        """The rule for a layer: the user's own for this very layer, then for its kind, then the table's."""
+        for key in (name, spec.name, spec.kind):
+            if key in self.custom:
+                return as_rule(self.custom[key])
+        if spec.kind in RULES:
+            return RULES[spec.kind]
+        reason = UNSUPPORTED.get(spec.kind, "no rule for this kind of layer")
+        if spec.kind.startswith(OPERATION):
+            raise UnsupportedModelError(reason)
+        key = name if spec.kind == "Lambda" else spec.kind
+        raise UnsupportedModelError(f"{reason}; give one of your own: --custom {printable(key)}=module:function")
+
+    def _apply(
+        self,
+        rule: Callable[..., Any],
+        spec: LayerSpec,
+        path: tuple[str, ...],
+        args: Any,
+        kwargs: Any,
+        *,
+        frozen: bool,
+    ) -> list[Value]:
+        if kwargs.pop("training", None) and self.keras_major < 3:  # `predict` of Keras 3 overrides it
+            raise UnsupportedModelError("called with training=True: random, or dependent on the rest of the batch")
+        layer = self._layer(spec, path, frozen=frozen)
+        if spec.kind.startswith(OPERATION):  # an operation computes in the dtype of its inputs, the widest of them
+            floats = [v for v in leaves([args, list(kwargs.values())], Value) if "float" in v.dtype]
+            halves = {self.halves.get(v.name, v.dtype) if self._is_half(v) else "" for v in floats}
+            layer.half = halves.pop() if len(halves) == 1 else ""
+        signature = inspect.signature(rule)
+        implied = map_leaves(args[:1], lambda value: self.masks.get(value.name), Value)
+        mask = kwargs.get("mask", implied[0] if implied else None)
+        tensors = sum(any(True for _ in leaves(item, Value)) for item in (*args, *kwargs.values()))
+        if self.keras_major >= 3 and tensors > 1:  # Keras 3 looks for masks where a call has one argument of tensors
+            mask_given = kwargs.get("mask")
+        else:
+            mask_given = mask
+        if "mask" in signature.parameters and any(True for _ in leaves(mask_given, Value)):
+            kwargs["mask"] = mask_given
+        try:
+            arguments = signature.bind(layer, *args, **kwargs).arguments
+        except TypeError as error:
+            raise UnsupportedModelError(f"its call is not supported: {error}") from error
+        for name, item in arguments.items():
+            _check_argument(name, signature.parameters[name].annotation, item)
+        layer.masks = map_leaves(arguments, lambda value: self.masks.get(value.name), Value)
+        seen = [value.name for value in leaves(arguments, Value)]
+        args, kwargs = map_leaves((args, kwargs), lambda value: self._autocast(layer, value), Value)
+        result = rule(layer, *args, **kwargs)
+        if layer.strips_masks:
+            for name in seen:
+                self.masks.pop(name, None)
+        outputs = list(result) if isinstance(result, (list, tuple)) else [result]
+        outputs = self._adopt(layer, outputs)
+        if layer.half:
+            self.halves.update((v.name, layer.half) for v in outputs if v.dtype == "float32")
+        if layer.output_mask is KEEP:
+            passed = next(leaves(mask, Value), None) if passes_on(spec.kind, self.keras_major) else None
+        else:
+            passed = layer.output_mask
+        for value, passes in zip(outputs, passed if isinstance(passed, list) else [passed], strict=False):
+            if passes is not None:
+                self.masks[value.name] = replace(passes, name=layer.final.get(passes.name, passes.name))
+        count = self.calls[path]
+        called = layer.name if count == 1 else f"{layer.name}#{count}"
+        self.values[called] = tuple(v.name for v in outputs)
+        self.addresses[called] = self.address
+        shapes = tuple(value.shape for value in outputs)
+        variables = tuple(variable for variable, _ in layer.variables.values())
+        self.reports.setdefault(layer.name, LayerReport(layer.name, spec.kind, shapes, variables))
+        return outputs
+
+    def _layer(self, spec: LayerSpec, path: tuple[str, ...], *, frozen: bool) -> Layer:
+        """The layer at `path` for another call: its name is its own at the first, numbered later."""
+        if path not in self.idents:
+            name = path_name(path)
+            self.idents[path] = self.keys.new(name), self.names.new(name)
+        self.calls[path] += 1
+        ident, output = self.idents[path]
+        return Layer(
+            spec,
+            path,
+            ident,
+            output=output if self.calls[path] == 1 else self.names.new(output),
+            keras_major=self.keras_major,
+            frozen=frozen,
+            inline=self._wrapped_model,
+            states=self.states,
+        )
+
+    def _wrapped_model(
+        self, layer: Layer, model: ModelSpec, inputs: Iterable[Value], mask: Value | None = None
+    ) -> list[Value]:
+        """Build a model that a layer wraps, on values that the layer has made so far; `mask` is the first one's."""
+        given = self._adopt(layer, [], leaves([list(inputs), mask], Value))
+        if mask is not None:
+            self.masks[given[0].name] = given.pop()
+        made = self._model(model, layer.path, given, frozen=layer.frozen)
+        if any(isinstance(value, _Missing) for value in made):
+            raise UnsupportedModelError("it wraps a model that is unsupported")
+        layer.inner_mask = self.masks.get(made[0].name)
+        return made
+
+    def _is_half(self, value: Value) -> bool:
+        return value.name in self.halves or value.dtype == "float16"
+
+    def _autocast(self, layer: Layer, value: Value) -> Value:
+        """A layer casts what is a float to the dtype that it computes in; an operation takes what it gets."""
+        if value.dtype == "float16" or ("float" in value.dtype and not layer.kind.startswith(OPERATION)):
+            return layer.cast(value, "float32" if layer.kind.startswith(OPERATION) else layer.dtype)
+        return value
+
+    def _adopt(self, layer: Layer, results: list[Value], others: Iterable[Value] = ()) -> list[Value]:
+        """Take over the weights and nodes of a layer: `results` or `others`, under their final names.
+
+        A result is named after the layer, every other value after its kernel. A shared layer declares the same weights
+        at each call.
+        """
+        for key, (variable, value) in layer.variables.items():
+            known, _ = self.variables.setdefault(key, (variable, value))
+            if known != variable:
+                raise InvalidModelError(
+                    f"is called on shapes that need {variable.name} to be both {known.shape} and {variable.shape}"
+                )
+            self.specs[key] = value
+        self.constants.update(layer.constants)
+        self.specs.update((key, Value(key, array.shape, array.dtype.name)) for key, array in layer.constants.items())
+        for key, value in layer.recalled.items():
+            if value.name not in layer.final:
+                name = layer.final[value.name] = self.names.new(f"{layer.output}_state")
+                self.memory[key] = self.specs[name] = replace(value, name=name)
+        numbers = {value.name: i for i, value in enumerate(results, start=1)}
+        for node in layer.nodes:
+            for name in node.outputs:
+                if name not in numbers:
+                    layer.final[name] = self.names.new(f"{layer.output}_{node.kernel.__name__}")
+                elif len(numbers) == 1:
+                    layer.final[name] = layer.output
+                else:
+                    layer.final[name] = self.names.new(f"{layer.output}_{numbers[name]}")
+                self.specs[layer.final[name]] = replace(layer.values[name], name=layer.final[name])
+            inputs = tuple(layer.final.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+            self.nodes.append(replace(node, outputs=tuple(layer.final[name] for name in node.outputs), inputs=inputs))
+        layer.nodes.clear()
+        self.states.update((key, replace(v, name=layer.final[v.name])) for key, v in layer.remembered.items())
+        return [replace(v, name=layer.final.get(v.name, v.name)) for v in (*results, *others)]
+
+    def _where(self, path: tuple[str, ...]) -> str:
+        return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "
+
+
+def _in_order(model: ModelSpec, made: Container[tuple[str, int]]) -> Iterator[tuple[LayerSpec, int]]:
+    """The calls of a model's layers: each after those that it reads, else in the file's order, turn after turn.
+
+    Those that are `made` are left out, and so are those that read what nothing makes.
+    """
+    calls = [(layer, index) for layer in model.layers for index in range(len(layer.calls))]
+    calls = [(layer, index) for layer, index in calls if (layer.name, index) not in made]
+    missing = []
+    readers: dict[tuple[str, int], list[int]] = {}
+    for position, (layer, index) in enumerate(calls):
+        call = layer.calls[index]
+        reads = {(ref.layer, ref.call) for ref in leaves((call.args, call.kwargs))}
+        reads = {read for read in reads if read not in made}
+        missing.append(len(reads))
+        for read in reads:
+            readers.setdefault(read, []).append(position)
+    ready = [(0, position) for position, count in enumerate(missing) if not count]
+    while ready:
+        turn, position = heappop(ready)
+        layer, index = calls[position]
+        yield layer, index
+        for reader in readers.get((layer.name, index), ()):
+            missing[reader] -= 1
+            if not missing[reader]:
+                heappush(ready, (turn + (reader < position), reader))
+
+
+def _paths(model: ModelSpec, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of names to every layer, those of nested models included."""
+    for layer in model.layers:
+        yield (*path, layer.name)
+        if layer.model is not None:
+            yield from _paths(layer.model, (*path, layer.name))

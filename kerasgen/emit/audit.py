@@ -1,0 +1,160 @@
+"""The last look at a module before anybody else gets it: it can compute, and nothing else.
+
+Whatever a Python program does, it does through a name that Python gives it, a module that it imports, or an attribute
+of something it has. Those three are checked against `ALLOWED`; a module that has none of another kind cannot reach a
+file, a process or the network, whatever the text of its calls. The functions that load the weights and serve the
+command line may do more, and so may those that the user gave: they are not kerasgen's to judge.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from kerasgen.emit import runtime
+
+
+class Reach(NamedTuple):
+    """What a part of a module may mention: modules to import, Python's own names, attributes of anything."""
+
+    modules: frozenset[str]
+    names: frozenset[str]
+    attributes: frozenset[str]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_UFUNCS = frozenset(name for name, value in vars(np).items() if isinstance(value, np.ufunc))
+_NUMPY = _UFUNCS | _words("""
+    all amax amin angle any append apply_along_axis arange argmax argmin argpartition argsort argwhere around array
+    array_equal array_split asarray ascontiguousarray atleast_1d atleast_2d atleast_3d average bartlett bincount
+    blackman bool_ broadcast_arrays broadcast_to clip column_stack complex128 complex64 compress concatenate
+    convolve copy corrcoef correlate count_nonzero cov cross cumprod cumsum delete diag diag_indices diagflat diagonal
+    diff digitize dot dsplit dstack dtype ediff1d einsum empty empty_like errstate expand_dims extract eye finfo fix
+    flatnonzero flip fliplr flipud float16 float32 float64 full full_like gradient hamming hanning histogram hsplit
+    hstack i0 identity iinfo imag in1d indices inf inner int16 int32 int64 int8 interp intersect1d isclose
+    iscomplexobj isfinite isin isnan isneginf isposinf isreal ix_ kaiser kron lexsort linspace logspace max maximum
+    mean median meshgrid min minimum moveaxis nan nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax nanmean
+    nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar ndarray ndim ndindex newaxis nonzero
+    ones ones_like outer pad partition percentile pi piecewise poly polyval prod ptp put_along_axis quantile ravel
+    ravel_multi_index real real_if_close repeat reshape resize result_type roll rollaxis rot90 round searchsorted
+    select setdiff1d setxor1d shape sinc size sort split squeeze stack std sum swapaxes take take_along_axis
+    tensordot tile trace transpose trapz tri tril tril_indices trim_zeros triu triu_indices uint16 uint32 uint64
+    uint8 union1d unique unpackbits unravel_index unwrap vander var vdot vectorize void vsplit vstack where zeros
+    zeros_like
+    """)
+_LINALG = _words("cholesky cond det eig eigh eigvals inv matrix_rank norm pinv qr slogdet solve svd")
+FUNCTIONS = _NUMPY | _LINALG  # of NumPy's: none of them reaches out of the arrays that it is given
+_SIGNAL = _words("fft fft2 ifft ifft2 irfft irfft2 rfft rfft2")
+_VALUES = _words("""
+    T all any append as_strided astype at base c_contiguous clear copy count dtype endswith eps erfc extend fill flags
+    flat get index items itemsize join keys kind lib linalg lower max mean min name ndim nbytes pop prod ravel real
+    imag reduce reshape setflags shape size sort split squeeze startswith stride_tricks strides sum swapaxes take tiny
+    tolist transpose type update upper values var view
+    """)
+_COMPUTING = Reach(
+    modules=_words("numpy math"),
+    names=_words("""
+        ValueError IndexError abs all any bool bytes complex dict divmod enumerate float int isinstance iter len list
+        map max min next pow range reversed round set slice sorted str sum tuple zip
+        """),
+    attributes=FUNCTIONS | _SIGNAL | _VALUES,
+)
+# What the threads and the memory of `kerasgen.kernels.threads` take.
+_SHARING = Reach(
+    modules=_words("collections queue threading"),
+    names=_words("Exception filter hasattr"),
+    attributes=_words("SimpleQueue Thread buffers calls deque is_alive memory popleft put start stop threads"),
+)
+_RUNNING = Reach(
+    modules=_words("argparse platform zipfile"),
+    names=_words("AttributeError Exception KeyError OSError open print"),
+    attributes=_words("""
+        ArgumentParser BufferedReader BytesIO CONFIG FileIO RawIOBase SEEK_END SEEK_SET ZipFile __config__ __version__
+        a2b_base64 add_argument array2string blas_opt_info error exit files format get_data hexdigest isfile lines load
+        machine open output parse_args path position prog python_version read read_array readline replace save seek
+        selftest sha256 start step tell width
+        """),
+)
+_STARTING = Reach(
+    modules=_words("binascii collections hashlib io os queue threading types"),
+    names=_words("globals __file__ __name__"),
+    attributes=_words("path join dirname abspath SimpleNamespace environ local"),
+)
+# `predict` and the kernels, the functions of `kerasgen.emit.runtime`, and the lines outside of any function.
+ALLOWED = {
+    "kernels": Reach(*map(frozenset.union, _COMPUTING, _SHARING)),
+    "runtime": Reach(*map(frozenset.union, _COMPUTING, _STARTING, _RUNNING)),
+    "lines": Reach(*map(frozenset.union, _COMPUTING, _STARTING)),
+}
+_RUNTIME = {name for name, thing in vars(runtime).items() if getattr(thing, "__module__", "") == runtime.__name__}
+_LOADERS = {"load", "read_array"}  # NumPy's functions that would unpickle
+
+
+def audit(text: str, yours: Collection[str] = ()) -> None:
+    """Raise AssertionError, naming the line, where a module's text holds what kerasgen means no module to hold.
+
+    `yours` are the functions, constants and import lines that come from the user, which are passed over.
+    """
+    assert yours or all(line.isprintable() for line in text.split("\n")), "the module holds what cannot be seen"
+    tree = ast.parse(text)
+    bound = {name for node in ast.walk(tree) for name in _bound(node)}
+    for statement in tree.body:
+        label = ast.unparse(statement) if isinstance(statement, ast.Import) else next(_bound(statement), "")
+        if label not in yours:
+            for line, fault in _faults(statement, ALLOWED[_part(statement)], bound):
+                raise AssertionError(f"line {line} of the module {fault}")
+
+
+def _part(statement: ast.stmt) -> str:
+    if not isinstance(statement, _DEFINITIONS):
+        return "lines"
+    return "runtime" if statement.name in _RUNTIME else "kernels"
+
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """The names that a statement or an expression gives a meaning to; those of modules aside."""
+    if isinstance(node, _DEFINITIONS):
+        yield node.name
+    elif isinstance(node, ast.arg):
+        yield node.arg
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    elif isinstance(node, ast.ExceptHandler) and node.name:
+        yield node.name
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from _bound(target)
+
+
+def _faults(statement: ast.stmt, reach: Reach, bound: Collection[str]) -> Iterator[tuple[int, str]]:
+    names = {"np", *bound, *reach.names, *reach.modules}
+    imports = {f"import {module}".replace("numpy", "numpy as np") for module in reach.modules}
+    for node in ast.walk(statement):
+        text = ""
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and ast.unparse(node) not in imports:
+            text = ast.unparse(node)
+        elif isinstance(node, ast.Attribute) and node.attr not in reach.attributes:
+            text = f".{node.attr}"
+        elif isinstance(node, ast.Name) and node.id not in names:
+            text = node.id
+        elif isinstance(node, ast.Call) and _unpickles(node):
+            text = f"{ast.unparse(node)} without allow_pickle=False"
+        else:
+            text = " ".join(name for name in _bound(node) if name in vars(builtins))
+        if text:
+            yield getattr(node, "lineno", 0), f"holds {text}"
+
+
+def _unpickles(call: ast.Call) -> bool:
+    named = isinstance(call.func, ast.Attribute) and call.func.attr in _LOADERS
+    return named and "allow_pickle=False" not in map(ast.unparse, call.keywords)

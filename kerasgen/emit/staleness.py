@@ -1,0 +1,124 @@
+"""Whether a module that was written before is what would be written today, and what would change."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerasgen.emit.module import Module
+from kerasgen.emit.runtime import MARKER, EmbeddedFile
+from kerasgen.errors import FileError
+from kerasgen.names import printable
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a module differs from the one that an export would write.
+
+    `code` is a unified diff, `weights` a line for each array, `missing` the files that are not there. Where all three
+    are empty the module is current.
+    """
+
+    module: Path
+    code: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    missing: tuple[Path, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.code or self.weights or self.missing)
+
+    def __str__(self) -> str:
+        """One line for people."""
+        name = printable(str(self.module))
+        if not self:
+            return f"{name}: is current"
+        if self.missing:
+            return f"{name}: is not current: {' and '.join(file.name for file in self.missing)} must be written"
+        parts = ["the code"] * bool(self.code) + ["the weights"] * bool(self.weights)
+        return f"{name}: is not current: an export would change {' and '.join(parts)} (--diff shows how)"
+
+
+def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
+    """What an export of `new` would change in the module at `path`, and in the sidecar beside it if it has one.
+
+    Raises FileError where a file is there and cannot be read.
+    """
+    missing = tuple(file for file in (path, sidecar) if file is not None and not file.exists())
+    if missing:
+        return Changes(path, missing=missing)
+    # How lines end is the business of version control.
+    code, marker, base64 = _read(path).replace(b"\r\n", b"\n").partition(b"\n" + MARKER)
+    name = printable(str(path))
+    diff = difflib.unified_diff(
+        _code(code.decode(errors="replace")), _code(new.text), name, f"{name} (exported)", lineterm=""
+    )
+    old = _decoded(MARKER + base64) if marker else _read(sidecar) if sidecar else b""
+    return Changes(path, tuple(diff), tuple(_weights(old, new.npz if new.embedded or sidecar else b"")))
+
+
+def _code(text: str) -> list[str]:
+    """The lines of a module but for the answers that it compares its own with: they may be Keras's or self-made."""
+    return re.sub(r"^SELFTEST = .*?\n\n", "\n", text, count=1, flags=re.M | re.S).splitlines()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{printable(str(path))}: cannot be read: {error.strerror or error}") from error
+
+
+def _decoded(lines: bytes) -> bytes:
+    """The bytes of the .npz file in comment lines; as far as they can be told, where they were edited."""
+    try:
+        return EmbeddedFile(io.BytesIO(lines)).read()
+    except (OSError, ValueError):
+        return b""
+
+
+def _weights(old: bytes, new: bytes) -> Iterator[str]:
+    """A line for each array that differs between two .npz files."""
+    if old == new:
+        return
+    try:
+        before = _arrays(old)
+    except Exception as error:  # NumPy and zipfile raise many kinds
+        yield f"the weights that are there cannot be read: {printable(str(error))}"
+        return
+    after = _arrays(new)
+    lines = [(name, _change(before.get(name), after.get(name))) for name in {**before, **after}]
+    told = [f"{printable(name)}: {line}" for name, line in lines if line]
+    yield from told or ["the arrays are the same, the file that holds them is not"]
+
+
+def _arrays(npz: bytes) -> dict[str, np.ndarray]:
+    if not npz:
+        return {}
+    with np.load(io.BytesIO(npz), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _change(old: np.ndarray | None, new: np.ndarray | None) -> str:
+    """How one array changes, "" if it does not."""
+    if new is None:
+        return "goes"
+    if old is None:
+        return f"comes, {_kind(new)}"
+    if _kind(old) != _kind(new):
+        return f"{_kind(old)} becomes {_kind(new)}"
+    if old.tobytes() == new.tobytes():
+        return ""
+    differ = (old != new) & ~(np.isnan(old) & np.isnan(new))
+    most = np.nanmax(np.abs(old.astype("float64") - new.astype("float64")), initial=0.0)
+    return f"{differ.sum()} of {old.size} numbers change, by {most:.3g} at most"
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{array.dtype} {array.shape}"

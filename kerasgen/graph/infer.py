@@ -1,0 +1,88 @@
+"""Shapes and dtypes, found by running the kernel itself on arrays that cost nothing.
+
+The batch axis is 0 long, so that no work is done. A size that is known only at run time is tried with two different
+values: where the results differ, the result's size is unknown too. There is no second set of shape rules to keep true.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasgen.graph.ir import Shape, Value
+
+PROBES = (1024, 1536)  # stand-ins for an unknown size; large, so that no chain of `valid` windows uses them up
+MISFITS = (ValueError, IndexError, ZeroDivisionError)
+BATCHES = (0, 2)  # an empty batch, or a small one for the few operations that reduce over it
+MOST_CELLS = 1 << 26  # of an array that is tried with more than an empty batch
+
+
+def infer(kernel: Callable[..., Any], operands: Sequence[Any], attrs: Mapping[str, Any]) -> list[tuple[Shape, str]]:
+    """Shape and dtype of each array that `kernel(*operands, **attrs)` returns; operands are `Value`s or literals.
+
+    Raises what the kernel raises where the shapes do not fit.
+    """
+    try:
+        made = _infer(kernel, operands, attrs, BATCHES[0])
+    except np.linalg.LinAlgError:
+        return _infer(kernel, operands, attrs, BATCHES[1], _regular)
+    except MISFITS:
+        if not any(_unknown(v) for v in operands) or _is_large(operands):
+            raise
+        return _infer(kernel, operands, attrs, BATCHES[1])
+    batched = any(isinstance(v, Value) and v.shape[:1] == (None,) for v in operands)
+    if batched and any(shape and shape[0] is not None for shape, _ in made) and not _is_large(operands):
+        with contextlib.suppress(*MISFITS):  # of an empty batch joined to 3 rows nothing but the 3 was seen
+            return _infer(kernel, operands, attrs, BATCHES[1])
+    return made
+
+
+def _infer(
+    kernel: Callable[..., Any],
+    operands: Sequence[Any],
+    attrs: Mapping[str, Any],
+    batch: int,
+    cells: Callable[..., np.ndarray] = lambda shape, dtype: np.zeros((), dtype),
+) -> list[tuple[Shape, str]]:
+    open_sizes = batch or any(None in v.shape[1:] for v in operands if isinstance(v, Value))
+    runs = []
+    for size in PROBES if open_sizes else PROBES[:1]:
+        arrays = [_stand_in(v, batch and batch * size // PROBES[0] + 1, size, cells) for v in operands]
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            made = kernel(*arrays, **attrs)
+        runs.append([np.asarray(array) for array in (made if isinstance(made, (list, tuple)) else [made])])
+    first, last = runs[0], runs[-1]
+    return [
+        (tuple(a if a == b and a != 0 else None for a, b in zip(x.shape, y.shape, strict=True)), x.dtype.name)
+        for x, y in zip(first, last, strict=True)
+    ]
+
+
+def _unknown(value: Any) -> bool:
+    return isinstance(value, Value) and None in value.shape
+
+
+def _is_large(operands: Sequence[Any]) -> bool:
+    """Whether there are more cells than should be made just to learn a shape."""
+    shapes = [v.shape for v in operands if isinstance(v, Value) and None in v.shape]
+    return any(math.prod(PROBES[1] if n is None else n for n in shape[1:]) > MOST_CELLS for shape in shapes)
+
+
+def _stand_in(value: Any, batch: int, size: int, cells: Callable[..., np.ndarray]) -> Any:
+    """A read-only array of these cells, by default of zeros, which take no memory."""
+    if not isinstance(value, Value):
+        return value
+    shape = [(size if axis else batch) if length is None else length for axis, length in enumerate(value.shape)]
+    return np.broadcast_to(cells(shape, value.dtype), shape)
+
+
+def _regular(shape: Sequence[int], dtype: str) -> np.ndarray:
+    """A matrix that has an inverse, logarithms and roots, as a matrix of zeros has not."""
+    cells = np.random.RandomState(0).uniform(size=shape[-2:])
+    return (cells + sum(shape[-2:]) * np.eye(*cells.shape[:2]) if cells.ndim == 2 else cells).astype(dtype)

@@ -1,0 +1,204 @@
+"""The graph: a list of calls of NumPy functions, the form in which a model is built, optimised and printed.
+
+A node becomes one line of the module. Its kernel IS the function that the line calls; edges are names. Arrays are
+positional, settings are keywords. The graph can run itself, which makes every pass testable.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from kerasgen.names import is_identifier
+
+Shape = tuple[int | None, ...]
+Operand = str | float | int | bool | None  # a name, or a literal; None is an absent array
+
+
+@dataclass(frozen=True)
+class Value:
+    """An array that a node reads or makes: its name, its shape (None: known only at run time) and its dtype.
+
+    `content` is what an array of sizes holds, as far as that is known (see `kerasgen.layers.sizes`); `batched` tells
+    that axis 0 is the batch.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+    content: Any = field(default=None, compare=False)
+    batched: bool = field(default=True, compare=False)
+
+
+@dataclass(frozen=True)
+class Node:
+    """`outputs = kernel(*inputs, **attrs)`; `layer` is the Keras layer that it came from.
+
+    `out` names the buffer, one of the graph's, that the result is put into.
+    """
+
+    outputs: tuple[str, ...]
+    kernel: Callable[..., Any]
+    inputs: tuple[Operand, ...] = ()
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    layer: str = ""
+    out: str = ""
+
+    @property
+    def output(self) -> str:
+        """The only output."""
+        (name,) = self.outputs
+        return name
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names among the inputs."""
+        return tuple(i for i in self.inputs if isinstance(i, str))
+
+    def call(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Run the kernel on the values of its inputs; one array per output."""
+        made = self.kernel(*(values[i] if isinstance(i, str) else i for i in self.inputs), **self.attrs)
+        return tuple(made) if len(self.outputs) > 1 else (made,)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model as straight-line code.
+
+    `outputs` names the values returned, `output_names` what the model calls them; `keyed` tells that the model
+    returns a dict. `layers` maps a layer's name to the values that hold its output, as long as some value does.
+    `memory` is what stateful layers leave to the next call: a value that is there at its start, None in the first, and
+    the name of what takes its place.
+
+    `specs` are the shape and dtype of every value as it was built; what a pass does to a value's border is not in
+    them. `layouts` say which weights the kernels want in another layout, as a function and its settings: it is made
+    once, when the weights are loaded. `buffers` names the memory that results are put into, and `max_batch` how many
+    samples one run shall take, None for any number. `block` are the bytes of a block, None for what suits most caches.
+    """
+
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    weights: Mapping[str, np.ndarray]
+    output_names: tuple[str, ...] = ()
+    keyed: bool = False
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    memory: tuple[tuple[Value, str], ...] = ()
+    specs: Mapping[str, Value] = field(default_factory=dict)
+    layouts: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = field(default_factory=dict)
+    buffers: tuple[str, ...] = ()
+    max_batch: int | None = None
+    block: int | None = None
+
+    def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
+        """The outputs for these inputs, by interpreting the nodes; `states` holds the memory between calls."""
+        values = self.trace(*arrays, states=states)
+        return tuple(values[name] for name in self.outputs)
+
+    def trace(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Every value by name: inputs, weights and what each node made."""
+        states = {} if states is None else states
+        values: dict[str, Any] = {**self.loaded(), **{value.name: states.get(value.name) for value, _ in self.memory}}
+        values.update((v.name, np.asarray(a, v.dtype)) for v, a in zip(self.inputs, arrays, strict=True))
+        for node in self.nodes:
+            values.update(zip(node.outputs, node.call(values), strict=True))
+        states.update((value.name, values[name]) for value, name in self.memory)
+        return values
+
+    def loaded(self) -> dict[str, np.ndarray]:
+        """The weights as the kernels want them."""
+        laid_out = {name: layout(self.weights[name], **settings) for name, (layout, settings) in self.layouts.items()}
+        return {**self.weights, **laid_out}
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What the nodes are there for: the outputs, and what the next call starts with."""
+        return (*self.outputs, *(name for _, name in self.memory))
+
+    def with_every_layer(self) -> Graph:
+        """The graph with every layer's values as outputs, behind the model's own, so that no pass merges them."""
+        values = dict.fromkeys(name for names in self.layers.values() for name in names)
+        return replace(self, outputs=(*self.outputs, *values))
+
+    def piece(self, wanted: Sequence[str], known: Mapping[str, np.ndarray]) -> Graph:
+        """The part of the graph that makes the wanted values of known ones, which become its inputs.
+
+        The known values must suffice: with the graph's inputs among them they do. Stateful layers start afresh.
+        """
+        given = {value.name: None for value, _ in self.memory}
+        cut = known.keys() - set(wanted)
+        needed = set(wanted)
+        nodes: list[Node] = []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs) - cut:
+                inputs = tuple(given.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+                nodes.insert(0, replace(node, inputs=inputs, out=""))
+                needed.update(nodes[0].reads)
+        read = dict.fromkeys([*(name for node in nodes for name in node.reads), *wanted])
+        weights = {name: self.weights[name] for name in read if name in self.weights}
+        made = {*weights, *(name for node in nodes for name in node.outputs)}
+        arrays = {name: known[name] for name in read if name not in made}
+        values = [Value(name, (None, *a.shape[1:])[: a.ndim], a.dtype.name) for name, a in arrays.items()]
+        layouts = {name: layout for name, layout in self.layouts.items() if name in weights}
+        names = tuple(wanted)
+        return Graph(tuple(values), tuple(nodes), names, weights, names, specs=self.specs, layouts=layouts).check()
+
+    def readers(self) -> Counter[str]:
+        """How many times each name is read, by nodes and as a result."""
+        return Counter(name for node in self.nodes for name in node.reads) + Counter(self.results)
+
+    def same_form(self, *names: str) -> bool:
+        """Whether these values are known to have the same shape and dtype."""
+        forms = {(self.specs[name].shape, self.specs[name].dtype) for name in names if name in self.specs}
+        return len(forms) == 1 and self.specs.keys() >= set(names)
+
+    def rewrite(self, nodes: Iterable[Node], renamed: Mapping[str, str]) -> Graph:
+        """The graph with these nodes, where every reader of a name in `renamed` reads the other name instead.
+
+        A layer whose value is gone leaves `layers`; weights stay until `drop_unused` removes them.
+        """
+
+        known = dict(renamed)
+
+        def final(name: Any) -> Any:
+            passed = []
+            while isinstance(name, str) and name in known:
+                passed.append(name)
+                name = known[name]
+            known.update(dict.fromkeys(passed, name))  # no way is gone twice
+            return name
+
+        kept = tuple(replace(node, inputs=tuple(map(final, node.inputs))) for node in nodes)
+        started = (v.name for v in (*self.inputs, *(value for value, _ in self.memory)))
+        made = set(started).union(*(node.outputs for node in kept))
+        layers = {layer: tuple(map(final, names)) for layer, names in self.layers.items()}
+        return replace(
+            self,
+            nodes=kept,
+            outputs=tuple(map(final, self.outputs)),
+            memory=tuple((value, final(name)) for value, name in self.memory),
+            layers={layer: names for layer, names in layers.items() if made.issuperset(names)},
+        )
+
+    def check(self) -> Graph:
+        """The graph itself, if it is sound: every name an identifier, made once, and made before it is read."""
+        known = set(self.weights)
+
+        def define(names: Iterable[str]) -> None:
+            for name in names:
+                assert is_identifier(name), f"{name!r} is no name"
+                assert name not in known, f"{name!r} is made twice"
+                known.add(name)
+
+        define(v.name for v in self.inputs)
+        define(value.name for value, _ in self.memory)
+        for node in self.nodes:
+            assert known.issuperset(node.reads), f"{node.outputs} reads {set(node.reads) - known} before it is made"
+            define(node.outputs)
+        wanted = {*self.results, *(name for names in self.layers.values() for name in names)}
+        assert known.issuperset(wanted), f"nothing makes {wanted - known}"
+        return self

@@ -1,0 +1,110 @@
+"""What calls share: the memory that each thread keeps for its results, and threads that help with a layer's blocks."""
+
+import collections
+import os
+import queue
+import threading
+import types
+
+import numpy as np
+
+THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))  # that share the work of a layer, beside those of the BLAS
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether products are theirs: the BLAS has no more threads
+BLOCK = 1_048_576  # bytes that a block takes: it shall stay in the cache of one core
+PAYS = 4_000_000  # multiplications from which it pays to wake them
+LOCAL = threading.local()
+POOL = types.SimpleNamespace(threads=(), calls=None)
+
+
+def product(sizes):
+    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    total = 1
+    for size in sizes:
+        total *= size
+    return total
+
+
+class Buffer:
+    """Memory for arrays that live one after the other; it grows to the largest of them."""
+
+    def __init__(self):
+        """Begin with no memory."""
+        self.memory = np.empty(0, np.uint8)
+
+    def empty(self, shape, dtype):
+        """An array in this memory, of any content."""
+        size = product(shape) * dtype.itemsize
+        if self.memory.size < size:
+            self.memory = np.empty(size, np.uint8)
+        return np.ndarray(shape, dtype, self.memory)
+
+
+def buffers(count):
+    """The buffers of this thread, the same ones at every call."""
+    if not hasattr(LOCAL, "buffers"):
+        np.empty(8 * BLOCK, np.uint8)  # freed at once: it makes glibc keep what is freed later, for the next array
+        LOCAL.buffers = [Buffer() for _ in range(count)]
+    return LOCAL.buffers
+
+
+def block_rows(row, width=256):
+    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
+
+
+def over_blocks(work, images, rows, step, cost, products=False):
+    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
+
+    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    """
+    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
+        step = min(step, -(-rows // THREADS))
+        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
+        return
+    for image in range(images):
+        for start in range(0, rows, step):
+            work((image, slice(start, min(start + step, rows))))
+
+
+def share(work, tasks):
+    """Do all the tasks, this thread and those of the pool."""
+    waiting, done = collections.deque(tasks), queue.SimpleQueue()
+
+    def help_out():
+        while True:
+            try:
+                task = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                work(task)
+            except Exception as error:
+                done.put(error)
+            else:
+                done.put(None)
+
+    calls = thread_pool()
+    for _ in range(THREADS - 1):
+        calls.put(help_out)
+    help_out()
+    errors = [done.get() for _ in tasks]
+    for error in filter(None, errors):
+        raise error
+
+
+def thread_pool():
+    """The queue of calls for the other threads of this process, which start when they are first needed."""
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
+        calls = queue.SimpleQueue()
+        threads = [threading.Thread(target=serve, args=(calls,), daemon=True) for _ in range(THREADS - 1)]
+        for thread in threads:
+            thread.start()
+        POOL.calls, POOL.threads = calls, threads  # if two threads race, the last pool wins
+    return POOL.calls
+
+
+def serve(calls):
+    """Do what is called for, for ever."""
+    while True:
+        calls.get()()

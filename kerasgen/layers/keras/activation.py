@@ -1,0 +1,197 @@
+"""Activations: as layers, as a layer's `activation` setting, and as operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import UnsupportedModelError
+from kerasgen.graph.ir import Value
+from kerasgen.layers.layer import Layer
+from kerasgen.layers.registry import rule
+
+# What Keras 1 and 2 meant by a name whose meaning Keras 3 changed.
+BEFORE_KERAS_3: Mapping[str, Callable[..., Any]] = {"hard_sigmoid": kernels.hard_sigmoid_keras2}
+
+
+def activate(layer: Layer, x: Value, key: str = "activation") -> Value:
+    """`x` through the activation that the layer's config names, if it names one."""
+    wanted = layer.config.get(key, None)
+    if wanted is None or wanted == "linear":
+        return x
+    if isinstance(wanted, Mapping):  # a layer used as an activation
+        result: Value = layer.wrapped(key, wanted, x)
+        return result
+    return layer.emit(activation_kernel(layer, wanted), x)
+
+
+def activation_kernel(layer: Layer, name: Any) -> Callable[..., Any]:
+    """The kernel of an activation that the layer's config names, as the Keras of its file understood it."""
+    if isinstance(name, Mapping):
+        raise UnsupportedModelError("an activation inside a recurrent layer must be a function, not a layer")
+    kernel = kernels.ACTIVATIONS.get("linear" if name is None else name)
+    if layer.keras_major < 3:
+        kernel = BEFORE_KERAS_3.get(name, kernel)
+    if kernel is None:
+        raise UnsupportedModelError(f"no activation {name!a}")
+    return kernel
+
+
+@rule("Activation")
+def activation(layer: Layer, x: Value) -> Value:
+    """Any activation by name."""
+    value = activate(layer, x)
+    return layer.emit(kernels.identity, x) if value is x else value
+
+
+@rule("ReLU", "ops.ReLU")
+def relu(layer: Layer, x: Value) -> Value:
+    """`max(x, 0)`, with a ceiling, a threshold and a slope below it as options."""
+    ceiling = layer.config.get("max_value", None)
+    settings = {
+        "negative_slope": layer.config.number("negative_slope", 0.0),
+        "max_value": None if ceiling is None else layer.config.number("max_value"),
+        "threshold": layer.config.number("threshold", 0.0),
+    }
+    if settings == {"negative_slope": 0.0, "max_value": None, "threshold": 0.0}:
+        return layer.emit(kernels.relu, x)
+    if settings == {"negative_slope": 0.0, "max_value": 6.0, "threshold": 0.0}:
+        return layer.emit(kernels.relu6, x)
+    return layer.emit(kernels.general_relu, x, **settings)
+
+
+@rule("LeakyReLU")
+def leaky_relu(layer: Layer, x: Value) -> Value:
+    """`x` where positive, `negative_slope * x` below."""
+    return layer.emit(kernels.leaky_relu, x, negative_slope=layer.config.number("negative_slope", 0.3))
+
+
+@rule("ops.LeakyRelu")
+def leaky_relu_operation(layer: Layer, x: Value) -> Value:
+    """`leaky_relu` with the operation's own default."""
+    return layer.emit(kernels.leaky_relu, x, negative_slope=layer.config.number("negative_slope", 0.2))
+
+
+@rule("PReLU")
+def prelu(layer: Layer, x: Value) -> Value:
+    """`leaky_relu` with a learned slope for each position, or one along the shared axes."""
+    shared = (
+        [axis - 1 for axis in layer.config.axes("shared_axes", None) or ()]
+        if layer.config.get("shared_axes", None)
+        else []
+    )
+    shape = tuple(1 if axis in shared else size for axis, size in enumerate(x.shape[1:]))
+    return layer.emit(kernels.prelu, x, layer.weight("alpha", shape))
+
+
+@rule("ELU", "ops.Elu")
+def elu(layer: Layer, x: Value) -> Value:
+    """`x` where positive, `alpha * (exp(x) - 1)` below."""
+    return layer.emit(kernels.elu, x, alpha=layer.config.number("alpha", 1.0))
+
+
+@rule("Softmax", "ops.Softmax")
+def softmax(layer: Layer, x: Value, mask: Value | None = None) -> Value:
+    """Softmax over one axis or several, of what the mask admits."""
+    if mask is not None and mask.dtype != "bool":
+        mask = layer.emit(np.greater, mask, 0.5)
+    robust = layer.config.flag("robust_masking", False)
+    return softmax_where(layer, x, mask, _axis(layer, x), robust=robust, zeroed=True)
+
+
+def softmax_where(layer: Layer, x: Value, mask: Value | None, axis: Any, *, robust: bool, zeroed: bool) -> Value:
+    """Softmax of what the mask admits; what it hides is 0 if `zeroed`, even where it hides all, in Keras 3.
+
+    Before Keras 3 a mask, unless it was `robust`, lowered the numbers instead of replacing them.
+    """
+    if mask is None:
+        return layer.emit(kernels.softmax, x, axis=axis)
+    if layer.keras_major < 3 and not robust:
+        return layer.emit(kernels.softmax, layer.emit(kernels.mask_scores, x, mask), axis=axis)
+    return layer.emit(kernels.masked_softmax, x, mask, axis=axis, zeroed=zeroed and layer.keras_major >= 3)
+
+
+@rule("ops.LogSoftmax")
+def log_softmax(layer: Layer, x: Value) -> Value:
+    """Logarithm of softmax."""
+    return layer.emit(kernels.log_softmax, x, axis=_axis(layer, x))
+
+
+@rule("ops.Sparsemax")
+def sparsemax(layer: Layer, x: Value) -> Value:
+    """Softmax that gives most classes 0."""
+    return layer.emit(kernels.sparsemax, x, axis=layer.config.one_axis("axis", -1))
+
+
+@rule("ops.Glu")
+def glu(layer: Layer, x: Value) -> Value:
+    """One half of an axis, gated by the other."""
+    return layer.emit(kernels.glu, x, axis=layer.config.one_axis("axis", -1))
+
+
+@rule("ThresholdedReLU")
+def thresholded_relu(layer: Layer, x: Value) -> Value:
+    """`x` above the threshold, 0 elsewhere; a layer of Keras 1 and 2."""
+    return layer.emit(kernels.threshold, x, threshold=layer.config.number("theta", 1.0), default_value=0)
+
+
+@rule("ops.Threshold")
+def threshold(layer: Layer, x: Value) -> Value:
+    """`x` above the threshold, a number elsewhere."""
+    settings = {key: layer.config.number(key) for key in ("threshold", "default_value")}
+    return layer.emit(kernels.threshold, x, **settings)
+
+
+@rule("ops.Gelu")
+def gelu(layer: Layer, x: Value) -> Value:
+    """Gelu, by default in its tanh form."""
+    return layer.emit(kernels.gelu, x, approximate=layer.config.flag("approximate", True))
+
+
+def _axis(layer: Layer, x: Value) -> Any:
+    """The axis setting: one number or a tuple, counted from the end where that is the last; or None, all of them."""
+    if layer.config.get("axis", -1) is None:
+        return None
+    axes = layer.config.axes("axis", -1)
+    axes = tuple(-1 if axis == len(x.shape) - 1 else axis for axis in axes)
+    return axes[0] if len(axes) == 1 else axes
+
+
+def _plain(kind: str, kernel: Callable[..., Any]) -> None:
+    @rule(kind)
+    def activation_operation(layer: Layer, x: Value) -> Value:
+        return layer.emit(kernel, x)
+
+
+for _kind, _kernel in {
+    "ops.Relu": kernels.relu,
+    "ops.Relu6": kernels.relu6,
+    "ops.Selu": kernels.selu,
+    "ops.Silu": kernels.silu,
+    "ops.Sigmoid": kernels.sigmoid,
+    "ops.HardSigmoid": kernels.hard_sigmoid,
+    "ops.HardSilu": kernels.hard_silu,
+    "ops.HardTanh": kernels.hard_tanh,
+    "ops.LogSigmoid": kernels.log_sigmoid,
+    "ops.Softplus": kernels.softplus,
+    "ops.Softsign": kernels.softsign,
+    "ops.SparsePlus": kernels.sparse_plus,
+    "ops.SparseSigmoid": kernels.sparse_sigmoid,
+    "ops.TanhShrink": kernels.tanh_shrink,
+}.items():
+    _plain(_kind, _kernel)
+
+
+def _with_number(kind: str, kernel: Callable[..., Any], key: str, default: float) -> None:
+    @rule(kind)
+    def activation_operation(layer: Layer, x: Value) -> Value:
+        return layer.emit(kernel, x, **{key: layer.config.number(key, default)})
+
+
+_with_number("ops.Celu", kernels.celu, "alpha", 1.0)
+_with_number("ops.HardShrink", kernels.hard_shrink, "threshold", 0.5)
+_with_number("ops.SoftShrink", kernels.soft_shrink, "threshold", 0.5)
+_with_number("ops.Squareplus", kernels.squareplus, "b", 4)

@@ -1,0 +1,204 @@
+"""Feature preprocessing: categories, vocabularies, spectrograms and chains of layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.graph.ir import Value
+from kerasgen.layers.config import LARGEST
+from kerasgen.layers.layer import Layer
+from kerasgen.layers.layout import is_channels_first, window_pads
+from kerasgen.layers.ops.signal import stft
+from kerasgen.layers.registry import rule
+from kerasgen.names import snake_case
+
+ENCODINGS = ("one_hot", "multi_hot", "count", "binary")  # "binary" is an old name of "multi_hot"
+EPSILON = 1e-7  # Keras's own where a layer leaves it open (keras/src/backend/config.py: epsilon())
+
+
+def _encode(layer: Layer, x: Value, mode: str, depth: int, dtype: str, weights: Value | None = None) -> Value:
+    """Classes as vectors: each for itself, or those of a sample together, by whether or how often they are there."""
+    if mode == "one_hot" and len(x.shape) > 1 and x.shape[-1] == 1:
+        x = layer.emit(np.squeeze, x, axis=-1)
+    x = layer.emit(kernels.one_hot, x, num_classes=depth, dtype=dtype)
+    if mode == "one_hot":
+        return x
+    if weights is not None:
+        x = layer.emit(np.multiply, x, layer.emit(np.expand_dims, layer.cast(weights, dtype), axis=-1))
+    return layer.emit(np.sum if mode == "count" else np.max, x, axis=1 if len(x.shape) > 2 else 0)
+
+
+@rule("CategoryEncoding")
+def category_encoding(layer: Layer, x: Value, count_weights: Value | None = None) -> Value:
+    """Classes as vectors."""
+    mode = layer.config.choice("output_mode", ENCODINGS, "multi_hot")
+    return _encode(layer, x, mode, layer.config.integer("num_tokens"), layer.dtype, count_weights)
+
+
+@rule("Discretization")
+def discretization(layer: Layer, x: Value) -> Value:
+    """Numbers as the bins that they fall into."""
+    mode = layer.config.choice("output_mode", ("int", *ENCODINGS), "int")
+    written = layer.config.get("bin_boundaries", None)
+    if written is None:
+        raise UnsupportedModelError(
+            "the file does not say where its bins end: Keras 3 notes that once the layer has been adapted, Keras 2 "
+            "only where the layer was made with bin_boundaries"
+        )
+    boundaries = np.asarray(layer.config.numbers("bin_boundaries", len(written)), layer.dtype)
+    if np.any(np.diff(boundaries) < 0):
+        raise InvalidModelError("its bin_boundaries do not rise")
+    y = layer.emit(np.searchsorted, layer.constant("bin_boundaries", boundaries), x, side="right")
+    if mode == "int":
+        return layer.cast(y, "int32" if layer.keras_major >= 3 else "int64")
+    return _encode(layer, y, mode, len(boundaries) + 1, layer.dtype)
+
+
+@rule("IntegerLookup")
+def integer_lookup(layer: Layer, x: Value) -> Value:
+    """Numbers as their places in a vocabulary, or the other way round."""
+    config = layer.config
+    mode = config.choice("output_mode", ("int", *ENCODINGS, "tf_idf", "tf-idf"), "int")
+    oov, oov_token = config.integer("num_oov_indices", 1, least=0), config.integer("oov_token", -1, least=-LARGEST)
+    mask_token = config.get("mask_token", None)
+    special = [oov_token] * oov
+    if mask_token is not None:
+        mask_token = config.integer("mask_token", least=-LARGEST)
+        special = [mask_token, *special] if mode == "int" else special
+    vocabulary, given = _vocabulary(layer, special)
+    x = layer.cast(x, "int64")
+    if config.flag("invert", False):
+        return layer.emit(kernels.inverse_lookup, x, vocabulary, oov_token=oov_token)
+    if oov > 1 and config.get("oov_method", "floormod") != "floormod":
+        raise UnsupportedModelError("it hashes numbers that are not in its vocabulary with TensorFlow's FarmHash")
+    settings = {"first": len(special), "oov": oov, "mask_token": mask_token, "masked": 0 if mode == "int" else -1}
+    y = layer.emit(kernels.lookup, x, vocabulary, **settings)
+    if mode == "int":
+        return y
+    depth = config.integer("max_tokens") if config.flag("pad_to_max_tokens", False) else vocabulary.shape[0] or 0
+    if not mode.startswith("tf"):
+        return _encode(layer, y, mode, depth, "int64" if layer.keras_major >= 3 else layer.dtype)
+    counts = _encode(layer, y, "count", depth, layer.dtype)
+    return layer.emit(np.multiply, counts, _idf_weights(layer, len(special), given, depth))
+
+
+def _vocabulary(layer: Layer, special: list[int]) -> tuple[Value, bool]:
+    """The vocabulary behind the places for special tokens, and whether the config had those places as well."""
+    written = layer.config.get("vocabulary", None)
+    if written is None:
+        size = layer.config.get("vocabulary_size", None)
+        if size is None:
+            raise UnsupportedModelError("it has no vocabulary: adapt it or give it one, then save the model again")
+        return layer.weight("vocabulary", (layer.config.integer("vocabulary_size"),), dtype="int64", state=True), True
+    if isinstance(written, str):
+        raise UnsupportedModelError("its vocabulary is in a file of its own, which is not read")
+    tokens = [int(token) for token in layer.config.integers("vocabulary", len(written), least=-LARGEST)]
+    has_special = tokens[: len(special)] == special
+    array = np.asarray(tokens if has_special else special + tokens, "int64")
+    return layer.constant("vocabulary", array), has_special
+
+
+def _idf_weights(layer: Layer, special: int, has_special: bool, depth: int) -> Value:
+    """How much each token weighs: special ones that the config does not list the mean, those not there nothing."""
+    written = layer.config.get("idf_weights", None)
+    if written is None:
+        return layer.weight("idf_weights", (depth,), state=True)
+    weights = np.asarray(layer.config.numbers("idf_weights", len(written)))
+    before = 0 if has_special else special
+    padded = np.full(depth, 0.0)
+    padded[: before + len(weights)] = [*[weights.mean()] * before, *weights]
+    return layer.constant("idf_weights", padded.astype(layer.dtype))
+
+
+@rule("MelSpectrogram")
+def mel_spectrogram(layer: Layer, x: Value) -> Value:
+    """How loud each band of frequencies, spaced as the ear hears them, is over time."""
+    config = layer.config
+    real, imag = stft(layer, layer.cast(x, layer.dtype))
+    bands = layer.constant("bands", _mel_bands(layer, config.integer("fft_length", 2048) // 2 + 1).astype(layer.dtype))
+    y = layer.emit(kernels.mel_spectrum, real, imag, bands, exponent=config.number("mag_exp", 2.0))
+    if not config.flag("power_to_db", True):
+        return y
+    settings = {
+        "min_power": config.number("min_power", 1e-10),
+        "ref_power": config.number("ref_power", 1.0),
+        "top_db": config.number("top_db", 80.0),
+    }
+    return layer.emit(kernels.decibels, y, **settings)
+
+
+def _mel_bands(layer: Layer, frequencies: int) -> np.ndarray:
+    """How much each frequency adds to each band: triangles of equal width on the scale mel = 1127 ln(1 + f / 700).
+
+    In float32, as Keras computes them.
+    """
+    config = layer.config
+    rate = config.number("sampling_rate", 16000)
+    low, high = config.number("min_freq", 20.0), config.number("max_freq", int(rate / 2))
+
+    def mel(hertz: Any) -> Any:
+        return np.float32(1127) * np.log(np.float32(1) + np.asarray(hertz, np.float32) / np.float32(700))
+
+    edges = np.linspace(mel(low), mel(high), config.integer("num_mel_bins", 128) + 2, dtype=np.float32)
+    places = mel(np.linspace(0, rate / 2, frequencies, dtype=np.float32))[1:, np.newaxis]
+    rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - places) / (edges[2:] - edges[1:-1])
+    return np.pad(np.maximum(np.minimum(rising, falling), 0), ((1, 0), (0, 0)))
+
+
+@rule("STFTSpectrogram")
+def stft_spectrogram(layer: Layer, x: Value) -> Value:
+    """Short-time Fourier transforms, by convolution with waves, and what can be made of them."""
+    config = layer.config
+    mode = config.choice("mode", ("log", "magnitude", "psd", "real", "imag", "angle", "stft"), "log")
+    length = config.integer("frame_length", 256)
+    stride = config.integer("frame_step") if config.get("frame_step", None) is not None else length // 2
+    given = config.get("fft_length", None) is not None
+    full = config.integer("fft_length") if given else 2 ** (length - 1).bit_length()
+    first = is_channels_first(layer)
+    x = layer.emit(kernels.channels_last, x) if first else x
+    pad = window_pads(x, config.choice("padding", ("valid", "same"), "valid"), (length,), (stride,), (1,))
+    parts = []
+    for part in ("real", "imag"):
+        if mode not in ("real", "imag") or mode == part:
+            waves = layer.weight(f"{part}_kernel", (length, 1, full // 2 + 1))
+            parts.append(layer.emit(kernels.spectrum, x, waves, stride=stride, pad=pad))
+    y = _spectrogram(layer, mode, parts)
+    if config.flag("expand_dims", False):
+        return layer.emit(np.swapaxes, y, axis1=1, axis2=2) if first else layer.emit(np.swapaxes, y, axis1=2, axis2=3)
+    _, steps, channels, depth = y.shape
+    y = layer.emit(kernels.reshape, y, shape=(-1 if steps is None else steps, (channels or 0) * (depth or 0)))
+    return layer.emit(kernels.channels_first, y) if first else y
+
+
+def _spectrogram(layer: Layer, mode: str, parts: list[Value]) -> Value:
+    if mode in ("real", "imag"):
+        return parts[0]
+    if mode == "stft":
+        return layer.emit(kernels.concatenate, *parts, axis=-1)
+    if mode == "angle":
+        return layer.emit(np.arctan2, *reversed(parts))
+    power = layer.emit(kernels.power, *parts)
+    if mode == "psd":
+        return layer.emit(kernels.both_sides, power)
+    magnitude = layer.emit(np.sqrt, layer.emit(np.maximum, power, EPSILON))
+    return magnitude if mode == "magnitude" else layer.emit(np.log, magnitude)
+
+
+@rule("Pipeline")
+def pipeline(layer: Layer, x: Value, mask: Any = None) -> Any:
+    """One layer after the other."""
+    written = layer.config.get("layers")
+    if not isinstance(written, list):
+        raise InvalidModelError("its config has no list of layers")
+    seen: Counter[str] = Counter()
+    for item in written:
+        name = snake_case(str(item.get("class_name")) if isinstance(item, dict) else "")
+        x = layer.wrapped(f"layers/{name}_{seen[name]}" if seen[name] else f"layers/{name}", item, x)
+        seen[name] += 1
+    return x

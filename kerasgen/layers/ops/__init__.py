@@ -1,0 +1,1 @@
+"""Rules for the operations of Keras 3."""

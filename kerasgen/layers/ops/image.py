@@ -1,0 +1,247 @@
+"""Images: colours, patches, filters and transforms, as operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.graph.ir import Value
+from kerasgen.layers.config import LARGEST, Config
+from kerasgen.layers.dtypes import argument, floats, tensor
+from kerasgen.layers.layer import Layer
+from kerasgen.layers.layout import channels_last, images_last, is_channels_first, window_pads
+from kerasgen.layers.registry import rule
+
+COLOURS: dict[str, Callable[..., Any]] = {
+    "RGBToGrayscale": kernels.rgb_to_grayscale,
+    "RGBToHSV": kernels.rgb_to_hsv,
+    "HSVToRGB": kernels.hsv_to_rgb,
+}
+LARGEST_FILTER = 1000  # no filter in a real config comes near
+METHODS = ("linear", "bilinear", "trilinear", "cubic", "bicubic", "tricubic", "lanczos3", "lanczos5")
+
+
+def _colours(kind: str, kernel: Callable[..., Any]) -> None:
+    @rule(f"ops.{kind}")
+    def colours(layer: Layer, images: Value) -> Value:
+        def apply(x: Value) -> Value:
+            return layer.emit(kernels.identity if x.shape[-1] == 1 else kernel, x)
+
+        return images_last(layer, images, apply)
+
+
+for _kind, _kernel in COLOURS.items():
+    _colours(_kind, _kernel)
+
+
+@rule("ops.ExtractPatches")
+def extract_patches(layer: Layer, images: Value) -> Value:
+    """Windows as vectors, of images or of volumes."""
+    size = layer.config.get("size")
+    rank = 2 if isinstance(size, int) else len(layer.config.axes("size"))
+    size = layer.config.integers("size", rank)
+    strides = size if not layer.config.get("strides", None) else layer.config.integers("strides", rank)
+    dilation = layer.config.integers("dilation_rate", rank, 1)
+    padding = layer.config.choice("padding", ("valid", "same"), "valid")
+
+    def apply(x: Value) -> Value:
+        pad = window_pads(x, padding, size, strides, dilation)
+        return layer.emit(kernels.extract_patches, x, size=size, strides=strides, dilation=dilation, pad=pad)
+
+    if len(images.shape) == rank + 2:
+        return channels_last(layer, images, apply)
+    one = layer.emit(np.expand_dims, images, axis=0)
+    return layer.emit(np.squeeze, channels_last(layer, one, apply), axis=0)
+
+
+def _windows(config: Config) -> dict[str, Any]:
+    rows, columns = config.integers("padding", 2, 0, least=0)
+    return {
+        "size": config.integers("kernel_size", 2),
+        "strides": config.integers("stride", 2, 1),
+        "dilation": config.integers("dilation", 2, 1),
+        "pads": ((rows, rows), (columns, columns)),
+    }
+
+
+@rule("ops.Unfold")
+def unfold(layer: Layer, x: Value) -> Value:
+    """Windows as columns, channels first."""
+    return layer.emit(kernels.unfold, x, **_windows(layer.config))
+
+
+@rule("ops.Fold")
+def fold(layer: Layer, x: Value) -> Value:
+    """Columns painted as windows, channels first."""
+    return layer.emit(kernels.fold, x, sizes=layer.config.integers("output_size", 2), **_windows(layer.config))
+
+
+def _borders(layer: Layer, ending: str, sizes: Sequence[int | None], sign: int) -> tuple[tuple[int, int], ...]:
+    """What to add to or to take from both ends of rows and columns: two of before, after and the new size are given."""
+    borders = []
+    for size, (key, before, after) in zip(
+        sizes, (("height", "top", "bottom"), ("width", "left", "right")), strict=True
+    ):
+        keys = (f"{before}_{ending}", f"{after}_{ending}", f"target_{key}")
+        first, last, new = (
+            None if layer.config.get(key, None) is None else layer.config.integer(key, least=0) for key in keys
+        )
+        if first is None or last is None:
+            if size is None or new is None:
+                raise UnsupportedModelError(f"the {key} of the images must be known")
+            rest = sign * (new - size) - (first or 0) - (last or 0)
+            first, last = rest if first is None else first, rest if last is None else last
+        if first < 0 or last < 0:
+            raise InvalidModelError(f"a {key} of {size} cannot become {new}")
+        borders.append((first, last))
+    return tuple(borders)
+
+
+@rule("ops.PadImages")
+def pad_images(layer: Layer, images: Value) -> Value:
+    """Zeros around an image."""
+
+    def apply(x: Value) -> Value:
+        return layer.emit(kernels.pad, x, pads=_borders(layer, "padding", x.shape[1:3], 1))
+
+    return images_last(layer, images, apply)
+
+
+@rule("ops.CropImages")
+def crop_images(layer: Layer, images: Value) -> Value:
+    """An image without its borders."""
+
+    def apply(x: Value) -> Value:
+        return layer.emit(kernels.crop, x, crops=_borders(layer, "cropping", x.shape[1:3], -1))
+
+    return images_last(layer, images, apply)
+
+
+def _bell(size: int, sigma: float) -> np.ndarray:
+    """A bell curve over `size` cells, of sum 1."""
+    if size > LARGEST_FILTER or sigma <= 0:
+        raise InvalidModelError(f"a bell curve of {size} cells and deviation {sigma}")
+    weights = np.exp(-0.5 * np.square((np.arange(size) - (size - 1) / 2) / sigma))
+    return np.asarray(weights / weights.sum())
+
+
+@rule("ops.GaussianBlur")
+def gaussian_blur(layer: Layer, images: Value) -> Value:
+    """An image, smoothed by a bell curve."""
+    sizes = layer.config.integers("kernel_size", 2, 3)
+    one = not isinstance(layer.config.get("sigma", 1.0), (list, tuple))
+    sigmas = (layer.config.number("sigma", 1.0),) * 2 if one else layer.config.numbers("sigma", 2)
+    bells = [_bell(size, sigma) for size, sigma in zip(sizes, sigmas, strict=True)]
+    weights = np.outer(bells[1], bells[0]).reshape(*sizes, 1, 1)  # in the order of Keras, which is odd if sizes differ
+
+    def apply(x: Value) -> Value:
+        if x.shape[-1] is None:
+            raise UnsupportedModelError("the number of channels must be known")
+        kernel = layer.constant("kernel", np.repeat(weights, x.shape[-1], axis=2).astype(x.dtype))
+        return layer.emit(kernels.depthwise_conv2d, x, kernel, pad=window_pads(x, "same", sizes, (1, 1), (1, 1)))
+
+    return images_last(layer, images, apply)
+
+
+@rule("ops.SobelEdges")
+def sobel_edges(layer: Layer, images: Value) -> Value:
+    """Where an image changes, along rows and columns."""
+    if not is_channels_first(layer):
+        return layer.emit(kernels.sobel_edges, images)
+    edges = layer.emit(kernels.sobel_edges, layer.emit(kernels.channels_last, images))
+    return layer.emit(np.moveaxis, edges, source=3, destination=1)
+
+
+@rule("ops.SSIM")
+def ssim(layer: Layer, image1: Any, image2: Any) -> Value:
+    """How alike two images look."""
+    image1, image2 = argument(layer, "image1", image1), argument(layer, "image2", image2)
+    dtype = image1.dtype
+    size = layer.config.integer("filter_size", 11)
+    bell = _bell(size, layer.config.number("filter_sigma", 1.5))
+    window = layer.constant("window", np.outer(bell, bell).astype(floats(image1)))
+    settings = {key: layer.config.number(key, value) for key, value in (("max_val", 1.0), ("k1", 0.01), ("k2", 0.03))}
+    pair = []
+    for x in (image1, image2):
+        value = layer.cast(x, floats(image1))
+        value = layer.emit(np.expand_dims, value, axis=0) if len(value.shape) == 3 else value
+        pair.append(layer.emit(kernels.channels_last, value) if is_channels_first(layer) else value)
+    y = layer.emit(kernels.ssim, *pair, window, **settings)
+    return layer.cast(layer.emit(np.squeeze, y, axis=0) if len(image1.shape) == 3 else y, dtype)
+
+
+def _projected(layer: Layer, images: Any, transform: Any, fill_mode: str) -> Value:
+    images = argument(layer, "images", images)
+    settings = {
+        "interpolation": layer.config.choice("interpolation", ("nearest", "bilinear"), "bilinear"),
+        "fill_mode": fill_mode,
+        "fill_value": layer.config.number("fill_value", 0.0),
+    }
+    return images_last(layer, images, lambda x: layer.emit(kernels.projective_transform, x, transform, **settings))
+
+
+@rule("ops.AffineTransform")
+def affine_transform(layer: Layer, images: Any, transform: Any) -> Value:
+    """An image turned, stretched, slanted and moved."""
+    if not isinstance(transform, Value):
+        transform = np.atleast_2d(tensor(transform))
+    transform = argument(layer, "transform", transform)
+    if len(transform.shape) == 1:
+        transform = layer.emit(np.expand_dims, transform, axis=0)
+    modes = ("constant", "nearest", "wrap", "reflect")
+    return _projected(layer, images, transform, layer.config.choice("fill_mode", modes, "constant"))
+
+
+@rule("ops.PerspectiveTransform")
+def perspective_transform(layer: Layer, images: Any, start_points: Any, end_points: Any) -> Value:
+    """An image seen from elsewhere: four points and where they go."""
+    values = []
+    for points in (start_points, end_points):
+        v = layer.cast(argument(layer, "points", points), "float32")
+        values.append(layer.emit(np.expand_dims, v, axis=0) if len(v.shape) == 2 else v)
+    return _projected(layer, images, layer.emit(kernels.homography, *values), "constant")
+
+
+@rule("ops.MapCoordinates")
+def map_coordinates(layer: Layer, inputs: Any, coordinates: Any) -> Value:
+    """An array read between its cells."""
+    order = layer.config.integer("order", least=0)
+    if order > 1:
+        raise UnsupportedModelError("coordinates are mapped with order 0 and 1 only, as Keras does")
+    modes = ("constant", "nearest", "wrap", "mirror", "reflect")
+    return layer.emit(
+        kernels.map_coordinates,
+        argument(layer, "inputs", inputs),
+        argument(layer, "coordinates", coordinates),
+        order=order,
+        fill_mode=layer.config.choice("fill_mode", modes, "constant"),
+        fill_value=layer.config.number("fill_value", 0.0),
+    )
+
+
+@rule("ops.ScaleAndTranslate")
+def scale_and_translate(layer: Layer, images: Any, output_shape: Any, scale: Any, translation: Any) -> Value:
+    """An image stretched and moved along some of its axes."""
+    images = argument(layer, "images", images)
+    axes = tuple(axis % len(images.shape) for axis in layer.config.axes("spatial_dims"))
+    if not axes:
+        return layer.emit(kernels.identity, images)
+    if not isinstance(output_shape, (list, tuple)) or len(output_shape) != len(images.shape):
+        raise InvalidModelError(f"the shape of its result is {ascii(output_shape)[:80]}")
+    sizes = tuple(output_shape[axis] for axis in axes)
+    if not all(isinstance(size, int) and 0 < size < LARGEST for size in sizes):
+        raise UnsupportedModelError("the sizes of its result must be numbers")
+    return layer.emit(
+        kernels.scale_and_translate,
+        images,
+        argument(layer, "scale", scale),
+        argument(layer, "translation", translation),
+        sizes=sizes,
+        axes=axes,
+        method=layer.config.choice("method", METHODS),
+        antialias=layer.config.flag("antialias", True),
+    )

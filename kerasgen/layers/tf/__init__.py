@@ -1,0 +1,1 @@
+"""Rules for functions of TensorFlow that a model calls as layers."""

@@ -1,0 +1,1 @@
+"""Passes that every level runs: they remove nodes, and change no number."""

@@ -1,0 +1,20 @@
+"""Drop what no result needs: nodes whose results nothing reads, and weights that no node reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kerasgen.graph.ir import Graph
+
+
+def drop_unused(graph: Graph) -> Graph:
+    """The nodes that lead to a result, and their weights."""
+    needed = set(graph.results)
+    kept = []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            kept.append(node)
+            needed.update(node.reads)
+    weights = {name: array for name, array in graph.weights.items() if name in needed}
+    layouts = {name: layout for name, layout in graph.layouts.items() if name in weights}
+    return replace(graph.rewrite(reversed(kept), {}), weights=weights, layouts=layouts)

@@ -1,0 +1,72 @@
+"""Compute at export what depends on weights alone.
+
+f(W) = V, a weight of its own.
+
+Declines where V would take more bytes than go with the weights that nothing else reads, such as floats that are made of
+small integers; where V is a result, or a view of it is, for weights are not handed out; what fails; and functions of
+the user's own, which may answer differently each time.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Container, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from kerasgen.graph.ir import Graph, Node
+from kerasgen.passes.clean.merge_equal import is_repeatable
+from kerasgen.passes.plan.plan_memory import last_reads
+
+GROWTH = 1 << 10  # bytes that one node may add to the module
+
+
+def fold_constants(graph: Graph, *, growth: int = GROWTH) -> Graph:
+    """Every node that reads nothing but weights is weights."""
+    readers = graph.readers()
+    last = last_reads(graph)
+    weights = dict(graph.weights)
+    renamed: dict[str, str] = {}
+    kept = []
+    for node in graph.nodes:
+        node = replace(node, inputs=tuple(renamed.get(i, i) if isinstance(i, str) else i for i in node.inputs))
+        reads, made = set(node.reads), None
+        if weights.keys() >= reads and not graph.layouts.keys() & reads and is_repeatable(node):
+            freed = sum(weights[name].nbytes for name in reads if readers[name] == node.reads.count(name))
+            handed_out = any(last[name] == len(graph.nodes) for name in node.outputs)
+            made = _made(node, weights) if not handed_out and _size(node, graph) <= freed + growth else None
+        if made is None:
+            kept.append(node)
+            continue
+        for name, array in zip(node.outputs, made, strict=True):
+            renamed[name] = unused(f"{name}/value", weights)
+            weights[renamed[name]] = array
+            readers[renamed[name]] = readers[name]
+    return replace(graph, weights=weights).rewrite(kept, renamed)
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """The name of a new weight or value: this one, or one like it."""
+    while name in taken:
+        name += "_folded"
+    return name
+
+
+def _size(node: Node, graph: Graph) -> float:
+    """The bytes that the results take, infinite where that is not known."""
+    specs = [graph.specs[name] for name in node.outputs if name in graph.specs]
+    if len(specs) < len(node.outputs) or any(None in spec.shape for spec in specs):
+        return math.inf
+    return sum(math.prod(size or 0 for size in spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+
+
+def _made(node: Node, weights: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
+    """The results; None where the kernel does not take these numbers, which the module then says when it runs."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            return [np.asarray(array) for array in node.call(weights)]
+        except (ValueError, ArithmeticError, LookupError):
+            return None

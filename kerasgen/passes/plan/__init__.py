@@ -1,0 +1,1 @@
+"""Passes that choose how the module computes: kernels, layouts, buffers, batches."""

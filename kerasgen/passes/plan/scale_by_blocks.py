@@ -1,0 +1,59 @@
+"""Scale and shift a large array by blocks, with the two numbers of each channel that layers in a row come to.
+
+batch_norm(x) = x s + (beta - mean s), s = gamma / sqrt(variance + epsilon);  (x u + v) w + z = x (u w) + (v w + z)
+
+Declines where the array is small; where that goes through the array no less often, for a sum or a product does so once,
+`scale_shift` twice; where all channels have the same numbers, with which NumPy is faster by itself; and what varies
+otherwise. Of layers in a row, declines those whose result has another reader, and shifts that would take digits away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.graph.affine import Affine, affine, gathered
+from kerasgen.graph.ir import Graph, Node
+from kerasgen.passes.fold.fold_constants import unused
+from kerasgen.passes.plan.plan_memory import sample_bytes
+
+LARGE = 1 << 15  # bytes of one sample
+
+
+def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
+    """Every batch normalisation of a large array is a `scale_shift`, and so are three scales and shifts in a row."""
+    weights = dict(graph.weights)
+    readers = graph.readers()
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+    scaled: dict[str, Node] = {}
+    gone: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.outputs[0] in gone or sample_bytes(graph, node.outputs[0]) < large:
+            continue
+        whole = affine(node, graph)
+        if whole is None or len(graph.specs[node.output].shape) < 3:
+            continue
+        whole, inner = gathered(whole, graph, makers, readers)
+        passes = sum(map(_passes, (node, *(makers[name] for name in inner))))
+        if passes > 2 and max(whole.scale.size, whole.shift.size) > 1:
+            gone.update(inner)
+            scaled[node.output] = _scale_shift(node, whole, graph, weights)
+    nodes = (scaled.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in gone)
+    return replace(graph, weights=weights).rewrite(nodes, {})
+
+
+def _passes(node: Node) -> int:
+    """How often the node goes through the array; for batch normalisation, which first computes s and t, once more."""
+    return 1 if isinstance(node.kernel, np.ufunc) else 3 if node.kernel is kernels.batch_norm else 2
+
+
+def _scale_shift(node: Node, whole: Affine, graph: Graph, weights: dict[str, np.ndarray]) -> Node:
+    """The node as a `scale_shift`; its two weights are put into `weights`."""
+    spec, names = graph.specs[node.output], []
+    for name, numbers in (("scale", whole.scale), ("shift", whole.shift)):
+        key = unused(f"{node.output}/{name}", weights)
+        weights[key] = numbers.astype(spec.dtype)
+        names.append(key)
+    return replace(node, kernel=kernels.scale_shift, inputs=(whole.x, *names), attrs={})

@@ -1,0 +1,178 @@
+"""Keras itself, asked for the right answer. The only module that imports TensorFlow, and only when it is called."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasgen.errors import ParityError, UsageError
+from kerasgen.names import printable
+from kerasgen.readers.model import Address, map_leaves
+from kerasgen.verification.compare import flat
+
+
+def available() -> bool:
+    """Whether TensorFlow is installed."""
+    return importlib.util.find_spec("tensorflow") is not None
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A model of Keras's, and what messages call it."""
+
+    model: Any
+    name: str
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What the model answers, its stateful layers starting afresh. Raises ParityError where it cannot."""
+        with self._answering(arrays):
+            reset_states(self.model)
+            return [np.asarray(array) for array in flat(_predict(self.model, self.arranged(arrays), len(arrays[0])))]
+
+    def layers(self, arrays: Sequence[np.ndarray]) -> dict[Address, list[np.ndarray]]:
+        """What each call of a layer makes of these inputs, those inside of nested models included.
+
+        A layer that another one wraps, or that a subclass of Model calls, is no part of Keras's graph: it is missing
+        here. Raises ParityError where Keras cannot answer.
+        """
+        with self._answering(arrays):
+            reset_states(self.model)
+            made: dict[Address, list[np.ndarray]] = {}
+            tensor = importlib.import_module("tensorflow").convert_to_tensor
+            _run(_functional(self.model), map_leaves(self.arranged(arrays), tensor, np.ndarray), (), made)
+            return made
+
+    def arranged(self, arrays: Sequence[np.ndarray]) -> Any:
+        """The inputs in the form that the model takes."""
+        struct = getattr(self.model, "_inputs_struct", getattr(self.model, "_nested_inputs", None))  # Keras 3, Keras 2
+        if isinstance(struct, dict):
+            return dict(zip(struct, arrays, strict=True))
+        return list(arrays) if len(arrays) > 1 else arrays[0]
+
+    @contextmanager
+    def _answering(self, arrays: Sequence[np.ndarray]) -> Iterator[None]:
+        try:
+            with _silence():
+                yield
+        except Exception as error:
+            raise ParityError(
+                f"{self.name}: Keras cannot answer inputs of shape {[a.shape for a in arrays]}: {_reason(error)}"
+            ) from error
+
+
+def oracle(source: Any, weights: Any, keras_version: str) -> Oracle:
+    """The original model, loaded by Keras.
+
+    A file of Keras 1 or 2 is loaded by tf_keras where that is installed, for Keras 3 changed what some settings mean.
+    Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return Oracle(source, "the model")
+    if not available():
+        raise UsageError("verification needs TensorFlow: pip install 'kerasgen-numpy[verify]'")
+    name = printable(str(source))
+    library = _library(keras_version)
+    try:
+        with _silence():
+            keras = importlib.import_module(library)
+            if weights is None:
+                model = keras.models.load_model(os.fspath(source), compile=False)
+            else:
+                model = keras.models.model_from_json(Path(source).read_text(encoding="utf-8"))
+                model.load_weights(os.fspath(weights))
+    except Exception as error:
+        raise ParityError(f"{name}: {library} cannot load the model: {_reason(error)}") from error
+    return Oracle(model, name)
+
+
+def _library(keras_version: str) -> str:
+    old = keras_version.split(".")[0] in ("1", "2") and importlib.util.find_spec("tf_keras") is not None
+    return "tf_keras" if old else "keras"
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep TensorFlow's logs and Keras's warnings off stderr: nothing in them is about the user's model.
+
+    The C++ part writes past `sys.stderr`, and before it reads its settings. TF_CPP_MIN_LOG_LEVEL=0 lets all through.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
+        yield
+        return
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _predict(model: Any, batch: Any, size: int) -> Any:
+    """The model's answer as its users get it.
+
+    Called directly, Keras 3.15 adds a channels-first bias along the width where that has as many cells as there are
+    filters; `predict` does not, but refuses models whose names TensorFlow cannot use.
+    """
+    try:
+        return model.predict(batch, size, verbose=0)
+    except ValueError:
+        return model(batch, training=False)
+
+
+def reset_states(model: Any) -> None:
+    """Let the stateful layers of a model start from zeros."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False) and layer is not model and hasattr(layer, "reset_states"):
+            layer.reset_states()
+
+
+def _run(graph: Any, inputs: Any, around: Address, made: dict[Address, list[np.ndarray]]) -> list[Any]:
+    """Run a functional model call by call, as it does itself; its outputs. `made` takes what each call returns."""
+    flatten = importlib.import_module("tensorflow").nest.flatten
+    values = {id(symbol): tensor for symbol, tensor in zip(graph.inputs, flatten(inputs), strict=True)}
+    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
+    known = set(map(id, nodes))
+    for node in nodes:
+        if node.is_input:
+            continue
+        layer = getattr(node, "operation", None) or node.layer  # Keras 3, Keras 2
+        calls = [id(call) for call in layer._inbound_nodes if id(call) in known]
+        address = (*around, (layer.name, calls.index(id(node))))
+        args, kwargs = _arguments(node, values)
+        inner = _functional(layer)
+        if hasattr(inner, "_nodes_by_depth"):
+            results = _run(inner, args[0] if args else kwargs["inputs"], address, made)
+        else:
+            if "training" in kwargs or getattr(layer, "_call_has_training_arg", False):
+                kwargs["training"] = False
+            results = flatten(layer(*args, **kwargs))
+            made[address] = [np.asarray(tensor) for tensor in results]
+        values.update((id(symbol), tensor) for symbol, tensor in zip(flatten(node.outputs), results, strict=True))
+    return [values[id(symbol)] for symbol in graph.outputs]
+
+
+def _functional(model: Any) -> Any:
+    """The functional model that a Sequential model of Keras 3 holds, or the model itself."""
+    return getattr(model, "_functional", None) or model
+
+
+def _arguments(node: Any, values: Mapping[int, Any]) -> Any:
+    """The arguments of a call, with values in the place of symbols, in Keras 3 or Keras 2."""
+    if hasattr(node, "arguments"):
+        return node.arguments.fill_in(values)
+    return node.map_arguments({str(id(x)): [values[id(x)]] * len(node.keras_inputs) for x in node.keras_inputs})
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

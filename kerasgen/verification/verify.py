@@ -1,0 +1,149 @@
+"""Comparing a module with its model, answered by Keras, and explaining what differs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasgen.builder.custom import Rules
+from kerasgen.emit.load import load_module
+from kerasgen.errors import ParityError
+from kerasgen.names import printable
+from kerasgen.readers import read
+from kerasgen.readers.model import ModelFile
+from kerasgen.verification.compare import (
+    OutputReport,
+    compare,
+    edge_inputs,
+    flat,
+    load_inputs,
+    precisions,
+    random_inputs,
+)
+from kerasgen.verification.divergence import Divergence, explain
+from kerasgen.verification.oracle import Oracle, oracle
+
+EDGE = "edge"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a module compares with its model: a report for each output, and where it begins to differ, if it does.
+
+    `divergence` is None where every output is within its tolerance.
+    """
+
+    source: str
+    outputs: tuple[OutputReport, ...]
+    divergence: Divergence | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every output is within its tolerance."""
+        return all(report.ok for report in self.outputs)
+
+    def __str__(self) -> str:
+        """One line for each output, and one that explains."""
+        return "\n".join(map(str, (*self.outputs, *([self.divergence] if self.divergence else []))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {
+            "ok": self.ok,
+            "outputs": [report.to_dict() for report in self.outputs],
+            "divergence": None if self.divergence is None else self.divergence.to_dict(),
+        }
+
+    def raise_if_wrong(self) -> None:
+        """Raise ParityError, which carries this verification, unless every output is within its tolerance."""
+        if not self.ok:
+            worst = max(self.outputs, key=lambda report: report.relative / (report.tolerance or 1e-9))
+            error = ParityError(f"{self.source}: the module differs from Keras: {worst}; {self.divergence}")
+            error.verification = self
+            raise error
+
+
+def verify(
+    source: Any,
+    module: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    inputs: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    tolerance: float | None = None,
+    custom: Rules | None = None,
+    theano_kernels: bool = False,
+) -> Verification:
+    """Compare a module with the model that it was made from, by Keras, and explain where they differ.
+
+    The inputs are random, drawn by `seed`; come from an .npy or .npz file; or are several that are edges, with "edge":
+    zeros, ones, negative, large and small numbers. `tolerance` bounds the error as a part of the largest number in an
+    output; by default 1e-4 for float32 (see `kerasgen.verification.compare.TOLERANCES`). `custom` and `theano_kernels`
+    are as for `export`.
+
+    Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where Keras cannot load the
+    model, would answer otherwise than the Keras that wrote it, or where Keras or the module fails.
+    """
+    loaded = load_module(Path(module))
+    file = read(source, weights, theano_kernels=theano_kernels)
+    if inputs is None:
+        given = {"": random_inputs(loaded.INPUTS, seed, file.model)}
+    elif os.fspath(inputs) == EDGE:
+        given = edge_inputs(loaded.INPUTS, seed, file.model)
+    else:
+        given = {"": load_inputs(Path(inputs), loaded)}
+    truth = original(source, weights, file)
+    expected = {name: truth(arrays) for name, arrays in given.items()}
+    return compared(file, loaded, given, expected, truth, custom=custom, tolerance=tolerance)
+
+
+def original(source: Any, weights: Any, file: ModelFile) -> Oracle:
+    """The model as Keras has it. Raises ParityError where that would answer otherwise than the Keras of the file."""
+    if file.unlike:
+        raise ParityError(f"{file.source}: {file.unlike}")
+    return oracle(source, weights, file.keras_version)
+
+
+def compared(
+    file: ModelFile,
+    module: Any,
+    given: Mapping[str, Sequence[np.ndarray]],
+    expected: Mapping[str, Sequence[np.ndarray]],
+    truth: Oracle,
+    *,
+    custom: Rules | None = None,
+    tolerance: float | None = None,
+) -> Verification:
+    """What a module answers, compared with Keras's answers to the same inputs, each under a name.
+
+    Raises ParityError where the module fails, or has another number of outputs.
+    """
+    inside = set(precisions(file.model))
+    names = [name for name, _, _ in module.OUTPUTS]
+    reports: list[OutputReport] = []
+    divergence = None
+    for name, arrays in given.items():
+        answers = _predicted(module, arrays, file.source)
+        if not len(answers) == len(names) == len(expected[name]):
+            raise ParityError(f"{file.source}: the module has {len(answers)} outputs, Keras {len(expected[name])}")
+        found = [
+            replace(compare(n, got, right, tolerance=tolerance, inside=inside), given=name)
+            for n, got, right in zip(names, answers, expected[name], strict=True)
+        ]
+        if divergence is None and not all(report.ok for report in found):
+            divergence = explain(file, module, arrays, truth, custom=custom, tolerance=tolerance)
+        reports += found
+    return Verification(printable(file.source), tuple(reports), divergence)
+
+
+def _predicted(module: Any, arrays: Sequence[np.ndarray], source: str) -> list[np.ndarray]:
+    getattr(module, "reset_states", dict)()
+    try:
+        return flat(module.predict(*arrays))
+    except Exception as error:
+        raise ParityError(f"{source}: predict fails: {type(error).__name__}: {error}") from error
