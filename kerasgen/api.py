@@ -21,9 +21,9 @@ from kerasgen.emit.module import Module, emit
 from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.staleness import Changes, changes
 from kerasgen.errors import InvalidModelError, UsageError
-from kerasgen.graph.ir import Graph
+from kerasgen.graph.plan import Plan
 from kerasgen.names import printable
-from kerasgen.passes import CLEANING, LEVEL, PIPELINES, optimize
+from kerasgen.passes import LEVEL, PIPELINES, only_outputs, optimize
 from kerasgen.readers import read
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport
@@ -70,12 +70,12 @@ def generate(
     strict: bool = False,
     level: int = LEVEL,
     max_memory: int | None = None,
-    record: Callable[[Graph], Any] | None = None,
+    record: Callable[[Plan], Any] | None = None,
 ) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere.
 
     `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
-    there would be a warning. `max_memory` are the bytes that a call may take. `record` makes of the graph what the
+    there would be a warning. `max_memory` are the bytes that a call may take. `record` makes of the plan what the
     module compares its answers with: see `kerasgen.verification.selftest`.
     """
     if level not in PIPELINES:
@@ -85,18 +85,17 @@ def generate(
     warning = _not_finite({variable.key: graph.weights[variable.key] for variable in built.variables})
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
-    pipeline = PIPELINES[level]
     if activations:
-        count = len(graph.outputs)
-        full = optimize(graph.with_every_layer(), pipeline)
-        graph = optimize(replace(full, outputs=full.outputs[:count]), CLEANING)
+        full = optimize(graph.with_every_layer(), PIPELINES[level])
+        plan = only_outputs(full, len(graph.outputs))
     else:
-        graph = optimize(graph, pipeline)  # the weights before folding are gone when the folded are packed
-    make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record and record(graph))
+        plan = optimize(graph, PIPELINES[level])
+    del graph  # the weights before folding are gone when the folded are packed
+    make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record and record(plan))
     if max_memory is None:
-        return replace(make(graph), warning=warning)
+        return replace(make(plan), warning=warning)
     try:
-        return replace(within(max_memory, graph, make, sidecar), warning=warning)
+        return replace(within(max_memory, plan, make, sidecar), warning=warning)
     except UsageError as error:
         raise UsageError(f"{file.source}: {error}") from error
 

@@ -6,7 +6,7 @@ import builtins
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 LONGEST = 80  # characters of a model's name that are kept
 PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # what a variable should not be called
@@ -47,6 +47,13 @@ def snake_case(kind: str) -> str:
     """The name of a class as Keras spells it in paths."""
     name = re.sub(r"\W+", "", kind.rpartition(">")[2])
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """This name for a new weight or value, or one like it where it is taken."""
+    while name in taken:
+        name += "_folded"
+    return name
 
 
 class Namespace:

@@ -173,9 +173,10 @@ def no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Modules come out with weights that are a little off."""
 
-    def wrong(graph: Any, *passes: Any) -> Any:
-        graph = optimize(graph, *passes)
-        return replace(graph, weights={name: array * 1.01 for name, array in graph.weights.items()})
+    def wrong(graph: Any, *pipeline: Any) -> Any:
+        plan = optimize(graph, *pipeline)
+        weights = {name: array * 1.01 for name, array in plan.graph.weights.items()}
+        return plan.on(replace(plan.graph, weights=weights))
 
     monkeypatch.setattr(api, "optimize", wrong)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node, Value
+from kerasgen.graph.plan import Plan
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.standard_normal((2, 6, 7, 3)).astype("float32")
@@ -40,22 +41,28 @@ def graph(nodes: list[Node], arrays: dict[str, np.ndarray], outputs: tuple[str, 
     return replace(plain, specs={name: Value(name, shape, "float32") for name, shape in shapes.items()})
 
 
-def same_answers(before: Graph, after: Graph, tolerance: float = 1e-5) -> None:
+def same_answers(before: Graph | Plan, after: Graph | Plan, tolerance: float = 1e-5) -> None:
     after.check()
     for a, b in zip(before.run(X), after.run(X), strict=True):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-def kernels_of(result: Graph) -> list[Any]:
-    return [node.kernel for node in result.nodes]
+def graph_of(result: Graph | Plan) -> Graph:
+    return result.graph if isinstance(result, Plan) else result
+
+
+def kernels_of(result: Graph | Plan) -> list[Any]:
+    return [node.kernel for node in graph_of(result).nodes]
 
 
 def conv(output: str, x: str = "image", kernel: str = "c/kernel", **attrs: Any) -> Node:
     return Node((output,), kernels.conv2d, (x, kernel), attrs)
 
 
-def of_sizes(before: Graph, **shapes: tuple[int | None, ...]) -> Graph:
-    """The graph as if these values had other sizes."""
+def of_sizes(before: Any, **shapes: tuple[int | None, ...]) -> Any:
+    """The graph, or the plan, as if these values had other sizes."""
+    if isinstance(before, Plan):
+        return before.on(of_sizes(before.graph, **shapes))
     changed = {name: replace(before.specs[name], shape=shape) for name, shape in shapes.items()}
     return replace(before, specs={**before.specs, **changed})
 
@@ -109,15 +116,17 @@ MAKERS = {
 }
 
 
-def framing(nodes: list[Node], outputs: tuple[str, ...] = ("c",), **arrays: np.ndarray) -> Graph:
-    plain = Graph(
+def framing(nodes: list[Node], outputs: tuple[str, ...] = ("c",), **arrays: np.ndarray) -> Plan:
+    """A plan whose weights have the layouts that these kernels want."""
+    graph = Graph(
         (Value("image", (None, 6, 7, 3), "float32"),),
         tuple(nodes),
         outputs,
         {**SQUARES, **arrays},
-        layouts=LAYOUT,
+        outputs,
         layers={name: (name,) for node in nodes for name in node.outputs},
     )
-    shapes = {name: np.shape(value) for name, value in plain.check().trace(X).items() if name not in plain.weights}
+    plan = Plan(graph, LAYOUT).check()
+    shapes = {name: np.shape(value) for name, value in plan.trace(X).items() if name not in graph.weights}
     specs = {n: Value(n, (None, *shape[1:]), "float32") for n, shape in shapes.items()}
-    return replace(plain, specs=specs, output_names=outputs)
+    return plan.on(replace(graph, specs=specs))

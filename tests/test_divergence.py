@@ -22,10 +22,11 @@ from support import randomize, save
 import kerasgen
 from kerasgen import kernels
 from kerasgen.builder import build
-from kerasgen.emit import module
+from kerasgen.graph.facts import FACTS
 from kerasgen.graph.ir import Graph
+from kerasgen.graph.plan import Plan
 from kerasgen.layers import RULES
-from kerasgen.passes import LEVEL, PIPELINES
+from kerasgen.passes import LEVEL, PIPELINES, Phase, on_graph
 from kerasgen.passes.fold.fold_batch_norm import fold_batch_norm
 from kerasgen.readers import read
 from kerasgen.verification.oracle import Oracle, oracle
@@ -185,8 +186,11 @@ def test_a_wrong_pass(exported: Any, monkeypatch: pytest.MonkeyPatch, activation
         return replace(folded, weights={**folded.weights, "conv_b/kernel": folded.weights["conv_b/kernel"] * 3})
 
     wrong.__name__ = "fold_batch_norm"
-    passes = tuple(wrong if step is fold_batch_norm else step for step in PIPELINES[LEVEL])
-    monkeypatch.setitem(PIPELINES, LEVEL, passes)
+    pipeline = [
+        Phase(name, tuple(on_graph(wrong) if step.__name__ == wrong.__name__ else step for step in steps))
+        for name, steps in PIPELINES[LEVEL]
+    ]
+    monkeypatch.setitem(PIPELINES, LEVEL, pipeline)
     divergence = found(kerasgen.verify(*exported(image_model(), activations=activations)))
     assert (divergence.stage, divergence.culprit, divergence.layer) == ("pass", "fold_batch_norm", layer)
     assert largest(divergence.inputs) < 1e-5
@@ -205,18 +209,19 @@ def fast_model() -> Any:
 def test_a_wrong_fast_kernel(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kerasgen.verify(*exported(fast_model())).ok
     layout = sys.modules["kerasgen.kernels.winograd"].winograd_filters  # type: ignore[attr-defined]
-    monkeypatch.setattr(Graph, "loaded", lambda graph: damaged(graph, layout))
+    monkeypatch.setattr(Plan, "loaded", lambda plan: damaged(plan, layout))
     path, module = exported(fast_model())
     altered(module, lambda weights: weights["wide/bias"].__iadd__(1))
     divergence = found(kerasgen.verify(path, module))
     assert (divergence.stage, divergence.culprit, divergence.layer) == ("pass", "choose_kernels", "wide")
 
 
-def damaged(graph: Graph, layout: Any) -> dict[str, np.ndarray]:
+def damaged(plan: Plan, layout: Any) -> dict[str, np.ndarray]:
     """The weights as the kernels want them, but what Winograd's kernel gets is half of it."""
-    laid_out = {name: make(graph.weights[name], **settings) for name, (make, settings) in graph.layouts.items()}
-    wrong = {name: laid_out[name] / 2 for name, (make, _) in graph.layouts.items() if make is layout}
-    return {**graph.weights, **laid_out, **wrong}
+    weights = plan.graph.weights
+    laid_out = {name: make(weights[name], **settings) for name, (make, settings) in plan.layouts.items()}
+    wrong = {name: laid_out[name] / 2 for name, (make, _) in plan.layouts.items() if make is layout}
+    return {**weights, **laid_out, **wrong}
 
 
 @pytest.mark.parametrize("name", ["wide/kernel", "depthwise/kernel", "project/bias", "logits/bias"])
@@ -274,7 +279,7 @@ def test_an_altered_line(exported: Any) -> None:
 def test_a_wrong_emitter(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x = keras.Input((4,), name="x")
     model = keras.Model(x, L.Dense(2, name="last")(L.Dense(4, name="first")(x) * x))
-    monkeypatch.setitem(module.SYNTAX, np.multiply, lambda a, b: f"{a} + {b}")
+    monkeypatch.setitem(FACTS, np.multiply, replace(FACTS[np.multiply], syntax=lambda a, b: f"{a} + {b}"))
     divergence = found(kerasgen.verify(*exported(model)))
     assert (divergence.stage, divergence.kind) == ("emitter", "ops.Multiply")
     assert " + " in divergence.culprit

@@ -29,15 +29,21 @@ from graphs import (
     weights,
 )
 
-from kerasgen import kernels
+from kerasgen import kernels, passes
 from kerasgen.graph.ir import Graph, Node, Value
-from kerasgen.passes import PIPELINES, add_borders, optimize
+from kerasgen.graph.plan import Plan
+from kerasgen.passes import PIPELINES, on_graph, optimize
 from kerasgen.passes.fold.absorb_pads import absorb_pads
 from kerasgen.passes.plan.choose_kernels import TILE, Tiles, choose_exact_kernels, choose_kernels
-from kerasgen.passes.plan.fuse_residual import fuse_residual
-from kerasgen.passes.plan.relu_by_rows import relu_by_rows
 
 KERNEL = weights(c__kernel=(3, 3, 3, 4))
+add_borders, fuse_residual, relu_by_rows = map(
+    on_graph, (passes.add_borders, passes.fuse_residual, passes.relu_by_rows)
+)
+
+
+def planned(*arguments: Any, **layers: str) -> Plan:
+    return Plan(graph(*arguments, **layers))
 
 
 def pad(output: str = "p", x: str = "image", **attrs: Any) -> Node:
@@ -128,11 +134,11 @@ def test_kernels_are_chosen(name: str, activation: Any) -> None:
     kernel, shape, attrs, fast = CHOSEN[name]
     arrays = weights(c__kernel=shape, c__bias=(shape[-1] if shape[-1] > 1 else 3,))
     node = Node(("c",), kernel, ("image", "c/kernel", "c/bias"), {**attrs, "activation": activation})
-    before = graph([node], arrays, ("c",), layer="c")
+    before = planned([node], arrays, ("c",), layer="c")
     after = choose_kernels(before, small=0, winograd=EVERY, depthwise=EVERY_DEPTHWISE)
     same_answers(before, after, 1e-4 if "m = 4" in name else 1e-5)
     assert kernels_of(after) == [fast]
-    assert after.layers == before.layers
+    assert after.graph.layers == before.graph.layers
     exact = choose_kernels(before, small=0, winograd={}, depthwise={})
     same_answers(before, exact)
     assert kernels_of(exact) == [EXACT.get(fast, fast)]
@@ -141,7 +147,7 @@ def test_kernels_are_chosen(name: str, activation: Any) -> None:
 @pytest.mark.parametrize("name", CHOSEN)
 def test_small_layers_stay(name: str) -> None:
     kernel, shape, attrs, _ = CHOSEN[name]
-    before = graph([Node(("c",), kernel, ("image", "c/kernel"), attrs)], weights(c__kernel=shape), ("c",))
+    before = planned([Node(("c",), kernel, ("image", "c/kernel"), attrs)], weights(c__kernel=shape), ("c",))
     for choose in (choose_kernels, choose_exact_kernels):
         assert choose(before) is not before
         assert choose(before) == before
@@ -159,14 +165,16 @@ def test_small_layers_stay(name: str) -> None:
     ids=["one channel", "few numbers", "many numbers", "two channels", "single cells"],
 )
 def test_one_channel_is_unfolded_by_taps(shape: Any, x: tuple[int, int], fast: Any) -> None:
-    before = graph([conv("c", activation=kernels.relu)], weights(c__kernel=shape), ("c",))
+    before = planned([conv("c", activation=kernels.relu)], weights(c__kernel=shape), ("c",))
     shapes = {"image": (None, *x, shape[-2]), "c": (None, *x, 4)}
-    sized = replace(before, specs={name: Value(name, sizes, "float32") for name, sizes in shapes.items()})
+    sized = before.on(
+        replace(before.graph, specs={name: Value(name, sizes, "float32") for name, sizes in shapes.items()})
+    )
     for after in (choose_kernels(sized, depthwise={}), choose_exact_kernels(sized)):
         assert kernels_of(after) == [fast]
 
 
-def choose_none(before: Graph) -> None:
+def choose_none(before: Plan) -> None:
     assert choose_kernels(before, small=0, winograd=EVERY, depthwise=EVERY_DEPTHWISE) == before
 
 
@@ -176,8 +184,8 @@ def test_unknown_sizes_are_large(sizes: tuple[int | None, ...], name: str) -> No
     """But not cut into tiles of Winograd's."""
     kernel, shape, attrs, fast = CHOSEN[name]
     node = Node(("c",), kernel, ("image", "c/kernel"), attrs)
-    before = graph([node], weights(c__kernel=shape), ("c",))
-    _, *known, channels = before.specs["c"].shape
+    before = planned([node], weights(c__kernel=shape), ("c",))
+    _, *known, channels = before.graph.specs["c"].shape
     made = (a and b for a, b in zip(sizes, known, strict=True))
     sized = of_sizes(before, image=(None, *sizes, 3), c=(None, *made, channels))
     after = choose_kernels(sized, winograd=EVERY, depthwise=EVERY_DEPTHWISE)
@@ -195,15 +203,15 @@ def test_what_no_fast_kernel_can_do_stays() -> None:
         Node(("m",), np.mean, ("g",), {"axis": (1, 2)}),
         Node(("d",), kernels.dense, ("m", "d/kernel")),
     ]
-    choose_none(graph(nodes, arrays, ("d",)))
+    choose_none(planned(nodes, arrays, ("d",)))
 
 
 def test_a_computed_kernel_stays() -> None:
-    choose_none(graph([Node(("k",), np.square, ("c/kernel",)), conv("c", kernel="k")], KERNEL, ("c",)))
+    choose_none(planned([Node(("k",), np.square, ("c/kernel",)), conv("c", kernel="k")], KERNEL, ("c",)))
 
 
 def test_a_kernel_that_two_layers_read_keeps_its_layout() -> None:
-    before = graph([conv("a"), conv("b", pad=((1, 1), (1, 1)))], KERNEL, ("a", "b"))
+    before = planned([conv("a"), conv("b", pad=((1, 1), (1, 1)))], KERNEL, ("a", "b"))
     choose_none(before)
     after = choose_kernels(before, small=0, winograd={})  # these need no layout
     same_answers(before, after)
@@ -231,24 +239,24 @@ def test_a_residual_fuses(kernel: Any, operands: tuple[str, str], bias: tuple[st
         (node, add("s", *operands)),
         ("s",),
         arrays,
-        layouts=layouts,
         layers={"c": ("c",), "s": ("s",)},
     )
-    before = replace(plain, specs={name: Value(name, (None, 6, 7, 3), "float32") for name in ("image", "c", "s")})
+    specs = {name: Value(name, (None, 6, 7, 3), "float32") for name in ("image", "c", "s")}
+    before = Plan(plain, layouts).on(replace(plain, specs=specs))
     after = fuse_residual(before)
     same_answers(before, after)
     assert kernels_of(after) == [kernel]
-    assert after.nodes[0].inputs == ("image", "c/kernel", *(bias or (None,)), "image")
-    assert after.layers == {"s": ("c",)}
+    assert after.graph.nodes[0].inputs == ("image", "c/kernel", *(bias or (None,)), "image")
+    assert after.graph.layers == {"s": ("c",)}
 
 
 def test_the_later_convolution_adds() -> None:
     nodes = [blocked("a", **SAME), Node(("b",), kernels.pointwise, ("image", "d/kernel")), add("s", "b", "a")]
-    before = graph(nodes, SQUARE, ("s",))
+    before = planned(nodes, SQUARE, ("s",))
     after = fuse_residual(before)
     same_answers(before, after)
     assert kernels_of(after) == [kernels.blocked_conv, kernels.pointwise]
-    assert after.nodes[1].inputs == ("image", "d/kernel", None, "a")
+    assert after.graph.nodes[1].inputs == ("image", "d/kernel", None, "a")
 
 
 def test_a_chain_of_residuals() -> None:
@@ -262,10 +270,10 @@ def test_a_chain_of_residuals() -> None:
         add("t", "s", "c"),
         add("u", "t", "image"),
     ]
-    before = graph(nodes, SQUARE, ("u",))
+    before = planned(nodes, SQUARE, ("u",))
     after = fuse_residual(before)
     same_answers(before, after)
-    assert [node.output for node in after.nodes] == ["a", "r", "b", "c", "u"]
+    assert [node.output for node in after.graph.nodes] == ["a", "r", "b", "c", "u"]
 
 
 WIDE = Node(("w",), kernels.cast, ("image",), {"dtype": "float64"})
@@ -298,15 +306,15 @@ ROWS = Node(("m",), kernels.get_item, ("image",), {"index": (slice(None), slice(
     ],
 )
 def test_a_sum_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
-    before = graph(nodes, SQUARE, outputs)
-    assert fuse_residual(before).nodes == before.nodes
+    before = planned(nodes, SQUARE, outputs)
+    assert fuse_residual(before).graph.nodes == before.graph.nodes
 
 
 def test_a_wider_sum_stays() -> None:
-    before = graph([blocked("c", **SAME), WIDE, add("s", "c", "w")], SQUARE, ("s",))
-    wide = {name: replace(before.specs[name], dtype="float64") for name in ("w", "s")}
-    before = replace(before, specs={**before.specs, **wide})
-    assert fuse_residual(before).nodes == before.nodes
+    before = planned([blocked("c", **SAME), WIDE, add("s", "c", "w")], SQUARE, ("s",))
+    wide = {name: replace(before.graph.specs[name], dtype="float64") for name in ("w", "s")}
+    before = before.on(replace(before.graph, specs={**before.graph.specs, **wide}))
+    assert fuse_residual(before).graph.nodes == before.graph.nodes
     assert fuse_residual(before).run(X)[0].dtype == "float64"
 
 
@@ -319,9 +327,9 @@ def test_a_maker_adds_the_border(maker: str, reader: str) -> None:
     before = framing([MAKERS[maker], READERS[reader]])
     after = add_borders(before)
     same_answers(before, after)
-    assert after.nodes[0].attrs["border"] == before.nodes[1].attrs["pad"]
-    assert after.nodes[1].attrs["pad"] is None
-    assert after.layers == {"c": ("c",)}  # what `a` was has zeros around it
+    assert after.graph.nodes[0].attrs["border"] == before.graph.nodes[1].attrs["pad"]
+    assert after.graph.nodes[1].attrs["pad"] is None
+    assert after.graph.layers == {"c": ("c",)}  # what `a` was has zeros around it
 
 
 @pytest.mark.parametrize(
@@ -342,7 +350,7 @@ def test_a_border_stays_a_pad(nodes: list[Node], outputs: tuple[str, ...]) -> No
         nodes = [replace(nodes[0], inputs=("image", *nodes[0].inputs[1:]))]
     before = framing(nodes, outputs)
     after = add_borders(before)
-    assert (after.nodes, after.layers) == (before.nodes, before.layers)
+    assert (after.graph.nodes, after.graph.layers) == (before.graph.nodes, before.graph.layers)
 
 
 @pytest.mark.parametrize("maker", MAKERS)
@@ -352,7 +360,7 @@ def test_a_pad_becomes_a_border(maker: str) -> None:
     after = add_borders(before)
     same_answers(before, after)
     assert kernels_of(after) == [MAKERS[maker].kernel, kernels.max_pool]
-    assert after.nodes[0].attrs["border"] == BORDER
+    assert after.graph.nodes[0].attrs["border"] == BORDER
 
 
 @pytest.mark.parametrize(
@@ -367,7 +375,7 @@ def test_a_pad_becomes_a_border(maker: str) -> None:
 )
 def test_a_pad_stays_a_pad(nodes: list[Node], outputs: tuple[str, ...]) -> None:
     before = framing(nodes, outputs)
-    assert add_borders(before).nodes == before.nodes
+    assert add_borders(before).graph.nodes == before.graph.nodes
 
 
 # --- relu_by_rows ----------------------------------------------------------------------------------------------------
@@ -381,20 +389,21 @@ def test_a_relu_goes_by_rows(relu: Any) -> None:
     assert kernels_of(after) == [kernels.clamp, kernels.blocked_conv]
     bordered = add_borders(after)
     same_answers(before, bordered)
-    assert bordered.nodes[0].attrs["border"] == READERS["blocked_conv"].attrs["pad"]
+    assert bordered.graph.nodes[0].attrs["border"] == READERS["blocked_conv"].attrs["pad"]
 
 
 def test_a_relu_stays() -> None:
     node = Node(("a",), kernels.relu, ("image",))
     small = framing([node], ("a",))
-    assert relu_by_rows(small).nodes == (node,)
-    whole = replace(small.specs["a"], dtype="int32")
-    flat = replace(small.specs["a"], shape=(None, 126))
+    assert relu_by_rows(small).graph.nodes == (node,)
+    specs = small.graph.specs
+    whole = replace(specs["a"], dtype="int32")
+    flat = replace(specs["a"], shape=(None, 126))
     for spec in (whole, flat):
-        other = replace(small, specs={**small.specs, "a": spec})
-        assert relu_by_rows(other, large=0).nodes == (node,)
+        other = small.on(replace(small.graph, specs={**specs, "a": spec}))
+        assert relu_by_rows(other, large=0).graph.nodes == (node,)
     capped = framing([replace(node, kernel=kernels.general_relu, attrs={"max_value": 3.0})], ("a",))
-    assert relu_by_rows(capped, large=0).nodes == capped.nodes
+    assert relu_by_rows(capped, large=0).graph.nodes == capped.graph.nodes
 
 
 # --- Levels -----------------------------------------------------------------------------------------------------------
@@ -403,6 +412,6 @@ def test_a_relu_stays() -> None:
 def test_every_level_keeps_the_answers() -> None:
     arrays = {**SQUARES, **norm_weights(3)}
     nodes = [pad(), conv("c", "p", pad=None), norm("n", "c"), Node(("r",), kernels.relu, ("n",)), add("s", "r", "r")]
-    before = graph(nodes, arrays, ("s",))
+    before = planned(nodes, arrays, ("s",))
     for pipeline in PIPELINES.values():
-        same_answers(before, optimize(before, pipeline))
+        same_answers(before, optimize(before.graph, pipeline))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import sys
 from dataclasses import replace
 from itertools import pairwise
 from types import ModuleType
@@ -29,14 +27,15 @@ from hypothesis import strategies as st
 from kerasgen import kernels
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
-from kerasgen.graph.ir import Graph, Node, Value
-from kerasgen.passes import PLANNING, optimize, plan_memory, split_batch
+from kerasgen.graph.ir import Node, Value
+from kerasgen.graph.plan import Plan
+from kerasgen.passes import BUFFERS, EPILOGUES, FINISH, Phase, plan_memory, run, split_batch
 from kerasgen.verification.compare import flat
 
 
-def loaded(graph: Graph) -> ModuleType:
+def loaded(plan: Plan) -> ModuleType:
     file = io.BytesIO()
-    emit(graph).write(file)
+    emit(plan).write(file)
     return load_module(file.getvalue())
 
 
@@ -46,17 +45,13 @@ def loaded(graph: Graph) -> ModuleType:
 @pytest.fixture
 def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small arrays get buffers, too."""
-    monkeypatch.setattr(plan_memory, "__defaults__", (0,))
+    monkeypatch.setattr(plan_memory, "__kwdefaults__", {"large": 0})
 
 
 def made(kernel: str, output: str, x: str, *others: Any) -> Node:
     """One of the makers above, of another value."""
     node = MAKERS[kernel]
     return replace(node, outputs=(output,), inputs=(x, *node.inputs[1:], *others))
-
-
-def outs(graph: Graph) -> dict[str, str]:
-    return {node.output: node.out for node in graph.nodes if node.out}
 
 
 def flipped(output: str, x: str) -> Node:
@@ -70,8 +65,8 @@ def test_two_buffers_serve_a_chain() -> None:
     before = framing([made("blocked_conv", b, a) for a, b in pairwise(names)], ("v5",))
     after = plan_memory(before)
     assert len(after.buffers) == 2
-    assert list(outs(after)) == names[1:-1]  # the result has none
-    assert all(one.out != other.out for one, other in pairwise(after.nodes))
+    assert list(after.out) == names[1:-1]  # the result has none
+    assert all(one != other for one, other in pairwise(after.out.values()))
 
 
 @pytest.mark.usefixtures("every_size")
@@ -87,7 +82,7 @@ def test_two_buffers_serve_a_chain() -> None:
     ids=["a result", "its view", "a view of its view", "what a sum reads", "a kernel that takes none"],
 )
 def test_what_has_a_buffer(nodes: list[Node], outputs: tuple[str, ...], with_buffers: set[str]) -> None:
-    assert set(outs(plan_memory(framing(nodes, outputs)))) == with_buffers
+    assert set(plan_memory(framing(nodes, outputs)).out) == with_buffers
 
 
 @pytest.mark.usefixtures("every_size")
@@ -120,7 +115,7 @@ def test_a_sum_takes_the_place_of_what_it_adds(
     before = framing(nodes, outputs)
     after = plan_memory(before)
     same_answers(before, after)
-    assert outs(after).get("s", "") == place
+    assert after.out.get("s", "") == place
     for result, expected in zip(flat(loaded(after).predict(X)), before.run(X), strict=True):
         np.testing.assert_array_equal(result, expected)
 
@@ -128,9 +123,10 @@ def test_a_sum_takes_the_place_of_what_it_adds(
 def test_a_sum_of_two_forms_has_a_place_of_its_own() -> None:
     nodes = [made("pointwise", "a", "image"), add("s", "a", "image"), Node(("r",), kernels.relu, ("s",))]
     before = framing(nodes, ("r",))
-    wide = replace(before, specs={**before.specs, "s": replace(before.specs["s"], dtype="float64")})
-    assert set(outs(plan_memory(before, 0))) == {"a", "s"}
-    assert set(outs(plan_memory(wide, 0))) == {"a"}
+    specs = before.graph.specs
+    wide = before.on(replace(before.graph, specs={**specs, "s": replace(specs["s"], dtype="float64")}))
+    assert set(plan_memory(before, large=0).out) == {"a", "s"}
+    assert set(plan_memory(wide, large=0).out) == {"a"}
 
 
 def test_what_is_small_has_no_buffer() -> None:
@@ -140,9 +136,9 @@ def test_what_is_small_has_no_buffer() -> None:
         (size, before, 1),
         (size + 1, before, 0),
         (size + 1, of_sizes(before, a=(None, None, 7, 3)), 1),  # it may be large
-        (1, replace(before, specs={}), 0),
+        (1, before.on(replace(before.graph, specs={})), 0),
     ):
-        assert len(plan_memory(sized, limit).buffers) == buffers
+        assert len(plan_memory(sized, large=limit).buffers) == buffers
 
 
 @pytest.mark.usefixtures("every_size")
@@ -156,42 +152,8 @@ def test_buffers_have_names_of_their_own() -> None:
     assert len(after.buffers) == 1
 
 
-def test_fresh_results_are_no_views() -> None:
-    """Even where a kernel has nothing to do."""
-    cell: dict[str, Any] = {"size": (1, 1), "strides": (1, 1)}
-    kwargs: dict[Any, dict[str, Any]] = {
-        kernels.average_pool: cell,
-        kernels.max_pool: cell,
-        kernels.global_average_pool: {"keepdims": True},
-        kernels.global_max_pool: {"keepdims": True},
-        kernels.layer_norm: {"axis": -1},
-        kernels.batch_norm: {"axis": -1},
-        kernels.conv_by_matrix: {"shape": (1, 1, 2)},
-        kernels.conv_by_taps: {"strides": (1, 1), "dilation": (1, 1)},
-    }
-    others = {
-        kernels.layer_norm: [None, None],
-        kernels.batch_norm: [None, None, np.zeros(2, "float32"), np.ones(2, "float32")],
-        kernels.conv_by_matrix: [np.eye(2, dtype="float32")],
-        kernels.conv_by_taps: [np.ones((1, 1, 2, 2), "float32")],
-    }
-    x = np.abs(X[:1, :1, :1, :2])
-    for kernel in plan_memory_module().FRESH - set(plan_memory_module().OUTPUT_AXES):
-        assert not np.shares_memory(kernel(x, *others.get(kernel, []), **kwargs.get(kernel, {})), x), kernel
-    for kernel in plan_memory_module().OUTPUT_AXES:
-        rank = int((re.findall(r"(\d)d", kernel.__name__) or [0])[0])
-        cells = x.reshape(1, *[1] * rank, 2)
-        groups = {"groups": 2} if "grouped" in kernel.__name__ else {}
-        matrix = np.ones((*[1] * rank, 2, 2), "float32") if not groups else np.ones((*[1] * rank, 1, 2), "float32")
-        assert not np.shares_memory(kernel(cells, matrix, **groups), cells), kernel
-
-
-def plan_memory_module() -> Any:
-    return sys.modules["kerasgen.passes.plan.plan_memory"]
-
-
 @st.composite
-def graphs(draw: Any) -> Graph:
+def plans(draw: Any) -> Plan:
     """Layers that keep the shape, views among them, which read any values that were made before."""
     nodes: list[Node] = []
     values = ["image"]
@@ -216,13 +178,13 @@ def graphs(draw: Any) -> Graph:
     return framing(nodes, outputs)
 
 
-@given(before=graphs(), planning=st.sampled_from([(plan_memory,), PLANNING]))
-def test_shared_memory_never_shows(before: Graph, planning: Any) -> None:
+@given(before=plans(), pipeline=st.sampled_from([(Phase("plan", (plan_memory,)),), (EPILOGUES, FINISH, BUFFERS)]))
+def test_shared_memory_never_shows(before: Plan, pipeline: Any) -> None:
     """In the module, call after call, with results that are kept."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_memory, "__defaults__", (0,))
+        patch.setattr(plan_memory, "__kwdefaults__", {"large": 0})
         patch.setattr(black, "format_str", lambda text, mode: text)  # which takes most of the time
-        after = optimize(before, planning)
+        after = run(before, pipeline)
         module = loaded(replace(after, max_batch=None))
     calls = []
     for x in (X, 2 - X, X[::-1] ** 2):
@@ -240,8 +202,8 @@ def test_shared_memory_never_shows(before: Graph, planning: Any) -> None:
 # --- split_batch -----------------------------------------------------------------------------------------------------
 
 
-def split(nodes: list[Node], outputs: tuple[str, ...] = ("s",), **arrays: np.ndarray) -> Graph:
-    """The graph with buffers, in runs of as many samples as suit it, and weights beside those of the makers."""
+def split(nodes: list[Node], outputs: tuple[str, ...] = ("s",), **arrays: np.ndarray) -> Plan:
+    """The plan with buffers, in runs of as many samples as suit it, and weights beside those of the makers."""
     plain = framing(nodes, outputs, **arrays)
     return split_batch(plan_memory(plain))
 
@@ -254,7 +216,8 @@ LARGE_ONE = made("pointwise", "a", "image")
 @pytest.mark.parametrize("outputs", [("s",), ("s", "m")], ids=["one", "two"])
 def test_a_batch_in_parts(outputs: tuple[str, ...], keyed: bool) -> None:
     nodes = [LARGE_ONE, add("s", "a", "image"), Node(("m",), kernels.global_max_pool, ("s",))]
-    whole = replace(split(nodes, outputs), keyed=keyed)
+    whole = split(nodes, outputs)
+    whole = whole.on(replace(whole.graph, keyed=keyed))
     assert whole.max_batch is not None
     module = loaded(replace(whole, max_batch=2))
     x = np.concatenate([X, -X, 2 * X, X * X, X])[:9]
@@ -270,7 +233,7 @@ def test_a_batch_in_parts(outputs: tuple[str, ...], keyed: bool) -> None:
 
 @pytest.mark.usefixtures("every_size")
 def test_a_run_takes_what_suits_the_largest_array(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(split_batch, "__defaults__", (5 * X[0].nbytes,))
+    monkeypatch.setattr(split_batch, "__kwdefaults__", {"max_bytes": 5 * X[0].nbytes})
     nodes = [LARGE_ONE, Node(("m",), kernels.global_max_pool, ("a",))]
     assert split(nodes, ("m",)).max_batch == 5
     wide = [LARGE_ONE, *(Node((b,), kernels.concatenate, (a, a)) for a, b in pairwise(["a", "b", "c", "d"]))]
@@ -310,7 +273,7 @@ def test_what_mixes_samples_does_not_split(name: str) -> None:
     node = STAYS[name]
     if node.kernel is kernels.dense:  # its result depends on the shapes that an input happens to have
         plain = framing([LARGE_ONE, add("s", "a", "a")], ("s",), **arrays)
-        before = plan_memory(replace(plain, nodes=(LARGE_ONE, node)))
+        before = plan_memory(plain.on(replace(plain.graph, nodes=(LARGE_ONE, node))))
     else:
         before = plan_memory(
             framing([LARGE_ONE, add("b", "a", "a"), node, Node(("t",), np.negative, ("s",))], ("b", "t"), **arrays)
@@ -324,7 +287,7 @@ def test_a_product_of_samples_does_not_split() -> None:
     nodes = [LARGE_ONE, Node(("f",), kernels.flatten, ("a",)), Node(("s",), np.matmul, ("f", "f"))]
     before = plan_memory(framing([*nodes[:2], Node(("s",), np.negative, ("f",))], ("s",)))
     assert split_batch(before).max_batch
-    before = replace(before, nodes=(*before.nodes[:2], nodes[2]))
+    before = before.on(replace(before.graph, nodes=(*before.graph.nodes[:2], nodes[2])))
     assert split_batch(before) == before
 
 
@@ -334,10 +297,11 @@ def test_models_that_do_not_split() -> None:
     assert split_batch(before).max_batch
     memory = ((Value("state", (None, 6, 7, 3), "float32"), "s"),)
     fixed = Value("pair", (2, 3), "float32")
+    graph = before.graph
     for other in (
-        replace(before, memory=memory),
-        replace(before, inputs=(*before.inputs, fixed), outputs=("s", "pair")),
-        replace(before, outputs=("s", "c/bias")),
+        before.on(replace(graph, memory=memory)),
+        before.on(replace(graph, inputs=(*graph.inputs, fixed), outputs=("s", "pair"))),
+        before.on(replace(graph, outputs=("s", "c/bias"))),
         replace(before, buffers=()),  # small models gain nothing
         of_sizes(before, image=(2, 6, 7, 3), a=(2, 6, 7, 3), s=(2, 6, 7, 3)),
     ):

@@ -26,7 +26,7 @@ from test_tf_functions import ROWS, model_of
 from kerasgen import kernels
 from kerasgen.builder import build
 from kerasgen.emit.module import emit
-from kerasgen.graph.ir import Graph
+from kerasgen.graph.plan import Plan
 from kerasgen.passes import LEVEL, PIPELINES, optimize
 from kerasgen.readers import read
 
@@ -73,8 +73,8 @@ def test_what_a_pair_reports(pairs: list[Pair], tmp_path: Path) -> None:
                 np.testing.assert_array_equal(pair.predict(module, [np.ones((3, 2))])[0], np.full((3, 2), 2.0))
 
 
-def graphs(folder: Path) -> Iterator[Graph]:
-    """The graphs whose modules the pairs are given; of the cases, one of each two words of their names."""
+def plans(folder: Path) -> Iterator[Plan]:
+    """The plans whose modules the pairs are given; of the cases, one of each two words of their names."""
     named = {tuple(case.name.split()[:2]): case for case in reversed(CASES.values())}
     for case in named.values():
         model = case.model()
@@ -106,15 +106,15 @@ def test_every_kernel_is_in_some_module(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("black.format_str", lambda text, mode: text)  # it takes longest
         seen: set[Any] = set()
-        for graph in graphs(tmp_path):
-            called: set[Any] = {("buffers", bool(graph.buffers)), ("in_batches", bool(graph.max_batch))}
-            for node in graph.nodes:
+        for plan in plans(tmp_path):
+            called: set[Any] = {("buffers", bool(plan.buffers)), ("in_batches", bool(plan.max_batch))}
+            for node in plan.graph.nodes:
                 called |= {node.kernel, *filter(callable, node.attrs.values())}
-            called |= {layout for layout, _ in graph.layouts.values()}
+            called |= {layout for layout, _ in plan.layouts.values()}
             if called <= seen:
                 continue
             seen |= called
-            text = emit(graph).text
+            text = emit(plan).text
             left -= {name for name in left if f"\ndef {name}(" in text}
             if not left:
                 return

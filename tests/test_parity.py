@@ -19,19 +19,8 @@ from support import randomize, relative_error
 from kerasgen.builder import Built, build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
-from kerasgen.graph.ir import Graph
-from kerasgen.passes import (
-    PIPELINES,
-    Pass,
-    choose_kernels,
-    move_pools,
-    optimize,
-    plan_memory,
-    relu_by_rows,
-    scale_by_blocks,
-    split_batch,
-    unroll_small,
-)
+from kerasgen.graph.plan import Plan
+from kerasgen.passes import PIPELINES, Phase, Pipeline, optimize
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
@@ -103,9 +92,12 @@ def test_graph(prepared: Prepared, ending: str) -> None:
     assert parameters == prepared.model.count_params()
 
 
-def forced(settings: Mapping[Pass, Mapping[str, Any]]) -> tuple[Pass, ...]:
-    """The passes of the highest level, with other limits."""
-    return tuple(partial(step, **settings.get(step, {})) for step in PIPELINES[max(PIPELINES)])
+def forced(limits: Mapping[str, Mapping[str, Any]]) -> Pipeline:
+    """The passes of the highest level, with other limits, by the names of the passes."""
+    return [
+        Phase(name, tuple(partial(step, **limits.get(step.__name__, {})) for step in steps))
+        for name, steps in PIPELINES[max(PIPELINES)]
+    ]
 
 
 ALWAYS: Tiles = {window: [(m, max(m), 1) for m, _, _ in tiles] for window, tiles in WINOGRAD.items()}
@@ -113,23 +105,23 @@ ROWS: Tiles = {window: [(m, m[0], 1) for m, _, _ in tiles] for window, tiles in 
 # Every fast kernel wherever it can stand, for the cases are so small that none is worth it, or all are unrolled.
 FAST = forced(
     {
-        unroll_small: {"limit": 0},
-        choose_kernels: {"small": 0, "winograd": ALWAYS, "depthwise": ROWS},
-        scale_by_blocks: {"large": 1},
-        move_pools: {"large": 0},
-        relu_by_rows: {"large": 1},
-        plan_memory: {"large": 1},
-        split_batch: {"max_bytes": 1},
+        "unroll_small": {"limit": 0},
+        "choose_kernels": {"small": 0, "winograd": ALWAYS, "depthwise": ROWS},
+        "scale_by_blocks": {"large": 1},
+        "move_pools": {"large": 0},
+        "relu_by_rows": {"large": 1},
+        "plan_memory": {"large": 1},
+        "split_batch": {"max_bytes": 1},
     }
 )
 FAST_TOLERANCE = 3e-5
-UNROLLED = forced({unroll_small: {"limit": 1 << 22}})
+UNROLLED = forced({"unroll_small": {"limit": 1 << 22}})
 
 
 @pytest.mark.parametrize(
     "pipeline", [*PIPELINES.values(), FAST, UNROLLED], ids=[*map(str, PIPELINES), "fast", "unrolled"]
 )
-def test_optimized_graph(prepared: Prepared, pipeline: tuple[Pass, ...]) -> None:
+def test_optimized_graph(prepared: Prepared, pipeline: Pipeline) -> None:
     got = optimize(prepared.built().bind(), pipeline).run(*prepared.inputs)
     prepared.check(got, max(prepared.case.tolerance, FAST_TOLERANCE if pipeline is FAST else 0))
 
@@ -144,18 +136,18 @@ def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
     wanted = getattr(prepared.model, "_outputs_struct", prepared.model.outputs)
     assert [shape for _, shape, _ in module.OUTPUTS] == [tuple(tensor.shape) for tensor in flat(wanted)]
     assert [tuple(shape) for _, shape, _ in module.INPUTS] == [tuple(t.shape) for t in prepared.model.inputs]
-    seen = {node.kernel for node in default.nodes}
+    seen = {node.kernel for node in default.graph.nodes}
     for pipeline, tolerance in ((FAST, max(case.tolerance, FAST_TOLERANCE)), (PIPELINES[0], case.tolerance)):
         other = optimize(graph, pipeline)
-        if {node.kernel for node in other.nodes} - seen:
-            seen.update(node.kernel for node in other.nodes)
+        if {node.kernel for node in other.graph.nodes} - seen:
+            seen.update(node.kernel for node in other.graph.nodes)
             _predicted(prepared, other, pairs, tolerance)
 
 
-def _predicted(prepared: Prepared, graph: Graph, pairs: list[Pair], tolerance: float) -> tuple[ModuleType, Any]:
+def _predicted(prepared: Prepared, plan: Plan, pairs: list[Pair], tolerance: float) -> tuple[ModuleType, Any]:
     path = prepared.folder / "module.py"
     with open(path, "wb") as file:
-        emit(graph).write(file)
+        emit(plan).write(file)
     module = load_module(path)
     result = module.predict(*prepared.inputs)
     prepared.check(flat(result), tolerance)
@@ -173,10 +165,10 @@ def test_activations(prepared: Prepared) -> None:
     graph = prepared.built().bind()
     full = optimize(graph.with_every_layer())
     prepared.check(full.run(*prepared.inputs)[: len(graph.outputs)])
-    assert set(full.layers) == set(graph.layers)
+    assert set(full.graph.layers) == set(graph.layers)
     plain, optimized = graph.trace(*prepared.inputs), full.trace(*prepared.inputs)
     for layer, names in graph.layers.items():
-        for name, other in zip(names, full.layers[layer], strict=True):
+        for name, other in zip(names, full.graph.layers[layer], strict=True):
             assert relative_error(optimized[other], plain[name]) <= prepared.case.tolerance, layer
 
 

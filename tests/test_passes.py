@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from graphs import X, conv, graph, kernels_of, norm, norm_weights, same_answers, weights
 
 from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node
-from kerasgen.passes import LEVEL, PIPELINES, optimize
+from kerasgen.graph.plan import Plan
+from kerasgen.passes import LEVEL, PIPELINES, on_graph, optimize, passes
 from kerasgen.passes.clean.cancel_transposes import cancel_transposes
 from kerasgen.passes.clean.drop_unused import drop_unused
 from kerasgen.passes.clean.remove_identity import remove_identity
@@ -198,9 +197,8 @@ def test_the_layout_of_a_weight_goes_with_it() -> None:
     arrays = weights(c__kernel=(3, 3, 3, 4), d__kernel=(3, 3, 3, 4))
     before = graph([conv("dead", kernel="d/kernel"), conv("c")], arrays, ("c",))
     layout = (kernels.winograd_filters, {"m": (2, 2)})
-    assert drop_unused(replace(before, layouts={"c/kernel": layout, "d/kernel": layout})).layouts == {
-        "c/kernel": layout
-    }
+    after = on_graph(drop_unused)(Plan(before, {"c/kernel": layout, "d/kernel": layout}))
+    assert after.layouts == {"c/kernel": layout}
 
 
 def test_schedule_keeps_branches_together() -> None:
@@ -224,8 +222,8 @@ def test_every_pass_leaves_its_argument_alone() -> None:
     before = graph(nodes, arrays, ("i",), conv="c")
     copies = {name: array.copy() for name, array in arrays.items()}
     expected = before.run(X)
-    for step in PIPELINES[LEVEL]:
-        step(before)
+    for step in passes(PIPELINES[LEVEL]):
+        step(Plan(before))
     assert all(np.array_equal(before.weights[name], copy) for name, copy in copies.items())
     assert np.array_equal(before.run(X), expected)
 
@@ -233,8 +231,8 @@ def test_every_pass_leaves_its_argument_alone() -> None:
 @pytest.mark.parametrize(
     ("nodes", "outputs", "message"),
     [
-        ([Node(("a",), kernels.relu, ("b",))], ("a",), "before it is made"),
-        ([Node(("a",), kernels.relu, ("image",))] * 2, ("a",), "made twice"),
+        ([Node(("a",), kernels.relu, ("b",))], ("a",), "too early"),
+        ([Node(("a",), kernels.relu, ("image",))] * 2, ("a",), "defined twice"),
         ([Node(("class",), kernels.relu, ("image",))], ("class",), "no name"),
         ([], ("a",), "nothing makes"),
     ],

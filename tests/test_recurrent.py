@@ -22,6 +22,7 @@ from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Graph
+from kerasgen.graph.plan import Plan
 from kerasgen.passes import optimize
 from kerasgen.readers import read
 from kerasgen.readers.model import Call, LayerSpec, ModelFile, ModelSpec, Ref
@@ -39,9 +40,9 @@ def saved(model: Any, path: Path) -> Path:
     return path
 
 
-def module_of(graph: Graph, folder: Path) -> Any:
+def module_of(plan: Plan, folder: Path) -> Any:
     with open(folder / "module.py", "wb") as file:
-        emit(graph).write(file)
+        emit(plan).write(file)
     return load_module(folder / "module.py")
 
 
@@ -357,8 +358,8 @@ def test_batch_must_fit_the_states(tmp_path: Path) -> None:
 
 def test_only_stateful_models_have_states(tmp_path: Path) -> None:
     x = keras.Input(STEPS)
-    graph = optimize(build(read(saved(keras.Model(x, L.LSTM(4, name="reader")(x)), tmp_path / "model.keras"))).bind())
-    text = emit(graph).text
+    plan = optimize(build(read(saved(keras.Model(x, L.LSTM(4, name="reader")(x)), tmp_path / "model.keras"))).bind())
+    text = emit(plan).text
     assert "STATES" not in text
     body = text.partition("# Kernels")[0]
     assert "activation=tanh, recurrent_activation=sigmoid" in " ".join(body.split())

@@ -16,7 +16,7 @@ from kerasgen.passes.fold.fold_input_scale import fold_input_scale
 from kerasgen.passes.fold.fold_norm_scale import fold_norm_scale
 from kerasgen.passes.fold.fold_scale import fold_scale
 from kerasgen.passes.fold.fold_through_relu import fold_through_relu
-from kerasgen.passes.plan.scale_by_blocks import scale_by_blocks
+from kerasgen.passes.fold.scale_by_blocks import scale_by_blocks
 
 
 def product(output: str, *factors: Any) -> Node:

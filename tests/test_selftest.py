@@ -25,6 +25,7 @@ from kerasgen.builder import build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
 from kerasgen.emit.runtime import difference, made_input, numbers
+from kerasgen.graph.plan import Plan
 from kerasgen.readers import read
 from kerasgen.verification.selftest import LARGEST, _kept
 
@@ -282,5 +283,5 @@ def test_the_command_line_as_before(proven: Callable[..., Path], tmp_path: Path)
 
 
 def test_a_graph_without_a_record() -> None:
-    text = emit(build(read(randomize(two_heads()))).bind()).text
+    text = emit(Plan(build(read(randomize(two_heads()))).bind())).text
     assert "\nSELFTEST = None\n" in text

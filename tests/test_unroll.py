@@ -11,12 +11,12 @@ import pytest
 
 from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node, Value
+from kerasgen.graph.plan import Plan
 from kerasgen.passes import PIPELINES, optimize
-from kerasgen.passes.plan.choose_kernels import RANKS
 from kerasgen.passes.plan.unroll_small import LIMIT, unroll_small
 
 RANDOM = np.random.RandomState(0)
-CONVS = {rank: kernel for kernel, rank in RANKS.items()}
+CONVS = {1: kernels.conv1d, 2: kernels.conv2d, 3: kernels.conv3d}
 
 
 def one_conv(sizes: tuple[int | None, ...], kernel: np.ndarray, **attrs: Any) -> Graph:
@@ -52,8 +52,8 @@ SETTINGS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] 
 def test_the_same_answers(case: str, batch: int) -> None:
     sizes, kernel, attrs = SETTINGS[case]
     before = one_conv(sizes, random(*kernel), **attrs)
-    after = unroll_small(before).check()
-    assert [node.kernel for node in after.nodes] == [kernels.conv_by_matrix]
+    after = unroll_small(Plan(before)).check()
+    assert [node.kernel for node in after.graph.nodes] == [kernels.conv_by_matrix]
     x = random(batch, *sizes, kernel[-2])
     (want,), (got,) = before.run(x), after.run(x)
     assert got.dtype == want.dtype
@@ -71,7 +71,7 @@ def test_every_row_is_the_answer_to_one_cell() -> None:
     biased = one_conv((4, 3), random(2, 2, 2, 3), strides=(2, 1))
     before = replace(biased, nodes=(replace(biased.nodes[0], inputs=("x", "c/kernel")),))
     (rows,) = before.run(np.eye(24, dtype="float32").reshape(24, 4, 3, 2))
-    np.testing.assert_array_equal(unroll_small(before).loaded()["c/kernel"], rows.reshape(24, -1))
+    np.testing.assert_array_equal(unroll_small(Plan(before)).loaded()["c/kernel"], rows.reshape(24, -1))
 
 
 def declined() -> dict[str, Graph]:
@@ -92,13 +92,13 @@ def declined() -> dict[str, Graph]:
 @pytest.mark.parametrize("reason", declined())
 def test_stays_a_convolution(reason: str) -> None:
     before = declined()[reason]
-    after = unroll_small(before)
-    assert after.nodes == before.nodes
+    after = unroll_small(Plan(before))
+    assert after.graph.nodes == before.nodes
     assert not after.layouts
 
 
 def test_limit() -> None:
-    before = one_conv((128,), random(1, 1, 1))
+    before = Plan(one_conv((128,), random(1, 1, 1)))
     assert LIMIT == 128 * 128
     assert unroll_small(before).layouts
     assert not unroll_small(before, limit=LIMIT - 1).layouts
@@ -106,21 +106,24 @@ def test_limit() -> None:
 
 def test_one_window_over_all_cells_has_no_limit() -> None:
     before = one_conv((2, 3), random(2, 3, 4, 5))
-    after = unroll_small(before, limit=0)
-    assert after.nodes[0].kernel is kernels.conv_by_matrix
+    after = unroll_small(Plan(before), limit=0)
+    assert after.graph.nodes[0].kernel is kernels.conv_by_matrix
     x = random(2, 2, 3, 4)
     np.testing.assert_allclose(after.run(x)[0], before.run(x)[0], rtol=1e-5, atol=1e-5)
-    assert unroll_small(one_conv((2, 4), random(2, 3, 4, 5)), limit=0).nodes[0].kernel is kernels.conv2d
+    other = unroll_small(Plan(one_conv((2, 4), random(2, 3, 4, 5))), limit=0)
+    assert other.graph.nodes[0].kernel is kernels.conv2d
 
 
 def test_levels() -> None:
     """Only the highest level adds products by zero."""
     graph = one_conv((5, 6), random(3, 2, 2, 3))
-    made = {level: optimize(graph, passes).nodes[0].kernel for level, passes in PIPELINES.items()}
+    made = {level: optimize(graph, passes).graph.nodes[0].kernel for level, passes in PIPELINES.items()}
     assert made == {0: kernels.conv2d, 1: kernels.conv2d, 2: kernels.conv_by_matrix}
 
 
 def test_an_activation_that_follows_is_fused() -> None:
     before = one_conv((5, 6), random(3, 2, 2, 3))
     after = optimize(replace(before, nodes=(*before.nodes, Node(("r",), kernels.relu, ("c",))), outputs=("r",)))
-    assert [(node.kernel, node.attrs["activation"]) for node in after.nodes] == [(kernels.conv_by_matrix, kernels.relu)]
+    assert [(node.kernel, node.attrs["activation"]) for node in after.graph.nodes] == [
+        (kernels.conv_by_matrix, kernels.relu)
+    ]

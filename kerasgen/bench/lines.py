@@ -12,18 +12,16 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from statistics import median
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
-from kerasgen import kernels
 from kerasgen.builder import Built
-from kerasgen.graph.ir import Shape
+from kerasgen.graph.facts import facts
 
 CELLS = 1 << 24  # numbers in a factor at most: a longer product takes as much more as it is longer
 TRIES = 5
@@ -78,33 +76,13 @@ def measure(path: Path, arrays: Sequence[np.ndarray], rounds: int) -> list[tuple
 Size = tuple[int, int, int]
 
 
-def _slide(y: Shape, x: Shape, kernel: Shape) -> Shape:
-    return (*y[1:-1], math.prod(n or 1 for n in kernel[:-1]), kernel[-1])
-
-
-def _paint(y: Shape, x: Shape, kernel: Shape) -> Shape:
-    return (*x[1:-1], kernel[-1], math.prod(n or 1 for n in kernel[:-1]))
-
-
-# Kernels that are one matrix product: rows for one sample, depth and columns, from the shapes of result and operands.
-PRODUCTS: Mapping[Callable[..., Any], Callable[[Shape, Shape, Shape], Shape]] = {
-    kernels.dense: _slide,
-    kernels.conv1d: _slide,
-    kernels.conv2d: _slide,
-    kernels.conv3d: _slide,
-    kernels.conv1d_transpose: _paint,
-    kernels.conv2d_transpose: _paint,
-    kernels.conv3d_transpose: _paint,
-}
-
-
 def products(built: Built, batch: int) -> dict[str, Size]:
     """The rows, depth and columns of the matrix product of each layer that is one, by the name of its weights."""
     sizes = {}
     for node in built.graph.nodes:
-        if node.kernel in PRODUCTS:
-            shapes = [built.specs[name].shape for name in (node.output, *node.reads[:2])]
-            *rows, depth, columns = PRODUCTS[node.kernel](*shapes)
+        gemm = facts(node.kernel).gemm
+        if gemm is not None:
+            *rows, depth, columns = gemm(*(built.specs[name].shape for name in (node.output, *node.reads[:2])))
             if None not in rows and depth and columns:
                 sizes[node.reads[1]] = (batch * math.prod(n or 1 for n in rows), depth, columns)
     return sizes

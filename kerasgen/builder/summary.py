@@ -3,86 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from kerasgen import kernels
 from kerasgen.builder import Built
+from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Node, Shape, Value
-
-
-def _at_each_output(y: Shape, x: Shape, kernel: Shape, *_: Shape, **__: Any) -> Shape:
-    return (*y[1:-1], *kernel)
-
-
-def _at_each_input(y: Shape, x: Shape, kernel: Shape, *_: Shape, **__: Any) -> Shape:
-    return (*x[1:-1], *kernel)
-
-
-def _along_the_last_axis(y: Shape, x: Shape, *_: Shape, **__: Any) -> Shape:
-    return (*y[1:], x[-1])
-
-
-def _attend(y: Shape, weights: Shape, value: Shape) -> Shape:
-    return (*weights[1:], value[-1])
-
-
-def _project(y: Shape, x: Shape, kernel: Shape, *_: Shape, axes: int = 1, **__: Any) -> Shape:
-    return (*x[1:-axes], *kernel)
-
-
-def _recurrent(y: Shape, x: Shape, kernel: Shape, recurrent: Shape, *_: Shape, **__: Any) -> Shape:
-    if kernel[0] is None or recurrent[0] is None:
-        return (None,)
-    return (x[1], kernel[0] + recurrent[0], kernel[1])
-
-
-def _einsum(y: Shape, *xs: Shape, subscripts: str) -> Shape:
-    terms, arrow, result = subscripts.partition("->")
-    if not arrow or terms.count(",") != len(xs) - 1:
-        return (None,)
-    sizes = {axis: n for term, x in zip(terms.split(","), xs, strict=True) for axis, n in _axes(term, x)}
-    batch, *_ = (axis for axis, _ in _axes(result, y))
-    return tuple(n for axis, n in sizes.items() if axis != batch)
-
-
-def _axes(term: str, shape: Shape) -> Iterator[tuple[str, int | None]]:
-    """The axes of an operand of einsum, those of `...` numbered from the right, with their sizes."""
-    before, _, after = term.partition("...")
-    hidden = range(len(shape) - len(before) - len(after), 0, -1)
-    yield from zip([*before, *map(str, hidden), *after], shape, strict=True)
-
-
-# The sizes whose product is a kernel's multiply-adds for one sample, from the shapes of its result and its operands.
-MULTIPLIES: Mapping[Callable[..., Any], Callable[..., Shape]] = {
-    kernels.dense: _at_each_output,
-    kernels.conv1d: _at_each_output,
-    kernels.conv2d: _at_each_output,
-    kernels.conv3d: _at_each_output,
-    kernels.grouped_conv1d: _at_each_output,
-    kernels.grouped_conv2d: _at_each_output,
-    kernels.grouped_conv3d: _at_each_output,
-    kernels.depthwise_conv1d: _at_each_output,
-    kernels.depthwise_conv2d: _at_each_output,
-    kernels.spectrum: _at_each_output,
-    kernels.conv1d_transpose: _at_each_input,
-    kernels.conv2d_transpose: _at_each_input,
-    kernels.conv3d_transpose: _at_each_input,
-    kernels.simple_rnn: _recurrent,
-    kernels.lstm: _recurrent,
-    kernels.gru: _recurrent,
-    kernels.conv_lstm: _at_each_input,
-    kernels.project: _project,
-    kernels.dot_scores: _along_the_last_axis,
-    kernels.head_scores: _along_the_last_axis,
-    kernels.additive_scores: _along_the_last_axis,
-    kernels.attend: _attend,
-    kernels.einsum: _einsum,
-    np.matmul: _along_the_last_axis,
-}
 
 
 @dataclass(frozen=True)
@@ -155,8 +82,9 @@ def summarize(built: Built) -> Summary:
 
 
 def _macs(node: Node, specs: Mapping[str, Value]) -> int | None:
-    if node.kernel not in MULTIPLIES:
+    count = facts(node.kernel).macs
+    if count is None:
         return 0
     shapes = [specs[name].shape for name in (node.outputs[0], *node.reads)]
-    sizes = MULTIPLIES[node.kernel](*shapes, **node.attrs)
+    sizes = count(*shapes, **node.attrs)
     return None if None in sizes else math.prod(size or 0 for size in sizes)

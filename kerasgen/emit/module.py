@@ -25,9 +25,11 @@ import kerasgen
 from kerasgen import kernels
 from kerasgen.emit import runtime
 from kerasgen.emit.audit import FUNCTIONS, audit
-from kerasgen.emit.source import collect, is_copied, is_users
+from kerasgen.emit.source import collect
 from kerasgen.errors import UsageError
+from kerasgen.graph.facts import facts, is_copied, is_users
 from kerasgen.graph.ir import Graph, Node, Operand, Shape
+from kerasgen.graph.plan import Plan
 from kerasgen.names import RESERVED, Namespace, identifier
 from kerasgen.passes import LEVEL
 
@@ -61,25 +63,26 @@ class Module:
 
 
 def emit(
-    graph: Graph, *, sidecar: str = "", activations: Graph | None = None, level: int = LEVEL, selftest: Any = None
+    plan: Plan, *, sidecar: str = "", activations: Plan | None = None, level: int = LEVEL, selftest: Any = None
 ) -> Module:
-    """The module of a graph. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
+    """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
-    `activations` is a second graph of the same model and weights, printed as a function that returns the output of
+    `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `selftest`
     is what the module compares its answers with: see `kerasgen.verification.selftest`.
     """
-    graphs = [graph] if activations is None else [graph, activations]
-    weights = {name: array for each in graphs for name, array in each.weights.items()}
+    graph = plan.graph
+    plans = [plan] if activations is None else [plan, activations]
+    weights = {name: array for each in plans for name, array in each.graph.weights.items()}
     npz = _pack(weights)
-    layouts = {name: layout for each in graphs for name, layout in each.layouts.items()}
-    called = [kernels.as_input, *(kernel for each in graphs for kernel in _called(each))]
+    layouts = {name: layout for each in plans for name, layout in each.layouts.items()}
+    called = [kernels.as_input, *(kernel for each in plans for kernel in _called(each))]
     called += [function for function, _ in layouts.values()]
     imports, blocks = collect(called)
     yours = _yours(called)
     blocks.update((name, black.format_str(blocks[name], mode=STYLE).rstrip()) for name in yours & blocks.keys())
-    if graph.block and "BLOCK" in blocks:
-        blocks["BLOCK"] = f"BLOCK = {graph.block}"
+    if plan.block and "BLOCK" in blocks:
+        blocks["BLOCK"] = f"BLOCK = {plan.block}"
     loaders = [runtime.read_sidecar if sidecar else runtime.read_embedded] if weights else []
     load_imports, load_blocks = collect([*loaders, runtime.main])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
@@ -93,7 +96,7 @@ def emit(
         level=level,
         inputs=[ascii(row) for row in inputs],
         outputs=[ascii(row) for row in _outputs(graph)],
-        predict=_Body(graph).lines(),
+        predict=_Body(plan).lines(),
         activations=None if activations is None else _Body(activations, every_layer=True).lines(),
         stateful=bool(graph.memory),
         layouts=[_layout(name, *layout) for name, layout in layouts.items()],
@@ -139,13 +142,13 @@ def _outputs(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
         yield name, graph.specs[value].shape, graph.specs[value].dtype
 
 
-def _called(graph: Graph) -> Iterator[Callable[..., Any]]:
-    """The kernels that the graph's lines mention."""
-    yield from [kernels.buffers] if graph.buffers else []
-    yield from [kernels.in_batches] if graph.max_batch else []
-    for node in graph.nodes:
+def _called(plan: Plan) -> Iterator[Callable[..., Any]]:
+    """The kernels that the plan's lines mention."""
+    yield from [kernels.buffers] if plan.buffers else []
+    yield from [kernels.in_batches] if plan.max_batch else []
+    for node in plan.graph.nodes:
         for function in (node.kernel, *node.attrs.values()):
-            if is_copied(function) and function not in SYNTAX:
+            if is_copied(function) and facts(function).syntax is None:
                 yield function
 
 
@@ -155,12 +158,13 @@ class _Body:
     A value that only the next line reads is called `x`; any other has its layer's name.
     """
 
-    def __init__(self, graph: Graph, *, every_layer: bool = False) -> None:
-        self.graph = graph
+    def __init__(self, plan: Plan, *, every_layer: bool = False) -> None:
+        self.plan = plan
+        self.graph = graph = plan.graph
         self.every_layer = every_layer
         readers = graph.readers()
         steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
-        functions = {function.__name__ for function in _called(graph)}  # the user's own are not reserved names
+        functions = {function.__name__ for function in _called(plan)}  # the user's own are not reserved names
         unused = Namespace([*functions, *(name for names in steps for name in names)])
         self.printed = {name: unused.new(name) for names in steps for name in names if name in functions}
         for names, reader in zip(steps, graph.nodes, strict=False):
@@ -173,13 +177,13 @@ class _Body:
             f"{self._name(value.name)} = as_input({value.name}, *INPUTS[{index}])"
             for index, value in enumerate(self.graph.inputs)
         ]
-        if self.graph.max_batch and not self.every_layer:
+        if self.plan.max_batch and not self.every_layer:
             names = [self._name(value.name) for value in self.graph.inputs]
-            lines.append(f"if len({names[0]}) > {self.graph.max_batch}:")
-            lines.append(f"    return in_batches(predict, {self.graph.max_batch}, {', '.join(names)})")
-        if self.graph.buffers:
-            count = len(self.graph.buffers)
-            lines.append(f"{', '.join(self.graph.buffers)}{',' * (count == 1)} = buffers({count})")
+            lines.append(f"if len({names[0]}) > {self.plan.max_batch}:")
+            lines.append(f"    return in_batches(predict, {self.plan.max_batch}, {', '.join(names)})")
+        if self.plan.buffers:
+            count = len(self.plan.buffers)
+            lines.append(f"{', '.join(self.plan.buffers)}{',' * (count == 1)} = buffers({count})")
         memory = [(value.name, self._operand(name)) for value, name in self.graph.memory]
         lines += [f"{state} = STATES.get({state!r})" for state, _ in memory]
         for node in self.graph.nodes:
@@ -212,8 +216,9 @@ class _Body:
 
     def _expression(self, node: Node) -> str:
         operands = [self._operand(item) for item in node.inputs]
-        if node.kernel in SYNTAX and not node.out:
-            return str(SYNTAX[node.kernel](*operands, **node.attrs))
+        syntax, out = facts(node.kernel).syntax, self.plan.out.get(node.outputs[0])
+        if syntax is not None and out is None:
+            return syntax(*operands, **node.attrs)
         defaults = _defaults(node.kernel)
         while operands and node.inputs[len(operands) - 1] is None and defaults.get(len(operands) - 1, "") is None:
             operands.pop()
@@ -222,7 +227,7 @@ class _Body:
             for key, value in node.attrs.items()
             if key not in defaults or defaults[key] != value
         ]
-        settings += [f"out={self._name(node.out)}"] if node.out else []
+        settings += [f"out={self._name(out)}"] if out else []
         name = node.kernel.__name__ if is_copied(node.kernel) else f"np.{_numpy_name(node.kernel)}"
         return f"{name}({', '.join([*operands, *settings])})"
 
@@ -238,42 +243,6 @@ def literal(value: Any) -> str:
         return f"float({str(value)!r})"
     assert isinstance(value, (str, int, float, bool, type(None))), value
     return ascii(value)
-
-
-def _infix(sign: str) -> Callable[..., str]:
-    def write(a: str, b: str) -> str:
-        if sign in "+-" and b.startswith("-"):  # x + -1.0
-            return f"{a} {'-' if sign == '+' else '+'} {b[1:]}"
-        return f"{a} {sign} {b}"
-
-    return write
-
-
-def _subscript(x: str, *, index: tuple[Any, ...]) -> str:
-    def item(part: Any) -> str:
-        if not isinstance(part, slice):
-            return "..." if part is Ellipsis else str(part)
-        limits = ["" if limit is None else str(limit) for limit in (part.start, part.stop)]
-        return ":".join(limits if part.step is None else [*limits, str(part.step)])
-
-    return f"{x}[{', '.join(map(item, index))}]"
-
-
-# Functions that Python has a notation for.
-SYNTAX: Mapping[Callable[..., Any], Callable[..., str]] = {
-    np.add: _infix("+"),
-    np.subtract: _infix("-"),
-    np.multiply: _infix("*"),
-    np.divide: _infix("/"),
-    np.matmul: _infix("@"),
-    np.equal: _infix("=="),
-    np.not_equal: _infix("!="),
-    np.greater: _infix(">"),
-    np.greater_equal: _infix(">="),
-    np.less: _infix("<"),
-    np.less_equal: _infix("<="),
-    kernels.get_item: _subscript,
-}
 
 
 @cache

@@ -13,18 +13,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from kerasgen.errors import UsageError
-
-
-def is_copied(thing: Any) -> bool:
-    """Whether a function or class is one whose source is copied: neither built in nor NumPy's nor Python's own."""
-    package = getattr(thing, "__module__", None) or "builtins"
-    copied = inspect.isfunction(thing) or inspect.isclass(thing)
-    return copied and package.partition(".")[0] not in ("numpy", *sys.stdlib_module_names)
-
-
-def is_users(thing: Any) -> bool:
-    """Whether a function is the user's own, so that nothing is known of it but its name."""
-    return is_copied(thing) and not thing.__module__.startswith("kerasgen.")
+from kerasgen.graph.facts import is_copied
 
 
 def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], dict[str, str]]:

@@ -6,13 +6,15 @@ positional, settings are keywords. The graph can run itself, which makes every p
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from kerasgen.graph.facts import is_users
 from kerasgen.names import is_identifier
 
 Shape = tuple[int | None, ...]
@@ -36,17 +38,13 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """`outputs = kernel(*inputs, **attrs)`; `layer` is the Keras layer that it came from.
-
-    `out` names the buffer, one of the graph's, that the result is put into.
-    """
+    """`outputs = kernel(*inputs, **attrs)`; `layer` is the Keras layer that it came from."""
 
     outputs: tuple[str, ...]
     kernel: Callable[..., Any]
     inputs: tuple[Operand, ...] = ()
     attrs: Mapping[str, Any] = field(default_factory=dict)
     layer: str = ""
-    out: str = ""
 
     @property
     def output(self) -> str:
@@ -59,10 +57,19 @@ class Node:
         """The names among the inputs."""
         return tuple(i for i in self.inputs if isinstance(i, str))
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether it answers the same to the same: functions of the user's own may not."""
+        return not any(map(is_users, (self.kernel, *self.attrs.values())))
+
     def call(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Run the kernel on the values of its inputs; one array per output."""
-        made = self.kernel(*(values[i] if isinstance(i, str) else i for i in self.inputs), **self.attrs)
-        return tuple(made) if len(self.outputs) > 1 else (made,)
+        result = self.kernel(*(values[i] if isinstance(i, str) else i for i in self.inputs), **self.attrs)
+        return tuple(result) if len(self.outputs) > 1 else (result,)
+
+    def with_attrs(self, **attrs: Any) -> Node:
+        """The node with other settings, the rest as they are."""
+        return replace(self, attrs={**self.attrs, **attrs})
 
 
 @dataclass(frozen=True)
@@ -75,9 +82,7 @@ class Graph:
     the name of what takes its place.
 
     `specs` are the shape and dtype of every value as it was built; what a pass does to a value's border is not in
-    them. `layouts` say which weights the kernels want in another layout, as a function and its settings: it is made
-    once, when the weights are loaded. `buffers` names the memory that results are put into, and `max_batch` how many
-    samples one run shall take, None for any number. `block` are the bytes of a block, None for what suits most caches.
+    them.
     """
 
     inputs: tuple[Value, ...]
@@ -89,30 +94,27 @@ class Graph:
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     memory: tuple[tuple[Value, str], ...] = ()
     specs: Mapping[str, Value] = field(default_factory=dict)
-    layouts: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = field(default_factory=dict)
-    buffers: tuple[str, ...] = ()
-    max_batch: int | None = None
-    block: int | None = None
 
     def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, by interpreting the nodes; `states` holds the memory between calls."""
         values = self.trace(*arrays, states=states)
         return tuple(values[name] for name in self.outputs)
 
-    def trace(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Every value by name: inputs, weights and what each node made."""
+    def trace(
+        self,
+        *arrays: np.ndarray,
+        states: dict[str, Any] | None = None,
+        weights: Mapping[str, np.ndarray] | None = None,
+    ) -> dict[str, Any]:
+        """Every value by name: inputs, weights and the results of each node. `weights` replaces the graph's own."""
         states = {} if states is None else states
-        values: dict[str, Any] = {**self.loaded(), **{value.name: states.get(value.name) for value, _ in self.memory}}
+        values: dict[str, Any] = dict(self.weights if weights is None else weights)
+        values.update((value.name, states.get(value.name)) for value, _ in self.memory)
         values.update((v.name, np.asarray(a, v.dtype)) for v, a in zip(self.inputs, arrays, strict=True))
         for node in self.nodes:
             values.update(zip(node.outputs, node.call(values), strict=True))
         states.update((value.name, values[name]) for value, name in self.memory)
         return values
-
-    def loaded(self) -> dict[str, np.ndarray]:
-        """The weights as the kernels want them."""
-        laid_out = {name: layout(self.weights[name], **settings) for name, (layout, settings) in self.layouts.items()}
-        return {**self.weights, **laid_out}
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -129,23 +131,26 @@ class Graph:
 
         The known values must suffice: with the graph's inputs among them they do. Stateful layers start afresh.
         """
-        given = {value.name: None for value, _ in self.memory}
+        fresh = {value.name: None for value, _ in self.memory}
         cut = known.keys() - set(wanted)
         needed = set(wanted)
         nodes: list[Node] = []
         for node in reversed(self.nodes):
             if needed.intersection(node.outputs) - cut:
-                inputs = tuple(given.get(i, i) if isinstance(i, str) else i for i in node.inputs)
-                nodes.insert(0, replace(node, inputs=inputs, out=""))
+                inputs = tuple(fresh.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+                nodes.insert(0, replace(node, inputs=inputs))
                 needed.update(nodes[0].reads)
         read = dict.fromkeys([*(name for node in nodes for name in node.reads), *wanted])
         weights = {name: self.weights[name] for name in read if name in self.weights}
-        made = {*weights, *(name for node in nodes for name in node.outputs)}
-        arrays = {name: known[name] for name in read if name not in made}
+        defined = {*weights, *(name for node in nodes for name in node.outputs)}
+        arrays = {name: known[name] for name in read if name not in defined}
         values = [Value(name, (None, *a.shape[1:])[: a.ndim], a.dtype.name) for name, a in arrays.items()]
-        layouts = {name: layout for name, layout in self.layouts.items() if name in weights}
         names = tuple(wanted)
-        return Graph(tuple(values), tuple(nodes), names, weights, names, specs=self.specs, layouts=layouts).check()
+        return Graph(tuple(values), tuple(nodes), names, weights, names, specs=self.specs).check()
+
+    def makers(self) -> dict[str, Node]:
+        """The node that makes each value."""
+        return {name: node for node in self.nodes for name in node.outputs}
 
     def readers(self) -> Counter[str]:
         """How many times each name is read, by nodes and as a result."""
@@ -156,49 +161,81 @@ class Graph:
         forms = {(self.specs[name].shape, self.specs[name].dtype) for name in names if name in self.specs}
         return len(forms) == 1 and self.specs.keys() >= set(names)
 
-    def rewrite(self, nodes: Iterable[Node], renamed: Mapping[str, str]) -> Graph:
+    def sample_bytes(self, name: str) -> float:
+        """The bytes of a value for one sample: infinity if a size is known only at run time, 0 if nothing is known."""
+        spec = self.specs.get(name)
+        if spec is None:
+            return 0
+        sizes = spec.shape[1:]
+        return math.inf if None in sizes else math.prod(size or 1 for size in sizes) * np.dtype(spec.dtype).itemsize
+
+    def rewrite(
+        self,
+        nodes: Iterable[Node],
+        renamed: Mapping[str, str] | None = None,
+        *,
+        changed: Set[str] = frozenset(),
+    ) -> Graph:
         """The graph with these nodes, where every reader of a name in `renamed` reads the other name instead.
 
-        A layer whose value is gone leaves `layers`; weights stay until `drop_unused` removes them.
+        A layer leaves `layers` when its value is gone, or is among those that `changed`: it is no longer the layer's
+        output. Weights stay until `drop_unused` removes them.
         """
-
-        known = dict(renamed)
+        new_names = dict(renamed or {})
 
         def final(name: Any) -> Any:
             passed = []
-            while isinstance(name, str) and name in known:
+            while isinstance(name, str) and name in new_names:
                 passed.append(name)
-                name = known[name]
-            known.update(dict.fromkeys(passed, name))  # no way is gone twice
+                name = new_names[name]
+            new_names.update(dict.fromkeys(passed, name))  # path compression
             return name
 
         kept = tuple(replace(node, inputs=tuple(map(final, node.inputs))) for node in nodes)
-        started = (v.name for v in (*self.inputs, *(value for value, _ in self.memory)))
-        made = set(started).union(*(node.outputs for node in kept))
-        layers = {layer: tuple(map(final, names)) for layer, names in self.layers.items()}
+        first = (v.name for v in (*self.inputs, *(value for value, _ in self.memory)))
+        defined = set(first).union(*(node.outputs for node in kept))
+        true = ((layer, names) for layer, names in self.layers.items() if changed.isdisjoint(names))
+        layers = {layer: tuple(map(final, names)) for layer, names in true}
         return replace(
             self,
             nodes=kept,
             outputs=tuple(map(final, self.outputs)),
             memory=tuple((value, final(name)) for value, name in self.memory),
-            layers={layer: names for layer, names in layers.items() if made.issuperset(names)},
+            layers={layer: names for layer, names in layers.items() if defined.issuperset(names)},
         )
+
+    def substitute(
+        self,
+        replaced: Mapping[str, Node],
+        renamed: Mapping[str, str] | None = None,
+        *,
+        removed: Container[str] = (),
+        changed: Set[str] = frozenset(),
+    ) -> Graph:
+        """The graph with other nodes in the place of some, and without others, all by the name of a first output.
+
+        The readers of a node in `renamed` read the other name instead; nothing may read one in `removed`. `changed` is
+        as in `rewrite`.
+        """
+        renamed = renamed or {}
+        kept = (node for node in self.nodes if node.outputs[0] not in renamed and node.outputs[0] not in removed)
+        return self.rewrite((replaced.get(node.outputs[0], node) for node in kept), renamed, changed=changed)
 
     def check(self) -> Graph:
         """The graph itself, if it is sound: every name an identifier, made once, and made before it is read."""
-        known = set(self.weights)
+        defined = set(self.weights)
 
         def define(names: Iterable[str]) -> None:
             for name in names:
                 assert is_identifier(name), f"{name!r} is no name"
-                assert name not in known, f"{name!r} is made twice"
-                known.add(name)
+                assert name not in defined, f"{name!r} is defined twice"
+                defined.add(name)
 
         define(v.name for v in self.inputs)
         define(value.name for value, _ in self.memory)
         for node in self.nodes:
-            assert known.issuperset(node.reads), f"{node.outputs} reads {set(node.reads) - known} before it is made"
+            assert defined.issuperset(node.reads), f"{node.outputs} reads {set(node.reads) - defined} too early"
             define(node.outputs)
         wanted = {*self.results, *(name for names in self.layers.values() for name in names)}
-        assert known.issuperset(wanted), f"nothing makes {wanted - known}"
+        assert defined.issuperset(wanted), f"nothing makes {wanted - defined}"
         return self

@@ -1,10 +1,17 @@
-"""Passes: a graph in, a smaller or faster graph with the same answers out."""
+"""Passes: a graph in, a smaller or faster graph with the same answers out; then the plan of the module.
+
+No pass imports another one: what they share are facts about kernels and analyses of graphs, in `kerasgen.graph`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import wraps
+from typing import Any, NamedTuple
 
 from kerasgen.graph.ir import Graph
+from kerasgen.graph.plan import Plan
 from kerasgen.passes.clean.cancel_transposes import cancel_transposes
 from kerasgen.passes.clean.drop_unused import drop_unused
 from kerasgen.passes.clean.join_reshapes import join_reshapes
@@ -20,40 +27,81 @@ from kerasgen.passes.fold.fold_scale import fold_scale
 from kerasgen.passes.fold.fold_through_relu import fold_through_relu
 from kerasgen.passes.fold.fuse_activation import fuse_activation
 from kerasgen.passes.fold.move_pools import move_pools
+from kerasgen.passes.fold.scale_by_blocks import scale_by_blocks
 from kerasgen.passes.plan.add_borders import add_borders
 from kerasgen.passes.plan.choose_kernels import choose_exact_kernels, choose_kernels
 from kerasgen.passes.plan.fuse_residual import fuse_residual
 from kerasgen.passes.plan.plan_memory import plan_memory
 from kerasgen.passes.plan.relu_by_rows import relu_by_rows
-from kerasgen.passes.plan.scale_by_blocks import scale_by_blocks
 from kerasgen.passes.plan.split_batch import split_batch
 from kerasgen.passes.plan.unroll_small import unroll_small
 
-Pass = Callable[[Graph], Graph]
+Pass = Callable[..., Plan]
 
-CLEANING: tuple[Pass, ...] = (drop_unused, schedule)
-TEXTBOOK: tuple[Pass, ...] = (remove_identity, cancel_transposes)
-JOINED: tuple[Pass, ...] = (*TEXTBOOK, join_reshapes, merge_equal, absorb_pads)
-FOLDED: tuple[Pass, ...] = (
-    *(*JOINED, fold_constants),
-    *(fold_batch_norm, fold_scale, fold_input_scale, fold_norm_scale, fold_through_relu),
+
+class Phase(NamedTuple):
+    """Passes with one purpose: `clean` removes nodes, `fold` makes one of several, `plan` decides how to compute."""
+
+    name: str
+    passes: tuple[Pass, ...]
+
+
+def on_graph(step: Callable[..., Graph]) -> Pass:
+    """A pass over graphs as one over plans, of which it changes the graph."""
+
+    @wraps(step)
+    def lifted(plan: Plan, **limits: Any) -> Plan:
+        return plan.on(step(plan.graph, **limits))
+
+    return lifted
+
+
+def phase(name: str, *steps: Callable[..., Graph]) -> Phase:
+    """A phase of passes over graphs."""
+    return Phase(name, tuple(map(on_graph, steps)))
+
+
+CLEAN = phase("clean", remove_identity, cancel_transposes)
+JOIN = phase("clean", join_reshapes, merge_equal, absorb_pads)
+FOLD = phase(
+    "fold",
+    *(fold_constants, fold_batch_norm, fold_scale, fold_input_scale, fold_norm_scale, fold_through_relu),
     *(move_pools, scale_by_blocks, fuse_activation),
 )
-PLANNING: tuple[Pass, ...] = (
-    *(fuse_residual, fuse_activation, relu_by_rows, *CLEANING),
-    *(add_borders, plan_memory, split_batch),
-)
+FUSE = phase("fold", fuse_activation)
+EXACT_KERNELS = Phase("plan", (choose_exact_kernels,))
+FAST_KERNELS = Phase("plan", (unroll_small, choose_kernels))
+EPILOGUES = phase("plan", fuse_residual, fuse_activation, relu_by_rows)
+FINISH = phase("clean", drop_unused, schedule)
+BUFFERS = Phase("plan", (on_graph(add_borders), plan_memory, split_batch))
+
+Pipeline = Sequence[Phase]
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
-PIPELINES: Mapping[int, tuple[Pass, ...]] = {
-    0: (*TEXTBOOK, fuse_activation, *CLEANING),
-    1: (*JOINED, fuse_activation, choose_exact_kernels, *PLANNING),
-    2: (*FOLDED, unroll_small, choose_kernels, *PLANNING),
+PIPELINES: Mapping[int, Pipeline] = {
+    0: (CLEAN, FUSE, FINISH),
+    1: (CLEAN, JOIN, FUSE, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
+    2: (CLEAN, JOIN, FOLD, FAST_KERNELS, EPILOGUES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
 
 
-def optimize(graph: Graph, pipeline: tuple[Pass, ...] = PIPELINES[LEVEL]) -> Graph:
-    """The graph after every pass; each result is checked."""
-    for step in pipeline:
-        graph = step(graph).check()
-    return graph
+def passes(pipeline: Pipeline) -> Iterator[Pass]:
+    """The passes of a pipeline, one after the other."""
+    return (step for phase in pipeline for step in phase.passes)
+
+
+def only_outputs(plan: Plan, count: int) -> Plan:
+    """The plan of a graph with every layer's output, cut down to the model's own, the first `count` ones."""
+    return run(plan.on(replace(plan.graph, outputs=plan.graph.outputs[:count])), (FINISH,))
+
+
+def optimize(graph: Graph, pipeline: Pipeline = PIPELINES[LEVEL]) -> Plan:
+    """The plan of a graph after every pass."""
+    return run(Plan(graph), pipeline)
+
+
+def run(plan: Plan, pipeline: Pipeline) -> Plan:
+    """The plan after every pass; each result is checked."""
+    for step in passes(pipeline):
+        plan = step(plan).check()
+    return plan

@@ -7,7 +7,7 @@ the graph as built, a rule is at fault; from the optimised graph, a pass; from t
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -18,8 +18,9 @@ from kerasgen.builder.custom import Rules
 from kerasgen.emit.runtime import MARKER
 from kerasgen.errors import ParityError
 from kerasgen.graph.ir import Graph
+from kerasgen.graph.plan import Plan
 from kerasgen.names import printable
-from kerasgen.passes import CLEANING, LEVEL, PIPELINES, Pass
+from kerasgen.passes import FINISH, LEVEL, PIPELINES, Pass, on_graph, passes
 from kerasgen.readers.model import LayerSpec, ModelFile
 from kerasgen.verification.compare import OutputReport, compare, flat, precisions
 from kerasgen.verification.oracle import Oracle
@@ -35,10 +36,10 @@ FAULTS: Mapping[str, str] = {
 
 
 class Evidence(NamedTuple):
-    """A layer by itself: a graph of nothing else, the arrays that it reads, what it should make, and what it made."""
+    """A layer by itself: a plan of nothing else, the arrays that it reads, what it should make, and what it made."""
 
     config: Mapping[str, Any]
-    graph: Graph
+    plan: Plan
     inputs: Sequence[np.ndarray]
     expected: Sequence[np.ndarray]
     got: Sequence[np.ndarray]
@@ -123,8 +124,8 @@ class _Search:
         values = graph.trace(*self.arrays)
         found = self._rule(graph, values) or self._unseen_rule(values)
         if found is None:
-            graph, found = self._pass(graph, values)
-        found = found or self._weights(graph) or self._code(graph) or Divergence("rounding")
+            plan, found = self._pass(graph, values)
+            found = found or self._weights(plan) or self._code(plan) or Divergence("rounding")
         return replace(found, unseen=tuple(self.unseen))
 
     def _compare(self, names: Sequence[str], got: Values, right: Values) -> tuple[OutputReport, ...]:
@@ -134,13 +135,13 @@ class _Search:
         return not all(report.ok for report in self._compare(names, got, right))
 
     def _found(
-        self, stage: str, culprit: str, layer: str, names: Sequence[str], graph: Graph, got: Values, right: Values
+        self, stage: str, culprit: str, layer: str, names: Sequence[str], plan: Plan, got: Values, right: Values
     ) -> Divergence:
         """What is wrong with the values of a layer, which read right ones."""
         plain, _, _ = layer.partition("#")
         known = {name: np.asarray(right[name], np.asarray(got[name]).dtype) for name in right.keys() & got.keys()}
-        piece = graph.piece(names, known)
-        read = [value.name for value in piece.inputs]
+        piece = plan.piece(names, known)
+        read = [value.name for value in piece.graph.inputs]
         evidence = Evidence(
             _config(self.built, layer),
             piece,
@@ -178,7 +179,7 @@ class _Search:
             piece = graph.piece(names, known)
             alone = piece.trace(*(known[value.name] for value in piece.inputs))
             if self._wrong(names, alone, right):
-                return self._found("rule", "", layer, names, graph, {**values, **alone}, right)
+                return self._found("rule", "", layer, names, Plan(graph), {**values, **alone}, right)
         return None
 
     def _unseen_rule(self, values: Values) -> Divergence | None:
@@ -189,67 +190,65 @@ class _Search:
         kinds = {self.kinds.get(layer.partition("#")[0], layer) for layer in self.unseen}
         return Divergence("rule", kind=" or ".join(sorted(kinds)))
 
-    def _pipeline(self, graph: Graph) -> list[tuple[str, Pass]]:
-        """What `kerasgen.api.generate` does to a graph, step by step: a module with `activations` keeps every layer."""
-        steps = [(step.__name__, step) for step in PIPELINES[getattr(self.module, "OPTIMIZED", LEVEL)]]
-        if not hasattr(self.module, "activations"):
-            return steps
-        count = len(graph.outputs)
-        return [
-            ("with_every_layer", Graph.with_every_layer),
-            *steps,
-            ("with_every_layer", lambda full: replace(full, outputs=full.outputs[:count])),
-            *((step.__name__, step) for step in CLEANING),
-        ]
+    def _pipeline(self, graph: Graph) -> Iterator[tuple[str, Pass]]:
+        """The passes that made the module, by name: one with `activations` keeps every layer."""
+        pipeline = PIPELINES[getattr(self.module, "OPTIMIZED", LEVEL)]
+        keeps_layers = hasattr(self.module, "activations")
+        if keeps_layers:
+            yield "with_every_layer", on_graph(Graph.with_every_layer)
+        yield from ((step.__name__, step) for step in passes(pipeline))
+        if keeps_layers:
+            yield "only_outputs", on_graph(lambda full: replace(full, outputs=full.outputs[: len(graph.outputs)]))
+            yield from ((step.__name__, step) for step in FINISH.passes)
 
-    def _pass(self, graph: Graph, base: Values) -> tuple[Graph, Divergence | None]:
-        """The graph after all passes, and what the first wrong one of them has broken."""
-        stages = []
-        for name, change in self._pipeline(graph):
-            graph = change(graph).check()
-            stages.append((name, graph))
-        if self._broken("", graph, base) is None:
-            return graph, None
-        return graph, next(filter(None, (self._broken(name, after, base) for name, after in stages)), None)
+    def _pass(self, graph: Graph, base: Values) -> tuple[Plan, Divergence | None]:
+        """The plan after all passes, and what the first wrong one of them has broken."""
+        plan, stages = Plan(graph), []
+        for name, step in self._pipeline(graph):
+            plan = step(plan).check()
+            stages.append((name, plan))
+        if self._broken("", plan, base) is None:
+            return plan, None
+        return plan, next(filter(None, (self._broken(name, after, base) for name, after in stages)), None)
 
-    def _broken(self, name: str, after: Graph, base: Values) -> Divergence | None:
-        """What differs in the graph after this pass, if its outputs do."""
-        built = self.built.graph
+    def _broken(self, name: str, after: Plan, base: Values) -> Divergence | None:
+        """What differs in the plan after this pass, if its outputs do."""
+        built, graph = self.built.graph, after.graph
         got = after.trace(*self.arrays)
-        outputs = {new: base[old] for new, old in zip(after.outputs, built.outputs, strict=False)}
+        outputs = {new: base[old] for new, old in zip(graph.outputs, built.outputs, strict=False)}
         if not self._wrong(tuple(outputs), got, outputs):
             return None
-        right = {value.name: base[value.name] for value in after.inputs}
-        for layer, names in after.layers.items():
+        right = {value.name: base[value.name] for value in graph.inputs}
+        for layer, names in graph.layers.items():
             right.update(zip(names, (base[old] for old in built.layers[layer]), strict=True))
             if self._wrong(names, got, right):
                 return self._found("pass", name, layer, names, after, got, right)
         return Divergence("pass", culprit=name)
 
-    def _weights(self, graph: Graph) -> Divergence | None:
+    def _weights(self, plan: Plan) -> Divergence | None:
         """The first layer that the module's own weights make wrong."""
-        own, loaded = getattr(self.module, "W", {}), graph.loaded()
+        own, loaded = getattr(self.module, "W", {}), plan.loaded()
         altered = [name for name, array in loaded.items() if not _same(own.get(name), array)]
         if not altered:
             return None
         if not own.keys() >= set(altered):
             return Divergence("weights", culprit=", ".join(altered))
-        right = graph.trace(*self.arrays)
-        damaged = replace(graph, weights={**loaded, **{name: own[name] for name in altered}}, layouts={})
+        right = plan.trace(*self.arrays)
+        damaged = Plan(replace(plan.graph, weights={**loaded, **{name: own[name] for name in altered}}))
         try:
             got = damaged.trace(*self.arrays)
         except Exception:  # weights of another shape do not even run
             return Divergence("weights", culprit=", ".join(altered))
-        for node in graph.nodes:
+        for node in plan.graph.nodes:
             if self._wrong(node.outputs, got, right):
                 culprit = ", ".join(name for name in altered if name in node.reads)
                 return self._found("weights", culprit, node.layer, node.outputs, damaged, got, right)
         return None
 
-    def _code(self, graph: Graph) -> Divergence | None:
-        """The first line of the module whose value differs from the graph's."""
-        right = graph.trace(*self.arrays)
-        buffers = graph.buffers or None
+    def _code(self, plan: Plan) -> Divergence | None:
+        """The first line of the module whose value differs from the plan's."""
+        graph, right = plan.graph, plan.trace(*self.arrays)
+        buffers = plan.buffers or None
         lines = [line for line in _recorded(self.module, self.arrays) if line.names != buffers]
         lines = lines[len(graph.inputs) + len(graph.memory) :]
         by_name = {name: line for line in lines for name in line.names}
@@ -261,7 +260,7 @@ class _Search:
                 continue
             got.update(zip(node.outputs, line.values, strict=True))
             if self._wrong(node.outputs, got, right):
-                return self._found("emitter", line.text, node.layer, node.outputs, graph, got, right)
+                return self._found("emitter", line.text, node.layer, node.outputs, plan, got, right)
         return Divergence("emitter", culprit="it returns something else than it computes") if in_order else None
 
 

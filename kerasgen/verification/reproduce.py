@@ -24,21 +24,21 @@ def reproduce(divergence: Divergence, folder: Path) -> tuple[Path, ...]:
     Raises UsageError where there is no layer to show, FileError where the folder cannot be written.
     """
     evidence = divergence.evidence
-    if evidence is None or not evidence.graph.inputs:
+    if evidence is None or not evidence.plan.graph.inputs:
         raise UsageError(f"there is no layer to reproduce: {divergence.fault}")
     arrays: dict[str, Any] = {
         "layer": divergence.layer,
         "fault": divergence.fault,
         "config": json.dumps(evidence.config, default=str, sort_keys=True),
         "tolerance": max(report.tolerance for report in divergence.outputs),
-        **{f"weight/{name}": array for name, array in evidence.graph.weights.items()},
-        **{f"input/{v.name}": array for v, array in zip(evidence.graph.inputs, evidence.inputs, strict=True)},
-        **{f"expected/{n}": array for n, array in zip(evidence.graph.outputs, evidence.expected, strict=True)},
-        **{f"got/{name}": array for name, array in zip(evidence.graph.outputs, evidence.got, strict=True)},
+        **{f"weight/{name}": array for name, array in evidence.plan.graph.weights.items()},
+        **{f"input/{v.name}": array for v, array in zip(evidence.plan.graph.inputs, evidence.inputs, strict=True)},
+        **{f"expected/{n}": array for n, array in zip(evidence.plan.graph.outputs, evidence.expected, strict=True)},
+        **{f"got/{name}": array for name, array in zip(evidence.plan.graph.outputs, evidence.got, strict=True)},
     }
     packed, module = io.BytesIO(), io.BytesIO()
     np.savez(packed, **arrays)
-    emit(evidence.graph).write(module)
+    emit(evidence.plan).write(module)
     files = {
         "reproduce.py": Path(__file__).with_name("rerun.py").read_bytes(),
         "layer.py": module.getvalue(),

@@ -16,7 +16,8 @@ import numpy as np
 from kerasgen.emit.runtime import made_input, numbers
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.graph.infer import infer
-from kerasgen.graph.ir import Graph, Value
+from kerasgen.graph.ir import Value
+from kerasgen.graph.plan import Plan
 from kerasgen.readers.model import ModelFile, ModelSpec
 from kerasgen.verification.compare import BATCH, allowed, precisions, wanted_inputs
 from kerasgen.verification.oracle import Oracle, available
@@ -58,19 +59,19 @@ class Proof:
         self.expected: list[np.ndarray] = []
         self.unverified = ""
 
-    def record(self, graph: Graph) -> Any:
+    def record(self, plan: Plan) -> Any:
         """What the module keeps, as `kerasgen.emit.runtime.selftest` takes it; None where nobody can answer.
 
         Raises UsageError or ParityError where Keras must answer and is missing or unable.
         """
-        self.given = sample(graph.inputs, self.file.model)
+        self.given = sample(plan.graph.inputs, self.file.model)
         if self.given is None:
             self.unverified = "its inputs are too large to be made up; compare with yours: kerasgen verify --inputs"
             if self.wanted:
                 raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}")
             return None
         self._ask(self.given.arrays)
-        answers = _own_answers(graph, self.given.arrays) if self.unverified else self.expected
+        answers = _own_answers(plan, self.given.arrays) if self.unverified else self.expected
         inside = set(precisions(self.file.model))
         by = SELF_MADE if self.unverified else KERAS
         return None if answers is None else (by, self.given.taken, tuple(_kept(y, inside) for y in answers))
@@ -91,21 +92,22 @@ class Proof:
                 self.unverified = str(error)
 
 
-def _own_answers(graph: Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarray] | None:
-    """What the graph itself answers; None where that would take much memory, or fails."""
+def _own_answers(plan: Plan, arrays: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+    """What the plan itself answers; None where that would take much memory, or fails."""
     try:
         with np.errstate(all="ignore"):
-            sizes = list(_sizes(graph, arrays))
+            sizes = list(_sizes(plan, arrays))
             much = sum(sizes) > LARGEST or max(sizes, default=0) > LARGEST // 8
-            return None if much else list(graph.run(*arrays))
+            return None if much else list(plan.run(*arrays))
     except Exception:  # sizes that the model leaves open need not fit together, and the user's functions may raise any
         return None
 
 
-def _sizes(graph: Graph, arrays: Sequence[np.ndarray]) -> Iterator[int]:
-    """How many numbers there are in each array that the graph makes of these."""
+def _sizes(plan: Plan, arrays: Sequence[np.ndarray]) -> Iterator[int]:
+    """How many numbers there are in each array that the plan makes of these."""
+    graph = plan.graph
     specs = {value.name: value for value, _ in graph.memory}
-    specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in graph.loaded().items())
+    specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in plan.loaded().items())
     specs.update((v.name, replace(v, shape=(None, *y.shape[1:]))) for v, y in zip(graph.inputs, arrays, strict=True))
     for node in graph.nodes:
         made = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)

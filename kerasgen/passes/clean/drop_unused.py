@@ -16,5 +16,4 @@ def drop_unused(graph: Graph) -> Graph:
             kept.append(node)
             needed.update(node.reads)
     weights = {name: array for name, array in graph.weights.items() if name in needed}
-    layouts = {name: layout for name, layout in graph.layouts.items() if name in weights}
-    return replace(graph.rewrite(reversed(kept), {}), weights=weights, layouts=layouts)
+    return replace(graph.rewrite(reversed(kept)), weights=weights)

@@ -10,33 +10,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kerasgen import kernels
+from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node
-
-BY_SAMPLE = (kernels.flatten, kernels.reshape)
-RESHAPES = (*BY_SAMPLE, kernels.reshape_all)
 
 
 def join_reshapes(graph: Graph) -> Graph:
     """Of every chain the last reshape, and that one only where it changes the shape."""
     readers = graph.readers()
-    makers: dict[str, Node] = {}
+    last: dict[str, Node] = {}  # by the name of its result, as it is now
     joined: set[str] = set()
     renamed: dict[str, str] = {}
-    nodes = []
     for node in graph.nodes:
-        if node.kernel in RESHAPES:
-            first = makers.get(str(node.inputs[0]))
-            samples_stay = first is not None and (first.kernel in BY_SAMPLE or node.kernel is kernels.reshape_all)
-            if first is not None and samples_stay and readers[first.output] == 1:
-                joined.add(first.output)
-                node = replace(node, inputs=first.inputs)
-            makers[node.output] = node
-            if _keeps_shape(node, graph):
-                renamed[node.output] = str(node.inputs[0])
-        nodes.append(node)
-    gone = joined | renamed.keys()
-    return graph.rewrite((node for node in nodes if node.outputs[0] not in gone), renamed)
+        if not facts(node.kernel).reshapes:
+            continue
+        first = last.get(str(node.inputs[0]))
+        if first is not None and _joins(first, node) and readers[first.output] == 1:
+            joined.add(first.output)
+            node = replace(node, inputs=first.inputs)
+        last[node.output] = node
+        if _keeps_shape(node, graph):
+            renamed[node.output] = str(node.inputs[0])
+    return graph.substitute(last, renamed, removed=joined)
+
+
+def _joins(first: Node, second: Node) -> bool:
+    """Whether the second alone does what both do: cells that leave their sample cannot come back into it."""
+    return facts(first.kernel).reshapes == "sample" or facts(second.kernel).reshapes == "all"
 
 
 def _keeps_shape(node: Node, graph: Graph) -> bool:
@@ -44,5 +43,5 @@ def _keeps_shape(node: Node, graph: Graph) -> bool:
     before, after = graph.specs.get(str(node.inputs[0])), graph.specs.get(node.output)
     if before is None or after is None or before.shape != after.shape:
         return False
-    free = after.shape[1:] if node.kernel in BY_SAMPLE else after.shape  # the others keep the batch as it is
+    free = after.shape[1:] if facts(node.kernel).reshapes == "sample" else after.shape  # the others keep the batch
     return free.count(None) <= 1

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasgen.emit.source import is_users
 from kerasgen.graph.ir import Graph, Node
-from kerasgen.passes.plan.plan_memory import last_reads
+from kerasgen.graph.liveness import last_reads
 
 
 def merge_equal(graph: Graph) -> Graph:
@@ -22,19 +21,14 @@ def merge_equal(graph: Graph) -> Graph:
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         same = first.setdefault(_call(node, renamed), node)
-        if same is node or not is_repeatable(node):
+        if same is node or not node.repeatable:
             continue
         if handed_out.intersection(node.outputs):
             if handed_out.intersection(same.outputs):
                 continue
             handed_out.update(same.outputs)
         renamed.update(zip(node.outputs, same.outputs, strict=True))
-    return graph.rewrite((node for node in graph.nodes if node.outputs[0] not in renamed), renamed)
-
-
-def is_repeatable(node: Node) -> bool:
-    """Whether the node answers the same to the same: functions of the user's own may not."""
-    return not any(map(is_users, (node.kernel, *node.attrs.values())))
+    return graph.substitute({}, renamed)
 
 
 def _call(node: Node, renamed: dict[str, str]) -> Any:

@@ -15,7 +15,7 @@ def remove_identity(graph: Graph) -> Graph:
     """Readers of such a node read its input instead."""
     removed = [node for node in graph.nodes if _is_identity(node)]
     renamed = {node.output: str(node.inputs[0]) for node in removed}
-    return graph.rewrite((node for node in graph.nodes if node.outputs[0] not in renamed), renamed)
+    return graph.substitute({}, renamed)
 
 
 def _is_identity(node: Node) -> bool:

@@ -12,7 +12,7 @@ from kerasgen.graph.ir import Graph, Node
 
 def schedule(graph: Graph) -> Graph:
     """The same nodes, in depth-first order."""
-    makers = {name: node for node in graph.nodes for name in node.outputs}
+    makers = graph.makers()
     ordered: dict[tuple[str, ...], Node] = {}
     stack = [(name, False) for name in reversed((*graph.results, *(n.outputs[0] for n in graph.nodes)))]
     while stack:

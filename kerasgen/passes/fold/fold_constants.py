@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from kerasgen.graph.ir import Graph, Node
-from kerasgen.passes.clean.merge_equal import is_repeatable
-from kerasgen.passes.plan.plan_memory import last_reads
+from kerasgen.graph.liveness import last_reads
+from kerasgen.names import unused
 
 GROWTH = 1 << 10  # bytes that one node may add to the module
 
@@ -32,26 +32,19 @@ def fold_constants(graph: Graph, *, growth: int = GROWTH) -> Graph:
     kept = []
     for node in graph.nodes:
         node = replace(node, inputs=tuple(renamed.get(i, i) if isinstance(i, str) else i for i in node.inputs))
-        reads, made = set(node.reads), None
-        if weights.keys() >= reads and not graph.layouts.keys() & reads and is_repeatable(node):
+        reads, results = set(node.reads), None
+        if weights.keys() >= reads and node.repeatable:
             freed = sum(weights[name].nbytes for name in reads if readers[name] == node.reads.count(name))
             handed_out = any(last[name] == len(graph.nodes) for name in node.outputs)
-            made = _made(node, weights) if not handed_out and _size(node, graph) <= freed + growth else None
-        if made is None:
+            results = _computed(node, weights) if not handed_out and _size(node, graph) <= freed + growth else None
+        if results is None:
             kept.append(node)
             continue
-        for name, array in zip(node.outputs, made, strict=True):
+        for name, array in zip(node.outputs, results, strict=True):
             renamed[name] = unused(f"{name}/value", weights)
             weights[renamed[name]] = array
             readers[renamed[name]] = readers[name]
     return replace(graph, weights=weights).rewrite(kept, renamed)
-
-
-def unused(name: str, taken: Container[str]) -> str:
-    """The name of a new weight or value: this one, or one like it."""
-    while name in taken:
-        name += "_folded"
-    return name
 
 
 def _size(node: Node, graph: Graph) -> float:
@@ -62,7 +55,7 @@ def _size(node: Node, graph: Graph) -> float:
     return sum(math.prod(size or 0 for size in spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
 
 
-def _made(node: Node, weights: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
+def _computed(node: Node, weights: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
     """The results; None where the kernel does not take these numbers, which the module then says when it runs."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

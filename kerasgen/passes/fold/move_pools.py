@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 from kerasgen import kernels
-from kerasgen.graph.ir import Graph, Node
+from kerasgen.graph.facts import facts
+from kerasgen.graph.ir import Graph, Node, Shape
 
-CONVOLUTIONS = {kernels.conv1d, kernels.conv2d, kernels.conv3d}
-POOLS = {kernels.average_pool, kernels.max_pool}
-RISING = {kernels.relu, kernels.relu6}
 LARGE = 1 << 14  # numbers from which it pays to cut them in a line of its own
 
 
@@ -29,8 +28,10 @@ def move_pools(graph: Graph, *, large: int = LARGE) -> Graph:
     nodes, specs, moved = list(graph.nodes), dict(graph.specs), set()
     for index, last in enumerate(graph.nodes):
         between = str(last.inputs[0]) if last.inputs else ""
-        first = nodes[places[between]] if between in places and readers[between] == 1 else None
-        if first is None or not _is_less_work(first, last, replace(graph, specs=specs), large):
+        if between not in places or readers[between] > 1:
+            continue
+        first = nodes[places[between]]
+        if not _is_less_work(first, last, replace(graph, specs=specs), large):
             continue
         x, y = (specs[str(name)] for name in (first.inputs[0], last.output))
         cells, channels = (x, y) if first.kernel is kernels.average_pool else (y, x)
@@ -38,31 +39,42 @@ def move_pools(graph: Graph, *, large: int = LARGE) -> Graph:
         nodes[places[between]] = replace(last, outputs=first.outputs, inputs=(first.inputs[0], *last.inputs[1:]))
         nodes[index] = replace(first, outputs=last.outputs, inputs=(between, *first.inputs[1:]))
         moved.add(between)
-    layers = {layer: names for layer, names in graph.layers.items() if not moved & set(names)}
-    return replace(graph, nodes=tuple(nodes), specs=specs, layers=layers)
+    return replace(graph, specs=specs).rewrite(nodes, changed=moved)
+
+
+class _Sizes(NamedTuple):
+    """The cells and channels of an array."""
+
+    cells: int
+    channels: int
 
 
 def _is_less_work(first: Node, last: Node, graph: Graph, large: int) -> bool:
-    if not {first.kernel, last.kernel} & POOLS:
+    if kernels.max_pool not in (first.kernel, last.kernel) and kernels.average_pool not in (first.kernel, last.kernel):
         return False
-    read, made = (graph.specs.get(name) for name in (str(first.inputs[0]), last.outputs[0]))
-    if read is None or made is None or not all((*read.shape[1:], *made.shape[1:])):
+    specs = [graph.specs.get(name) for name in (str(first.inputs[0]), last.outputs[0])]
+    before, after = (None if spec is None else _sizes(spec.shape) for spec in specs)
+    if before is None or after is None:
         return False
-    *sizes, channels = (size or 0 for size in read.shape[1:])
-    *pooled, filters = (size or 0 for size in made.shape[1:])
-    before, after = math.prod(sizes), math.prod(pooled)
-    if first.kernel in RISING and not first.attrs:
-        return last.kernel is kernels.max_pool and before * channels >= large and after < before
+    if facts(first.kernel).limits and not first.attrs:  # never falls
+        return last.kernel is kernels.max_pool and math.prod(before) >= large and after.cells < before.cells
     if _multiplies_cells(first, graph):
-        return last.kernel is kernels.average_pool and after < before and 2 * filters >= channels
+        fewer = after.cells < before.cells and 2 * after.channels >= before.channels
+        return last.kernel is kernels.average_pool and fewer
     if first.kernel is kernels.average_pool and _multiplies_cells(last, graph):
-        return after == before and filters < channels
+        return after.cells == before.cells and after.channels < before.channels
     return False
+
+
+def _sizes(shape: Shape) -> _Sizes | None:
+    """None where a size is known only at run time, or there are no cells."""
+    *cells, channels = shape[1:]
+    return _Sizes(math.prod(n or 0 for n in cells), channels) if channels and all(cells) else None
 
 
 def _multiplies_cells(node: Node, graph: Graph) -> bool:
     """Whether it is a convolution of single cells, and nothing else."""
-    if node.kernel not in CONVOLUTIONS or node.attrs.get("activation") or node.inputs[1] not in graph.weights:
+    if not facts(node.kernel).conv_axes or node.attrs.get("activation") or node.inputs[1] not in graph.weights:
         return False
     window = graph.weights[str(node.inputs[1])].shape[:-2]
     return set(window) | set(node.attrs.get("strides", (1,))) == {1} and node.attrs.get("pad") is None

@@ -21,13 +21,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kerasgen import kernels
+from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node, Shape
+from kerasgen.graph.plan import Layout, Plan
 
 SMALL = 1 << 18  # bytes
 TILE = 4096  # numbers in the inner loop of a tiled kernel
@@ -49,114 +51,133 @@ DEPTHWISE: Tiles = {
     (5, 5): [((4, 1), 7, 16)],
     (7, 7): [((4, 1), 7, 16)],
 }
-RANKS = {kernels.conv1d: 1, kernels.conv2d: 2, kernels.conv3d: 3}
-CHOICES = {*RANKS, kernels.dense, kernels.depthwise_conv2d, kernels.grouped_conv2d}
-Layout = tuple[Callable[..., Any], Mapping[str, Any]]
 
 
-def choose_kernels(
-    graph: Graph, *, small: int = SMALL, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE
-) -> Graph:
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution or dense layer with its shapes, and the bytes of its unfolded windows for one sample."""
+
+    node: Node
+    x: Shape
+    y: Shape
+    kernel: tuple[int, ...]
+    size: float
+
+    @property
+    def activation(self) -> dict[str, Any]:
+        """The setting of that name, if there is one."""
+        return {key: self.node.attrs[key] for key in ("activation",) if self.node.attrs.get(key)}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The node's settings, strides and dilation always among them."""
+        ones = (1,) * (facts(self.node.kernel).conv_axes or 0)
+        return {"strides": ones, "dilation": ones, **self.node.attrs}
+
+    def by(self, kernel: Callable[..., Any], attrs: Mapping[str, Any]) -> Node:
+        """The node with another kernel."""
+        return replace(self.node, kernel=kernel, attrs=attrs)
+
+
+Choice = tuple[Node, Layout | None]  # a node, and the layout that its kernel wants the weight in
+
+
+def choose_kernels(plan: Plan, *, small: int = SMALL, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE) -> Plan:
     """Every convolution with the kernel that suits it. Without tiles, the kernels are those that add up products."""
-    layouts = dict(graph.layouts)
+    graph, layouts = plan.graph, dict(plan.layouts)
     readers = graph.readers()
-    nodes = []
+    chosen: dict[str, Node] = {}
     for node in graph.nodes:
-        chosen = _choose(node, graph, small, winograd, depthwise)
-        if chosen is not None:
-            fast, layout = chosen
-            name = str(node.inputs[1])
-            if layout is None or readers[name] == 1:
-                node = fast
-                layouts.update({name: layout} if layout else {})
-        nodes.append(node)
-    return replace(graph, nodes=tuple(nodes), layouts=layouts)
+        layer = _layer(node, graph)
+        choice = None if layer is None else _choose(layer, small, winograd, depthwise)
+        if choice is None:
+            continue
+        fast, layout = choice
+        weight = str(node.inputs[1])
+        if layout is None or readers[weight] == 1:
+            chosen[node.output] = fast
+            layouts.update({weight: layout} if layout else {})
+    return replace(plan, graph=graph.substitute(chosen), layouts=layouts)
 
 
-def choose_exact_kernels(graph: Graph) -> Graph:
+def choose_exact_kernels(plan: Plan) -> Plan:
     """Every convolution with the fastest kernel that adds up the very products that the layer is made of."""
-    return choose_kernels(graph, winograd={}, depthwise={})
+    return choose_kernels(plan, winograd={}, depthwise={})
 
 
-def _choose(
-    node: Node, graph: Graph, small: int, winograd: Tiles, depthwise: Tiles
-) -> tuple[Node, Layout | None] | None:
-    """The node with another kernel, and the layout that this wants its weights in."""
-    if node.kernel not in CHOICES or len(node.inputs) < 2 or node.inputs[1] not in graph.weights:
+def _layer(node: Node, graph: Graph) -> _Layer | None:
+    """The node, if it is a convolution or dense layer with floating-point weights."""
+    weight = graph.weights.get(str(node.inputs[1])) if len(node.inputs) > 1 else None
+    if not facts(node.kernel).output_axes or weight is None or weight.dtype.kind != "f":
         return None
-    weight = graph.weights[str(node.inputs[1])]
-    x, y, kernel = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape, weight.shape
-    size = _bytes(x, y, kernel)
-    if weight.dtype.kind != "f":
-        return None
-    if node.kernel in RANKS and kernel[-2] == 1 < max(kernel[:-2]) and small // 64 < size <= small:
-        return replace(node, kernel=kernels.conv_by_taps, attrs=_settings(node)), None
-    if size <= small // 8:
-        return None
-    activation = {key: node.attrs[key] for key in ("activation",) if node.attrs.get(key)}
-    if node.kernel is kernels.dense:
-        return (replace(node, kernel=kernels.pointwise, attrs=activation), None) if len(x) > 2 else None
-    if node.kernel in RANKS:
-        chosen = _conv(node, y, kernel, activation, winograd)
-        return chosen if size > small or chosen[0].kernel is kernels.pointwise else None
-    filters = kernel[-2] if node.kernel is kernels.grouped_conv2d else kernel[-1]
-    return _depthwise(node, y, kernel, activation, depthwise) if filters == 1 and x[-1] == y[-1] else None
+    x, y = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape
+    return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape))
 
 
-def _conv(
-    node: Node, y: Shape, kernel: tuple[int, ...], activation: Mapping[str, Any], winograd: Tiles
-) -> tuple[Node, Layout | None]:
-    settings = _settings(node)
-    if set(kernel[:-2]) == {1} == set(settings["strides"]) and settings.get("pad") is None:
-        return replace(node, kernel=kernels.pointwise, attrs=activation), None
-    m = _tiles(node, y, winograd.get(kernel[:-2], ()), min(kernel[-2:]))
+def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Choice | None:
+    """Another kernel for a layer; None where it stays as it is."""
+    if facts(layer.node.kernel).conv_axes:
+        return _choose_conv(layer, small, winograd)
+    if layer.size <= small // 8:
+        return None
+    if layer.node.kernel is kernels.dense:
+        return (layer.by(kernels.pointwise, layer.activation), None) if len(layer.x) > 2 else None
+    if layer.node.kernel in (kernels.depthwise_conv2d, kernels.grouped_conv2d):
+        filters = layer.kernel[-2] if layer.node.kernel is kernels.grouped_conv2d else layer.kernel[-1]
+        return _depthwise(layer, depthwise) if filters == 1 and layer.x[-1] == layer.y[-1] else None
+    return None
+
+
+def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice | None:
+    window, settings = layer.kernel[:-2], layer.settings
+    if layer.kernel[-2] == 1 < max(window) and small // 64 < layer.size <= small:
+        return layer.by(kernels.conv_by_taps, settings), None
+    if layer.size <= small // 8:
+        return None
+    if set(window) == {1} == set(settings["strides"]) and settings.get("pad") is None:
+        return layer.by(kernels.pointwise, layer.activation), None
+    if layer.size <= small:
+        return None
+    m = _tiles(layer, winograd.get(window, ()), min(layer.kernel[-2:]))
     if m is not None:
-        attrs = {**_tiled(node, y, kernel[:-2], m), **activation}
-        return replace(node, kernel=kernels.winograd_conv2d, attrs=attrs), (kernels.winograd_filters, {"m": m})
-    return replace(node, kernel=kernels.blocked_conv, attrs=settings), None
+        return layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
+    return layer.by(kernels.blocked_conv, settings), None
 
 
-def _settings(node: Node) -> dict[str, Any]:
-    rank = RANKS[node.kernel]
-    return {"strides": (1,) * rank, "dilation": (1,) * rank, **node.attrs}
-
-
-def _depthwise(
-    node: Node, y: Shape, kernel: tuple[int, ...], activation: Mapping[str, Any], winograd: Tiles
-) -> tuple[Node, Layout]:
-    _, _, width, channels = y
+def _depthwise(layer: _Layer, winograd: Tiles) -> Choice:
+    _, _, width, channels = layer.y
     assert channels
     count = max(1, TILE // channels)
     if width is not None:
         count = -(-width // -(-width // count))  # as few tiles, as even as can be
-    m = _tiles(node, y, winograd.get(kernel[:-2], ()), channels)
+    m = _tiles(layer, winograd.get(layer.kernel[:-2], ()), channels)
     if m is not None:
-        attrs = {**_tiled(node, y, kernel[:-2], m), **activation}
         layout = kernels.winograd_tile, {"m": m[0], "count": count}
-        return replace(node, kernel=kernels.winograd_depthwise_conv2d, attrs=attrs), layout
-    attrs = {key: value for key, value in node.attrs.items() if key != "groups"}
-    return replace(node, kernel=kernels.tiled_depthwise_conv2d, attrs=attrs), (kernels.tile, {"count": count})
+        return layer.by(kernels.winograd_depthwise_conv2d, _tiled(layer, m)), layout
+    attrs = {key: value for key, value in layer.node.attrs.items() if key != "groups"}
+    return layer.by(kernels.tiled_depthwise_conv2d, attrs), (kernels.tile, {"count": count})
 
 
-def _tiles(node: Node, y: Shape, choices: Choices, channels: int) -> tuple[int, int] | None:
+def _tiles(layer: _Layer, choices: Choices, channels: int) -> tuple[int, int] | None:
     """How many results a tile of Winograd's has each way, if the layer can be cut into tiles, and is worth it."""
-    strides, dilation = (node.attrs.get(name, ()) for name in ("strides", "dilation"))
-    if not {*strides, *dilation} <= {1} or node.attrs.get("pad") == "same" or None in y[1:-1]:
+    strides, dilation, cells = layer.settings["strides"], layer.settings["dilation"], layer.y[1:-1]
+    if not {*strides, *dilation} <= {1} or layer.node.attrs.get("pad") == "same" or None in cells:
         return None
-    for m, cells, least in choices:
-        if channels >= least and min(n or 0 for n, k in zip(y[1:-1], m, strict=True) if k > 1) >= cells:
+    for m, size, least in choices:
+        if channels >= least and min(n or 0 for n, k in zip(cells, m, strict=True) if k > 1) >= size:
             return m
     return None
 
 
-def _tiled(node: Node, y: Shape, window: tuple[int, ...], m: tuple[int, int]) -> dict[str, Any]:
+def _tiled(layer: _Layer, m: tuple[int, int]) -> dict[str, Any]:
     """The settings of a layer in tiles, its pad enlarged until it holds whole ones."""
-    size = tuple(n or 0 for n in y[1:-1])
-    pads = node.attrs.get("pad") or ((0, 0), (0, 0))
+    size = tuple(n or 0 for n in layer.y[1:-1])
+    pads = layer.node.attrs.get("pad") or ((0, 0), (0, 0))
     pads = tuple((a, b + -n % k) for n, k, (a, b) in zip(size, m, pads, strict=True))
-    return {"window": window, "size": size, "pad": pads if np.any(pads) else None}
+    window = {"window": layer.kernel[:-2], "size": size, "pad": pads if np.any(pads) else None}
+    return {**window, **layer.activation}
 
 
-def _bytes(x: Shape, y: Shape, kernel: Shape) -> float:
+def _unfolded_bytes(x: Shape, y: Shape, kernel: Shape) -> float:
     """What the unfolded windows of one sample take, if they are unfolded at once."""
     return 4 * math.prod(math.inf if n is None else n for n in (*y[1:-1], *kernel[:-2], x[-1]))

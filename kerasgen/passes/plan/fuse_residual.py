@@ -12,33 +12,36 @@ from dataclasses import replace
 
 import numpy as np
 
-from kerasgen import kernels
+from kerasgen.graph.facts import setting
 from kerasgen.graph.ir import Graph, Node
-from kerasgen.passes.clean.schedule import schedule
-
-KERNELS = (kernels.pointwise, kernels.blocked_conv, kernels.winograd_conv2d)
 
 
 def fuse_residual(graph: Graph) -> Graph:
-    """Every sum that a convolution can do; of two convolutions, the later one in the code."""
+    """Every sum that a convolution can do; of two convolutions, the later one in the code.
+
+    The convolution takes the place of the sum, for what it adds must be computed before.
+    """
     readers = graph.readers()
     order = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
     fused: dict[str, Node] = {}
-    renamed: dict[str, str] = {}
+    sums: dict[str, str] = {}
     for node in graph.nodes:
         if node.kernel is not np.add or len(set(node.reads)) != 2 or not graph.same_form(*node.reads, node.output):
             continue
         for name, other in sorted((node.inputs, node.inputs[::-1]), key=lambda pair: -order.get(str(pair[0]), -1)):
             conv = graph.nodes[order[str(name)]] if name in order else None
             if conv is not None and _adds(conv) and conv.output not in fused and readers[conv.output] == 1:
-                inputs = (*conv.inputs, None)[:3]
-                fused[conv.output] = replace(conv, inputs=(*inputs, other))
-                renamed[node.output] = conv.output
+                fused[conv.output] = replace(conv, inputs=((*conv.inputs, None)[:3] + (other,)))
+                sums[node.output] = conv.output
                 break
-    nodes = [fused.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in renamed]
-    layers = {layer: names for layer, names in graph.layers.items() if not fused.keys() & set(names)}
-    return schedule(replace(graph, layers=layers).rewrite(nodes, renamed))  # what is added must be made before
+    nodes = [
+        fused[sums[node.outputs[0]]] if node.outputs[0] in sums else node
+        for node in graph.nodes
+        if node.outputs[0] not in fused
+    ]
+    return graph.rewrite(nodes, sums, changed=fused.keys())
 
 
 def _adds(conv: Node) -> bool:
-    return conv.kernel in KERNELS and len(conv.inputs) < 4 and conv.attrs.get("activation") is None
+    residual = setting(conv.kernel, "residual")
+    return residual is not None and len(conv.inputs) < 4 and conv.attrs.get("activation") is None

@@ -12,10 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from kerasgen import kernels
+from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node
-from kerasgen.passes.plan.plan_memory import sample_bytes
 
-LIMITS = {kernels.relu: (0.0,), kernels.relu6: (0.0, 6.0)}
 LARGE = 1 << 15  # bytes of one sample
 
 
@@ -26,10 +25,11 @@ def relu_by_rows(graph: Graph, *, large: int = LARGE) -> Graph:
 
 def _fits(node: Node, graph: Graph, large: int) -> bool:
     spec = graph.specs.get(node.outputs[0])
-    if node.kernel not in LIMITS or node.attrs or spec is None:
+    if facts(node.kernel).limits is None or node.attrs or spec is None:
         return False
-    return len(spec.shape) > 2 and np.dtype(spec.dtype).kind == "f" and sample_bytes(graph, node.output) >= large
+    return len(spec.shape) > 2 and np.dtype(spec.dtype).kind == "f" and graph.sample_bytes(node.output) >= large
 
 
 def _clamp(node: Node) -> Node:
-    return replace(node, kernel=kernels.clamp, inputs=(node.inputs[0], *LIMITS[node.kernel]))
+    limits = facts(node.kernel).limits or ()
+    return replace(node, kernel=kernels.clamp, inputs=(node.inputs[0], *filter(np.isfinite, limits)))

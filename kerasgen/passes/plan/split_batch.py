@@ -9,44 +9,62 @@ with a memory.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from kerasgen import kernels
+from kerasgen.graph.facts import facts, setting
 from kerasgen.graph.ir import Graph, Node
-from kerasgen.passes.plan.plan_memory import is_fresh, sample_bytes
+from kerasgen.graph.plan import Plan
 
-MAX_BYTES = 1 << 22  # bytes of the largest array of one run
-# Beside those that make fresh arrays: what moves the cells of a sample about.
-MOVES = {kernels.channels_first, kernels.channels_last, kernels.crop, kernels.flatten, kernels.pad, kernels.reshape}
+MAX_BYTES = 1 << 22  # of the largest array of one run
 
 
-def split_batch(graph: Graph, max_bytes: int = MAX_BYTES) -> Graph:
-    """The graph with the number of samples whose largest array has so many bytes."""
-    largest = max((sample_bytes(graph, name) for node in graph.nodes for name in node.outputs), default=0)
+def split_batch(plan: Plan, *, max_bytes: int = MAX_BYTES) -> Plan:
+    """The plan with the number of samples whose largest array has so many bytes."""
+    graph = plan.graph
+    values = [name for node in graph.nodes for name in node.outputs]
+    largest = max(map(graph.sample_bytes, values), default=0)
+    if not plan.buffers or graph.memory or math.isinf(largest) or not _keeps_samples_apart(graph):
+        return plan
+    return replace(plan, max_batch=max(1, int(max_bytes // largest)))
+
+
+def _keeps_samples_apart(graph: Graph) -> bool:
+    """Whether row i of every value comes from row i of the inputs, and from weights."""
     samples = {value.name for value in graph.inputs if value.shape[:1] == (None,)}
+    if len(samples) < len(graph.inputs) or not samples.union(graph.makers()).issuperset(graph.outputs):
+        return False
     for node in graph.nodes:
-        if _keeps_apart(node, graph, samples):
-            samples.update(node.outputs)
-    arrays = [*(value.name for value in graph.inputs), *(name for node in graph.nodes for name in node.outputs)]
-    if not graph.buffers or graph.memory or math.isinf(largest) or not samples.issuperset([*arrays, *graph.outputs]):
-        return graph
-    return replace(graph, max_batch=max(1, int(max_bytes // largest)))
+        if not _keeps_apart(node, graph, samples):
+            return False
+        samples.update(node.outputs)
+    return True
 
 
 def _keeps_apart(node: Node, graph: Graph, samples: set[str]) -> bool:
-    """Whether row i of the result comes from row i of what it reads, and from weights."""
+    """Whether row i of the result comes from row i of what the node reads, and from weights."""
     arrays = [name for name in node.reads if name not in graph.weights]
-    specs = [graph.specs[name] for name in (*arrays, *node.outputs) if name in graph.specs]
-    if not arrays or not samples.issuperset(arrays) or any(spec.shape[:1] != (None,) for spec in specs):
+    shapes = [graph.specs[name].shape for name in (*arrays, *node.outputs) if name in graph.specs]
+    if not arrays or not samples.issuperset(arrays) or any(shape[:1] != (None,) for shape in shapes):
         return False
-    rank = max(len(spec.shape) for spec in specs)
-    if isinstance(node.kernel, np.ufunc):  # a weight that takes part must not be longer than a sample
-        weights = [graph.weights[name] for name in node.reads if name in graph.weights]
-        same = all(len(spec.shape) == rank for spec in specs) and (node.kernel is not np.matmul or rank > 2)
-        return same and all(weight.ndim < rank or weight.shape[0] == 1 for weight in weights)
-    if node.kernel is not kernels.concatenate and samples.intersection(map(str, node.inputs[1:3])):
-        return False  # a kernel that is no weight
+    rank = max(map(len, shapes))
+    if isinstance(node.kernel, np.ufunc):
+        return _broadcasts_within_samples(node, graph, {len(shape) for shape in shapes}, rank)
     axes = {axis for key in ("axis", "axes") for axis in np.ravel(node.attrs.get(key, -1)).tolist()}
-    return (is_fresh(node) or node.kernel in MOVES) and not axes & {0, -rank, None}
+    return facts(node.kernel).samples > 0 and not axes & {0, -rank, None} and samples.isdisjoint(_weights(node))
+
+
+def _weights(node: Node) -> Iterator[str]:
+    """The operands that all samples share: those behind the ones that hold samples, but for a residual."""
+    shared = node.inputs[facts(node.kernel).samples : 3 if setting(node.kernel, "residual") else None]
+    return (operand for operand in shared if isinstance(operand, str))
+
+
+def _broadcasts_within_samples(node: Node, graph: Graph, ranks: set[int], rank: int) -> bool:
+    """Whether a ufunc pairs each sample with itself: one rank, and no weight longer than a sample."""
+    weights = [graph.weights[name] for name in node.reads if name in graph.weights]
+    if len(ranks) > 1 or (node.kernel is np.matmul and rank <= 2):
+        return False
+    return all(weight.ndim < rank or weight.shape[0] == 1 for weight in weights)

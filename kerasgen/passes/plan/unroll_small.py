@@ -13,28 +13,29 @@ the weights have another reader.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from kerasgen import kernels
+from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node
+from kerasgen.graph.plan import Layout, Plan
 from kerasgen.kernels.window import same_pads
-from kerasgen.passes.plan.choose_kernels import RANKS, Layout
 
 LIMIT = 1 << 14  # numbers in a matrix; above, a batch of 32 takes longer than by windows
 
 
-def unroll_small(graph: Graph, *, limit: int = LIMIT) -> Graph:
+def unroll_small(plan: Plan, *, limit: int = LIMIT) -> Plan:
     """Every convolution of at most `limit` pairs of an input and an output number as a matrix product."""
-    layouts = dict(graph.layouts)
+    graph, layouts = plan.graph, dict(plan.layouts)
     readers = graph.readers()
-    nodes = []
+    unrolled: dict[str, Node] = {}
     for node in graph.nodes:
-        if node.kernel in RANKS and readers[str(node.inputs[1])] == 1 and _is_small(node, graph, limit):
-            node, layouts[str(node.inputs[1])] = _unrolled(node, graph)
-        nodes.append(node)
-    return replace(graph, nodes=tuple(nodes), layouts=layouts)
+        if facts(node.kernel).conv_axes and readers[str(node.inputs[1])] == 1 and _is_small(node, graph, limit):
+            unrolled[node.output], layouts[str(node.inputs[1])] = _unrolled(node, graph)
+    return replace(plan, graph=graph.substitute(unrolled), layouts=layouts)
 
 
 def _is_small(node: Node, graph: Graph, limit: int) -> bool:
@@ -42,13 +43,13 @@ def _is_small(node: Node, graph: Graph, limit: int) -> bool:
     sizes = (*graph.specs[str(node.inputs[0])].shape[1:], *graph.specs[node.output].shape[1:])
     if weight is None or weight.dtype not in (np.float32, np.float64) or None in sizes:
         return False
-    pairs = int(np.prod([size or 1 for size in sizes]))
+    pairs = math.prod(size or 1 for size in sizes)
     return (pairs <= limit or pairs == weight.size) and bool(np.isfinite(weight).all())
 
 
 def _unrolled(node: Node, graph: Graph) -> tuple[Node, Layout]:
     """The node as a matrix product, and the layout that makes the matrix."""
-    rank = RANKS[node.kernel]
+    rank = facts(node.kernel).conv_axes or 0
     window = graph.weights[str(node.inputs[1])].shape[:rank]
     sizes = tuple(size or 1 for size in graph.specs[str(node.inputs[0])].shape[1:-1])
     strides, dilation = (node.attrs.get(key, (1,) * rank) for key in ("strides", "dilation"))

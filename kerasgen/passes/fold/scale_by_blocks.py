@@ -16,8 +16,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.graph.affine import Affine, affine, gathered
 from kerasgen.graph.ir import Graph, Node
-from kerasgen.passes.fold.fold_constants import unused
-from kerasgen.passes.plan.plan_memory import sample_bytes
+from kerasgen.names import unused
 
 LARGE = 1 << 15  # bytes of one sample
 
@@ -26,11 +25,11 @@ def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
     """Every batch normalisation of a large array is a `scale_shift`, and so are three scales and shifts in a row."""
     weights = dict(graph.weights)
     readers = graph.readers()
-    makers = {name: node for node in graph.nodes for name in node.outputs}
+    makers = graph.makers()
     scaled: dict[str, Node] = {}
     gone: set[str] = set()
     for node in reversed(graph.nodes):
-        if node.outputs[0] in gone or sample_bytes(graph, node.outputs[0]) < large:
+        if node.outputs[0] in gone or graph.sample_bytes(node.outputs[0]) < large:
             continue
         whole = affine(node, graph)
         if whole is None or len(graph.specs[node.output].shape) < 3:
@@ -40,8 +39,7 @@ def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
         if passes > 2 and max(whole.scale.size, whole.shift.size) > 1:
             gone.update(inner)
             scaled[node.output] = _scale_shift(node, whole, graph, weights)
-    nodes = (scaled.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in gone)
-    return replace(graph, weights=weights).rewrite(nodes, {})
+    return replace(graph, weights=weights).substitute(scaled, removed=gone)
 
 
 def _passes(node: Node) -> int:

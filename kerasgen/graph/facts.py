@@ -1,0 +1,364 @@
+"""What the rest of the program must know of a kernel beside its source: one row for each.
+
+A pass, the planner, the printer and the summary look their facts up here. A new kernel gets a row, or a test fails;
+`OPAQUE`, which claims nothing, is always right.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from kerasgen import kernels
+from kerasgen.graph import macs, syntax
+from kerasgen.graph.macs import Shape
+
+Kernel = Callable[..., Any]
+ALL = sys.maxsize  # operands
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One row.
+
+    aliases: whether the result may share memory with an operand.
+    samples: how many of the leading operands may hold samples, each computed by itself, so that a batch may be cut
+        into parts; 0 where samples mix, or where nobody has looked. The kernel's `axis` must not be the batch's.
+    activation: whether other kernels take it as their `activation`.
+    limits: (low, high) of max(low, min(high, x)), where it is no more than that.
+    conv_axes: of a plain convolution, the number of its spatial axes.
+    output_axes: of a kernel that multiplies by a weight and adds a bias, the axes of the weight that become the
+        channels of the result; empty for all other kernels.
+    scales: whether it multiplies what it has normalised by its second operand and adds the third.
+    inverse: the kernel that undoes it.
+    reshapes: "sample" where it keeps the cells of a sample in their order, "all" those of the whole batch.
+    linear: whether f(a x) = a f(x), for the sizes that a model computes with.
+    in_place: whether the result may be written over an operand of its shape and dtype.
+    macs: the sizes whose product is its multiply-adds for one sample: see `kerasgen.graph.macs`.
+    gemm: the rows for one sample, depth and columns of the one matrix product that it is, if it is one.
+    syntax: how Python writes it, where that is no call: see `kerasgen.graph.syntax`.
+    """
+
+    aliases: bool
+    samples: int
+    activation: bool = False
+    limits: tuple[float, float] | None = None
+    conv_axes: int | None = None
+    output_axes: tuple[int, ...] = ()
+    scales: bool = False
+    inverse: Kernel | None = None
+    reshapes: str = ""
+    linear: bool = False
+    in_place: bool = False
+    macs: Callable[..., Shape] | None = None
+    gemm: Callable[[Shape, Shape, Shape], Shape] | None = None
+    syntax: Callable[..., str] | None = None
+
+    @property
+    def transposed(self) -> bool:
+        """Whether it is a transposed convolution, whose kernel is (..., F, C)."""
+        return self.output_axes == (-2,)
+
+
+OPAQUE = Facts(aliases=True, samples=0)
+APART = Facts(aliases=False, samples=1)
+MOVES = Facts(aliases=True, samples=1)
+LINEAR = Facts(aliases=True, samples=0, linear=True)
+ACTIVATION = Facts(aliases=False, samples=1, activation=True)
+UFUNC = Facts(aliases=False, samples=ALL)
+DENSE = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs)
+CONVOLUTION = {axes: replace(DENSE, conv_axes=axes) for axes in (1, 2, 3)}
+GROUPED = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output)
+DEPTHWISE = Facts(False, 1, output_axes=(-2, -1), macs=macs.at_each_output)
+TRANSPOSED = Facts(False, 1, output_axes=(-2,), macs=macs.at_each_input, gemm=macs.gemm_at_inputs)
+
+FACTS: dict[Kernel, Facts] = {
+    # activation
+    kernels.celu: ACTIVATION,
+    kernels.elu: ACTIVATION,
+    kernels.erf: OPAQUE,
+    kernels.exponential: ACTIVATION,
+    kernels.gelu: ACTIVATION,
+    kernels.general_relu: OPAQUE,
+    kernels.glu: APART,
+    kernels.hard_shrink: ACTIVATION,
+    kernels.hard_sigmoid: ACTIVATION,
+    kernels.hard_sigmoid_keras2: ACTIVATION,
+    kernels.hard_silu: ACTIVATION,
+    kernels.hard_tanh: ACTIVATION,
+    kernels.identity: Facts(aliases=True, samples=0, activation=True, linear=True),
+    kernels.leaky_relu: ACTIVATION,
+    kernels.log_sigmoid: ACTIVATION,
+    kernels.log_softmax: ACTIVATION,
+    kernels.mish: ACTIVATION,
+    kernels.prelu: OPAQUE,
+    kernels.relu: Facts(aliases=False, samples=1, activation=True, limits=(0.0, np.inf)),
+    kernels.relu6: Facts(aliases=False, samples=1, activation=True, limits=(0.0, 6.0)),
+    kernels.selu: ACTIVATION,
+    kernels.sigmoid: ACTIVATION,
+    kernels.silu: ACTIVATION,
+    kernels.soft_shrink: ACTIVATION,
+    kernels.softmax: ACTIVATION,
+    kernels.softplus: ACTIVATION,
+    kernels.softsign: ACTIVATION,
+    kernels.sparse_plus: ACTIVATION,
+    kernels.sparse_sigmoid: ACTIVATION,
+    kernels.sparsemax: ACTIVATION,
+    kernels.squareplus: ACTIVATION,
+    kernels.tanh: ACTIVATION,
+    kernels.tanh_shrink: ACTIVATION,
+    kernels.threshold: OPAQUE,
+    # conv
+    kernels.conv1d: CONVOLUTION[1],
+    kernels.conv1d_transpose: TRANSPOSED,
+    kernels.conv2d: CONVOLUTION[2],
+    kernels.conv2d_transpose: TRANSPOSED,
+    kernels.conv3d: CONVOLUTION[3],
+    kernels.conv3d_transpose: TRANSPOSED,
+    kernels.conv_by_matrix: APART,
+    kernels.conv_by_taps: APART,
+    kernels.dense: DENSE,
+    kernels.depthwise_conv1d: DEPTHWISE,
+    kernels.depthwise_conv2d: DEPTHWISE,
+    kernels.grouped_conv1d: GROUPED,
+    kernels.grouped_conv2d: GROUPED,
+    kernels.grouped_conv3d: GROUPED,
+    # blocks
+    kernels.blocked_conv: APART,
+    kernels.clamp: APART,
+    kernels.pointwise: APART,
+    kernels.scale_shift: APART,
+    # depthwise
+    kernels.tiled_depthwise_conv2d: APART,
+    kernels.winograd_depthwise_conv2d: APART,
+    # winograd
+    kernels.winograd_conv2d: APART,
+    # pool
+    kernels.adaptive_average_pool: OPAQUE,
+    kernels.adaptive_max_pool: OPAQUE,
+    kernels.average_pool: APART,
+    kernels.global_average_pool: APART,
+    kernels.global_max_pool: APART,
+    kernels.max_pool: APART,
+    # norm
+    kernels.batch_norm: APART,
+    kernels.group_norm: OPAQUE,
+    kernels.layer_norm: Facts(aliases=False, samples=1, scales=True),
+    kernels.local_response_norm: OPAQUE,
+    kernels.normalization: OPAQUE,
+    kernels.normalize: OPAQUE,
+    kernels.rms_norm: Facts(aliases=True, samples=0, scales=True),
+    kernels.variance_norm: OPAQUE,
+    # arithmetic
+    kernels.batch_dot: OPAQUE,
+    kernels.bessel_i0: OPAQUE,
+    kernels.clip: OPAQUE,
+    kernels.cross: OPAQUE,
+    kernels.divide_no_nan: OPAQUE,
+    kernels.einsum: Facts(aliases=True, samples=0, macs=macs.einsum),
+    kernels.floor_divide: OPAQUE,
+    kernels.next_after: OPAQUE,
+    kernels.rsqrt: OPAQUE,
+    # shape
+    kernels.cast: OPAQUE,
+    kernels.channels_first: Facts(aliases=True, samples=1, inverse=kernels.channels_last),
+    kernels.channels_last: Facts(aliases=True, samples=1, inverse=kernels.channels_first),
+    kernels.concatenate: Facts(aliases=False, samples=ALL, linear=True),
+    kernels.crop: MOVES,
+    kernels.depth_to_space: OPAQUE,
+    kernels.flatten: Facts(aliases=True, samples=1, reshapes="sample"),
+    kernels.get_item: Facts(aliases=True, samples=0, linear=True, syntax=syntax.subscript),
+    kernels.reshape: Facts(aliases=True, samples=1, reshapes="sample"),
+    kernels.reshape_all: Facts(aliases=True, samples=0, reshapes="all", linear=True),
+    kernels.shape_of: OPAQUE,
+    kernels.space_to_depth: OPAQUE,
+    kernels.split: LINEAR,
+    kernels.stack: LINEAR,
+    kernels.upsample_nearest: OPAQUE,
+    # window
+    kernels.pad: MOVES,
+    # scatter
+    kernels.rearrange: OPAQUE,
+    kernels.scatter_nd: OPAQUE,
+    kernels.scatter_update: OPAQUE,
+    kernels.slice_at: OPAQUE,
+    kernels.slice_update: OPAQUE,
+    kernels.unstack: LINEAR,
+    # recurrent
+    kernels.conv_lstm: Facts(aliases=True, samples=0, macs=macs.at_each_input),
+    kernels.gru: Facts(aliases=True, samples=0, macs=macs.recurrent),
+    kernels.joined_mask: OPAQUE,
+    kernels.lstm: Facts(aliases=True, samples=0, macs=macs.recurrent),
+    kernels.masked: OPAQUE,
+    kernels.masked_average: OPAQUE,
+    kernels.merge_steps: OPAQUE,
+    kernels.simple_rnn: Facts(aliases=True, samples=0, macs=macs.recurrent),
+    kernels.split_steps: OPAQUE,
+    # attention
+    kernels.additive_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis),
+    kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend),
+    kernels.band_mask: OPAQUE,
+    kernels.dot_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis),
+    kernels.head_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis),
+    kernels.mask_scores: OPAQUE,
+    kernels.masked_softmax: OPAQUE,
+    kernels.project: Facts(aliases=True, samples=0, macs=macs.project),
+    # reduce
+    kernels.arg_max: OPAQUE,
+    kernels.arg_min: OPAQUE,
+    kernels.count_nonzero: OPAQUE,
+    kernels.histogram: OPAQUE,
+    kernels.keep_axis: OPAQUE,
+    kernels.nan_arg_max: OPAQUE,
+    kernels.nan_arg_min: OPAQUE,
+    kernels.quantile: OPAQUE,
+    kernels.signed_zeros: OPAQUE,
+    kernels.unique: OPAQUE,
+    kernels.weighted_average: OPAQUE,
+    # index
+    kernels.arg_sort: OPAQUE,
+    kernels.array_split: OPAQUE,
+    kernels.dstack: OPAQUE,
+    kernels.geomspace: OPAQUE,
+    kernels.meshgrid: OPAQUE,
+    kernels.select: OPAQUE,
+    kernels.size: OPAQUE,
+    kernels.slogdet: OPAQUE,
+    kernels.trapezoid: OPAQUE,
+    kernels.unravel_index: OPAQUE,
+    kernels.view: OPAQUE,
+    # linalg
+    kernels.cholesky_inverse: OPAQUE,
+    kernels.eig: OPAQUE,
+    kernels.logdet: OPAQUE,
+    kernels.lstsq: OPAQUE,
+    kernels.lu_factor: OPAQUE,
+    kernels.pinv: OPAQUE,
+    kernels.qr: OPAQUE,
+    kernels.solve: OPAQUE,
+    kernels.solve_triangular: OPAQUE,
+    # resize
+    kernels.crop_to_aspect_ratio: OPAQUE,
+    kernels.pad_to_aspect_ratio: OPAQUE,
+    kernels.resize: OPAQUE,
+    kernels.resize_corners: OPAQUE,
+    kernels.upsample: OPAQUE,
+    # image
+    kernels.auto_contrast: OPAQUE,
+    kernels.center_crop: OPAQUE,
+    kernels.equalize_adaptively: OPAQUE,
+    # image_ops
+    kernels.extract_patches: OPAQUE,
+    kernels.fold: OPAQUE,
+    kernels.homography: OPAQUE,
+    kernels.hsv_to_rgb: OPAQUE,
+    kernels.map_coordinates: OPAQUE,
+    kernels.projective_transform: OPAQUE,
+    kernels.rgb_to_grayscale: OPAQUE,
+    kernels.rgb_to_hsv: OPAQUE,
+    kernels.scale_and_translate: OPAQUE,
+    kernels.sobel_edges: OPAQUE,
+    kernels.ssim: OPAQUE,
+    kernels.unfold: OPAQUE,
+    # signal
+    kernels.fft: OPAQUE,
+    kernels.fft2: OPAQUE,
+    kernels.frames: OPAQUE,
+    kernels.ifft2: OPAQUE,
+    kernels.irfft: OPAQUE,
+    kernels.istft: OPAQUE,
+    kernels.polar: OPAQUE,
+    kernels.rfft: OPAQUE,
+    kernels.stft: OPAQUE,
+    kernels.view_as_complex: OPAQUE,
+    kernels.view_as_real: OPAQUE,
+    # spectrogram
+    kernels.both_sides: OPAQUE,
+    kernels.decibels: OPAQUE,
+    kernels.mel_spectrum: OPAQUE,
+    kernels.power: OPAQUE,
+    kernels.spectrum: Facts(aliases=True, samples=0, macs=macs.at_each_output),
+    # special
+    kernels.cdist: OPAQUE,
+    kernels.erfc: OPAQUE,
+    kernels.erfinv: OPAQUE,
+    kernels.fake_quant: OPAQUE,
+    kernels.logsumexp: OPAQUE,
+    kernels.psnr: OPAQUE,
+    # categories
+    kernels.binary_crossentropy: OPAQUE,
+    kernels.categorical_crossentropy: OPAQUE,
+    kernels.in_top_k: OPAQUE,
+    kernels.one_hot: OPAQUE,
+    kernels.sparse_categorical_crossentropy: OPAQUE,
+    kernels.top_k: OPAQUE,
+    # segment
+    kernels.segment_max: OPAQUE,
+    kernels.segment_min: OPAQUE,
+    kernels.segment_prod: OPAQUE,
+    kernels.segment_sum: OPAQUE,
+    # preprocessing
+    kernels.inverse_lookup: OPAQUE,
+    kernels.lookup: OPAQUE,
+    # quantized
+    kernels.dequantize: OPAQUE,
+    kernels.round_bfloat16: OPAQUE,
+    kernels.round_float8: OPAQUE,
+    kernels.round_levels: OPAQUE,
+    kernels.unpack_int4: OPAQUE,
+    # ctc
+    kernels.ctc_beam: OPAQUE,
+    kernels.ctc_greedy: OPAQUE,
+    kernels.ctc_loss: OPAQUE,
+    # old
+    kernels.cosine: OPAQUE,
+    kernels.locally_connected: OPAQUE,
+    kernels.sample_norm: OPAQUE,
+    kernels.srelu: OPAQUE,
+    # NumPy
+    np.add: Facts(aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("+")),
+    np.subtract: Facts(aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("-")),
+    np.multiply: Facts(aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("*")),
+    np.divide: Facts(aliases=False, samples=ALL, syntax=syntax.infix("/")),
+    np.matmul: Facts(aliases=False, samples=ALL, macs=macs.along_last_axis, syntax=syntax.infix("@")),
+    np.equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("==")),
+    np.not_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("!=")),
+    np.greater: Facts(aliases=False, samples=ALL, syntax=syntax.infix(">")),
+    np.greater_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix(">=")),
+    np.less: Facts(aliases=False, samples=ALL, syntax=syntax.infix("<")),
+    np.less_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("<=")),
+    np.expand_dims: LINEAR,
+    np.prod: LINEAR,
+    np.squeeze: LINEAR,
+    np.sum: LINEAR,
+    np.take: LINEAR,
+}
+
+
+def facts(kernel: Kernel) -> Facts:
+    """The row of a kernel; a ufunc without one makes new arrays, cell by cell, and of others nothing is known."""
+    return FACTS.get(kernel) or (UFUNC if isinstance(kernel, np.ufunc) else OPAQUE)
+
+
+@cache
+def setting(kernel: Kernel, name: str) -> inspect.Parameter | None:
+    """A parameter of a kernel of ours by its name; None where it has none, and for NumPy's own functions."""
+    return inspect.signature(kernel).parameters.get(name) if is_copied(kernel) else None
+
+
+def is_copied(thing: Any) -> bool:
+    """Whether a function or class is one whose source is copied: neither built in nor NumPy's nor Python's own."""
+    package = getattr(thing, "__module__", None) or "builtins"
+    copied = inspect.isfunction(thing) or inspect.isclass(thing)
+    return copied and package.partition(".")[0] not in ("numpy", *sys.stdlib_module_names)
+
+
+def is_users(thing: Any) -> bool:
+    """Whether a function is the user's own, so that nothing is known of it but its name."""
+    return is_copied(thing) and not thing.__module__.startswith("kerasgen.")

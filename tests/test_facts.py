@@ -1,0 +1,101 @@
+"""The table of facts about kernels: it has a row for each, and what the rows claim is true."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import X
+
+from kerasgen import kernels
+from kerasgen.graph.facts import FACTS, OPAQUE, UFUNC, facts, setting
+
+# What no node calls: the module around the nodes does, a layout of a weight, or the builder.
+NOT_NODES = {
+    *("as_input", "buffers", "in_batches"),
+    *("conv_matrix", "tile", "winograd_filters", "winograd_tile"),
+    *("padded", "same_pads", "taps", "transpose_crop", "windows"),
+}
+KERNELS = {name: getattr(kernels, name) for name in kernels.__all__ if name not in {*NOT_NODES, "ACTIVATIONS"}}
+
+
+def test_every_kernel_has_a_row() -> None:
+    named = {kernel.__name__: kernel for kernel in FACTS if kernel.__module__.startswith("kerasgen.")}
+    assert named == {kernel.__name__: kernel for kernel in KERNELS.values()}
+
+
+def test_what_has_no_row() -> None:
+    assert facts(np.cumsum) is OPAQUE
+    assert facts(np.exp) is UFUNC
+    assert facts(lambda x: x) is OPAQUE
+
+
+def test_activations_are_what_layers_take_by_name() -> None:
+    by_name = {*kernels.ACTIVATIONS.values(), kernels.hard_sigmoid_keras2} - {kernels.glu}  # which halves the channels
+    assert {kernel for kernel, row in FACTS.items() if row.activation} == by_name
+
+
+def test_a_kernel_that_takes_memory_returns_no_view() -> None:
+    taking = [kernel for kernel in KERNELS.values() if setting(kernel, "out")]
+    assert len(taking) > 8
+    assert not any(facts(kernel).aliases for kernel in taking)
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in FACTS if facts(kernel).inverse], ids=lambda k: k.__name__)
+def test_inverses(kernel: Any) -> None:
+    inverse = facts(kernel).inverse
+    assert inverse is not None
+    np.testing.assert_array_equal(inverse(kernel(X)), X)
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in FACTS if facts(kernel).limits], ids=lambda k: k.__name__)
+def test_limits(kernel: Any) -> None:
+    low, high = facts(kernel).limits or (0, 0)
+    np.testing.assert_array_equal(kernel(9 * X), np.minimum(np.maximum(9 * X, low), high))
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in FACTS if facts(kernel).output_axes], ids=lambda k: k.__name__)
+def test_output_axes(kernel: Any) -> None:
+    """A scale of these axes of the weight is one of the result's channels; and no view of the input is returned."""
+    rank = int((re.findall(r"(\d)d", kernel.__name__) or [0])[0])
+    x = np.abs(X[0].reshape(6, -1)[:, : 2 * 2**rank].reshape(6, *[2] * rank, 2))
+    grouped, axes = "groups" in inspect.signature(kernel).parameters, facts(kernel).output_axes
+    weight = np.abs(X.reshape(-1)[::7][: 2 ** (rank + 1 + (not grouped))].reshape(*[2] * rank, 1 if grouped else 2, 2))
+    settings = {"groups": 2} if grouped else {}
+    channels = int(np.prod([weight.shape[axis] for axis in axes]))
+    scale = np.arange(1, channels + 1, dtype="float32")
+    shape = [n if axis - weight.ndim in axes else 1 for axis, n in enumerate(weight.shape)]
+    y = kernel(x, weight, **settings)
+    assert y.shape[-1] == channels
+    assert not np.shares_memory(y, x)
+    np.testing.assert_allclose(kernel(x, weight * scale.reshape(shape), **settings), y * scale, rtol=1e-5)
+
+
+CELL: dict[str, Any] = {"size": (1, 1), "strides": (1, 1)}
+# Operands and settings with which a kernel has as little to do as it can have.
+NOTHING_TO_DO: dict[Any, tuple[list[Any], dict[str, Any]]] = {
+    kernels.average_pool: ([], CELL),
+    kernels.max_pool: ([], CELL),
+    kernels.global_average_pool: ([], {"keepdims": True}),
+    kernels.global_max_pool: ([], {"keepdims": True}),
+    kernels.layer_norm: ([None, None], {"axis": -1}),
+    kernels.batch_norm: ([None, None, np.zeros(2, "float32"), np.ones(2, "float32")], {"axis": -1}),
+    kernels.conv_by_matrix: ([np.eye(2, dtype="float32")], {"shape": (1, 1, 2)}),
+    kernels.conv_by_taps: ([np.ones((1, 1, 2, 2), "float32")], {"strides": (1, 1), "dilation": (1, 1)}),
+}
+FRESH = [
+    kernel
+    for kernel, row in FACTS.items()
+    if not row.aliases and not row.output_axes and not isinstance(kernel, np.ufunc) and not setting(kernel, "border")
+]
+
+
+@pytest.mark.parametrize("kernel", FRESH, ids=lambda kernel: kernel.__name__)
+def test_what_does_not_alias_returns_no_view(kernel: Any) -> None:
+    """Even where a kernel has nothing to do."""
+    x = np.abs(X[:1, :1, :1, :2])
+    others, settings = NOTHING_TO_DO.get(kernel, ([], {}))
+    assert not np.shares_memory(kernel(x, *others, **settings), x)
