@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +91,16 @@ def test_a_broken_pass_is_named(
     """Where the module's level has it: Winograd's tiles are a row too low."""
     _, path = saved
     module = sys.modules["kerasgen.passes.plan.choose_kernels"]
-    choose = module._conv  # type: ignore[attr-defined]
+    tiled = module._tiled  # type: ignore[attr-defined]
 
-    def shifted(*arguments: Any) -> Any:
-        node, layout = choose(*arguments)
-        if node.kernel is kernels.winograd_conv2d:
-            (before, after), columns = node.attrs["pad"]
-            node = replace(node, attrs={**node.attrs, "pad": ((before - 1, after + 1), columns)})
-        return node, layout
+    def shifted(layer: Any, *arguments: Any) -> Any:
+        attrs = tiled(layer, *arguments)
+        if layer.node.kernel is kernels.conv2d:
+            (before, after), columns = attrs["pad"]
+            attrs["pad"] = ((before - 1, after + 1), columns)
+        return attrs
 
-    monkeypatch.setattr(module, "_conv", shifted)
+    monkeypatch.setattr(module, "_tiled", shifted)
     for level in PIPELINES:
         kerasgen.export(path, tmp_path / f"net{level}.py", optimize=level, activations=activations, verify=False)
         verification = kerasgen.verify(path, tmp_path / f"net{level}.py")
