@@ -148,6 +148,7 @@ def test_verify_with_wrong_inputs(exported: Run) -> None:
     np.save("objects.npy", np.array([{}], object), allow_pickle=True)
     np.savez("objects.npz", image=np.array([{}], object))
     np.savez("three.npz", a=np.ones(1), b=np.ones(1), c=np.ones(1))
+    np.savez("unequal.npz", left=np.ones((2, 4)), right=np.ones((3, 3)))
     Path("text.npy").write_text("1, 2, 3")
     Path("empty.npy").touch()
     with zipfile.ZipFile("zip.npz", "w") as archive:
@@ -157,7 +158,10 @@ def test_verify_with_wrong_inputs(exported: Run) -> None:
         assert name in exported.fails(2, *arguments, name)
     assert "zip.npz" in exported.fails(2, *arguments, "zip.npz")
     assert "missing.npy" in exported.fails(5, *arguments, "missing.npy")
-    assert "shape.npy" in exported.fails(2, "verify", exported.files / "two.keras", "two.py", "--inputs", "shape.npy")
+    arguments = ["verify", exported.files / "two.keras", "two.py", "--inputs"]
+    assert "shape.npy" in exported.fails(2, *arguments, "shape.npy")
+    said = "unequal.npz: the inputs differ in their number of samples: 'left' has 2, 'right' has 3"
+    assert said in exported.fails(2, *arguments, "unequal.npz")
 
 
 def test_verify_what_is_no_module(exported: Run) -> None:

@@ -23,7 +23,7 @@ from support import randomize, relative_error, run_python
 from kerasgen.api import generate
 from kerasgen.emit.load import load_module
 from kerasgen.readers import read
-from kerasgen.verification.compare import random_inputs
+from kerasgen.verification.compare import flat, random_inputs
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.py"))
 IMPORTS = {"binascii", "collections", "hashlib", "io", "math", "numpy", "os", "queue", "threading", "types"}
@@ -312,6 +312,45 @@ def test_wrong_input(wrong: Any, made: Callable[[str], Made]) -> None:
     for answer in (module.predict, module.activations):
         with pytest.raises(ValueError, match="'left'"):
             answer(wrong, np.ones((1, 3)))
+
+
+def two_images() -> Any:
+    """Large enough to be answered seven samples at a time."""
+    left, right = keras.Input((48, 48, 3), name="left"), keras.Input((48, 48, 3), name="right")
+    y = L.Add()([L.Conv2D(64, 3, padding="same", name="a")(left), L.Conv2D(64, 3, padding="same", name="b")(right)])
+    return keras.Model([left, right], L.GlobalMaxPooling2D()(L.Conv2D(16, 3, padding="same", name="c")(y)))
+
+
+def two_series() -> Any:
+    left, right = keras.Input(batch_shape=(14, 5, 4), name="left"), keras.Input(batch_shape=(14, 5, 2), name="right")
+    return keras.Model([left, right], L.LSTM(3, stateful=True)(L.Concatenate()([left, right])))
+
+
+@pytest.mark.parametrize("make", [two_heads, named_heads, two_images, two_series])
+def test_unequal_batches(make: Callable[[], Any], tmp_path: Path) -> None:
+    model = randomize(make())
+    model.save(tmp_path / "model.keras")
+    with open(tmp_path / "net.py", "wb") as file:
+        generate(read(tmp_path / "model.keras"), activations=make is not two_images).write(file)
+    module = load_module(tmp_path / "net.py")
+    assert ("in_batches(predict, 7, left, right)" in (tmp_path / "net.py").read_text()) == (make is two_images)
+    left, right = inputs(module, 14)
+    expected = flat(model([left, right] if make is not named_heads else {"left": left, "right": right}))
+    more = np.concatenate([right, right[:7]])
+    for answer in filter(None, (module.predict, getattr(module, "activations", None))):
+        for arrays, sizes in (((left, more), (14, 21)), ((left[:0], right), (0, 14)), ((left, right[:1]), (14, 1))):
+            said = "the inputs differ in their number of samples: 'left' has {}, 'right' has {}".format(*sizes)
+            with pytest.raises(ValueError, match=f"^{said}$"):
+                answer(*arrays)
+            with pytest.raises(ValueError, match=f"^{said}$"):
+                answer(right=arrays[1], left=arrays[0])
+    for got, wanted in zip(listed(module.predict(left, right)), expected, strict=True):  # no state was left
+        assert relative_error(got, wanted) < 1e-5
+
+
+def test_one_input_is_not_compared_with_others(made: Callable[[str], Made]) -> None:
+    assert "check_batch(INPUTS, left, right)" in made("two_heads").path.read_text()
+    assert "check_batch" not in made("classifier").path.read_text()
 
 
 def test_integers_must_fit(made: Callable[[str], Made]) -> None:

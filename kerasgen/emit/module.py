@@ -144,6 +144,7 @@ def _outputs(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
 
 def _called(plan: Plan) -> Iterator[Callable[..., Any]]:
     """The kernels that the plan's lines mention."""
+    yield from [kernels.check_batch] if len(plan.graph.inputs) > 1 else []
     yield from [kernels.buffers] if plan.buffers else []
     yield from [kernels.in_batches] if plan.max_batch else []
     for node in plan.graph.nodes:
@@ -177,8 +178,10 @@ class _Body:
             f"{self._name(value.name)} = as_input({value.name}, *INPUTS[{index}])"
             for index, value in enumerate(self.graph.inputs)
         ]
+        names = [self._name(value.name) for value in self.graph.inputs]
+        if len(names) > 1:
+            lines.append(f"check_batch(INPUTS, {', '.join(names)})")
         if self.plan.max_batch and not self.every_layer:
-            names = [self._name(value.name) for value in self.graph.inputs]
             lines.append(f"if len({names[0]}) > {self.plan.max_batch}:")
             lines.append(f"    return in_batches(predict, {self.plan.max_batch}, {', '.join(names)})")
         if self.plan.buffers:

@@ -118,7 +118,7 @@ from kerasgen.kernels.index import (
     unravel_index,
     view,
 )
-from kerasgen.kernels.io import as_input
+from kerasgen.kernels.io import as_input, check_batch
 from kerasgen.kernels.linalg import cholesky_inverse, eig, logdet, lstsq, lu_factor, pinv, qr, solve, solve_triangular
 from kerasgen.kernels.norm import (
     batch_norm,
@@ -266,6 +266,7 @@ __all__ = [
     "center_crop",
     "channels_first",
     "channels_last",
+    "check_batch",
     "cholesky_inverse",
     "clamp",
     "clip",

@@ -20,3 +20,10 @@ def as_input(x, name, shape, dtype):
     if dtype.kind in "iu" and not np.array_equal(x, y):
         raise ValueError(f"input {name!r} holds a number that does not fit into {dtype.name}")
     return y
+
+
+def check_batch(inputs, *arrays):
+    """Raise a ValueError that names the inputs unless all arrays hold the same number of samples."""
+    if len(set(map(len, arrays))) > 1:
+        sizes = ", ".join(f"{name!r} has {len(x)}" for (name, _, _), x in zip(inputs, arrays))
+        raise ValueError(f"the inputs differ in their number of samples: {sizes}")

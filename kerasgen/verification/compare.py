@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen.errors import FileError, UsageError
+from kerasgen.kernels import check_batch
 from kerasgen.names import printable
 from kerasgen.readers.model import ModelSpec, leaves
 
@@ -204,7 +205,9 @@ def load_inputs(path: Path, module: Any) -> list[np.ndarray]:
             raise UsageError(f"{printable(str(path))}: holds {holds}; the model takes {', '.join(names)}")
         arrays = dict(zip(names, arrays.values(), strict=True))
     try:
-        return [module.as_input(arrays[name], name, shape, dtype) for name, shape, dtype in module.INPUTS]
+        inputs = [module.as_input(arrays[name], name, shape, dtype) for name, shape, dtype in module.INPUTS]
+        check_batch(module.INPUTS, *inputs)
+        return inputs
     except ValueError as error:
         raise UsageError(f"{printable(str(path))}: {error}") from error
 
