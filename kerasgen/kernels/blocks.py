@@ -120,10 +120,13 @@ def clamp(x, low=None, high=None, *, border=None, out=None):
     low, high = tile_row(low, y), tile_row(high, y)
 
     def block(at):
-        target = y[at]
-        part = x[at] if low is None else np.maximum(x[at], low, out=target)
+        part, target = x[at], y[at]
+        if low is not None:
+            part = np.maximum(part, low, out=target)
         if high is not None:
-            np.minimum(part, high, out=target)
+            part = np.minimum(part, high, out=target)
+        if part is not target:
+            target[...] = part
 
     over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 2 * x.size)
     return whole
