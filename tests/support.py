@@ -73,9 +73,9 @@ def copy_project(folder: Path, *more: str) -> Path:
 
 
 def run_python(
-    *arguments: Any, cwd: Path | None = None, python: str = sys.executable
+    *arguments: Any, cwd: Path | None = None, python: str = sys.executable, **settings: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments."""
     return subprocess.run(
-        [python, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=600
+        [python, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=600, **settings
     )

@@ -1,7 +1,12 @@
 """The fast kernels against Keras: every setting, by blocks, with threads, into memory of their own."""
 
+import itertools
 import os
+import signal
+import sys
 import threading
+import time
+import types
 
 import numpy as np
 import pytest
@@ -189,7 +194,7 @@ def test_blocks_are_about_equal(rows, step, heights):
 def pool_of_two(monkeypatch):
     monkeypatch.setattr(threads, "THREADS", 2)
     monkeypatch.setattr(threads, "PAYS", 0)
-    monkeypatch.setattr(threads.POOL, "calls", None)
+    monkeypatch.setattr(threads, "POOL", types.SimpleNamespace(threads=(), calls=None))
 
 
 @pytest.mark.usefixtures("pool_of_two")
@@ -291,6 +296,119 @@ def test_a_crew_that_two_threads_start(monkeypatch):
     for caller in callers:
         caller.join(30)
     assert (len(done), errors) == (2, [])
+
+
+class Interrupt:
+    """Ctrl-C at one line of the file, counted from the first that this thread comes to."""
+
+    def __init__(self, line):
+        self.left = line
+
+    def __call__(self, frame, event, _):
+        if frame.f_code.co_filename != threads.__file__:
+            return None
+        if event in ("call", "line"):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt  # Python then calls this no more
+        return self
+
+
+def interrupted(line, late):
+    """Whether sharing comes to that line; `late` gets the tasks that are worked on when it has ended."""
+    ended = []
+
+    def work(task):
+        time.sleep(0.002)
+        if ended:
+            late.append(task)
+
+    tracing = sys.gettrace()
+    sys.settrace(Interrupt(line))
+    try:
+        threads.share(work, range(5))
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(tracing)
+        ended.append(True)
+    return False
+
+
+@pytest.mark.usefixtures("pool_of_two")
+def test_ctrl_c_at_any_line_leaves_no_thread_at_work():
+    late = []
+    assert sum(itertools.takewhile(bool, (interrupted(line, late) for line in itertools.count()))) > 30
+    time.sleep(0.1)
+    assert late == []
+    threads.share(late.append, range(5))  # the pool goes on
+    assert sorted(late) == list(range(5))
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch):
+    """Send it to the main thread, which is not to ignore it, as in a process that a shell runs in the background."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no thread can be sent a signal")
+@pytest.mark.usefixtures("pool_of_two")
+@pytest.mark.parametrize("times", [1, 3])
+def test_ctrl_c_while_others_work(ctrl_c, times):
+    """It is raised when they have ended, however often it comes."""
+    begun, finished = threading.Event(), []
+
+    def work(task):
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(60)
+            return
+        begun.set()
+        for _ in range(times):
+            time.sleep(0.05)
+            ctrl_c()
+        time.sleep(0.05)
+        finished.append(task)
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.share(work, range(2))
+    assert len(finished) == 1
+
+
+@pytest.mark.usefixtures("pool_of_two")
+@pytest.mark.parametrize("possible", [0, 1])
+def test_threads_that_cannot_start(monkeypatch, possible):
+    """As in Pyodide and WASI, or where there are too many: those that could do all, and no other is tried again."""
+    tried, start = [], threading.Thread.start
+
+    def limited(thread):
+        tried.append(thread)
+        if len(tried) > possible:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threads, "THREADS", 4)
+    monkeypatch.setattr(threads, "PRODUCTS", True)
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    x, w = random(3, 9, 9, 4), random(3, 3, 4, 6, seed=1)
+    for _ in range(3):
+        close(kernels.blocked_conv(x, w, strides=(1, 1), dilation=(1, 1)), kernels.conv2d(x, w))
+    assert len(tried) == possible + 1
+    assert possible or threads.POOL.calls.empty()
+
+
+@pytest.mark.parametrize(("text", "cores", "count"), [("1", 8, 1), ("12", 8, 12), ("auto", 8, 8), ("auto", None, 1)])
+def test_thread_count(text, cores, count):
+    assert threads.thread_count(text, cores) == count
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "AUTO", "²"])
+def test_no_thread_count(text):
+    with pytest.raises(
+        ValueError, match=f"^KERASGEN_THREADS is '{text}', where a number of threads or auto is expected$"
+    ):
+        threads.thread_count(text, 8)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as L
-from support import randomize, relative_error
+from support import randomize, relative_error, run_python
 from test_golden import fast_kernels
 
 import kerasgen
@@ -34,6 +34,16 @@ np.savez(sys.argv[3], **{f"batch_{n}": net.predict(x[:n]) for n in (1, 3, 9)})
 """
 
 
+NO_THREADS = """
+import threading
+
+def start(thread):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = start
+"""
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A net that is large enough for the fast kernels, and its file."""
@@ -50,14 +60,30 @@ def test_a_process_of_its_own(saved: tuple[Any, Path], tmp_path: Path, level: in
     x = np.random.RandomState(0).standard_normal((9, 96, 96, 3)).astype("float32")
     np.save(tmp_path / "x.npy", x)
     expected = np.asarray(model(x))
-    for threads, blas in (("1", "2"), ("2", "2"), ("2", "1")):
+    for threads, blas, before in (
+        ("1", "2", ""),
+        ("2", "2", ""),
+        ("2", "1", ""),
+        ("", "1", ""),
+        ("auto", "1", ""),
+        ("auto", "1", NO_THREADS),
+    ):
         environment = {**os.environ, "KERASGEN_THREADS": threads, "OPENBLAS_NUM_THREADS": blas, "PYTHONPATH": ""}
-        command = [sys.executable, "-c", RUN, "net.py", "x.npy", "y.npz"]
+        command = [sys.executable, "-c", before + RUN, "net.py", "x.npy", "y.npz"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         with np.load(tmp_path / "y.npz") as made:
             for batch in (1, 3, 9):
                 assert relative_error(made[f"batch_{batch}"], expected[:batch]) < 1e-4
+
+
+def test_a_number_of_threads_that_is_none(saved: tuple[Any, Path], tmp_path: Path) -> None:
+    kerasgen.export(saved[1], tmp_path / "net.py", verify=False)
+    environment = {**os.environ, "KERASGEN_THREADS": "many"}
+    done = run_python("-c", "import net", cwd=tmp_path, env=environment)
+    assert done.returncode == 1
+    last = "ValueError: KERASGEN_THREADS is 'many', where a number of threads or auto is expected"
+    assert done.stderr.splitlines()[-1] == last
 
 
 @pytest.mark.parametrize("activations", [False, True])

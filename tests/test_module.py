@@ -526,7 +526,7 @@ def test_source(path: Path) -> None:
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name)
     }
     layouts = {"conv_matrix", "winograd_filters", "tile", "winograd_tile"}
-    assert called <= {"read_embedded", "read_sidecar", "globals", "main", "int", *layouts}
+    assert called <= {"read_embedded", "read_sidecar", "globals", "main", "thread_count", *layouts}
     assert max(map(len, text.splitlines())) <= 120
 
 

@@ -69,8 +69,11 @@ _COMPUTING = Reach(
 # What the threads and the memory of `kerasgen.kernels.threads` take.
 _SHARING = Reach(
     modules=_words("collections queue threading"),
-    names=_words("Exception filter hasattr"),
-    attributes=_words("SimpleQueue Thread buffers calls deque is_alive memory popleft put start stop threads"),
+    names=_words("BaseException RuntimeError hasattr"),
+    attributes=_words("""
+        RLock SimpleQueue Thread acquire buffers calls deque is_alive isdecimal memory popleft put release start stop
+        threads
+        """),
 )
 _RUNNING = Reach(
     modules=_words("argparse platform zipfile"),
@@ -85,7 +88,7 @@ _RUNNING = Reach(
 _STARTING = Reach(
     modules=_words("binascii collections hashlib io os queue threading types"),
     names=_words("globals __file__ __name__"),
-    attributes=_words("path join dirname abspath SimpleNamespace environ local"),
+    attributes=_words("path join dirname abspath SimpleNamespace cpu_count environ local"),
 )
 # `predict` and the kernels, the functions of `kerasgen.emit.runtime`, and the lines outside of any function.
 ALLOWED = {

@@ -19,7 +19,9 @@ from kerasgen.graph.facts import is_copied
 def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], dict[str, str]]:
     """Import lines, and source blocks by name, of these functions and of what they call, each once.
 
-    A function is followed by the helpers that it is the first to use, a constant precedes its first user.
+    A function is followed by the helpers that it is the first to use. A constant precedes its first user and follows
+    the functions that make it.
+
     Raises UsageError where a function of the user's cannot stand in a module of its own.
     """
     imports: set[str] = set()
@@ -44,10 +46,14 @@ def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict
         if isinstance(value, ModuleType):
             imports.add(_import(value.__name__, known))
         elif not callable(value):
-            text = blocks.setdefault(known, _constants(scope)[known])
-            mentioned = (node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
-            modules = {name: getattr(scope, name, None) for name in mentioned}
-            imports.update(_import(m.__name__, name) for name, m in modules.items() if isinstance(m, ModuleType))
+            text = _constants(scope)[known]
+            for mentioned in (node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)):
+                other: Any = getattr(scope, mentioned, None)
+                if isinstance(other, ModuleType):
+                    imports.add(_import(other.__name__, mentioned))
+                elif is_copied(other) and things.get(other.__name__) is not other:
+                    _collect(other, imports, things, blocks)
+            blocks.setdefault(known, text)
         elif not is_copied(value):
             imports.add(f"from {value.__module__} import {value.__name__}")
     blocks[name] = inspect.getsource(thing).rstrip()

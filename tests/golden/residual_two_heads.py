@@ -234,7 +234,16 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-THREADS = int(os.environ.get("KERASGEN_THREADS", "1"))
+def thread_count(text, cores):
+    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one on each core."""
+    if text == "auto":
+        return cores or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
+    return int(text)
+
+
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())
 
 
 PAYS = 4_000_000
@@ -259,49 +268,80 @@ def over_blocks(work, images, rows, step, cost, products=False):
 
 
 def share(work, tasks):
-    """Do all the tasks, this thread and those of the pool."""
-    waiting, done = collections.deque(tasks), queue.SimpleQueue()
+    """Do all the tasks, this thread and those of the pool.
 
-    def help_out():
-        while True:
+    No thread works on them any more when this returns or raises, after Ctrl-C too: the arrays are the caller's again.
+    """
+    waiting, errors = collections.deque(tasks), []
+
+    def do_tasks():
+        while waiting:
             try:
                 task = waiting.popleft()
-            except IndexError:
+            except IndexError:  # another thread was faster
                 return
-            try:
-                work(task)
-            except Exception as error:
-                done.put(error)
-            else:
-                done.put(None)
+            work(task)
 
-    calls = thread_pool()
-    for _ in range(THREADS - 1):
-        calls.put(help_out)
-    help_out()
-    errors = [done.get() for _ in tasks]
-    for error in filter(None, errors):
-        raise error
+    def help_out(lock):
+        if lock.acquire(False):  # else the call has ended
+            try:
+                do_tasks()
+            except BaseException as error:
+                waiting.clear()
+                errors.append(error)
+            finally:
+                lock.release()
+
+    calls, count = thread_pool()
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, in the end by the caller
+    try:
+        for lock in locks:
+            calls.put(lambda lock=lock: help_out(lock))
+        do_tasks()
+        acquire(locks)
+    except BaseException:  # of a task, or Ctrl-C, which may come while this waits, too
+        waiting.clear()
+        acquire(locks)
+        raise
+    if errors:
+        raise errors.pop()
 
 
 POOL = types.SimpleNamespace(threads=(), calls=None)
 
 
 def thread_pool():
-    """The queue of calls for the other threads of this process, which start when they are first needed."""
+    """The queue of calls for the other threads of this process, which start when they are first needed; their number.
+
+    Where no thread can start (Pyodide, WASI) the number is 0; where not all can, it is smaller than wanted.
+    """
     if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
-        calls = queue.SimpleQueue()
-        threads = [threading.Thread(target=serve, args=(calls,), daemon=True) for _ in range(THREADS - 1)]
-        for thread in threads:
-            thread.start()
+        calls, threads = queue.SimpleQueue(), []
+        try:
+            for _ in range(THREADS - 1):
+                thread = threading.Thread(target=serve, args=(calls,), daemon=True)
+                thread.start()
+                threads.append(thread)
+        except RuntimeError:  # threads cannot start here, or there are too many
+            pass
         POOL.calls, POOL.threads = calls, threads  # if two threads race, the last pool wins
-    return POOL.calls
+    return POOL.calls, len(POOL.threads)
 
 
 def serve(calls):
     """Do what is called for, for ever."""
     while True:
         calls.get()()
+
+
+def acquire(locks):
+    """Wait for the threads that hold them; if Ctrl-C comes meanwhile, it is raised after that."""
+    try:
+        for lock in locks:
+            lock.acquire()
+    except BaseException:
+        acquire(locks)
+        raise
 
 
 def epilogue(part, bias, residual, activation, target):
