@@ -6,16 +6,23 @@ import io
 import json
 import locale
 import os
+import re
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
+import keras
+import numpy as np
 import pytest
 from cases import CASES
+from keras import ops
 from support import randomize, run_python, save
 
+import kerasgen
 from kerasgen.api import generate
+from kerasgen.builder.builder import build
 from kerasgen.readers import read
 
 MODELS = {
@@ -113,3 +120,75 @@ def test_no_place_in_the_module(models: Path) -> None:
     text = generate(read(models / "residual.keras")).text
     for word in (str(models), os.path.expanduser("~"), "residual.keras", sys.prefix):
         assert word not in text
+
+
+def swap_arrays(file: Any) -> int:
+    """Rewrite every array of an HDF5 file with the highest byte first; how many there are."""
+    with h5py.File(file, "r+") as root:
+        paths: list[str] = []
+        root.visititems(lambda path, thing: paths.append(path) if isinstance(thing, h5py.Dataset) else None)
+        for path in paths:
+            array = root[path][()]
+            del root[path]
+            root[path] = np.asarray(array, array.dtype.newbyteorder(">"))
+    return len(paths)
+
+
+def swap_constants(config: bytes) -> bytes:
+    """The arrays in a config with a dtype that says the same."""
+    array = rb'("class_name": "__numpy__", "config": \{"value": [^{}]*, "dtype": ")(float|int)32"'
+    return re.sub(array, lambda found: found[1] + b">" + found[2][:1] + b'4"', config)
+
+
+def big_endian(path: Path, folder: Path) -> Path:
+    """A copy of a model's file in which the highest byte of every number comes first."""
+    copy = folder / path.name
+    if path.suffix == ".h5":
+        copy.write_bytes(path.read_bytes())
+        assert swap_arrays(copy)
+        return copy
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith(".h5"):
+                file = io.BytesIO(data)
+                swap_arrays(file)
+                data = file.getvalue()
+            new.writestr(name, swap_constants(data) if name == "config.json" else data)
+    return copy
+
+
+def constants() -> Any:
+    """Its arrays are in the config."""
+    x = keras.Input((4,), name="x")
+    y = ops.conv(ops.reshape(x, (-1, 4, 1)), np.float32([[[1, 2]], [[3, 4]]]))
+    z = ops.batch_normalization(ops.take(x, np.int32([2, 0]), axis=1), np.float32([1, 2]), np.float32([3, 4]), -1)
+    return keras.Model(x, [y, z, ops.searchsorted(np.float32([0, 1, 2]), ops.ravel(z))])
+
+
+def test_byte_order_of_the_file(models: Path, tmp_path: Path) -> None:
+    save(constants(), tmp_path / "constants.keras")
+    (tmp_path / "swapped").mkdir()
+    for path in (*models.iterdir(), tmp_path / "constants.keras"):
+        copy = big_endian(path, tmp_path / "swapped")
+        assert path.name not in ("constants.keras", "residual.keras") or path.read_bytes() != copy.read_bytes()
+        assert all(array.dtype.isnative for array in build(read(copy)).bind().weights.values())
+        for name, source in (("little", path), ("big", copy)):
+            kerasgen.export(source, tmp_path / f"{name}.py", store="sidecar", verify=False, force=True)
+        for ending in (".py", ".npz"):
+            little, big = ((tmp_path / f"{name}{ending}").read_bytes() for name in ("little", "big"))
+            assert big.replace(b"big.npz", b"little.npz") == little, path.name
+        with np.load(tmp_path / "big.npz") as npz:
+            assert all(npz[name].dtype.str[0] in "<|" for name in npz.files)
+
+
+def test_constants_of_a_rule_are_native() -> None:
+    """Whatever the user's rule makes them of."""
+
+    def shifted(layer: Any, x: Any) -> Any:
+        return layer.emit(np.add, x, layer.constant("shift", np.array([1, 2, 3], ">f4")))
+
+    x = keras.Input((3,), name="x")
+    file = read(keras.Model(x, keras.layers.ReLU(name="shifted")(x)))
+    (array,) = build(file, {"shifted": shifted}).bind().weights.values()
+    assert (array.dtype.str, array.tolist()) == (np.dtype("float32").str, [1, 2, 3])

@@ -123,9 +123,11 @@ def _yours(called: Iterable[Callable[..., Any]]) -> set[str]:
 
 
 def _pack(weights: Mapping[str, np.ndarray]) -> bytes:
-    """The weights as the bytes of an uncompressed .npz file; the same weights give the same bytes."""
+    """The weights as the bytes of an uncompressed .npz file; the same weights give the same bytes on any machine."""
     packed = io.BytesIO()
-    arrays: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    arrays: dict[str, Any] = {
+        name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in weights.items()
+    }
     np.savez(packed, **arrays)
     return packed.getvalue()
 

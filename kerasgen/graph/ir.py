@@ -222,8 +222,13 @@ class Graph:
         return self.rewrite((replaced.get(node.outputs[0], node) for node in kept), renamed, changed=changed)
 
     def check(self) -> Graph:
-        """The graph itself, if it is sound: every name an identifier, made once, and made before it is read."""
+        """The graph itself, if it is sound.
+
+        Every name is an identifier, made once, and made before it is read; weights are in this machine's byte order.
+        """
         defined = set(self.weights)
+        swapped = [name for name, array in self.weights.items() if not array.dtype.isnative]
+        assert not swapped, f"{swapped} are not in this machine's byte order"
 
         def define(names: Iterable[str]) -> None:
             for name in names:

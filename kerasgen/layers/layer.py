@@ -88,7 +88,8 @@ class Layer:
         key = f"{self.ident}/{name}"
         while key in self.constants:
             key += "_"
-        self.constants[key] = np.asarray(array)
+        array = np.asarray(array)
+        self.constants[key] = array.astype(array.dtype.newbyteorder("="), copy=False)
         return Value(key, self.constants[key].shape, self.constants[key].dtype.name)
 
     def emit(self, kernel: Callable[..., Any], *inputs: Any, **attrs: Any) -> Value:

@@ -103,7 +103,7 @@ def _array(written: dict[str, Any]) -> np.ndarray:
     dtype = np.dtype("float32" if name == "bfloat16" else name)
     if dtype.kind not in "biuf":
         raise InvalidModelError(f"a constant has the unusable type {name!r}")
-    return np.array(written["config"]["value"], dtype)
+    return np.array(written["config"]["value"], dtype.newbyteorder("="))
 
 
 def _tensor(written: dict[str, Any]) -> Ref:

@@ -65,7 +65,7 @@ class File:
             if array.type == "bfloat16":  # the upper half of a float32
                 yield (read.astype(np.uint32) << 16).view(np.float32)
             else:
-                yield read.astype(read.dtype.newbyteorder("<"), copy=False)
+                yield read.astype(read.dtype.newbyteorder("="), copy=False)
 
 
 # A variable, its arrays in the file, the shape that each of them must have, and what makes one of them.
