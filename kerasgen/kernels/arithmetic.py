@@ -4,7 +4,7 @@ import numpy as np
 
 
 def rsqrt(x):
-    """1 / √x."""
+    """1 / √x. Relative error up to 8 eps."""
     return 1 / np.sqrt(x)
 
 
@@ -43,7 +43,7 @@ def next_after(a, b):
 
 
 def bessel_i0(x):
-    """The modified Bessel function of the first kind, of order 0."""
+    """The modified Bessel function of the first kind, of order 0. Relative error up to 8 eps."""
     return np.i0(x).reshape(x.shape)  # NumPy before 1.19 drops axes of size 1
 
 

@@ -70,7 +70,7 @@ def winograd_conv2d(
 ):
     """Convolution by `winograd_filters`, plus `residual`: (N, H, W, C) with (nh, nw, C, F) → (N, *size, F).
 
-    `x` with its pad holds whole tiles: m * tiles + r - 1 cells each way.
+    `x` with its pad holds whole tiles: m * tiles + r - 1 cells each way. Error up to 1000 eps of the largest result.
     """
     (nh, nw, c, f), (rh, rw) = kernel.shape, window
     mh, mw = nh - rh + 1, nw - rw + 1

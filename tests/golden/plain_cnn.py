@@ -141,7 +141,10 @@ def dense(x, kernel, bias=None, *, activation=None):
 
 
 def softmax(x, *, axis=-1):
-    """exp(x) / sum(exp(x)) along `axis`; subtracting the maximum changes nothing but the overflow."""
+    """exp(x) / sum(exp(x)) along `axis`; subtracting the maximum changes nothing but the overflow.
+
+    Error up to 8 eps; relative to the result, up to 8 eps (1 + maximum - x).
+    """
     y = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
     y /= np.add.reduce(y, axis=axis, keepdims=True)
     return y
