@@ -15,7 +15,7 @@ from kerasgen.graph.facts import FACTS, OPAQUE, UFUNC, facts, setting
 
 # What no node calls: the module around the nodes does, a layout of a weight, or the builder.
 NOT_NODES = {
-    *("as_input", "buffers", "in_batches"),
+    *("as_input", "buffers", "check_batch", "in_batches"),
     *("conv_matrix", "tile", "winograd_filters", "winograd_tile"),
     *("padded", "same_pads", "taps", "transpose_crop", "windows"),
 }
