@@ -1,11 +1,16 @@
-"""`predict` may be called from several threads at once: whatever a model is made of."""
+"""What may be called from several threads at once: `predict`, whatever a model is made of, and verification."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +20,7 @@ from support import randomize, relative_error
 from kerasgen.api import generate
 from kerasgen.emit.load import load_module
 from kerasgen.readers import read
+from kerasgen.verification import oracle
 from kerasgen.verification.compare import flat
 
 NAMES = """
@@ -60,3 +66,65 @@ def test_threads(name: str, tmp_path: Path) -> None:
         for _ in range(5):
             for got, expected in zip(pool.map(lambda b: flat(module.predict(*b)), batches), alone, strict=True):
                 assert all(relative_error(y, wanted) < 1e-5 for y, wanted in zip(got, expected, strict=True))
+
+
+# --- verification ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def inside(context: AbstractContextManager[Any]) -> Iterator[Callable[[], None]]:
+    """Another thread in a context, and what makes it leave."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with context:
+            entered.set()
+            leave.wait(60)
+
+    def end() -> None:
+        leave.set()
+        thread.join()
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    try:
+        assert entered.wait(60)
+        yield end
+    finally:
+        end()
+
+
+def stderr_and_warnings() -> Any:
+    """Which file descriptor 2 is, and what warnings do."""
+    file = os.fstat(2)
+    return (file.st_dev, file.st_ino), list(warnings.filters)
+
+
+def test_stderr_comes_back_after_calls_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras is asked by two threads: the first to come is the first to leave, and the second is still silent then."""
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    before = stderr_and_warnings()
+    with inside(oracle._silence()) as first_leaves:
+        silent = stderr_and_warnings()
+        assert silent != before
+        with inside(oracle._silence()), oracle._silence():
+            first_leaves()
+            with oracle._silence():
+                pass
+            assert stderr_and_warnings() == silent
+    assert stderr_and_warnings() == before
+
+
+@pytest.mark.usefixtures("switching")
+def test_stderr_comes_back_after_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    before = stderr_and_warnings()
+
+    def call(_: int) -> Any:
+        with oracle._silence():
+            return stderr_and_warnings()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        silent = set(map(str, pool.map(call, range(50 * THREADS))))
+    assert len(silent) == 1
+    assert stderr_and_warnings() == before

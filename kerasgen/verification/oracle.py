@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,46 @@ def _library(keras_version: str) -> str:
     return "tf_keras" if old else "keras"
 
 
+class _Silencer:
+    """Keeps file descriptor 2 on /dev/null and warnings off while any thread is inside.
+
+    Both belong to the whole process: whoever comes first changes them, whoever leaves last restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._restore = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._restore = _silenced()
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._restore.close()
+
+
+def _silenced() -> ExitStack:
+    """Silence the process; closing what is returned ends it."""
+    with ExitStack() as restore:
+        kept = os.dup(2)
+        restore.callback(os.close, kept)
+        restore.callback(os.dup2, kept, 2)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        restore.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        return restore.pop_all()
+
+
+_SILENCER = _Silencer()
+
+
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep TensorFlow's logs and Keras's warnings off stderr: nothing in them is about the user's model.
@@ -107,15 +148,8 @@ def _silence() -> Iterator[None]:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         yield
         return
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            os.dup2(nowhere.fileno(), 2)
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    with _SILENCER:
+        yield
 
 
 def _predict(model: Any, batch: Any, size: int) -> Any:
