@@ -12,6 +12,7 @@ from graphs import X, conv, graph, kernels_of, of_sizes, same_answers, weights
 from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.passes import PIPELINES, optimize
+from kerasgen.passes.clean.cancel_step_splits import cancel_step_splits
 from kerasgen.passes.clean.join_reshapes import join_reshapes
 from kerasgen.passes.clean.merge_equal import merge_equal
 
@@ -216,3 +217,166 @@ def test_levels() -> None:
     counts = {level: len(optimize(before, passes).graph.nodes) for level, passes in PIPELINES.items()}
     assert counts == {0: 5, 1: 3, 2: 3}
     assert all(np.array_equal(optimize(before, passes).run(X), before.run(X)) for passes in PIPELINES.values())
+
+
+# --- cancel_step_splits: the second axis of the image is one of steps ------------------------------------------------
+
+SQUARE = weights(w=(3, 3), c=(3,), mean=(3,), variance=(3,))
+OPEN = (None, None, 7, 3)
+
+
+def merge(output: str, x: str) -> Node:
+    return Node((output,), kernels.merge_steps, (x,))
+
+
+def split(output: str, x: str, like: str) -> Node:
+    return Node((output,), kernels.split_steps, (x, like))
+
+
+def dense(output: str, x: str) -> Node:
+    return Node((output,), kernels.dense, (x, "w"))
+
+
+def relu(output: str, x: str) -> Node:
+    return Node((output,), kernels.relu, (x,))
+
+
+def call(output: str, kernel: Any, *inputs: Any, **attrs: Any) -> Node:
+    return Node((output,), kernel, inputs, attrs)
+
+
+FIRST = [merge("m", "image"), dense("d", "m"), split("s", "d", "image")]
+ONE_OF_EACH = [kernels.merge_steps, kernels.dense, kernels.split_steps]
+
+
+def stepped(nodes: list[Node], outputs: tuple[str, ...], **layers: str) -> Graph:
+    """The graph, with as many rows in what is merged as there are steps."""
+    made = graph(nodes, SQUARE, outputs, **layers)
+    merged = {name for name, value in made.trace(X).items() if name not in SQUARE and len(value) == 6 * len(X)}
+    return replace(made, specs={n: replace(v, rows=6) if n in merged else v for n, v in made.specs.items()})
+
+
+def checked(nodes: list[Node], outputs: tuple[str, ...], **layers: str) -> Graph:
+    """What the pass makes of them; the answers stay, shapes and rows are told right, and nothing is left to do."""
+    before = stepped(nodes, outputs, **layers)
+    after = cancel_step_splits(before)
+    same_answers(before, after)
+    for name, value in after.trace(X).items():
+        if name not in SQUARE:
+            spec = after.specs[name]
+            assert (len(value), *value.shape[1:]) == (len(X) * (spec.rows or 0), *spec.shape[1:]), name
+    for layer, names in after.layers.items():
+        old = before.trace(X)
+        assert [old[name].shape for name in before.layers[layer]] == [after.trace(X)[name].shape for name in names]
+    assert cancel_step_splits(after) == after
+    return after
+
+
+def test_a_chain_has_one_merge_and_one_split() -> None:
+    second = [merge("m2", "s"), dense("e", "m2"), split("t", "e", "s")]
+    after = checked(
+        [*FIRST, *second, merge("m3", "t"), relu("r", "m3"), split("u", "r", "t")], ("u",), one="s", two="t"
+    )
+    assert kernels_of(after) == [kernels.merge_steps, kernels.dense, kernels.dense, kernels.relu, kernels.split_steps]
+    assert after.nodes[-1].inputs == ("r", "image")
+    assert after.layers == {}
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        call("r", kernels.leaky_relu, "s", negative_slope=0.1),
+        call("r", kernels.softmax, "s"),
+        call("r", kernels.softmax, "s", axis=-1),
+        call("r", kernels.batch_norm, "s", None, "c", "mean", "variance", axis=-1, epsilon=1e-3),
+        dense("r", "s"),
+        call("r", kernels.cast, "s", dtype="float64"),
+        call("r", np.multiply, "s", 0.5),
+        call("r", np.subtract, "c", "s"),
+        call("r", np.tanh, "s"),
+        call("r", np.multiply, "s", "s"),
+    ],
+    ids=lambda node: f"{node.kernel.__name__} {list(node.attrs)}",
+)
+def test_what_takes_cells_by_themselves_stands_before_the_split(between: Node) -> None:
+    after = checked(
+        [*FIRST, between, merge("m2", "r"), dense("e", "m2"), split("t", "e", "r")], ("t",), one="s", two="r"
+    )
+    names = [kernels.merge_steps, kernels.dense, between.kernel, kernels.dense, kernels.split_steps]
+    assert kernels_of(after) == names
+    assert after.layers == {}
+    after = checked([*FIRST, between], ("r",), one="s", two="r")
+    assert kernels_of(after) == [kernels.merge_steps, kernels.dense, between.kernel, kernels.split_steps]
+    assert after.layers == {"two": ("r",)}
+
+
+def test_branches_of_a_chain() -> None:
+    """The value that both branches read has several readers, until those that undo each other are gone."""
+    second = [merge("m2", "s"), dense("e", "m2"), split("t", "e", "s")]
+    after = checked([*FIRST, *second, call("a", np.add, "s", "t"), merge("m3", "a"), dense("f", "m3")], ("f",))
+    assert kernels_of(after) == [kernels.merge_steps, kernels.dense, kernels.dense, np.add, kernels.dense]
+
+
+def test_steps_of_steps() -> None:
+    inner = [merge("m", "image"), merge("n", "m"), dense("d", "n"), split("s", "d", "m"), split("t", "s", "image")]
+    again = [merge("m2", "t"), merge("n2", "m2"), relu("r", "n2"), split("s2", "r", "m2"), split("t2", "s2", "t")]
+    before = graph([*inner, *again], SQUARE, ("t2",))
+    after = cancel_step_splits(before)
+    same_answers(before, after)
+    once = [kernels.merge_steps, kernels.merge_steps, kernels.dense, kernels.relu]
+    assert kernels_of(after) == [*once, kernels.split_steps, kernels.split_steps]
+
+
+@pytest.mark.parametrize("like", ["image", "q"])
+def test_a_split_undoes_a_merge(like: str) -> None:
+    after = checked([square("q", "image"), merge("m", "image"), split("s", "m", like), relu("r", "s")], ("r", "q"))
+    assert kernels_of(after) == [np.square, kernels.relu]
+
+
+def test_a_split_into_other_steps_stays() -> None:
+    half = reshape_all("h", "image", -1, 3, 14, 3)
+    before = graph([half, merge("m", "image"), split("s", "m", "h")], {}, ("s",))
+    assert cancel_step_splits(before) == before
+    any_length = of_sizes(graph([square("q", "image"), merge("m", "image"), split("s", "m", "q")], {}, ("s",)), q=OPEN)
+    assert cancel_step_splits(any_length).nodes == any_length.nodes
+
+
+@pytest.mark.parametrize(
+    ("more", "outputs"),
+    [
+        (relu("r", "s"), ("r", "s")),
+        (call("r", kernels.softmax, "s", axis=1), ("r",)),
+        (call("r", kernels.batch_norm, "s", None, None, "steps", "steps", axis=-3), ("r",)),
+        (call("r", np.multiply, "s", "by_step"), ("r",)),
+        (call("r", np.add, "s", "image"), ("r",)),
+        (call("r", np.sum, "s", axis=1), ("r",)),
+        (call("r", kernels.flatten, "s"), ("r",)),
+        (call("r", np.matmul, "s", "w"), ("r",)),
+    ],
+    ids=[
+        "another reader",
+        "softmax of steps",
+        "norm of steps",
+        "a weight for each",
+        "no split",
+        "sum",
+        "flatten",
+        "matmul",
+    ],
+)
+def test_a_split_stays(more: Node, outputs: tuple[str, ...]) -> None:
+    before = graph([*FIRST, more], {**SQUARE, **weights(steps=(6,), by_step=(6, 1, 1))}, outputs)
+    assert cancel_step_splits(before).nodes == before.nodes
+
+
+def test_nothing_is_moved_along_the_only_axis() -> None:
+    """A softmax of single numbers would be one of steps."""
+    nodes = [
+        call("a", np.sum, "image", axis=(2, 3)),
+        merge("m", "a"),
+        split("s", "m", "q"),
+        call("r", kernels.softmax, "s"),
+    ]
+    before = graph([square("q", "image"), *nodes], {}, ("r",))
+    any_length = of_sizes(before, a=(None, None), q=OPEN)
+    assert cancel_step_splits(any_length).nodes == any_length.nodes

@@ -23,7 +23,7 @@ from kerasgen.emit.module import emit
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
-from kerasgen.passes import optimize
+from kerasgen.passes import CLEAN, FOLD, JOIN, PIPELINES, optimize
 from kerasgen.readers import read
 from kerasgen.readers.model import Call, LayerSpec, ModelFile, ModelSpec, Ref
 from kerasgen.verification.compare import flat
@@ -203,6 +203,30 @@ def time_distributed_masked(x: Any) -> Any:
     return K.GRU(2)(K.TimeDistributed(K.Dense(4))(K.Masking()(x)))
 
 
+@keras2((4, 9, 8, 2))
+def time_distributed_network(x: Any) -> Any:
+    layers = [K.Conv2D(4, 3, padding="same"), K.BatchNormalization(), K.Activation("relu"), K.MaxPooling2D(2)]
+    layers += [K.Conv2D(3, 3), K.Activation("relu"), K.Dropout(0.5), K.Flatten()]
+    for layer in layers:
+        x = K.TimeDistributed(layer)(x)
+    return K.TimeDistributed(K.Dense(2, activation="sigmoid"))(K.LSTM(3, return_sequences=True)(x))
+
+
+@keras2(STEPS)
+def time_distributed_masked_chain(x: Any) -> Any:
+    y = K.TimeDistributed(K.Dense(4))(K.Masking()(x))
+    y = K.TimeDistributed(K.Activation("relu"))(K.TimeDistributed(K.BatchNormalization())(y))
+    return K.GRU(2)(K.TimeDistributed(K.Dense(3))(y))
+
+
+@keras2((4, 6), dtype="int32")
+def time_distributed_mask_inside(x: Any) -> Any:
+    """The mask of the words, of the same chain, is merged and split, too."""
+    y = K.TimeDistributed(K.Embedding(4, 5, mask_zero=True))(x)
+    y = K.TimeDistributed(K.LSTM(3, return_sequences=True))(K.TimeDistributed(K.Dense(4))(y))
+    return K.LSTM(2)(K.TimeDistributed(K.LSTM(3))(y))
+
+
 @keras2(STEPS, STEPS)
 def merged_masks(a: Any, b: Any) -> Any:
     a, b = K.Masking()(a), K.Masking()(b)
@@ -266,6 +290,23 @@ def test_keras_2(model2: Any, ending: str, tmp_path: Path, pairs: list[Pair]) ->
         assert len(got) == len(expected), name
         for y, wanted in zip(got, expected, strict=True):
             assert relative_error(y, wanted) <= 1e-5, name
+
+
+@pytest.mark.parametrize(
+    ("name", "chains", "kinds"),
+    [
+        ("time_distributed_network", 2, ["conv2d", "max_pool", "conv2d", "flatten", "lstm", "dense"]),
+        ("time_distributed_masked_chain", 1, ["not_equal", "any", "masked", "dense", "dense", "gru"]),
+    ],
+)
+def test_a_chain_under_time_distributed_is_one(name: str, chains: int, kinds: list[str], tmp_path: Path) -> None:
+    """One merge before the chain and one split behind it; between them all is folded and fused."""
+    graph = build(read(saved(randomize(KERAS_2[name]()), tmp_path / "model.h5"))).bind()
+    names = [node.kernel.__name__ for node in optimize(graph, (CLEAN, JOIN, FOLD)).graph.nodes]
+    assert [n for n in names if n not in ("merge_steps", "split_steps")] == kinds
+    for level in PIPELINES:
+        names = [node.kernel.__name__ for node in optimize(graph, PIPELINES[level]).graph.nodes]
+        assert (names.count("merge_steps"), names.count("split_steps")) == (chains, chains), level
 
 
 def test_sequential_of_keras_2(tmp_path: Path) -> None:

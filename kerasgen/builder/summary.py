@@ -85,6 +85,7 @@ def _macs(node: Node, specs: Mapping[str, Value]) -> int | None:
     count = facts(node.kernel).macs
     if count is None:
         return 0
-    shapes = [specs[name].shape for name in (node.outputs[0], *node.reads)]
-    sizes = count(*shapes, **node.attrs)
+    result, *arrays = (specs[name] for name in (node.outputs[0], *node.reads))
+    rows = result.rows if result.shape[:1] == (None,) else result.shape[0]
+    sizes = (rows, *count(result.shape, *(array.shape for array in arrays), **node.attrs))
     return None if None in sizes else math.prod(size or 0 for size in sizes)

@@ -35,6 +35,7 @@ class Facts:
     conv_axes: of a plain convolution, the number of its spatial axes.
     output_axes: of a kernel that multiplies by a weight and adds a bias, the axes of the weight that become the
         channels of the result; empty for all other kernels.
+    by_cell: whether it takes the cells of its first operand one by one, or along its `axis` alone, by default the last.
     scales: whether it multiplies what it has normalised by its second operand and adds the third.
     inverse: the kernel that undoes it.
     reshapes: "sample" where it keeps the cells of a sample in their order, "all" those of the whole batch.
@@ -51,6 +52,7 @@ class Facts:
     limits: tuple[float, float] | None = None
     conv_axes: int | None = None
     output_axes: tuple[int, ...] = ()
+    by_cell: bool = False
     scales: bool = False
     inverse: Kernel | None = None
     reshapes: str = ""
@@ -69,8 +71,9 @@ class Facts:
 OPAQUE = Facts(aliases=True, samples=0)
 APART = Facts(aliases=False, samples=1)
 MOVES = Facts(aliases=True, samples=1)
+BY_CELL = Facts(aliases=True, samples=0, by_cell=True)
 LINEAR = Facts(aliases=True, samples=0, linear=True)
-ACTIVATION = Facts(aliases=False, samples=1, activation=True)
+ACTIVATION = Facts(aliases=False, samples=1, activation=True, by_cell=True)
 UFUNC = Facts(aliases=False, samples=ALL)
 DENSE = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs)
 CONVOLUTION = {axes: replace(DENSE, conv_axes=axes) for axes in (1, 2, 3)}
@@ -85,21 +88,21 @@ FACTS: dict[Kernel, Facts] = {
     kernels.erf: OPAQUE,
     kernels.exponential: ACTIVATION,
     kernels.gelu: ACTIVATION,
-    kernels.general_relu: OPAQUE,
+    kernels.general_relu: BY_CELL,
     kernels.glu: APART,
     kernels.hard_shrink: ACTIVATION,
     kernels.hard_sigmoid: ACTIVATION,
     kernels.hard_sigmoid_keras2: ACTIVATION,
     kernels.hard_silu: ACTIVATION,
     kernels.hard_tanh: ACTIVATION,
-    kernels.identity: Facts(aliases=True, samples=0, activation=True, linear=True),
+    kernels.identity: Facts(aliases=True, samples=0, activation=True, by_cell=True, linear=True),
     kernels.leaky_relu: ACTIVATION,
     kernels.log_sigmoid: ACTIVATION,
     kernels.log_softmax: ACTIVATION,
     kernels.mish: ACTIVATION,
     kernels.prelu: OPAQUE,
-    kernels.relu: Facts(aliases=False, samples=1, activation=True, limits=(0.0, np.inf)),
-    kernels.relu6: Facts(aliases=False, samples=1, activation=True, limits=(0.0, 6.0)),
+    kernels.relu: replace(ACTIVATION, limits=(0.0, np.inf)),
+    kernels.relu6: replace(ACTIVATION, limits=(0.0, 6.0)),
     kernels.selu: ACTIVATION,
     kernels.sigmoid: ACTIVATION,
     kernels.silu: ACTIVATION,
@@ -113,7 +116,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.squareplus: ACTIVATION,
     kernels.tanh: ACTIVATION,
     kernels.tanh_shrink: ACTIVATION,
-    kernels.threshold: OPAQUE,
+    kernels.threshold: BY_CELL,
     # conv
     kernels.conv1d: CONVOLUTION[1],
     kernels.conv1d_transpose: TRANSPOSED,
@@ -123,7 +126,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.conv3d_transpose: TRANSPOSED,
     kernels.conv_by_matrix: APART,
     kernels.conv_by_taps: APART,
-    kernels.dense: DENSE,
+    kernels.dense: replace(DENSE, by_cell=True),
     kernels.depthwise_conv1d: DEPTHWISE,
     kernels.depthwise_conv2d: DEPTHWISE,
     kernels.grouped_conv1d: GROUPED,
@@ -147,7 +150,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.global_max_pool: APART,
     kernels.max_pool: APART,
     # norm
-    kernels.batch_norm: APART,
+    kernels.batch_norm: replace(APART, by_cell=True),
     kernels.group_norm: OPAQUE,
     kernels.layer_norm: Facts(aliases=False, samples=1, scales=True),
     kernels.local_response_norm: OPAQUE,
@@ -166,7 +169,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.next_after: OPAQUE,
     kernels.rsqrt: OPAQUE,
     # shape
-    kernels.cast: OPAQUE,
+    kernels.cast: BY_CELL,
     kernels.channels_first: Facts(aliases=True, samples=1, inverse=kernels.channels_last),
     kernels.channels_last: Facts(aliases=True, samples=1, inverse=kernels.channels_first),
     kernels.concatenate: Facts(aliases=False, samples=ALL, linear=True),
@@ -197,9 +200,9 @@ FACTS: dict[Kernel, Facts] = {
     kernels.lstm: Facts(aliases=True, samples=0, macs=macs.recurrent),
     kernels.masked: OPAQUE,
     kernels.masked_average: OPAQUE,
-    kernels.merge_steps: OPAQUE,
+    kernels.merge_steps: MOVES,
     kernels.simple_rnn: Facts(aliases=True, samples=0, macs=macs.recurrent),
-    kernels.split_steps: OPAQUE,
+    kernels.split_steps: Facts(aliases=True, samples=2),
     # attention
     kernels.additive_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis),
     kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend),

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasgen import kernels
 from kerasgen.graph.ir import Shape, Value
 
 PROBES = (1024, 1536)  # stand-ins for an unknown size; large, so that no chain of `valid` windows uses them up
@@ -40,6 +41,32 @@ def infer(kernel: Callable[..., Any], operands: Sequence[Any], attrs: Mapping[st
         with contextlib.suppress(*MISFITS):  # of an empty batch joined to 3 rows nothing but the 3 was seen
             return _infer(kernel, operands, attrs, BATCHES[1])
     return made
+
+
+def rows(kernel: Callable[..., Any], arrays: Sequence[Value], shape: Shape) -> int | None:
+    """How many rows a result of this shape has along the batch axis for each sample; None where that is not known.
+
+    As many as the arrays that the kernel reads, but where it makes samples of steps, or the reverse.
+    """
+    if shape[:1] != (None,) or not arrays:
+        return 1
+    x, counts = arrays[0], [array.rows for array in arrays]
+    if kernel is kernels.split_steps:
+        return counts[1]
+    if None in counts:
+        return None
+    most = max(count or 1 for count in counts)
+    if kernel is kernels.merge_steps:
+        return x.shape[1] and most * x.shape[1]
+    if kernel is kernels.reshape_all:
+        before, after = x.shape[1:], shape[1:]
+        cells = None if None in (*before, *after) else (most * _product(before), _product(after))
+        return cells[0] // cells[1] if cells and cells[1] and cells[0] % cells[1] == 0 else None
+    return most
+
+
+def _product(sizes: Shape) -> int:
+    return math.prod(size or 0 for size in sizes)
 
 
 def _infer(

@@ -26,7 +26,8 @@ class Value:
     """An array that a node reads or makes: its name, its shape (None: known only at run time) and its dtype.
 
     `content` is what an array of sizes holds, as far as that is known (see `kerasgen.layers.sizes`); `batched` tells
-    that axis 0 is the batch.
+    that axis 0 is the batch. There it has `rows` for each sample: several where `merge_steps` made samples of steps,
+    None where their number is known only at run time.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Value:
     dtype: str
     content: Any = field(default=None, compare=False)
     batched: bool = field(default=True, compare=False)
+    rows: int | None = field(default=1, compare=False)
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Graph:
         spec = self.specs.get(name)
         if spec is None:
             return 0
-        sizes = spec.shape[1:]
+        sizes = (spec.rows, *spec.shape[1:])
         return math.inf if None in sizes else math.prod(size or 1 for size in sizes) * np.dtype(spec.dtype).itemsize
 
     def rewrite(

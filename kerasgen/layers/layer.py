@@ -108,9 +108,11 @@ class Layer:
             if any(isinstance(v, Value) and None in v.shape[1:] for v in operands):
                 raise UnsupportedModelError(f"a size must be known: {reason}") from error
             raise InvalidModelError(reason) from error
-        batched = all(v.batched for v in operands if isinstance(v, Value))
+        arrays = [v for v in operands if isinstance(v, Value)]
+        batched = all(v.batched for v in arrays)
         values = [
-            Value(f"%{len(self.values)}.{i}", shape, dtype, batched=batched) for i, (shape, dtype) in enumerate(made)
+            Value(f"%{len(self.values)}.{i}", shape, dtype, batched=batched, rows=infer.rows(kernel, arrays, shape))
+            for i, (shape, dtype) in enumerate(made)
         ]
         self.values.update((value.name, value) for value in values)
         names = tuple(v.name if isinstance(v, Value) else v for v in operands)

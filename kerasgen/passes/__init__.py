@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
+from kerasgen.passes.clean.cancel_step_splits import cancel_step_splits
 from kerasgen.passes.clean.cancel_transposes import cancel_transposes
 from kerasgen.passes.clean.drop_unused import drop_unused
 from kerasgen.passes.clean.join_reshapes import join_reshapes
@@ -61,7 +62,7 @@ def phase(name: str, *steps: Callable[..., Graph]) -> Phase:
     return Phase(name, tuple(map(on_graph, steps)))
 
 
-CLEAN = phase("clean", remove_identity, cancel_transposes)
+CLEAN = phase("clean", remove_identity, cancel_transposes, cancel_step_splits)
 JOIN = phase("clean", join_reshapes, merge_equal, absorb_pads)
 FOLD = phase(
     "fold",

@@ -392,3 +392,56 @@ row(
     STEPS,
     lambda x: L.GRU(2)(L.TimeDistributed(L.Dense(3))(L.GRU(4, return_sequences=True)(x))),
 )
+
+# chains of such layers, where all that stays of the merges and splits is the first and the last
+
+
+def _chain(shape: Any, *layers: Any, behind: Any = ()) -> Any:
+    return keras.Sequential([keras.Input(shape), *map(L.TimeDistributed, layers), *behind])
+
+
+def _branches(x: Any) -> Any:
+    y = L.TimeDistributed(L.Conv2D(3, 3, padding="same"))(x)
+    z = L.TimeDistributed(L.BatchNormalization())(L.TimeDistributed(L.Conv2D(3, 3, padding="same"))(y))
+    y = L.ReLU()(L.Add()([y, z]))
+    return [L.TimeDistributed(L.GlobalAveragePooling2D())(y), L.TimeDistributed(L.Conv2D(2, 2))(L.Rescaling(0.5, 1)(y))]
+
+
+row(
+    "time_distributed chain",
+    FILM,
+    lambda x: _chain(
+        *(FILM, L.Conv2D(4, 3, padding="same"), L.BatchNormalization(), L.Activation("relu"), L.MaxPooling2D(2)),
+        *(L.Dropout(0.5), L.Conv2D(3, 2), L.BatchNormalization(), L.Flatten()),
+        behind=[L.LSTM(3)],
+    ),
+)
+row(
+    "time_distributed chain any length",
+    (None, 6, 7, 2),
+    lambda x: _chain((None, 6, 7, 2), L.Conv2D(4, 3), L.LeakyReLU(0.1), L.Flatten(), behind=[L.Dense(3), L.Softmax()]),
+)
+row(
+    "time_distributed chain between others",
+    FILM,
+    lambda x: L.TimeDistributed(L.Flatten())(
+        L.Activation("tanh")(L.BatchNormalization()(L.TimeDistributed(L.Conv2D(4, 3))(L.BatchNormalization()(x))))
+    ),
+)
+row("time_distributed branches", FILM, _branches)
+row(
+    "time_distributed chain masked",
+    STEPS,
+    lambda x: L.GRU(2)(
+        L.TimeDistributed(L.Dense(3))(
+            L.ReLU()(L.TimeDistributed(L.Dense(4))(L.TimeDistributed(L.Dense(5))(_masked(x))))
+        )
+    ),
+)
+row(
+    "time_distributed chain of steps",
+    TABLES,
+    lambda x: L.TimeDistributed(L.TimeDistributed(L.Dense(4)))(
+        L.TimeDistributed(L.LSTM(4, return_sequences=True))(L.TimeDistributed(L.TimeDistributed(L.Dense(3)))(x))
+    ),
+)

@@ -32,7 +32,7 @@ def split_batch(plan: Plan, *, max_bytes: int = MAX_BYTES) -> Plan:
 
 
 def _keeps_samples_apart(graph: Graph) -> bool:
-    """Whether row i of every value comes from row i of the inputs, and from weights."""
+    """Whether the rows of sample i in every value come from row i of the inputs, and from weights."""
     samples = {value.name for value in graph.inputs if value.shape[:1] == (None,)}
     if len(samples) < len(graph.inputs) or not samples.union(graph.makers()).issuperset(graph.outputs):
         return False
@@ -44,7 +44,7 @@ def _keeps_samples_apart(graph: Graph) -> bool:
 
 
 def _keeps_apart(node: Node, graph: Graph, samples: set[str]) -> bool:
-    """Whether row i of the result comes from row i of what the node reads, and from weights."""
+    """Whether the rows of sample i in the result come from those in what the node reads, and from weights."""
     arrays = [name for name in node.reads if name not in graph.weights]
     shapes = [graph.specs[name].shape for name in (*arrays, *node.outputs) if name in graph.specs]
     if not arrays or not samples.issuperset(arrays) or any(shape[:1] != (None,) for shape in shapes):
@@ -63,8 +63,10 @@ def _weights(node: Node) -> Iterator[str]:
 
 
 def _broadcasts_within_samples(node: Node, graph: Graph, ranks: set[int], rank: int) -> bool:
-    """Whether a ufunc pairs each sample with itself: one rank, and no weight longer than a sample."""
+    """Whether a ufunc pairs each sample with itself: one rank, as many rows a sample, and no weight longer than it."""
+    arrays = {*node.reads, *node.outputs} & graph.specs.keys() - graph.weights.keys()
+    rows = {graph.specs[name].rows for name in arrays}
     weights = [graph.weights[name] for name in node.reads if name in graph.weights]
-    if len(ranks) > 1 or (node.kernel is np.matmul and rank <= 2):
+    if len(ranks) > 1 or len(rows) > 1 or (node.kernel is np.matmul and rank <= 2):
         return False
     return all(weight.ndim < rank or weight.shape[0] == 1 for weight in weights)
