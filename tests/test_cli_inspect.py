@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 
 import keras
+import pytest
 from command import MACS, Run
 from keras import layers as L
+from support import SHARED_MODELS
+
+import kerasgen
 
 
 def test_inspect_table(run: Run) -> None:
@@ -87,6 +91,44 @@ def test_inspect_recurrent(run: Run) -> None:
     assert macs["lstm"] == 6 * (3 + 4) * 4 * 4
     assert macs["gru"] == 6 * (4 + 2) * 3 * 2
     assert macs["simple"] == 6 * (2 + 5) * 5
+
+
+def test_inspect_steps(run: Run) -> None:
+    """A layer that is applied to each step multiplies at each of them, as does what a reshape makes samples of."""
+    x = keras.Input((5, 8, 9, 3), name="x")
+    y = L.TimeDistributed(L.Conv2D(4, 3), name="conv")(x)
+    y = L.TimeDistributed(L.TimeDistributed(L.SeparableConv1D(2, 3)), name="twice")(y)
+    y = L.ConvLSTM2D(3, 2, padding="same", return_sequences=True, name="film")(y)
+    z = L.Dense(6, name="by_hand")(keras.ops.reshape(y, (-1, 6 * 5 * 3)))
+    z = L.Dense(7, name="behind")(keras.ops.reshape(z, (-1, 5, 6)))
+    model = keras.Model(x, [z, L.TimeDistributed(L.Flatten(), name="flat")(y)])
+    model.save("steps.keras")
+    summary = json.loads(run("inspect", "steps.keras", "--json")[0])
+    macs = {layer["name"]: layer["macs"] for layer in summary["layers"]}
+    assert macs["conv"] == 5 * (6 * 7) * (3 * 3 * 3 * 4)
+    assert macs["twice"] == 5 * 6 * 5 * (3 * 4 + 4 * 2)
+    assert macs["film"] == 5 * (6 * 5) * (2 * 2 * 2 * 12 + 2 * 2 * 3 * 12)
+    assert macs["by_hand"] == 5 * (6 * 5 * 3) * 6
+    assert macs["behind"] == 5 * 6 * 7
+    assert macs["flat"] == 0
+    assert summary["macs"] == sum(macs.values())
+
+
+def test_inspect_any_number_of_steps(run: Run) -> None:
+    model = keras.Sequential([keras.Input((None, 4)), L.TimeDistributed(L.Dense(3), name="each"), L.LSTM(2)])
+    model.save("any.keras")
+    summary = json.loads(run("inspect", "any.keras", "--json")[0])
+    assert summary["macs"] is None
+    assert {layer["name"]: layer["macs"] for layer in summary["layers"]}["each"] is None
+
+
+@pytest.mark.skipif(not SHARED_MODELS.is_dir(), reason="the models from the wild are not here")
+def test_inspect_a_network_for_fifty_steps() -> None:
+    layers = kerasgen.inspect(SHARED_MODELS / "wild" / "vcskaushik1_trained_model.hdf5").layers
+    macs = {layer.name: layer.macs for layer in layers}
+    assert macs["time_distributed"] == 50 * (145 * 240) * (7 * 7 * 3 * 8)
+    assert macs["time_distributed_20"] == 50 * 2
+    assert sum(count or 0 for count in macs.values()) == 2_873_650_500
 
 
 def test_inspect_lists_what_is_unsupported(run: Run) -> None:
