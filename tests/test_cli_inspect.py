@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
+import tf_keras
 from command import MACS, Run
 from keras import layers as L
-from support import SHARED_MODELS
+from support import SHARED_MODELS, save
 
 import kerasgen
 
@@ -144,4 +148,142 @@ def test_inspect_lists_what_is_unsupported(run: Run) -> None:
     assert len(summary["problems"]) == 2
     shapes = {layer["name"]: layer["shapes"] for layer in summary["layers"]}
     assert shapes["fine"] == [[None, 4]]
-    assert shapes["last"] is None
+
+
+def wide(k: Any) -> type:
+    """A layer of the user's own with a weight and a layer inside: (N, ..., C) becomes (N, ..., 6) and 3 more."""
+
+    class Wide(k.layers.Layer):  # type: ignore[misc,name-defined]
+        def build(self, shape: Any) -> None:
+            self.matrix = self.add_weight(shape=(shape[-1], 6), name="matrix")
+            self.inner = k.layers.Dense(3)
+            self.inner.build((*shape[:-1], 6))
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            y = x @ self.matrix
+            return [y, self.inner(y)]
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return [(*shape[:-1], 6), (*shape[:-1], 3)]
+
+    return Wide
+
+
+def branched(k: Any) -> Any:
+    """One unsupported layer, in a nested model, too, with all kinds of layers behind it."""
+    layers, Wide = k.layers, wide(k)
+    x = k.Input((5, 4), name="x")
+    y, z = Wide(name="wide")(layers.BatchNormalization(name="norm")(x))
+    y = layers.LSTM(4, return_sequences=True, name="lstm")(y)
+    inside = k.Input((5, 4), name="inside")
+    a, b = Wide(name="inner_wide")(layers.Dense(4, name="inner_dense")(inside))
+    nested = k.Model(inside, [layers.Dense(2, name="inner_last")(a), b], name="nested")
+    c, d = nested(y)
+    z = layers.Dense(7, name="behind")(layers.Concatenate(name="both")([z, c]))
+    return k.Model(x, [layers.Bidirectional(layers.GRU(2), name="last")(z), d])
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("library", [keras, tf_keras], ids=lambda library: library.__name__)
+def test_inspect_behind_an_unsupported_layer(run: Run, library: Any, ending: str) -> None:
+    """Parameters are counted in the file, shapes go on where it records them."""
+    library.backend.clear_session()
+    model = branched(library)
+    save(model, Path(f"branched.{ending}"))
+    summary = json.loads(run("inspect", f"branched.{ending}", "--json", code=4)[0])
+    rows = {layer["name"]: layer for layer in summary["layers"]}
+    nested = model.get_layer("nested")
+    wanted = {layer.name: layer.count_params() for layer in model.layers if layer is not nested}
+    wanted.update((f"nested/{layer.name}", layer.count_params()) for layer in nested.layers)
+    counts = {name: row["parameters"] for name, row in rows.items()}
+    assert counts == {name: wanted[name] for name in counts}
+    assert {name for name, count in wanted.items() if count} <= set(counts)
+    assert summary["parameters"] == model.count_params() > 0
+    assert [problem.partition(" ")[0] for problem in summary["problems"]] == ["wide", "nested/inner_wide"]
+    assert (rows["wide"]["macs"], summary["macs"]) == (None, None)
+    assert [name for name, _, _ in summary["outputs"]] == ["last", "nested"]
+    shapes = {name: row["shapes"] for name, row in rows.items()}
+    assert shapes["norm"] == [[None, 5, 4]]
+    if library is keras:  # its calls record the shapes of what they read
+        assert shapes["wide"] == [[None, 5, 6], [None, 5, 3]]
+        assert shapes["lstm"] == [[None, 5, 4]]
+        assert shapes["nested/inner_dense"] == [[None, 5, 4]]
+        assert shapes["nested/inner_last"] == [[None, 5, 2]]
+        assert shapes["both"] == [[None, 5, 5]]
+        assert shapes["last"] == [[None, 4]]
+        assert rows["last"]["macs"] == 2 * 5 * (7 + 2) * 3 * 2
+        assert summary["outputs"] == [["last", [None, 4], "float32"], ["nested", None, None]]
+    elif ending == "keras":  # one shape for each layer that reads one tensor
+        assert shapes["lstm"] == [[None, 5, 4]]
+        assert shapes["behind"] == [[None, 5, 7]]
+        assert summary["outputs"] == [["last", [None, 4], "float32"], ["nested", None, None]]
+    else:
+        assert shapes["last"] is shapes["behind"] is None
+        assert summary["outputs"] == [["last", None, None], ["nested", None, None]]
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("library", [keras, tf_keras], ids=lambda library: library.__name__)
+def test_inspect_a_sequential_model_with_an_unsupported_layer(run: Run, library: Any, ending: str) -> None:
+    layers = library.layers
+    odd = layers.Lambda(lambda x: x * 2, name="twice")
+    inner = library.Sequential([library.Input((6,)), layers.Dense(3, name="d1"), odd, layers.Dense(5, name="d2")])
+    model = library.Sequential(
+        [
+            library.Input((4, 6), name="x"),
+            layers.TimeDistributed(inner, name="each"),
+            layers.ReLU(name="relu"),
+            layers.Conv1D(2, 3, name="conv"),
+            layers.Flatten(name="flat"),
+            layers.Dense(3, name="last"),
+        ]
+    )
+    save(model, Path(f"each.{ending}"))
+    out, _ = run("inspect", f"each.{ending}", code=4)
+    assert f"{model.count_params():,} parameters, ? MACs" in out
+    summary = json.loads(run("inspect", f"each.{ending}", "--json", code=4)[0])
+    rows = {layer["name"]: layer for layer in summary["layers"]}
+    assert summary["parameters"] == model.count_params()
+    assert rows["conv"]["parameters"] == model.get_layer("conv").count_params()
+    assert rows["each/d1"]["parameters"] == 6 * 3 + 3
+    if ending == "keras":
+        assert rows["conv"]["shapes"] == [[None, 2, 2]]
+        assert rows["last"]["shapes"] == [[None, 3]]
+        assert rows["last"]["macs"] == 4 * 3
+        assert summary["outputs"] == [["last", [None, 3], "float32"]]
+    else:
+        assert rows["last"]["shapes"] is None
+        assert "output last ? ?" in out
+
+
+def test_inspect_behind_a_wrong_shape(run: Run) -> None:
+    """What the file says of a tensor is no more than that: a layer that cannot take it is not the file's fault."""
+    x = keras.Input((5, 4), name="x")
+    y = L.Lambda(lambda x: x, name="same")(x)
+    keras.Model(x, L.Dense(3, name="last")(L.LSTM(2, name="lstm")(L.Conv1D(2, 3, name="conv")(y)))).save("right.keras")
+    for wrong in ("[null, 5]", "[null]", "[]", "7", '"x"', "[null, -1, 4]", "[null, 1e3, 4]", "[2, 5, 4]", "{}"):
+        with zipfile.ZipFile("right.keras") as right, zipfile.ZipFile("wrong.keras", "w") as archive:
+            for name in right.namelist():
+                text = right.read(name)
+                if name == "config.json":
+                    said = text.decode()
+                    start = said.index('"class_name": "Conv1D"')
+                    said = said[:start] + said[start:].replace("[null, 5, 4]", wrong)
+                    text = said.encode()
+                archive.writestr(name, text)
+        summary = json.loads(run("inspect", "wrong.keras", "--json", code=4)[0])
+        rows = {layer["name"]: layer for layer in summary["layers"]}
+        assert len(summary["problems"]) == 1, wrong
+        assert rows["conv"]["macs"] is None, wrong
+        assert rows["lstm"]["macs"] == 3 * (2 + 2) * 4 * 2  # it reads what the file records, again
+        assert summary["parameters"] == 26 + 40 + 9
+
+
+def test_inspect_finds_what_is_unsupported_behind_it(run: Run) -> None:
+    x = keras.Input((5, 4), name="x")
+    y = L.Lambda(lambda x: x, name="same")(x)
+    y = L.TimeDistributed(L.Lambda(lambda x: x), name="each")(y)
+    keras.Model(x, y).save("both.keras")
+    summary = json.loads(run("inspect", "both.keras", "--json", code=4)[0])
+    assert [problem.partition(" ")[0] for problem in summary["problems"]] == ["same", "each"]

@@ -26,12 +26,15 @@ from kerasgen.readers.model import Address, LayerSpec, ModelFile, ModelSpec, Ref
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer as built: its outputs' shapes (None where they are not known), its weights, and what it lacks."""
+    """One layer: its outputs' shapes (None where they are not known), its weights, and why it is not supported.
+
+    `variables` is None where it could not be built, for its own sake or because of what it reads.
+    """
 
     name: str
     kind: str
-    shapes: tuple[Shape, ...] | None
-    variables: tuple[Variable, ...] = ()
+    shapes: tuple[Shape, ...] | None = None
+    variables: tuple[Variable, ...] | None = None
     problem: str = ""
 
 
@@ -39,7 +42,8 @@ class LayerReport:
 class Built:
     """The graph of a model, its weights declared but not read.
 
-    `addresses` tells which call in the file each name in the graph's `layers` stands for.
+    `addresses` tells which call in the file each name in the graph's `layers` stands for. `outputs` names the model's
+    outputs, None where one is not known; only where all are, the graph has them.
     """
 
     file: ModelFile
@@ -48,6 +52,7 @@ class Built:
     specs: Mapping[str, Value]
     layers: tuple[LayerReport, ...]
     addresses: Mapping[str, Address]
+    outputs: tuple[str | None, ...]
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -85,7 +90,7 @@ def _check_argument(name: str, annotation: str, item: Any) -> None:
 
 
 class _Missing:
-    """Stands for the tensors of a layer that could not be built, and of all that follows from it."""
+    """Stands for the tensors of a layer that could not be built, and of what follows from it."""
 
 
 MISSING = _Missing()
@@ -116,6 +121,7 @@ class _Builder:
         self.address: Address = ()  # of the call at hand
         self.masks: dict[str, Value] = {}  # of the values that have one
         self.halves: dict[str, str] = {}  # values that Keras would hold in half precision
+        self.assumed: set[str] = set()  # values that only the file's word tells of, and what follows from them
         self.memory: dict[str, Value] = {}  # what stateful layers start with
         self.states: dict[str, Value] = {}  # what they leave
 
@@ -125,20 +131,20 @@ class _Builder:
         inputs = [self._input(specs[ref.layer]) for ref in leaves(model.inputs) if ref.layer in specs]
         outputs = self._model(model, (), inputs, frozen=False)
         names, keyed = self._output_names(model)
+        results = tuple(None if isinstance(value, _Missing) else self._output(value) for value in outputs)
+        known = tuple(name for name in results if name is not None)
+        whole = len(known) == len(results)
         graph = Graph(
             inputs=tuple(self.inputs),
             nodes=tuple(self.nodes),
-            outputs=(),
+            outputs=known if whole else (),
             weights=self.constants,
             output_names=names,
             keyed=keyed,
             layers=self.values,
+            memory=tuple((self.memory[key], self.states[key].name) for key in self.memory) if whole else (),
             specs=self.specs,
         )
-        if not any(isinstance(value, _Missing) for value in outputs):
-            memory = tuple((self.memory[key], self.states[key].name) for key in self.memory)
-            results = tuple(self._output(value) for value in outputs)
-            graph = replace(graph, outputs=results, nodes=tuple(self.nodes), memory=memory)
         return Built(
             self.file,
             graph,
@@ -146,6 +152,7 @@ class _Builder:
             self.specs,
             tuple(self.reports.values()),
             self.addresses,
+            results,
         )
 
     def _input(self, spec: LayerSpec) -> Value:
@@ -186,8 +193,13 @@ class _Builder:
             raise InvalidModelError(f"{self._where(path)}takes {len(wanted)} inputs, not {len(given)}")
         for ref, value in zip(wanted, given, strict=True):
             made[ref.layer, ref.call] = [value]
+        recorded: Mapping[tuple[str, int], Mapping[int, Ref]] | None = None
         for layer, index in _in_order(model, made):
-            made[layer.name, index] = self._call(layer, index, path, made, frozen=frozen)
+            outputs = made[layer.name, index] = self._call(layer, index, path, made, frozen=frozen)
+            if outputs is MISSING or MISSING in outputs:
+                recorded = _recorded(model) if recorded is None else recorded
+                refs = recorded.get((layer.name, index), {})
+                made[layer.name, index] = self._assumed((*path, layer.name), refs, outputs)
         for layer in model.layers:
             if any((layer.name, index) not in made for index in range(len(layer.calls))):
                 name = "/".join((*path, layer.name))
@@ -196,11 +208,26 @@ class _Builder:
 
     def _tensor(self, ref: Ref, made: Mapping[tuple[str, int], Any], path: tuple[str, ...]) -> Any:
         tensors = made.get((ref.layer, ref.call))
-        if tensors is MISSING:
-            return MISSING
+        if isinstance(tensors, Mapping):  # of the outputs of a call that could not be built, those that are recorded
+            return tensors.get(ref.index, MISSING)
         if tensors is None or not 0 <= ref.index < len(tensors):
             raise InvalidModelError(f"{self._where((*path, ref.layer))}has no output {ref.call}:{ref.index}")
         return tensors[ref.index]
+
+    def _assumed(self, path: tuple[str, ...], recorded: Mapping[int, Ref], outputs: Any) -> Any:
+        """The outputs of a call that could not be built, as far as the file records what they are."""
+        values: dict[int, Value] = {} if outputs is MISSING else dict(enumerate(outputs))
+        for index, ref in recorded.items():
+            dtype = "float32" if ref.dtype in ("", "bfloat16") else ref.dtype
+            if ref.shape is not None and dtype in DTYPES and values.get(index, MISSING) is MISSING:
+                name = self.names.new(path_name(path))
+                values[index] = self.specs[name] = Value(name, ref.shape, dtype)
+                self.assumed.add(name)
+        report = self.reports.get("/".join(path))
+        if report is not None and report.shapes is None and values and set(values) == {*range(len(values))}:
+            shapes = tuple(values[index].shape for index in range(len(values)))
+            self.reports[report.name] = replace(report, shapes=shapes)
+        return values
 
     def _call(
         self, spec: LayerSpec, index: int, path: tuple[str, ...], made: Mapping[tuple[str, int], Any], *, frozen: bool
@@ -214,29 +241,40 @@ class _Builder:
         path = (*path, spec.name)
         frozen = frozen or not spec.trainable
         around, self.address = self.address, (*self.address, (spec.name, index))
-        blocked = MISSING in leaves((args, kwargs), (Value, _Missing))
+        if spec.model is not None:
+            kwargs.pop("mask", None)
+        inputs = list(leaves((args, kwargs), (Value, _Missing)))
+        assumed = any(isinstance(value, Value) and value.name in self.assumed for value in inputs)
         name = "/".join(path)
         try:
             if spec.model is not None:
-                kwargs.pop("mask", None)
-                return self._model(spec.model, path, leaves((args, kwargs), (Value, _Missing)), frozen=frozen)
+                return self._model(spec.model, path, inputs, frozen=frozen)
             rule = self._rule(spec, name)
-            if blocked:
-                self.reports.setdefault(name, LayerReport(name, spec.kind, None))
-                return MISSING
-            return self._apply(rule, spec, path, args, kwargs, frozen=frozen)
+            if MISSING in inputs:
+                return self._unbuilt(spec, name)
+            outputs = self._apply(rule, spec, path, args, kwargs, frozen=frozen)
+            self.assumed.update(value.name for value in outputs if assumed)
+            return outputs
         except UnsupportedModelError as error:
-            self.reports[name] = LayerReport(name, spec.kind, None, (), str(error))
+            self.reports[name] = LayerReport(name, spec.kind, problem=str(error))
             return MISSING
         except InvalidModelError as error:
             if spec.model is not None:
                 raise  # it names the inner layer already
+            if assumed:  # perhaps it is the assumption that is wrong
+                return self._unbuilt(spec, name)
             raise InvalidModelError(f"{self._where(path)}({spec.kind}): {error}") from error
         except MALFORMED as error:  # of a rule: what it reads was written by a stranger
+            if assumed:
+                return self._unbuilt(spec, name)
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise InvalidModelError(f"{self._where(path)}({spec.kind}): malformed config: {what}") from error
         finally:
             self.address = around
+
+    def _unbuilt(self, spec: LayerSpec, name: str) -> _Missing:
+        self.reports.setdefault(name, LayerReport(name, spec.kind))
+        return MISSING
 
     def _rule(self, spec: LayerSpec, name: str) -> Callable[..., Any]:
         """The rule for a layer: the user's own for this very layer, then for its kind, then the table's."""
@@ -337,7 +375,7 @@ class _Builder:
         if mask is not None:
             self.masks[given[0].name] = given.pop()
         made = self._model(model, layer.path, given, frozen=layer.frozen)
-        if any(isinstance(value, _Missing) for value in made):
+        if any(isinstance(value, _Missing) or value.name in self.assumed for value in made):
             raise UnsupportedModelError("it wraps a model that is unsupported")
         layer.inner_mask = self.masks.get(made[0].name)
         return made
@@ -415,6 +453,15 @@ def _in_order(model: ModelSpec, made: Container[tuple[str, int]]) -> Iterator[tu
             missing[reader] -= 1
             if not missing[reader]:
                 heappush(ready, (turn + (reader < position), reader))
+
+
+def _recorded(model: ModelSpec) -> dict[tuple[str, int], dict[int, Ref]]:
+    """The tensors whose shapes the file records where they are read, by the call that makes them and their index."""
+    recorded: dict[tuple[str, int], dict[int, Ref]] = {}
+    for ref in leaves([(call.args, call.kwargs) for layer in model.layers for call in layer.calls]):
+        if ref.shape is not None:
+            recorded.setdefault((ref.layer, ref.call), {})[ref.index] = ref
+    return recorded
 
 
 def _paths(model: ModelSpec, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

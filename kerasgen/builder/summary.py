@@ -14,7 +14,10 @@ from kerasgen.graph.ir import Node, Shape, Value
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer. `macs` counts multiply-adds for one sample; None where a size is not known."""
+    """One layer. `macs` counts multiply-adds for one sample; None where a size is not known, or the layer unsupported.
+
+    `parameters` are those that the file holds, where the layer could not be built.
+    """
 
     name: str
     kind: str
@@ -26,12 +29,15 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A model: where it came from, what goes in and out, its layers, and every unsupported one with the reason."""
+    """A model: where it came from, what goes in and out, its layers, and every unsupported one with the reason.
+
+    The shape and the dtype of an output are None where they are not known: they depend on an unsupported layer.
+    """
 
     source: str
     keras_version: str
     inputs: tuple[tuple[str, Shape, str], ...]
-    outputs: tuple[tuple[str, Shape, str], ...]
+    outputs: tuple[tuple[str, Shape | None, str | None], ...]
     layers: tuple[LayerSummary, ...]
     problems: tuple[str, ...]
 
@@ -52,33 +58,47 @@ class Summary:
 
 
 def summarize(built: Built) -> Summary:
-    """The summary of a built model."""
-    graph, specs = built.graph, built.specs
+    """The summary of a built model.
+
+    Raises InvalidModelError or FileError where layers are unsupported and the file of weights cannot be read.
+    """
     nodes: dict[str, list[Node]] = {}
-    for node in graph.nodes:
+    for node in built.graph.nodes:
         nodes.setdefault(node.layer, []).append(node)
+    stored = _stored(built) if any(layer.variables is None for layer in built.layers) else {}
     rows = []
     for layer in built.layers:
-        counts = [_macs(node, specs) for node in nodes.get(layer.name, [])]
-        rows.append(
-            LayerSummary(
-                layer.name,
-                layer.kind,
-                layer.shapes,
-                sum(math.prod(variable.shape) for variable in layer.variables if not variable.state),
-                None if None in counts else sum(count or 0 for count in counts),
-                layer.problem,
-            )
-        )
-    outputs = zip(graph.output_names, (specs[name] for name in graph.outputs), strict=False)
+        if layer.variables is None:
+            rows.append(LayerSummary(layer.name, layer.kind, layer.shapes, stored[layer.name], None, layer.problem))
+            continue
+        parameters = sum(math.prod(variable.shape) for variable in layer.variables if not variable.state)
+        counts = [_macs(node, built.specs) for node in nodes.get(layer.name, [])]
+        macs = None if None in counts else sum(count or 0 for count in counts)
+        rows.append(LayerSummary(layer.name, layer.kind, layer.shapes, parameters, macs, layer.problem))
+    outputs = zip(built.graph.output_names, built.outputs, strict=True)
     return Summary(
         built.file.source,
         built.file.keras_version,
-        tuple((value.name, value.shape, value.dtype) for value in graph.inputs),
-        tuple((name, value.shape, value.dtype) for name, value in outputs),
+        tuple((value.name, value.shape, value.dtype) for value in built.graph.inputs),
+        tuple((name, *_shape_and_dtype(value, built.specs)) for name, value in outputs),
         tuple(rows),
         built.problems,
     )
+
+
+def _stored(built: Built) -> dict[str, int]:
+    """How many parameters the file has for each layer by its name, those of what it wraps included."""
+    counts = {layer.name: 0 for layer in built.layers}
+    for path, shapes in built.file.weights.shapes(built.file.model, built.variables).items():
+        around = ("/".join(path[:length]) for length in range(len(path), 0, -1))
+        name = next((name for name in around if name in counts), None)
+        if name is not None:
+            counts[name] += sum(map(math.prod, shapes))
+    return counts
+
+
+def _shape_and_dtype(name: str | None, specs: Mapping[str, Value]) -> tuple[Shape | None, str | None]:
+    return (None, None) if name is None else (specs[name].shape, specs[name].dtype)
 
 
 def _macs(node: Node, specs: Mapping[str, Value]) -> int | None:

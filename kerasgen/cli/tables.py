@@ -48,7 +48,7 @@ def _print_summary(console: Console, summary: Summary) -> None:
     console.print(Text(f"{printable(summary.source)}: written by Keras {printable(version)}"))
     for title, rows in (("input", summary.inputs), ("output", summary.outputs)):
         for name, shape, dtype in rows:
-            console.print(Text(f"{title} {printable(name)} {shape} {dtype}"))
+            console.print(Text(f"{title} {printable(name)} {shape or '?'} {dtype or '?'}"))
     console.print(Text(f"{summary.parameters:,} parameters, {_count(summary.macs)} MACs for one sample"))
     for problem in summary.problems:
         console.print(Text(f"unsupported: {printable(problem)}"), style="red")

@@ -65,6 +65,15 @@ def batch_shape(written: Any) -> tuple[int | None, ...]:
     return (None, *shape[1:])
 
 
+def recorded_shape(written: Any) -> tuple[int | None, ...] | None:
+    """The shape of a tensor as a file records it beside what makes it; None where it is none of a batch."""
+    shape = written.get("items") if isinstance(written, dict) else written  # a tuple, as Keras spells it in JSON
+    if not isinstance(shape, (list, tuple)) or not shape or shape[0] is not None:
+        return None
+    known = all(size is None or (type(size) is int and 0 <= size < 1 << 31) for size in shape)
+    return tuple(shape) if known else None
+
+
 def value(written: Any) -> Any:
     """A value as Python has it: Keras spells in JSON what JSON lacks."""
     if isinstance(written, list):
@@ -110,7 +119,9 @@ def _tensor(written: dict[str, Any]) -> Ref:
     history = written["config"]["keras_history"]
     if [type(part) for part in history] != [str, int, int]:
         raise ValueError(f"{ascii(history)[:80]} is no tensor")
-    return Ref(*history)
+    config = written["config"]
+    layer, call, index = history
+    return Ref(layer, call, index, recorded_shape(config.get("shape")), str(config.get("dtype") or ""))
 
 
 def _slice(written: dict[str, Any]) -> slice:

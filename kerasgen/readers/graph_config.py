@@ -92,8 +92,8 @@ def _sequential(name: str, written: list[Any], built: Any, build_config: Any) ->
             built = build_config.get("input_shape")
         layers.insert(0, _input_of(name, layers[0], written[0], built))
     chain = [layers[0]]
-    for layer in layers[1:]:
-        chain.append(replace(layer, calls=(Call((Ref(chain[-1].name),)),)))
+    for layer, data in zip(layers[1:], written[len(written) - len(layers) + 1 :], strict=True):
+        chain.append(replace(layer, calls=_recorded((Call((Ref(chain[-1].name),)),), data)))
     spec = ModelSpec(name, "Sequential", tuple(chain), Ref(chain[0].name), Ref(chain[-1].name))
     _check(spec)
     return spec
@@ -185,7 +185,17 @@ def _named(data: Any, number: int) -> Any:
 
 def _calls(data: Mapping[str, Any]) -> tuple[Call, ...]:
     nodes = data.get("inbound_nodes") or []
-    return tuple(_keras3_call(node) if _is_keras3(node) else _keras2_call(node) for node in nodes)
+    return _recorded(tuple(_keras3_call(node) if _is_keras3(node) else _keras2_call(node) for node in nodes), data)
+
+
+def _recorded(calls: tuple[Call, ...], data: Mapping[str, Any]) -> tuple[Call, ...]:
+    """The calls of a layer, with the shapes that it was built for where it is called once, on one tensor."""
+    build, tensors = data.get("build_config"), list(leaves([(call.args, call.kwargs) for call in calls]))
+    if len(calls) != 1 or len(tensors) != 1 or tensors[0].shape is not None or not isinstance(build, dict):
+        return calls
+    ref = replace(tensors[0], shape=dialect.recorded_shape(build.get("input_shape")))
+    ((args, kwargs),) = map_leaves([(call.args, dict(call.kwargs)) for call in calls], lambda _: ref)
+    return (Call(args, kwargs),)
 
 
 def _is_keras3(node: Any) -> bool:

@@ -76,6 +76,18 @@ class LegacyWeights:
                 made += [join for item in objects for join in item.joined(found, origin)]
             return hdf5.assemble(file, made)
 
+    def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[tuple[str, ...], list[tuple[int, ...]]]:
+        """The shapes of the arrays that the file has for each layer, by the path of names to it; none is read."""
+        shapes: dict[tuple[str, ...], list[tuple[int, ...]]] = {}
+        paths = [path for path, _ in _layers(model, ())]
+        with hdf5.opened(self.source) as file:
+            for layer, arrays in self._stored(file.root).items():
+                inner = [path for path in paths if path[0] == layer and len(path) > 1]
+                for name, array in arrays.items():
+                    if isinstance(array, hdf5.Array):
+                        shapes.setdefault(_owner(name, inner) or (layer,), []).append(array.shape)
+        return shapes
+
     def _refuse_borders_of_theano(self, layers: Mapping[tuple[str, ...], LayerSpec]) -> None:
         other = [p for p, layer in layers.items() if old_layouts.pads_like_theano_only(layer.kind, layer.config)]
         if other:
@@ -143,6 +155,13 @@ def _layers(model: ModelSpec, owner: tuple[str, ...]) -> Iterator[tuple[tuple[st
         yield path, layer
         if inner is not None:
             yield from _layers(inner, path)
+
+
+def _owner(weight: str, paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The path to the layer of a nested model that a weight's name tells of, () where it tells of none."""
+    *parts, last = weight.partition(":")[0].split("/")
+    known = [path for path in paths if path[-1] in parts or last.startswith(f"{path[-1]}_")]  # Keras 1: dense_1_W
+    return max(known, key=lambda path: (len({*path} & {*parts}), len(path[-1])), default=())
 
 
 def _object(variable: Variable) -> tuple[tuple[str, ...], str]:

@@ -15,11 +15,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ref:
-    """A tensor: output `index` of the `call`-th call (from 0) of `layer`."""
+    """A tensor: output `index` of the `call`-th call (from 0) of `layer`.
+
+    `shape` and `dtype` are what the file records of it beside that, None and "" where it does not.
+    """
 
     layer: str
     call: int = 0
     index: int = 0
+    shape: tuple[int | None, ...] | None = field(default=None, compare=False)
+    dtype: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,13 @@ class WeightStore(Protocol):
 
     def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
         """Arrays by `Variable.key`, in the file's dtype. InvalidModelError names a missing, extra or misshapen one."""
+        ...
+
+    def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[tuple[str, ...], list[tuple[int, ...]]]:
+        """The shapes of the arrays that the file has for each layer, by the path of names to it; none is read.
+
+        `variables` are those that are declared, which need not be all: they help to tell whose arrays are whose.
+        """
         ...
 
 

@@ -43,9 +43,8 @@ class ObjectWeights:
         for variable in variables:
             if not variable.state:
                 parts.setdefault((variable.owner, variable.name.rpartition("/")[0]), []).append(variable)
-        weighted = {variable.owner[: n + 1] for variable in variables for n in range(len(variable.owner))}
         with hdf5.opened(self.source) as file:
-            places = {owner: (layer, group) for owner, layer, group in _places(model, file.root, (), weighted, {})}
+            places = _places_by_path(model, file.root, variables)
             pairs: list[tuple[Variable, Any]] = []
             used: set[hdf5.Group] = set()
             texts: dict[str, np.ndarray] = {}
@@ -75,6 +74,16 @@ class ObjectWeights:
                 raise InvalidModelError(f"{self.source.name}: no layer of the architecture has the weights at {path!r}")
             return {**hdf5.load(file, pairs), **texts}
 
+    def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[tuple[str, ...], list[tuple[int, ...]]]:
+        """The shapes of the arrays that the file has for each layer, by the path of names to it; none is read."""
+        shapes, seen = {}, set[hdf5.Group]()
+        with hdf5.opened(self.source) as file:
+            for path, (_, group) in _places_by_path(model, file.root, variables).items():
+                if group is not None and group not in seen:  # a shared layer counts once
+                    seen.add(group)
+                    shapes[path] = [array.shape for array in _arrays(group)]
+        return shapes
+
     def _text(self, variable: Variable, folder: str) -> np.ndarray:
         """Whole numbers, one on each line of an asset."""
         where = f"{self.source.name}: layer {'/'.join(variable.owner)!r}: its {variable.name}"
@@ -88,6 +97,14 @@ class ObjectWeights:
         if array.shape != variable.shape:
             raise InvalidModelError(f"{where} is {len(array)} long, but the architecture says {variable.shape[0]}")
         return array
+
+
+def _places_by_path(
+    model: ModelSpec, root: hdf5.Group, variables: Sequence[Variable]
+) -> dict[tuple[str, ...], tuple[LayerSpec, hdf5.Group | None]]:
+    """Every layer, those of nested models too, and its group, by the path of names to it."""
+    weighted = {variable.owner[: n + 1] for variable in variables for n in range(len(variable.owner))}
+    return {owner: (layer, group) for owner, layer, group in _places(model, root, (), weighted, {})}
 
 
 def _places(
@@ -198,14 +215,25 @@ def _variables(group: hdf5.Group | None, part: str) -> tuple[hdf5.Group | None, 
     return own, [] if own is None else [hdf5.find(own, index) for index in sorted(own.links, key=int)]
 
 
+def _arrays(group: hdf5.Group) -> Iterator[hdf5.Array]:
+    """The arrays of a layer and of all its parts."""
+    for own in _holders(group):
+        yield from (link for name, link in own.links.items() if name.isdigit() and isinstance(link, hdf5.Array))
+
+
 def _unused(root: hdf5.Group, used: set[hdf5.Group]) -> Iterator[str]:
     """The paths of variables of layers that nothing used; what has a name may be in the config as well."""
-    pending = [_list(root)]
+    for own in _holders(_list(root)):
+        if any(map(str.isdigit, own.links)) and own not in used:
+            yield own.name
+
+
+def _holders(group: hdf5.Group | None) -> Iterator[hdf5.Group]:
+    """The groups that hold variables, in and below this one."""
+    pending = [group]
     while pending:
         group = pending.pop()
-        if group is None:
-            continue
-        if not group.name.endswith("/vars"):
+        if group is not None and group.name.endswith("/vars"):
+            yield group
+        elif group is not None:
             pending += [hdf5.subgroup(group, name) for name in group.links if name != _RANDOM_STATE]
-        elif any(map(str.isdigit, group.links)) and group not in used:
-            yield group.name
