@@ -22,7 +22,7 @@ from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.staleness import Changes, changes
 from kerasgen.errors import InvalidModelError, UsageError
 from kerasgen.graph.plan import Plan
-from kerasgen.names import printable
+from kerasgen.names import module_name, printable
 from kerasgen.passes import LEVEL, PIPELINES, only_outputs, optimize
 from kerasgen.readers import read
 from kerasgen.readers.model import ModelFile
@@ -57,7 +57,7 @@ class ExportResult:
         size = self.weight_bytes / 1e6
         return (
             f"{size:.0f} MB of weights are embedded, {size * 4 / 3:.0f} MB as text: "
-            f"--store sidecar would save {size / 3:.0f} MB of disk and most of the time to start"
+            f"`store='sidecar'` would save {size / 3:.0f} MB of disk and most of the time to start"
         )
 
 
@@ -108,7 +108,7 @@ def _not_finite(weights: Mapping[str, np.ndarray]) -> str:
 
 def export(
     source: Any,
-    output: str | os.PathLike[str] | BinaryIO,
+    output: str | os.PathLike[str] | BinaryIO | None = None,
     *,
     weights: str | os.PathLike[str] | None = None,
     store: str = "embedded",
@@ -125,20 +125,21 @@ def export(
     """Write a model as a NumPy module.
 
     `source` is the path of a model, a file or a folder, or a live keras.Model; `weights` the file with the weights
-    where `source` is an architecture in JSON. `output` is a path, or a binary stream. `store` puts the weights into the
-    module ("embedded") or into an .npz file beside it ("sidecar"). `activations` adds a function that returns every
-    layer's output. `custom` holds functions of yours for layers that have no rule, by the layer's name or its class:
-    rules, as `kerasgen.rule` enters them for good, or NumPy functions. `verify` compares the module with Keras before
-    it is published: True insists on it, False leaves it out, None does it where TensorFlow is installed.
-    `theano_kernels` tells that Theano trained a model of Keras 1, whose files do not say so. `strict` refuses weights
-    that are NaN or infinite, of which the result otherwise only warns. `optimize` is 0 for textbook kernels, 1 for what
-    keeps the arithmetic of every layer, 2 for all that keeps the answers to finite inputs. `max_memory` are the bytes
-    that the arrays of a call on one sample may take beside the weights; with less than the fastest way takes, blocks
-    are smaller and calls slower.
+    where `source` is an architecture in JSON. `output` is a path, or a binary stream; by default it is the model's name
+    with .py, in the current folder. `store` puts the weights into the module ("embedded") or into an .npz file beside
+    it ("sidecar"). `activations` adds a function that returns every layer's output. `custom` holds functions of yours
+    for layers that have no rule, by the layer's name or its class: rules, as `kerasgen.rule` enters them for good, or
+    NumPy functions. `verify` compares the module with Keras before it is published: True insists on it, False leaves it
+    out, None does it where TensorFlow is installed. `theano_kernels` tells that Theano trained a model of Keras 1,
+    whose files do not say so. `strict` refuses weights that are NaN or infinite, of which the result otherwise only
+    warns. `optimize` is 0 for textbook kernels, 1 for what keeps the arithmetic of every layer, 2 for all that keeps
+    the answers to finite inputs. `max_memory` are the bytes that the arrays of a call on one sample may take beside the
+    weights; with less than the fastest way takes, blocks are smaller and calls slower.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
     """
+    output = module_name(source) if output is None else output
     target = Path(output) if isinstance(output, (str, os.PathLike)) else None
     sidecar = _sidecar(target, store)
     for path in filter(None, (target, sidecar)):

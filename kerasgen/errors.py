@@ -6,7 +6,11 @@ from kerasgen.names import printable
 
 
 class KerasgenError(Exception):
-    """An error that the user can act on. Its text is one line."""
+    """An error that the user can act on. Its text is one line.
+
+    Settings stand in it as Python spells them, in backticks: `force=True`. The command line shows its own spelling,
+    --force (see `kerasgen.cli.flags`).
+    """
 
     exit_code = 70
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Container, Iterable
+from pathlib import PurePath
+from typing import Any
 
 LONGEST = 80  # characters of a model's name that are kept
 PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # what a variable should not be called
@@ -33,6 +37,16 @@ def is_identifier(name: str) -> bool:
 def printable(text: str) -> str:
     """The text on one line, with everything escaped that a terminal would act on."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def module_name(source: Any) -> str:
+    """The name of the file for a model's module: an identifier that hides no module of Python or NumPy.
+
+    `source` is the path of the model, or a live model, which has a name of its own.
+    """
+    is_path = isinstance(source, (str, os.PathLike))
+    stem = PurePath(source).stem if is_path else str(getattr(source, "name", "model"))
+    return f"{Namespace([*PYTHON, *sys.stdlib_module_names, 'numpy']).new(stem)}.py"
 
 
 def path_name(path: Iterable[str]) -> str:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import io
+import json
 import os
+import re
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from command import HOSTILE, Run, unsupported
+from command import HOSTILE, Run, small, unsupported
 from keras import layers as L
+from support import ROOT
 
 import kerasgen
 from kerasgen import api
+from kerasgen.cli.flags import flags, flags_in
 from kerasgen.emit.load import load_module
 from kerasgen.emit.runtime import MARKER
 from kerasgen.verification.compare import random_inputs
@@ -66,9 +72,6 @@ def test_usage_error(run: Run, arguments: list[str], names: str) -> None:
 # ---------------------------------------------------------------- export
 
 
-# ---------------------------------------------------------------- export
-
-
 def test_export_default_name(run: Run) -> None:
     out, err = run("export", run.files / "small.h5")
     assert out == "small.py\n"
@@ -105,6 +108,20 @@ def test_export_to_a_name(run: Run) -> None:
 def test_export_any_ending(run: Run) -> None:
     run("export", run.files / "small.keras", "-o", "net", "--verify")
     assert load_module(Path("net")).INPUTS
+
+
+def test_export_to_the_default_name_from_python(run: Run) -> None:
+    """The one that the command line takes; a live model has a name of its own."""
+    Path("random.keras").write_bytes((run.files / "small.keras").read_bytes())
+    for source in ("random.keras", Path("random.keras").absolute()):
+        assert kerasgen.export(source, verify=False, force=True).module == Path("random_2.py")
+    run("export", "random.keras", "--no-verify", "--force")
+    assert kerasgen.check("random.keras", "random_2.py").code == ()
+    model = small()
+    model.name = "2nd net"
+    result = kerasgen.export(model, store="sidecar", verify=False)
+    assert (result.module, result.sidecar) == (Path("layer_2nd_net.py"), Path("layer_2nd_net.npz"))
+    assert load_module(Path("layer_2nd_net.py")).INPUTS
 
 
 @pytest.mark.parametrize("verify", [[], ["--no-verify"], ["--verify"]])
@@ -267,6 +284,81 @@ def test_quiet(run: Run) -> None:
     assert out
     assert not err
     run.fails(5, "--quiet", "export", "missing.h5")
+
+
+# ---------------------------------------------------------------- settings in messages
+
+SPELLINGS = {
+    "exists; use `force=True` to replace it": "exists; use --force to replace it",
+    "`verify=False` leaves it out": "--no-verify leaves it out",
+    "pass `weights='a b.h5'`": "pass --weights a b.h5",
+    "one: `custom={'odd': function}`; two: `custom={'a`b': function}`": (
+        "one: --custom odd=module:function; two: --custom a`b=module:function"
+    ),
+    "`custom={'\\x1b\\n': function}`": "--custom \\x1b\\n=module:function",
+    "`theano_kernels=True`": "--theano-kernels",
+    "layer 'a': `units=3` and `git lfs pull` and `force=yes` and `force=`": (
+        "layer 'a': `units=3` and `git lfs pull` and `force=yes` and `force=`"
+    ),
+}
+
+
+def test_settings_as_flags() -> None:
+    for text, shown in SPELLINGS.items():
+        assert flags(text) == shown
+    data = {"name": "`force=True`", "problems": ["`force=True`"], "layers": [{"problem": "`force=True`", "n": 1}]}
+    assert flags_in(data, ("problem", "problems")) == {
+        "name": "`force=True`",
+        "problems": ["--force"],
+        "layers": [{"problem": "--force", "n": 1}],
+    }
+
+
+def texts(path: Path) -> Iterator[str]:
+    """The strings of a file that are no docstrings, the parts of f-strings joined."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            told.update(map(id, node.values))
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "'x'" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.value
+
+
+def test_only_the_command_line_speaks_of_flags() -> None:
+    """All others name a setting as Python does, which the command line translates."""
+    own_options = ("cli", "bench", "runtime.py", "pytest_plugin.py")
+    paths = [path for path in (ROOT / "kerasgen").rglob("*.py") if not {*path.parts, path.name} & {*own_options}]
+    found = [text for path in paths for text in texts(path)]
+    assert [text for text in found if re.search(r"(^|[\s`(])--[a-z]", text)] == [
+        "convert it with tensorflowjs_converter --input_format=tfjs_layers_model --output_format=keras"
+    ]
+    settings = [setting for text in found for setting in re.findall(r"`\w+=.*?`", text)]
+    assert len(settings) >= 6
+    assert all(flags(setting).startswith("--") for setting in settings), settings
+
+
+def test_errors_speak_python_or_flags(run: Run) -> None:
+    Path("small.py").write_text("mine")
+    with pytest.raises(kerasgen.FileError, match=r"small\.py: exists; use `force=True` to replace it"):
+        kerasgen.export(run.files / "small.h5")
+    assert "exists; use --force to replace it" in run.fails(5, "export", run.files / "small.h5")
+    with pytest.raises(kerasgen.UnsupportedModelError, match=r"`custom=\{'Odd': function\}`"):
+        kerasgen.export(run.files / "custom.keras")
+    assert "own: --custom Odd=module:function" in run.fails(4, "export", run.files / "custom.keras")
+    (problem,) = kerasgen.inspect(run.files / "custom.keras").problems
+    assert "`custom={'Odd': function}`" in problem
+    assert "--custom Odd=module:function" in run("inspect", run.files / "custom.keras", code=4)[0]
+    summary = json.loads(run("inspect", run.files / "custom.keras", "--json", code=4)[0])
+    assert [flags(problem)] == summary["problems"]
+    assert "--custom Odd=module:function" in [layer["problem"] for layer in summary["layers"]][1]
+    with pytest.raises(kerasgen.InvalidModelError, match=r"`weights='.*small\.weights\.h5'`"):
+        kerasgen.inspect(run.files / "small.weights.h5")
+    assert f"--weights {run.files / 'small.weights.h5'}" in run.fails(3, "inspect", run.files / "small.weights.h5")
+    result = kerasgen.ExportResult(Path("a.py"), None, 10**8, (), "")
+    assert "`store='sidecar'` would save" in result.advice
+    assert flags(result.advice).startswith("100 MB of weights are embedded, 133 MB as text: --store sidecar would save")
 
 
 # ---------------------------------------------------------------- hostile names

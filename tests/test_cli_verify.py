@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from support import randomize, save
 
 import kerasgen
 from kerasgen.emit.load import load_module
+from kerasgen.layers import RULES
 from kerasgen.verification.compare import random_inputs
 
 
@@ -101,15 +103,79 @@ def test_verify_finds_an_altered_weight(exported: Run) -> None:
     exported("verify", exported.files / "two.keras", "two.py", "--tolerance", "100")
 
 
-def test_verify_the_module_of_another_model(exported: Run) -> None:
+def test_verify_the_module_of_another_model(exported: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is said, and Keras is not even asked, where the module takes or returns other arrays."""
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
     line = exported.fails(1, "verify", exported.files / "two.keras", "small.py")
-    assert "two.keras" in line
+    other = f"kerasgen: small.py: is the module of another model than {exported.files / 'two.keras'}: "
+    assert line == f"{other}its inputs are image, the model's left, right\n"
+
+
+def several(a: Any, b: Any, outputs: int = 2, dtype: str = "float32") -> Any:
+    x = [keras.Input((4,), name=a), keras.Input((4,), name=b, dtype=dtype)]
+    y = L.Concatenate()([x[0], L.Dense(4)(x[1])])
+    return keras.Model(x, [L.Dense(2 + i, name=f"out_{i}")(y) for i in range(outputs)])
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        (lambda: several("b", "a"), "its inputs are a, b, the model's b, a"),
+        (lambda: several("a", "b", 1), "its outputs are out_0, out_1, the model's out_0"),
+        (
+            lambda: several("a", "b", dtype="int32"),
+            "its input b is (None, 4) float32, the model's input b is (None, 4) int32",
+        ),
+        (
+            lambda: keras.Model(x := [keras.Input((4,)), keras.Input((5,), name="c")], L.Concatenate()(x)),
+            "its input b is (None, 4) float32, the model's input c is (None, 5) float32",
+        ),
+        (
+            lambda: keras.Model(x := [keras.Input((4,)), keras.Input((4,))], [L.Dense(2)(y) for y in x]),
+            "its output out_1 is (None, 3) float32, the model's output ",
+        ),
+    ],
+    ids=["other order", "fewer outputs", "another dtype", "another shape", "another output"],
+)
+def test_verify_says_what_is_of_another_model(run: Run, other: Any, difference: str) -> None:
+    several("a", "b").save("own.keras")
+    run("export", "own.keras", "--no-verify")
+    other().save("other.keras")
+    line = run.fails(1, "verify", "other.keras", "own.py")
+    assert line.startswith("kerasgen: own.py: is the module of another model than other.keras: ")
+    assert difference in line
+    with pytest.raises(kerasgen.ParityError, match="is the module of another model"):
+        kerasgen.verify("other.keras", "own.py")
+
+
+def test_verify_looks_at_names_only_for_their_order(run: Run) -> None:
+    """Keras numbers the names that it chooses: the same model has other ones in another session."""
+    model = several(None, None)
+    model.save("first.keras")
+    run("export", "first.keras", "--no-verify")
+    again = several(None, None)
+    again.set_weights(model.get_weights())
+    again.save("second.keras")
+    assert [tensor.name for tensor in again.inputs] != [tensor.name for tensor in model.inputs]
+    run("verify", "second.keras", "first.py")
+
+
+def test_verify_a_module_with_functions_of_the_user(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an unsupported layer makes is not known without them, but to Keras."""
+    model = keras.Sequential([keras.Input((4,), name="given"), L.ReLU(name="cut"), L.Dense(2, name="last")])
+    model.save("model.keras")
+    kerasgen.export("model.keras", "model.py", verify=False)
+    monkeypatch.delitem(RULES, "ReLU")
+    run("verify", "model.keras", "model.py")
+    keras.Sequential([keras.Input((5,), name="given"), L.ReLU(), L.Dense(2, name="last")]).save("other.keras")
+    assert "its input given is (None, 4)" in run.fails(1, "verify", "other.keras", "model.py")
 
 
 def test_verify_a_changed_shape(exported: Run, tmp_path: Path) -> None:
     """A shape that differs is said, and makes JSON that every parser reads."""
     wide = keras.Sequential([keras.Input((6, 6, 1), name="image"), L.Flatten(), L.Dense(4, name="scores")])
     wide.save("wide.keras")
+    Path("small.py").write_text(Path("small.py").read_text().replace('("scores", (None, 3)', '("scores", (None, 4)'))
     out, _ = exported("verify", "wide.keras", "small.py", code=1)
     assert out.startswith("DIFFERS scores: the shape is (3, 3), Keras has (3, 4)\nat fault: the weights in the module")
     out, _ = exported("verify", "wide.keras", "small.py", "--json", code=1)

@@ -1,15 +1,26 @@
-"""Folders, shards and files of Windows: what Keras writes beside single files, and what must be refused of it."""
+"""Folders, shards and files of Windows: what Keras writes beside single files, and what must be refused of it.
 
+And files of other tools, which are called by their names.
+"""
+
+import bz2
+import gzip
+import io
 import json
+import lzma
 import ntpath
 import os
 import re
+import struct
+import zipfile
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
+import onnx
 import pytest
+import tensorflow as tf
 import tf_keras
 from command import Run
 from keras.src.saving import saving_lib
@@ -178,3 +189,109 @@ def test_links_with_backslashes(link, tmp_path):
         file["x/vars/0"] = np.ones((3, 2), "f4")
         file["layers\\dense"] = link
     fails(InvalidModelError, "soft or external link", tmp_path / "arch.json", tmp_path / "m.weights.h5")
+
+
+def onnx_model(**settings):
+    info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", info[:1], info[1:])
+    return onnx.helper.make_model(graph, **settings).SerializeToString()
+
+
+def zipped(*members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in members:
+            archive.writestr(name, b"x")
+    return file.getvalue()
+
+
+def saved_array(save, *arrays):
+    file = io.BytesIO()
+    save(file, *arrays)
+    return file.getvalue()
+
+
+def frozen(model):
+    concrete = tf.function(model).get_concrete_function(tf.TensorSpec((1, 3)))
+    return concrete.graph.as_graph_def().SerializeToString(), tf.lite.TFLiteConverter.from_concrete_functions(
+        [concrete]
+    )
+
+
+PICKLED = b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00]\x94."
+TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
+TOLD_BY_CONTENT = {
+    "an ONNX model": [onnx_model(), onnx_model(producer_name="tests"), onnx_model(ir_version=4, doc_string="x")],
+    "a PyTorch file": [TORCH, zipped("net/data.pkl", "net/version", "net/data/0")],
+    "a pickle": [PICKLED],
+    "arrays of NumPy": [saved_array(np.save, np.ones(3)), saved_array(np.savez, np.ones(3), np.ones(2))],
+    "a safetensors file": [struct.pack("<Q", 34) + b'{"w":{"dtype":"F32","shape":[0]}}'],
+    "a TensorFlow.js model": [b'{"format": "layers-model", "modelTopology": {"class_name": "Sequential"}}'],
+    "a web page": [b"<!DOCTYPE html>\n<p>Not found</p>\n", b"\n<HTML lang=en>"],
+    "packed": [gzip.compress(b"x"), bz2.compress(b"x"), lzma.compress(b"x")],
+    "a zip file with a model inside": [zipped("net/model.h5"), zipped("net/config.json", "net/metadata.json")],
+}
+TOLD_BY_NAME = {
+    "an ONNX model": ["net.onnx", "NET.ONNX"],
+    "a TensorFlow Lite model": ["net.tflite", "net.lite"],
+    "a graph of TensorFlow": ["frozen.pb"],
+    "a part of a SavedModel": ["saved_model.pb", "keras_metadata.pb"],
+    "a checkpoint of TensorFlow": ["net.ckpt", "net.index", "variables.data-00000-of-00001"],
+    "a PyTorch file": ["net.pt", "net.pth"],
+    "a pickle": ["net.pkl", "net.joblib"],
+    "a safetensors file": ["net.safetensors"],
+    "a Core ML model": ["net.mlmodel"],
+    "Python code": ["net.py"],
+}
+
+
+@pytest.mark.parametrize("what", TOLD_BY_CONTENT)
+def test_files_of_other_tools(what, tmp_path):
+    """They are told by what they hold, whatever they are called, and what to do is said."""
+    for data in TOLD_BY_CONTENT[what]:
+        (tmp_path / "model.h5").write_bytes(data)
+        fails(InvalidModelError, f"model.h5: not a Keras model but {what}: ", tmp_path / "model.h5")
+
+
+@pytest.mark.parametrize("what", TOLD_BY_NAME)
+def test_files_of_other_tools_by_their_names(what, tmp_path):
+    for name in TOLD_BY_NAME[what]:
+        (tmp_path / name).write_bytes(b"\n\x05something")
+        fails(InvalidModelError, f"{name}: not a Keras model but {what}: ", tmp_path / name)
+
+
+def test_files_of_tensorflow(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.export(tmp_path / "saved", verbose=False)
+    fails(UnsupportedModelError, "a SavedModel of TensorFlow: load it with tf_keras", tmp_path / "saved")
+    (tmp_path / "model").write_bytes((tmp_path / "saved/saved_model.pb").read_bytes())
+    fails(InvalidModelError, "not a Keras model but a part of a SavedModel: load its folder", tmp_path / "model")
+    variables = tmp_path / "saved/variables"
+    for path in variables.iterdir():
+        fails(InvalidModelError, "not a Keras model but a checkpoint of TensorFlow: ", path)
+    graph, converter = frozen(model)
+    (tmp_path / "graph.pb").write_bytes(graph)
+    fails(InvalidModelError, "not a Keras model but a graph of TensorFlow: ", tmp_path / "graph.pb")
+    (tmp_path / "model").write_bytes(converter.convert())
+    fails(InvalidModelError, "not a Keras model but a TensorFlow Lite model: ", tmp_path / "model")
+
+
+@pytest.mark.parametrize("url", ["https://example.org/net.h5?raw=true", "s3://models/net.keras", "HTTP://host/x"])
+def test_addresses(url, tmp_path):
+    """Nothing is downloaded."""
+    for source in (url, Path(url)):
+        with pytest.raises(FileError, match=re.escape(f"{url}: is an address")):
+            read(source)
+    fails(FileError, "cannot be read: No such file", Path("C:/models/net.h5"))
+
+
+@pytest.mark.parametrize("command", ["export", "inspect", "scan", "verify"])
+def test_other_tools_on_the_command_line(command, run, tmp_path):
+    (tmp_path / "net.onnx").write_bytes(onnx_model())
+    more = ["module.py"] if command == "verify" else []
+    line = run.fails(3, command, "net.onnx", *more)
+    assert line == (
+        "kerasgen: net.onnx: not a Keras model but an ONNX model: export the Keras model that it was made from\n"
+    )
+    line = run.fails(5, command, "https://example.org/net.h5", *more)
+    assert line == "kerasgen: https://example.org/net.h5: is an address, not a file: download it and give the file\n"

@@ -186,8 +186,10 @@ def test_sources_that_are_no_models(tmp_path):
 def test_half_a_model(tmp_path):
     weights, arch = legacy(tmp_path / "w.h5", config=None), tmp_path / "arch.json"
     arch.write_text(json.dumps(DENSE))
-    fails(InvalidModelError, f"`kerasgen export arch.json --weights {weights}`", weights)
-    fails(InvalidModelError, "holds no weights; pass --weights", arch)
+    fails(
+        InvalidModelError, f"give the architecture as the model, a JSON file, and `weights={str(weights)!r}`", weights
+    )
+    fails(InvalidModelError, "holds no weights; give a file that does: `weights='FILE'`", arch)
     fails(InvalidModelError, "holds no weights; give a file that does", arch, arch)
     fails(FileError, "cannot be read", arch, tmp_path / "missing.h5")
     file = read(arch, weights)

@@ -19,6 +19,7 @@ from model_files import layer
 from support import ROOT, save
 
 import kerasgen
+from kerasgen.cli.flags import flags
 from kerasgen.hdf5 import process
 from kerasgen.scanner import RISKS
 from kerasgen.scanner.configs import look_through
@@ -181,7 +182,7 @@ def test_table(run: Run) -> None:
     rows = [line.split()[:4] for line in out.splitlines()]
     assert ["code", "config.json:", "layer", "'twice'"] in rows
     assert ["class", "config.json:", "layer", "'odd'"] in rows
-    assert f"code: {RISKS['code'].effect}; {RISKS['code'].advice}" in " ".join(out.split())
+    assert f"code: {RISKS['code'].effect}; {flags(RISKS['code'].advice)}" in " ".join(out.split())
     assert out.rstrip().endswith("both.keras: dangerous")
     out, err = run("scan", run.files / "small.h5")
     assert (out, err) == (f"{run.files / 'small.h5'}: nothing dangerous is known in it\n", "")
@@ -191,7 +192,7 @@ def test_json(run: Run) -> None:
     out, _ = run("scan", run.files / "lambda.keras", "--json", code=1)
     risk = RISKS["code"]
     finding = {"risk": "code", "where": "config.json: layer 'twice'", "what": "Python bytecode"}
-    expected = {**finding, "danger": True, "effect": risk.effect, "advice": risk.advice}
+    expected = {**finding, "danger": True, "effect": risk.effect, "advice": flags(risk.advice)}
     assert json.loads(out) == {
         "source": str(run.files / "lambda.keras"),
         "dangerous": True,

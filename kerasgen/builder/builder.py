@@ -20,7 +20,7 @@ from kerasgen.layers.dtypes import DTYPES
 from kerasgen.layers.layer import KEEP
 from kerasgen.layers.masks import passes_on
 from kerasgen.layers.registry import OPERATION
-from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name, printable
+from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name
 from kerasgen.readers.model import Address, LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
 
 
@@ -287,7 +287,7 @@ class _Builder:
         if spec.kind.startswith(OPERATION):
             raise UnsupportedModelError(reason)
         key = name if spec.kind == "Lambda" else spec.kind
-        raise UnsupportedModelError(f"{reason}; give one of your own: --custom {printable(key)}=module:function")
+        raise UnsupportedModelError(f"{reason}; give one of your own: `custom={{{key!r}: function}}`")
 
     def _apply(
         self,

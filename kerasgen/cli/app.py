@@ -14,6 +14,7 @@ import typer
 import typer.core
 
 import kerasgen
+from kerasgen.cli.flags import flags
 from kerasgen.errors import KerasgenError
 from kerasgen.names import printable
 
@@ -100,7 +101,7 @@ def _options(
 def say(text: str) -> None:
     """A message for people, on stderr; --quiet keeps it back."""
     if not Settings.quiet:
-        print(text, file=sys.stderr)
+        print(flags(text), file=sys.stderr)
 
 
 @contextmanager
@@ -136,7 +137,7 @@ def report(error: BaseException) -> int:
 
 def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KerasgenError):
-        return str(error), error.exit_code
+        return flags(str(error)), error.exit_code
     if hasattr(error, "format_message"):  # typer's own errors; where their class lives depends on its version
         return f"{' '.join(error.format_message().split())} (--help tells more)", kerasgen.UsageError.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):

@@ -13,7 +13,7 @@ import typer
 import kerasgen
 from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
 from kerasgen.hdf5 import process
-from kerasgen.names import printable
+from kerasgen.names import module_name, printable
 
 if TYPE_CHECKING:
     from kerasgen.emit.staleness import Changes
@@ -75,7 +75,7 @@ def export(
     diff: Annotated[bool, typer.Option("--diff", help="As --check, and print what an export would change.")] = False,
 ) -> None:
     """Write MODEL as a Python module that needs only NumPy."""
-    module = output or _module_name(model)
+    module = output or Path(module_name(model))
     stdout = str(module) == "-"
     options: dict[str, Any] = {
         "weights": weights,
@@ -121,15 +121,9 @@ def _tell(changes: Changes, diff: bool) -> None:
     if not changes:
         say(str(changes))
         return
-    print(f"kerasgen: {changes}", file=sys.stderr)
+    hint = "" if diff or changes.missing else " (--diff shows how)"
+    print(f"kerasgen: {changes}{hint}", file=sys.stderr)
     raise typer.Exit(1)
-
-
-def _module_name(model: Path) -> Path:
-    """The model's name as a module's, in the current folder: an identifier that hides no module of Python or NumPy."""
-    from kerasgen.names import PYTHON, Namespace
-
-    return Path(f"{Namespace([*PYTHON, *sys.stdlib_module_names, 'numpy']).new(model.stem)}.py")
 
 
 def _bytes(size: str) -> int:

@@ -6,6 +6,7 @@ import typer
 
 import kerasgen
 from kerasgen.cli.app import Custom, Json, Model, Weights, app, functions
+from kerasgen.cli.flags import flags_in
 from kerasgen.hdf5 import process
 
 
@@ -17,7 +18,7 @@ def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: 
     if json:
         import json as encoder
 
-        print(encoder.dumps(summary.to_dict(), indent=2))
+        print(encoder.dumps(flags_in(summary.to_dict(), ("problem", "problems")), indent=2))
     else:
         from kerasgen.cli.tables import print_summary
 
@@ -34,7 +35,7 @@ def scan(model: Model, json: Json = False) -> None:
     if json:
         import json as encoder
 
-        print(encoder.dumps(found.to_dict(), indent=2))
+        print(encoder.dumps(flags_in(found.to_dict(), ("advice",)), indent=2))
     else:
         from kerasgen.cli.tables import print_scan
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from kerasgen.bench import report as benchmark
 from kerasgen.builder.summary import Summary
+from kerasgen.cli.flags import flags
 from kerasgen.names import printable
 from kerasgen.scanner import RISKS, Scan
 
@@ -51,7 +52,7 @@ def _print_summary(console: Console, summary: Summary) -> None:
             console.print(Text(f"{title} {printable(name)} {shape or '?'} {dtype or '?'}"))
     console.print(Text(f"{summary.parameters:,} parameters, {_count(summary.macs)} MACs for one sample"))
     for problem in summary.problems:
-        console.print(Text(f"unsupported: {printable(problem)}"), style="red")
+        console.print(Text(f"unsupported: {printable(flags(problem))}"), style="red")
 
 
 def print_scan(scan: Scan) -> None:
@@ -65,7 +66,7 @@ def print_scan(scan: Scan) -> None:
         if scan.findings:
             console.print(table)
         for risk in dict.fromkeys(finding.risk for finding in scan.findings):
-            console.print(Text(f"{risk}: {RISKS[risk].effect}; {RISKS[risk].advice}"))
+            console.print(Text(f"{risk}: {RISKS[risk].effect}; {flags(RISKS[risk].advice)}"))
         verdict = "dangerous" if scan.dangerous else "nothing dangerous is known in it"
         console.print(Text(f"{printable(scan.source)}: {verdict}"))
 

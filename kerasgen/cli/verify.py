@@ -9,6 +9,7 @@ import typer
 
 import kerasgen
 from kerasgen.cli.app import Custom, Json, Model, Theano, Weights, app, functions, progress
+from kerasgen.cli.flags import flags
 from kerasgen.hdf5 import process
 
 
@@ -54,7 +55,7 @@ def verify(
                 theano_kernels=theano_kernels,
             )
     except kerasgen.ParityError as error:
-        _report(junit, module, str(error))
+        _report(junit, module, flags(str(error)))
         raise
     _report(junit, module, verified)
     if json:

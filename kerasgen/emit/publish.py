@@ -39,7 +39,7 @@ def check_target(path: Path, *, sources: tuple[Any, ...], force: bool) -> None:
 
 def _keep(path: Path) -> None:
     if path.exists():
-        raise FileError(f"{printable(str(path))}: exists; use --force to replace it")
+        raise FileError(f"{printable(str(path))}: exists; use `force=True` to replace it")
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Changes:
         if self.missing:
             return f"{name}: is not current: {' and '.join(file.name for file in self.missing)} must be written"
         parts = ["the code"] * bool(self.code) + ["the weights"] * bool(self.weights)
-        return f"{name}: is not current: an export would change {' and '.join(parts)} (--diff shows how)"
+        return f"{name}: is not current: an export would change {' and '.join(parts)}"
 
 
 def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:

@@ -11,6 +11,7 @@ from kerasgen.errors import InvalidModelError
 from kerasgen.readers import (
     backslashes,
     content,
+    foreign,
     graph_config,
     hdf5,
     jsonfile,
@@ -43,13 +44,12 @@ def read(source: Any, weights: str | os.PathLike[str] | None = None, *, theano_k
     other = _parts(content.on_disk(Path(weights)), theano_kernels) if weights is not None else main
     if main.config is None:
         raise InvalidModelError(
-            f"{main.name}: holds weights but no architecture; give the architecture: "
-            f"`kerasgen export arch.json --weights {main.name}`"
+            f"{main.name}: holds weights but no architecture: give the architecture as the model, a JSON file, and "
+            f"`weights={main.name!r}`"
         )
     model = graph_config.parse(main.config, main.name, main.version)
     if other.weights is None:
-        hint = "pass --weights FILE" if weights is None else "give a file that does to --weights"
-        raise InvalidModelError(f"{other.name}: holds no weights; {hint}")
+        raise InvalidModelError(f"{other.name}: holds no weights; give a file that does: `weights='FILE'`")
     version = main.version or other.version
     return ModelFile(main.name, version, model, other.weights, other.unlike or multi_backend.unlike_today(model))
 
@@ -74,6 +74,9 @@ def _parts(file: content.Content, theano_kernels: bool = False) -> _Parts:
     if kind == "hdf5":
         return _hdf5_parts(file, theano_kernels)
     config = jsonfile.loads(file.read(content.MAX_TEXT), file.name)
+    other = foreign.of_json(config)
+    if other is not None:
+        raise InvalidModelError(f"{file.name}: {other}")
     if sharded.is_map(config):
         return _Parts(file.name, "", None, weights_h5.ObjectWeights(sharded.Shards(file, config)))
     return _Parts(file.name, _json_version(config), config)

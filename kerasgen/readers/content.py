@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from pathlib import Path
 
 from kerasgen.errors import FileError, InvalidModelError
 from kerasgen.names import printable
+from kerasgen.readers import foreign
 
 MAX_TEXT = 1 << 24  # bytes; the largest architectures known take a few million
 MAX_REASON = 300  # characters
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]+(.*)")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ def on_disk(path: Path) -> Content:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
+        address = _ADDRESS.match(name)
+        if address:
+            url = f"{address[1]}://{address[2]}"  # a Path has dropped a slash
+            raise FileError(f"{url}: is an address, not a file: download it and give the file") from error
         raise FileError(f"{name}: cannot be read: {reason(error)}") from error
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise FileError(f"{name}: is not a regular file")
@@ -68,7 +75,8 @@ def kind(content: Content) -> str:
         raise InvalidModelError(f"{content.name}: not a Keras model: the file is empty")
     if head.startswith(b"version https://git-lfs"):
         raise InvalidModelError(f"{content.name}: not a Keras model but a git-lfs pointer to one: run `git lfs pull`")
-    raise InvalidModelError(f"{content.name}: not a Keras model: neither HDF5 nor a .keras archive nor JSON")
+    other = foreign.of_file(head, content.name) or "not a Keras model: neither HDF5 nor a .keras archive nor JSON"
+    raise InvalidModelError(f"{content.name}: {other}")
 
 
 def magic(head: bytes) -> str:

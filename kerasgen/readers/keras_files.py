@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.readers import jsonfile
+from kerasgen.readers import foreign, jsonfile
 
 _WEIGHTS, _PICKLED = "model.weights.h5", "model.weights.npz"
 
@@ -18,6 +18,10 @@ class Container(Protocol):
     @property
     def name(self) -> str:
         """What messages call it."""
+        ...
+
+    def names(self) -> list[str]:
+        """The names of the files."""
         ...
 
     def text(self, name: str) -> bytes | None:
@@ -33,7 +37,8 @@ def config(container: Container) -> Any:
     """The architecture."""
     text = container.text("config.json")
     if text is None:
-        raise InvalidModelError(f"{container.name}: not a Keras model: it holds no config.json")
+        other = foreign.of_archive(container.names()) or "not a Keras model: it holds no config.json"
+        raise InvalidModelError(f"{container.name}: {other}")
     return jsonfile.loads(text, f"{container.name}: config.json")
 
 

@@ -21,7 +21,8 @@ class Folder:
         if self._file("config.json") is None:
             if self._file("saved_model.pb") is not None:
                 raise UnsupportedModelError(
-                    f"{self.name}: a SavedModel of TensorFlow; load it there and save it as .keras or .h5"
+                    f"{self.name}: a SavedModel of TensorFlow: load it with tf_keras.models.load_model and save the "
+                    "model as .keras or .h5"
                 )
             raise FileError(f"{self.name}: is a directory without a config.json; give a model (.keras, .h5 or .json)")
 
@@ -29,6 +30,11 @@ class Folder:
     def name(self) -> str:
         """What messages call it."""
         return self.folder.name
+
+    def names(self) -> list[str]:
+        """The names of the files."""
+        assert isinstance(self.folder.data, Path)
+        return [path.name for path in self.folder.data.iterdir()]
 
     def text(self, name: str) -> bytes | None:
         """A file of text, None if there is none."""

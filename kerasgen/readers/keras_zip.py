@@ -31,6 +31,11 @@ class Archive:
         """What messages call it."""
         return self.file.name
 
+    def names(self) -> list[str]:
+        """The names of the members."""
+        with self.opened() as archive:
+            return archive.namelist()
+
     def text(self, name: str) -> bytes | None:
         """A file of text, None if there is none."""
         with self.opened() as archive:

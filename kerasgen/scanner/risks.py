@@ -17,7 +17,7 @@ RISKS = {
     "code": Risk(
         True,
         "Keras runs it when it loads the file or calls the model (CVE-2024-3660, CVE-2025-9905)",
-        "do not load it with Keras; give kerasgen a function of your own: --custom NAME=module:function",
+        "do not load it with Keras; give kerasgen a function of your own: `custom={'NAME': function}`",
     ),
     "import": Risk(
         True,
@@ -37,7 +37,7 @@ RISKS = {
     "class": Risk(
         True,
         "loading needs Python code of the author's, which runs",
-        "read that code first, or give kerasgen a rule of your own: --custom NAME=module:function",
+        "read that code first, or give kerasgen a rule of your own: `custom={'NAME': function}`",
     ),
     "pickle": Risk(
         True,

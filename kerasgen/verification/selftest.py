@@ -66,7 +66,7 @@ class Proof:
         """
         self.given = sample(plan.graph.inputs, self.file.model)
         if self.given is None:
-            self.unverified = "its inputs are too large to be made up; compare with yours: kerasgen verify --inputs"
+            self.unverified = "its inputs are too large to be made up; compare with yours: verify with `inputs='FILE'`"
             if self.wanted:
                 raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}")
             return None

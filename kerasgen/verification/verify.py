@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
 from kerasgen.emit.load import load_module
 from kerasgen.errors import ParityError
@@ -86,11 +87,13 @@ def verify(
     output; by default 1e-4 for float32 (see `kerasgen.verification.compare.TOLERANCES`). `custom` and `theano_kernels`
     are as for `export`.
 
-    Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where Keras cannot load the
-    model, would answer otherwise than the Keras that wrote it, or where Keras or the module fails.
+    Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
+    another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
+    Keras or the module fails.
     """
-    loaded = load_module(Path(module))
     file = read(source, weights, theano_kernels=theano_kernels)
+    loaded = load_module(Path(module))
+    _check_interface(loaded, Path(module), build(file, custom))
     if inputs is None:
         given = {"": random_inputs(loaded.INPUTS, seed, file.model)}
     elif os.fspath(inputs) == EDGE:
@@ -100,6 +103,42 @@ def verify(
     truth = original(source, weights, file)
     expected = {name: truth(arrays) for name, arrays in given.items()}
     return compared(file, loaded, given, expected, truth, custom=custom, tolerance=tolerance)
+
+
+Interface = Sequence[tuple[str, Sequence[int | None], str]]  # name, shape and dtype of each input or output
+
+
+def _check_interface(module: Any, path: Path, built: Built) -> None:
+    """Raise ParityError where a module takes or returns other arrays than the model: it was made from another one."""
+    graph, source = built.graph, built.file.source
+    outputs = [(name, built.specs[value]) for name, value in zip(graph.output_names, graph.outputs, strict=False)]
+    sides: list[tuple[str, Interface, Interface]] = [
+        ("input", module.INPUTS, [(value.name, value.shape, value.dtype) for value in graph.inputs]),
+        ("output", module.OUTPUTS, [(name, value.shape, value.dtype) for name, value in outputs]),
+    ]
+    for what, own, models in sides:
+        difference = _difference(what, own, models)
+        if difference and models:  # the outputs of a model with unsupported layers may not be known
+            raise ParityError(f"{printable(str(path))}: is the module of another model than {source}: {difference}")
+
+
+def _difference(what: str, own: Interface, models: Interface) -> str:
+    """How the inputs or outputs of a module differ from the model's, "" where they may be the same.
+
+    Names alone prove nothing, for Keras numbers those that it chooses; but the same ones must be in the same order.
+    """
+    own_names, names = [name for name, _, _ in own], [name for name, _, _ in models]
+    if len(own) != len(models) or (own_names != names and sorted(own_names) == sorted(names)):
+        return f"its {what}s are {', '.join(own_names)}, the model's {', '.join(names)}"
+    for (own_name, own_shape, own_dtype), (name, shape, dtype) in zip(own, models, strict=True):
+        known = zip(own_shape, shape, strict=False)
+        same = len(own_shape) == len(shape) and all(a == b or None in (a, b) for a, b in known)
+        if not same or own_dtype != dtype:
+            return (
+                f"its {what} {own_name} is {tuple(own_shape)} {own_dtype}, "
+                f"the model's {what} {name} is {tuple(shape)} {dtype}"
+            )
+    return ""
 
 
 def original(source: Any, weights: Any, file: ModelFile) -> Oracle:

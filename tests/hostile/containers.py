@@ -63,12 +63,13 @@ FAULTS = [
     Fault(2, "half an .h5", altered(legacy(), lambda d: d[: len(d) // 2]), 3, "unusable HDF5 file: .*truncated file.*"),
     Fault(2, "all but the end", altered(legacy(), lambda d: d[:-1]), 3, "unusable HDF5 file: .*truncated file.*"),
     Fault(2, "the signature alone", altered(legacy(), lambda d: d[:8]), 3, "unusable HDF5 file: .*"),
-    Fault(3, "HTML", written("model.h5", "<!DOCTYPE html>\n"), 3, NO_MODEL),
+    Fault(3, "HTML", written("model.h5", "<!DOCTYPE html>\n"), 3, "not a Keras model but a web page: .*"),
+    Fault(3, "a text", written("model.h5", "no model\n"), 3, NO_MODEL),
     Fault(
         3, "a git-lfs pointer", written("model.h5", POINTER), 3, "not a Keras model but a git-lfs pointer to one: .*"
     ),
     Fault(3, "a zip called .h5", altered(archive(without="config.json"), bytes), 3, ".*holds no config.json"),
-    Fault(3, "a pickle", written("model.h5", b"\x80\x04cos\nsystem\n."), 3, NO_MODEL),
+    Fault(3, "a pickle", written("model.h5", b"\x80\x04cos\nsystem\n."), 3, "not a Keras model but a pickle: .*"),
     Fault(4, "half an archive", altered(archive(), lambda d: d[: len(d) // 2]), 3, "damaged archive: .*"),
     Fault(4, "no central directory", altered(archive(), lambda d: d[: d.index(b"PK\1\2")]), 3, "damaged archive: .*"),
     Fault(
