@@ -57,6 +57,24 @@ def test_limits(kernel: Any) -> None:
     np.testing.assert_array_equal(kernel(9 * X), np.minimum(np.maximum(9 * X, low), high))
 
 
+OPERANDS: dict[Any, list[Any]] = {
+    kernels.batch_norm: [None, None, X[0, 0, 0], np.ones(3, "float32")],
+    kernels.dense: [X[0, 0, :3]],
+}
+SETTINGS: dict[Any, dict[str, Any]] = {
+    kernels.cast: {"dtype": "float64"},
+    kernels.threshold: {"threshold": 0.5, "default_value": 2.0},
+}
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in FACTS if facts(kernel).by_cell], ids=lambda k: k.__name__)
+def test_by_cell(kernel: Any) -> None:
+    """The axes before the last may as well be one."""
+    others, settings = OPERANDS.get(kernel, []), SETTINGS.get(kernel, {})
+    one, several = X.reshape(-1, 3), kernel(X, *others, **settings)
+    np.testing.assert_allclose(kernel(one, *others, **settings), several.reshape(-1, 3), rtol=1e-6)
+
+
 @pytest.mark.parametrize("kernel", [kernel for kernel in FACTS if facts(kernel).output_axes], ids=lambda k: k.__name__)
 def test_output_axes(kernel: Any) -> None:
     """A scale of these axes of the weight is one of the result's channels; and no view of the input is returned."""

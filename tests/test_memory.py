@@ -241,9 +241,8 @@ def test_a_run_takes_what_suits_the_largest_array(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("every_size")
-def test_a_run_takes_whole_samples_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_takes_whole_samples_of_steps() -> None:
     """What is merged has a row for each step, all of which are of one sample."""
-    monkeypatch.setattr(split_batch, "__defaults__", (5 * X[0].nbytes,))
     nodes = [
         Node(("m",), kernels.merge_steps, ("image",)),
         Node(("a",), kernels.pointwise, ("m", "d/kernel")),
@@ -251,14 +250,14 @@ def test_a_run_takes_whole_samples_of_steps(monkeypatch: pytest.MonkeyPatch) -> 
         Node(("s",), kernels.split_steps, ("b", "image")),
         Node(("t",), np.negative, ("s",)),
     ]
-    plain = framing(nodes, ("t",))
-    specs = {name: replace(spec, rows=6 if name in "mab" else 1) for name, spec in plain.specs.items()}
-    before = plan_memory(replace(plain, specs=specs))
-    assert split_batch(before).max_batch == 5
+    graph = framing(nodes, ("t",)).graph
+    specs = {name: replace(spec, rows=6 if name in "mab" else 1) for name, spec in graph.specs.items()}
+    before = plan_memory(Plan(replace(graph, specs=specs)))
+    assert split_batch(before, max_bytes=5 * X[0].nbytes).max_batch == 5
     x = np.concatenate([X, -X, 2 * X, X * X, X])[:9]
     got = loaded(replace(before, max_batch=2)).predict(x)
     np.testing.assert_allclose(got, before.run(x)[0], rtol=1e-5, atol=1e-5)
-    other = replace(before, specs={**specs, "a": replace(specs["a"], rows=3)})
+    other = replace(before, graph=replace(graph, specs={**specs, "a": replace(specs["a"], rows=3)}))
     assert split_batch(other) == other
 
 

@@ -40,9 +40,8 @@ class _Chains:
         for node in self.graph.nodes:
             reads = tuple(self.renamed.get(i, i) if isinstance(i, str) else i for i in node.inputs)
             self._add(replace(node, inputs=reads))
-        layers = {layer: names for layer, names in self.graph.layers.items() if not self.moved & set(names)}
-        graph = replace(self.graph, specs=self.specs, layers=layers)
-        return graph.rewrite(self.nodes.values(), self.renamed)
+        graph = replace(self.graph, specs=self.specs)
+        return graph.rewrite(self.nodes.values(), self.renamed, changed=self.moved)
 
     def _add(self, node: Node) -> None:
         if node.kernel is kernels.split_steps:
