@@ -126,8 +126,8 @@ def in_the_template(patch: pytest.MonkeyPatch, line: str) -> None:
 
 
 def in_predict(patch: pytest.MonkeyPatch, line: str) -> None:
-    lines = module._Body.lines
-    patch.setattr(module._Body, "lines", lambda self: [line, *lines(self)])
+    lines = module.Body.lines
+    patch.setattr(module.Body, "lines", lambda self: [line, *lines(self)])
 
 
 def in_a_kernel(patch: pytest.MonkeyPatch, line: str) -> None:

@@ -16,7 +16,7 @@ from support import randomize
 import kerasgen
 from kerasgen import kernels
 from kerasgen.emit import runtime
-from kerasgen.emit.module import STYLE
+from kerasgen.emit.target import NUMPY
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -94,7 +94,7 @@ def test_golden(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> No
     if request.config.getoption("--update-golden"):
         golden.write_text(text, encoding="utf-8")
     assert golden.read_text(encoding="utf-8") == text, "`make golden` writes it anew: review the difference like code"
-    assert black.format_str(text, mode=STYLE) == text
+    assert black.format_str(text, mode=NUMPY.style) == text
 
 
 SOURCES = [*Path(kernels.__file__).parent.glob("*.py"), Path(runtime.__file__)]
@@ -103,7 +103,7 @@ SOURCES = [*Path(kernels.__file__).parent.glob("*.py"), Path(runtime.__file__)]
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_what_is_copied_is_formatted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert black.format_str(text, mode=STYLE) == text
+    assert black.format_str(text, mode=NUMPY.style) == text
 
 
 def without_hash(text: str) -> str:

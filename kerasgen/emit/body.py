@@ -1,0 +1,140 @@
+"""The lines of `predict` and of `activations`: one for each node of the graph."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from kerasgen.emit.target import Target
+from kerasgen.graph.facts import is_copied
+from kerasgen.graph.ir import Node, Operand
+from kerasgen.graph.plan import Plan
+from kerasgen.names import Namespace
+
+
+def called(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
+    """The functions to copy that the plan's lines mention."""
+    yield from [target.kernels.check_batch] if len(plan.graph.inputs) > 1 else []
+    yield from [target.kernels.buffers] if plan.buffers else []
+    yield from [target.kernels.in_batches] if plan.max_batch else []
+    for node in plan.graph.nodes:
+        for function in (node.kernel, *node.attrs.values()):
+            if is_copied(function) and target.syntax(function) is None:
+                yield function
+
+
+class Body:
+    """The lines of `predict`, or of `activations`, which keeps every layer's output.
+
+    A value that only the next line reads is called `x`; any other has its layer's name.
+    """
+
+    def __init__(self, plan: Plan, target: Target, *, every_layer: bool = False) -> None:
+        self.plan = plan
+        self.target = target
+        self.graph = graph = plan.graph
+        self.every_layer = every_layer
+        readers = graph.readers()
+        steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
+        functions = {function.__name__ for function in called(plan, target)}  # the user's own are not reserved names
+        unused = Namespace([*functions, *(name for names in steps for name in names)])
+        self.printed = {name: unused.new(name) for names in steps for name in names if name in functions}
+        for names, reader in zip(steps, graph.nodes, strict=False):
+            if len(names) == 1 and readers[names[0]] == reader.reads.count(names[0]):
+                self.printed[names[0]] = "x"
+
+    def lines(self) -> list[str]:
+        """One line for each input, each node, and what is returned."""
+        memory = [(value.name, self._operand(name)) for value, name in self.graph.memory]
+        lines = [*self._inputs(), *(f"{state} = STATES.get({state!r})" for state, _ in memory)]
+        lines += [f"{', '.join(map(self._name, node.outputs))} = {self._expression(node)}" for node in self.graph.nodes]
+        results = [self._operand(name) for name in self.graph.outputs]
+        if memory:
+            lines.append(f"STATES.update({', '.join(map('='.join, memory))})")
+        elif self._returns_last_node(results):
+            _, _, expression = lines.pop().partition(" = ")
+            return [*lines, f"return {expression if len(results) == 1 else f'tuple({expression})'}"]
+        return [*lines, f"return {self._dict() if self.every_layer or self.graph.keyed else ', '.join(results)}"]
+
+    def _returns_last_node(self, results: list[str]) -> bool:
+        """Whether the last line can return at once what it computes."""
+        nodes = self.graph.nodes
+        return not self.every_layer and not self.graph.keyed and bool(nodes) and results == list(nodes[-1].outputs)
+
+    def _inputs(self) -> Iterator[str]:
+        """What comes before the nodes: the arguments, checked; large batches in parts; the buffers."""
+        for index, value in enumerate(self.graph.inputs):
+            yield f"{self._name(value.name)} = as_input({value.name}, *INPUTS[{index}])"
+        names = [self._name(value.name) for value in self.graph.inputs]
+        if len(names) > 1:
+            yield f"check_batch(INPUTS, {', '.join(names)})"
+        if self.plan.max_batch and not self.every_layer:
+            yield f"if len({names[0]}) > {self.plan.max_batch}:"
+            yield f"    return in_batches(predict, {self.plan.max_batch}, {', '.join(names)})"
+        if self.plan.buffers:
+            count = len(self.plan.buffers)
+            yield f"{', '.join(self.plan.buffers)}{',' * (count == 1)} = buffers({count})"
+
+    def _dict(self) -> str:
+        """The layers' outputs by the layers' names, or the model's by theirs."""
+        outputs = zip(self.graph.output_names, ((name,) for name in self.graph.outputs), strict=True)
+        items = []
+        for key, names in self.graph.layers.items() if self.every_layer else outputs:
+            values = ", ".join(map(self._operand, names))
+            items.append(f"{key!a}: {values if len(names) == 1 else f'({values})'}")
+        return f"{{{', '.join(items)}}}"
+
+    def _name(self, name: str) -> str:
+        return self.printed.get(name, name)
+
+    def _operand(self, operand: Operand) -> str:
+        if not isinstance(operand, str):
+            return literal(operand)
+        return f"W[{operand!r}]" if operand in self.graph.weights else self._name(operand)
+
+    def _expression(self, node: Node) -> str:
+        operands = [self._operand(item) for item in node.inputs]
+        syntax, out = self.target.syntax(node.kernel), self.plan.out.get(node.outputs[0])
+        if syntax is not None and out is None:
+            return syntax(*operands, **node.attrs)
+        defaults = _defaults(node.kernel)
+        while operands and node.inputs[len(operands) - 1] is None and defaults.get(len(operands) - 1, "") is None:
+            operands.pop()
+        settings = [
+            f"{key}={literal(value)}"
+            for key, value in node.attrs.items()
+            if key not in defaults or defaults[key] != value
+        ]
+        settings += [f"out={self._name(out)}"] if out else []
+        return f"{self.target.name(node.kernel)}({', '.join([*operands, *settings])})"
+
+
+def layout_line(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> str:
+    """The line that brings a weight into the layout that its kernel wants."""
+    items = ", ".join(f"{key}={literal(value)}" for key, value in settings.items())
+    return f"W[{name!a}] = {function.__name__}(W[{name!a}], {items})"
+
+
+def literal(value: Any) -> str:
+    """A setting or a number as Python source."""
+    if callable(value):
+        return str(value.__name__)
+    if isinstance(value, (list, tuple)):
+        items = ", ".join(map(literal, value))
+        return f"({items},)" if len(value) == 1 else f"({items})"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    assert isinstance(value, (str, int, float, bool, type(None))), value
+    return ascii(value)
+
+
+@cache
+def _defaults(kernel: Callable[..., Any]) -> dict[Any, Any]:
+    """The default of each parameter that has one, by name and by position."""
+    if not is_copied(kernel):
+        return {}  # those of NumPy's functions differ between its versions
+    parameters = inspect.signature(kernel).parameters.values()
+    return {key: p.default for i, p in enumerate(parameters) if p.default is not p.empty for key in (i, p.name)}
