@@ -13,12 +13,11 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.builder.custom import Rules, as_rule
+from kerasgen.builder.masks import Masks
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Graph, Node, Shape, Value
 from kerasgen.layers import RULES, UNSUPPORTED, Layer
 from kerasgen.layers.dtypes import DTYPES
-from kerasgen.layers.layer import KEEP
-from kerasgen.layers.masks import passes_on
 from kerasgen.layers.registry import OPERATION
 from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name
 from kerasgen.readers.model import Address, LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
@@ -119,7 +118,7 @@ class _Builder:
         self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
         self.addresses: dict[str, Address] = {}
         self.address: Address = ()  # of the call at hand
-        self.masks: dict[str, Value] = {}  # of the values that have one
+        self.masks = Masks(self.keras_major)
         self.halves: dict[str, str] = {}  # values that Keras would hold in half precision
         self.assumed: set[str] = set()  # values that only the file's word tells of, and what follows from them
         self.memory: dict[str, Value] = {}  # what stateful layers start with
@@ -307,39 +306,22 @@ class _Builder:
             halves = {self.halves.get(v.name, v.dtype) if self._is_half(v) else "" for v in floats}
             layer.half = halves.pop() if len(halves) == 1 else ""
         signature = inspect.signature(rule)
-        implied = map_leaves(args[:1], lambda value: self.masks.get(value.name), Value)
-        mask = kwargs.get("mask", implied[0] if implied else None)
-        tensors = sum(any(True for _ in leaves(item, Value)) for item in (*args, *kwargs.values()))
-        if self.keras_major >= 3 and tensors > 1:  # Keras 3 looks for masks where a call has one argument of tensors
-            mask_given = kwargs.get("mask")
-        else:
-            mask_given = mask
-        if "mask" in signature.parameters and any(True for _ in leaves(mask_given, Value)):
-            kwargs["mask"] = mask_given
+        mask = self.masks.of_call(args, kwargs)
+        kwargs.update(self.masks.argument(rule, args, kwargs))
         try:
             arguments = signature.bind(layer, *args, **kwargs).arguments
         except TypeError as error:
             raise UnsupportedModelError(f"its call is not supported: {error}") from error
         for name, item in arguments.items():
             _check_argument(name, signature.parameters[name].annotation, item)
-        layer.masks = map_leaves(arguments, lambda value: self.masks.get(value.name), Value)
-        seen = [value.name for value in leaves(arguments, Value)]
+        layer.masks = self.masks.of(arguments)
         args, kwargs = map_leaves((args, kwargs), lambda value: self._autocast(layer, value), Value)
         result = rule(layer, *args, **kwargs)
-        if layer.strips_masks:
-            for name in seen:
-                self.masks.pop(name, None)
         outputs = list(result) if isinstance(result, (list, tuple)) else [result]
         outputs = self._adopt(layer, outputs)
         if layer.half:
             self.halves.update((v.name, layer.half) for v in outputs if v.dtype == "float32")
-        if layer.output_mask is KEEP:
-            passed = next(leaves(mask, Value), None) if passes_on(spec.kind, self.keras_major) else None
-        else:
-            passed = layer.output_mask
-        for value, passes in zip(outputs, passed if isinstance(passed, list) else [passed], strict=False):
-            if passes is not None:
-                self.masks[value.name] = replace(passes, name=layer.final.get(passes.name, passes.name))
+        self.masks.pass_on(layer, leaves(arguments, Value), mask, outputs)
         count = self.calls[path]
         called = layer.name if count == 1 else f"{layer.name}#{count}"
         self.values[called] = tuple(v.name for v in outputs)
@@ -373,11 +355,11 @@ class _Builder:
         """Build a model that a layer wraps, on values that the layer has made so far; `mask` is the first one's."""
         given = self._adopt(layer, [], leaves([list(inputs), mask], Value))
         if mask is not None:
-            self.masks[given[0].name] = given.pop()
+            self.masks.set(given[0], given.pop())
         made = self._model(model, layer.path, given, frozen=layer.frozen)
         if any(isinstance(value, _Missing) or value.name in self.assumed for value in made):
             raise UnsupportedModelError("it wraps a model that is unsupported")
-        layer.inner_mask = self.masks.get(made[0].name)
+        layer.inner_mask = self.masks.of(made[0])
         return made
 
     def _is_half(self, value: Value) -> bool:
