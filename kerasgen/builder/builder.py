@@ -6,6 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
@@ -13,12 +14,12 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.builder.custom import Rules, as_rule
+from kerasgen.builder.half_precision import HalfPrecision, autocast
 from kerasgen.builder.masks import Masks
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Graph, Node, Shape, Value
 from kerasgen.layers import RULES, UNSUPPORTED, Layer
 from kerasgen.layers.dtypes import DTYPES
-from kerasgen.layers.registry import OPERATION
 from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name
 from kerasgen.readers.model import Address, LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
 
@@ -119,7 +120,7 @@ class _Builder:
         self.addresses: dict[str, Address] = {}
         self.address: Address = ()  # of the call at hand
         self.masks = Masks(self.keras_major)
-        self.halves: dict[str, str] = {}  # values that Keras would hold in half precision
+        self.halves = HalfPrecision()
         self.assumed: set[str] = set()  # values that only the file's word tells of, and what follows from them
         self.memory: dict[str, Value] = {}  # what stateful layers start with
         self.states: dict[str, Value] = {}  # what they leave
@@ -176,7 +177,7 @@ class _Builder:
         return tuple(seen.new(ref.layer) for ref in leaves(model.outputs)), False
 
     def _output(self, value: Value) -> str:
-        if value.name in self.halves and self.halves[value.name] == "float16":
+        if value.dtype == "float32" and self.halves.dtype(value) == "float16":
             name = self.names.new(f"{value.name}_float16")
             self.nodes.append(Node((name,), kernels.cast, (value.name,), {"dtype": "float16"}))
             self.specs[name] = replace(value, name=name, dtype="float16")
@@ -283,7 +284,7 @@ class _Builder:
         if spec.kind in RULES:
             return RULES[spec.kind]
         reason = UNSUPPORTED.get(spec.kind, "no rule for this kind of layer")
-        if spec.kind.startswith(OPERATION):
+        if spec.is_operation:
             raise UnsupportedModelError(reason)
         key = name if spec.kind == "Lambda" else spec.kind
         raise UnsupportedModelError(f"{reason}; give one of your own: `custom={{{key!r}: function}}`")
@@ -301,10 +302,8 @@ class _Builder:
         if kwargs.pop("training", None) and self.keras_major < 3:  # `predict` of Keras 3 overrides it
             raise UnsupportedModelError("called with training=True: random, or dependent on the rest of the batch")
         layer = self._layer(spec, path, frozen=frozen)
-        if spec.kind.startswith(OPERATION):  # an operation computes in the dtype of its inputs, the widest of them
-            floats = [v for v in leaves([args, list(kwargs.values())], Value) if "float" in v.dtype]
-            halves = {self.halves.get(v.name, v.dtype) if self._is_half(v) else "" for v in floats}
-            layer.half = halves.pop() if len(halves) == 1 else ""
+        if layer.is_operation:
+            layer.half = self.halves.of_operation(leaves((args, kwargs), Value))
         signature = inspect.signature(rule)
         mask = self.masks.of_call(args, kwargs)
         kwargs.update(self.masks.argument(rule, args, kwargs))
@@ -315,12 +314,11 @@ class _Builder:
         for name, item in arguments.items():
             _check_argument(name, signature.parameters[name].annotation, item)
         layer.masks = self.masks.of(arguments)
-        args, kwargs = map_leaves((args, kwargs), lambda value: self._autocast(layer, value), Value)
+        args, kwargs = map_leaves((args, kwargs), partial(autocast, layer), Value)
         result = rule(layer, *args, **kwargs)
         outputs = list(result) if isinstance(result, (list, tuple)) else [result]
         outputs = self._adopt(layer, outputs)
-        if layer.half:
-            self.halves.update((v.name, layer.half) for v in outputs if v.dtype == "float32")
+        self.halves.record(layer, outputs)
         self.masks.pass_on(layer, leaves(arguments, Value), mask, outputs)
         count = self.calls[path]
         called = layer.name if count == 1 else f"{layer.name}#{count}"
@@ -361,15 +359,6 @@ class _Builder:
             raise UnsupportedModelError("it wraps a model that is unsupported")
         layer.inner_mask = self.masks.of(made[0])
         return made
-
-    def _is_half(self, value: Value) -> bool:
-        return value.name in self.halves or value.dtype == "float16"
-
-    def _autocast(self, layer: Layer, value: Value) -> Value:
-        """A layer casts what is a float to the dtype that it computes in; an operation takes what it gets."""
-        if value.dtype == "float16" or ("float" in value.dtype and not layer.kind.startswith(OPERATION)):
-            return layer.cast(value, "float32" if layer.kind.startswith(OPERATION) else layer.dtype)
-        return value
 
     def _adopt(self, layer: Layer, results: list[Value], others: Iterable[Value] = ()) -> list[Value]:
         """Take over the weights and nodes of a layer: `results` or `others`, under their final names.

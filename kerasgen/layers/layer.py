@@ -14,7 +14,7 @@ from kerasgen.graph import infer
 from kerasgen.graph.ir import Node, Shape, Value
 from kerasgen.layers.config import Config
 from kerasgen.layers.registry import RULES
-from kerasgen.readers.model import LayerSpec, Variable
+from kerasgen.readers.model import OPERATION, LayerSpec, Variable
 
 HALF = ("float16", "bfloat16")
 KEEP = object()  # the output's mask is what the layer's kind makes of the input's
@@ -68,6 +68,11 @@ class Layer:
     def name(self) -> str:
         """The layer's name, after the names of the models that it is nested in."""
         return "/".join(self.path)
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether it is an operation, not a layer."""
+        return self.kind.startswith(OPERATION)
 
     def weight(self, name: str, shape: Shape, *, trainable: bool = True, dtype: str = "", state: bool = False) -> Value:
         """Declare a weight, in the order in which Keras creates them. `name` is Keras's own.

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 RULES: dict[str, Callable[..., Any]] = {}
-OPERATION = "ops."  # the prefix of an operation's name
 
 
 def rule(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

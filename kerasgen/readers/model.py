@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+OPERATION = "ops."  # the prefix of an operation's kind
+
 
 @dataclass(frozen=True)
 class Ref:
@@ -49,6 +51,11 @@ class LayerSpec:
     config: Mapping[str, Any]
     calls: tuple[Call, ...] = ()
     model: ModelSpec | None = None  # the layers of a nested model
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether it is an operation, not a layer."""
+        return self.kind.startswith(OPERATION)
 
     @property
     def trainable(self) -> bool:

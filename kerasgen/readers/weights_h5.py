@@ -118,7 +118,7 @@ def _places(
 
     `seen` holds the layers that have come up, in Keras's order: a layer without a group of its own is one of them.
     """
-    layers = [layer for layer in model.layers if not layer.kind.startswith("ops.")]
+    layers = [layer for layer in model.layers if not layer.is_operation]
     if model.kind == "Sequential":
         layers = [layer for layer in layers if layer.kind != "InputLayer"]
     needed = {layer.name for layer in layers if (*owner, layer.name) in weighted}

@@ -98,7 +98,7 @@ def minimum(layer: Layer, xs: Sequence[Value]) -> Value:
 @rule("Concatenate", "ops.Concatenate")
 def concatenate(layer: Layer, xs: Sequence[Any]) -> Value:
     """One after the other along an axis."""
-    axis = layer.config.one_axis("axis", 0 if layer.kind.startswith("ops.") else -1)
+    axis = layer.config.one_axis("axis", 0 if layer.is_operation else -1)
     xs = promote_list(layer, xs)
     if layer.kind == "Concatenate":
         layer.output_mask = joined_mask(layer, xs, layer.masks["xs"], axis)
