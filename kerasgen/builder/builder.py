@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen import kernels
 from kerasgen.builder.custom import Rules, as_rule
+from kerasgen.builder.draft import Draft
 from kerasgen.builder.half_precision import HalfPrecision, autocast
 from kerasgen.builder.masks import Masks
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
-from kerasgen.graph.ir import Graph, Node, Shape, Value
+from kerasgen.graph.ir import Graph, Shape, Value
 from kerasgen.layers import RULES, UNSUPPORTED, Layer
 from kerasgen.layers.dtypes import DTYPES
-from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name
+from kerasgen.names import Namespace
 from kerasgen.readers.model import Address, LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
 
 
@@ -104,17 +104,9 @@ class _Builder:
         self.custom = custom
         digits = file.keras_version.split(".")[0]
         self.keras_major = int(digits) if digits.isdigit() else 1
-        wanted = {path: identifier(path_name(path)) for path in _paths(file.model)}
-        self.names = Namespace([*PYTHON, *RESERVED, *kernels.__all__], wanted.values())  # of values
-        self.keys = Namespace(wanted=wanted.values())  # of weights, which may be called what a kernel is called
-        self.idents: dict[tuple[str, ...], tuple[str, str]] = {}  # of each layer, in both
+        self.draft = Draft(_paths(file.model))
         self.count = 0  # of all calls
         self.calls: Counter[tuple[str, ...]] = Counter()
-        self.nodes: list[Node] = []
-        self.inputs: list[Value] = []
-        self.variables: dict[str, tuple[Variable, Value]] = {}
-        self.constants: dict[str, np.ndarray] = {}
-        self.specs: dict[str, Value] = {}
         self.reports: dict[str, LayerReport] = {}
         self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
         self.addresses: dict[str, Address] = {}
@@ -122,53 +114,33 @@ class _Builder:
         self.masks = Masks(self.keras_major)
         self.halves = HalfPrecision()
         self.assumed: set[str] = set()  # values that only the file's word tells of, and what follows from them
-        self.memory: dict[str, Value] = {}  # what stateful layers start with
-        self.states: dict[str, Value] = {}  # what they leave
 
     def run(self) -> Built:
         model = self.file.model
         specs = {layer.name: layer for layer in model.layers}
         inputs = [self._input(specs[ref.layer]) for ref in leaves(model.inputs) if ref.layer in specs]
         outputs = self._model(model, (), inputs, frozen=False)
+        results = [None if isinstance(value, _Missing) else self._output(value) for value in outputs]
         names, keyed = self._output_names(model)
-        results = tuple(None if isinstance(value, _Missing) else self._output(value) for value in outputs)
-        known = tuple(name for name in results if name is not None)
-        whole = len(known) == len(results)
-        graph = Graph(
-            inputs=tuple(self.inputs),
-            nodes=tuple(self.nodes),
-            outputs=known if whole else (),
-            weights=self.constants,
-            output_names=names,
-            keyed=keyed,
-            layers=self.values,
-            memory=tuple((self.memory[key], self.states[key].name) for key in self.memory) if whole else (),
-            specs=self.specs,
-        )
         return Built(
             self.file,
-            graph,
-            tuple(variable for variable, _ in self.variables.values()),
-            self.specs,
+            self.draft.graph(results, names, keyed=keyed, layers=self.values),
+            tuple(variable for variable, _ in self.draft.variables.values()),
+            self.draft.specs,
             tuple(self.reports.values()),
             self.addresses,
-            results,
+            tuple(None if value is None else value.name for value in results),
         )
 
     def _input(self, spec: LayerSpec) -> Value:
         shape = spec.config.get("batch_shape")
         if not isinstance(shape, (list, tuple)) or not shape:
             raise InvalidModelError(f"{self.file.source}: input {spec.name!a} has no shape")
-        ident = self.names.new(spec.name)
         dtype = spec.config.get("dtype")
-        value = Value(ident, (None, *shape[1:]), "float32" if dtype is None else str(dtype))
-        if value.dtype == "bfloat16":
-            value = replace(value, dtype="float32")
-        if value.dtype not in DTYPES:
-            raise UnsupportedModelError(f"{self.file.source}: input {spec.name!a} holds {value.dtype!a}")
-        self.inputs.append(value)
-        self.specs[ident] = value
-        return value
+        dtype = "float32" if dtype in (None, "bfloat16") else str(dtype)
+        if dtype not in DTYPES:
+            raise UnsupportedModelError(f"{self.file.source}: input {spec.name!a} holds {dtype!a}")
+        return self.draft.input(spec.name, (None, *shape[1:]), dtype)
 
     def _output_names(self, model: ModelSpec) -> tuple[tuple[str, ...], bool]:
         if isinstance(model.outputs, Mapping):
@@ -176,13 +148,10 @@ class _Builder:
         seen = Namespace()
         return tuple(seen.new(ref.layer) for ref in leaves(model.outputs)), False
 
-    def _output(self, value: Value) -> str:
-        if value.dtype == "float32" and self.halves.dtype(value) == "float16":
-            name = self.names.new(f"{value.name}_float16")
-            self.nodes.append(Node((name,), kernels.cast, (value.name,), {"dtype": "float16"}))
-            self.specs[name] = replace(value, name=name, dtype="float16")
-            return name
-        return value.name
+    def _output(self, value: Value) -> Value:
+        """An output of the model, in the dtype that Keras has for it; NumPy has no bfloat16."""
+        in_float16 = value.dtype == "float32" and self.halves.dtype(value) == "float16"
+        return self.draft.cast(value, "float16") if in_float16 else value
 
     def _model(self, model: ModelSpec, path: tuple[str, ...], inputs: Iterable[Any], *, frozen: bool) -> list[Any]:
         """Build every layer of a model on these inputs, in the file's order as far as calls allow; its outputs."""
@@ -220,9 +189,8 @@ class _Builder:
         for index, ref in recorded.items():
             dtype = "float32" if ref.dtype in ("", "bfloat16") else ref.dtype
             if ref.shape is not None and dtype in DTYPES and values.get(index, MISSING) is MISSING:
-                name = self.names.new(path_name(path))
-                values[index] = self.specs[name] = Value(name, ref.shape, dtype)
-                self.assumed.add(name)
+                values[index] = self.draft.assume(path, ref.shape, dtype)
+                self.assumed.add(values[index].name)
         report = self.reports.get("/".join(path))
         if report is not None and report.shapes is None and values and set(values) == {*range(len(values))}:
             shapes = tuple(values[index].shape for index in range(len(values)))
@@ -317,7 +285,7 @@ class _Builder:
         args, kwargs = map_leaves((args, kwargs), partial(autocast, layer), Value)
         result = rule(layer, *args, **kwargs)
         outputs = list(result) if isinstance(result, (list, tuple)) else [result]
-        outputs = self._adopt(layer, outputs)
+        outputs = self.draft.adopt(layer, outputs)
         self.halves.record(layer, outputs)
         self.masks.pass_on(layer, leaves(arguments, Value), mask, outputs)
         count = self.calls[path]
@@ -331,27 +299,24 @@ class _Builder:
 
     def _layer(self, spec: LayerSpec, path: tuple[str, ...], *, frozen: bool) -> Layer:
         """The layer at `path` for another call: its name is its own at the first, numbered later."""
-        if path not in self.idents:
-            name = path_name(path)
-            self.idents[path] = self.keys.new(name), self.names.new(name)
         self.calls[path] += 1
-        ident, output = self.idents[path]
+        ident, output = self.draft.call_names(path, self.calls[path])
         return Layer(
             spec,
             path,
             ident,
-            output=output if self.calls[path] == 1 else self.names.new(output),
+            output=output,
             keras_major=self.keras_major,
             frozen=frozen,
             inline=self._wrapped_model,
-            states=self.states,
+            states=self.draft.states,
         )
 
     def _wrapped_model(
         self, layer: Layer, model: ModelSpec, inputs: Iterable[Value], mask: Value | None = None
     ) -> list[Value]:
         """Build a model that a layer wraps, on values that the layer has made so far; `mask` is the first one's."""
-        given = self._adopt(layer, [], leaves([list(inputs), mask], Value))
+        given = self.draft.adopt(layer, [], leaves([list(inputs), mask], Value))
         if mask is not None:
             self.masks.set(given[0], given.pop())
         made = self._model(model, layer.path, given, frozen=layer.frozen)
@@ -359,41 +324,6 @@ class _Builder:
             raise UnsupportedModelError("it wraps a model that is unsupported")
         layer.inner_mask = self.masks.of(made[0])
         return made
-
-    def _adopt(self, layer: Layer, results: list[Value], others: Iterable[Value] = ()) -> list[Value]:
-        """Take over the weights and nodes of a layer: `results` or `others`, under their final names.
-
-        A result is named after the layer, every other value after its kernel. A shared layer declares the same weights
-        at each call.
-        """
-        for key, (variable, value) in layer.variables.items():
-            known, _ = self.variables.setdefault(key, (variable, value))
-            if known != variable:
-                raise InvalidModelError(
-                    f"is called on shapes that need {variable.name} to be both {known.shape} and {variable.shape}"
-                )
-            self.specs[key] = value
-        self.constants.update(layer.constants)
-        self.specs.update((key, Value(key, array.shape, array.dtype.name)) for key, array in layer.constants.items())
-        for key, value in layer.recalled.items():
-            if value.name not in layer.final:
-                name = layer.final[value.name] = self.names.new(f"{layer.output}_state")
-                self.memory[key] = self.specs[name] = replace(value, name=name)
-        numbers = {value.name: i for i, value in enumerate(results, start=1)}
-        for node in layer.nodes:
-            for name in node.outputs:
-                if name not in numbers:
-                    layer.final[name] = self.names.new(f"{layer.output}_{node.kernel.__name__}")
-                elif len(numbers) == 1:
-                    layer.final[name] = layer.output
-                else:
-                    layer.final[name] = self.names.new(f"{layer.output}_{numbers[name]}")
-                self.specs[layer.final[name]] = replace(layer.values[name], name=layer.final[name])
-            inputs = tuple(layer.final.get(i, i) if isinstance(i, str) else i for i in node.inputs)
-            self.nodes.append(replace(node, outputs=tuple(layer.final[name] for name in node.outputs), inputs=inputs))
-        layer.nodes.clear()
-        self.states.update((key, replace(v, name=layer.final[v.name])) for key, v in layer.remembered.items())
-        return [replace(v, name=layer.final.get(v.name, v.name)) for v in (*results, *others)]
 
     def _where(self, path: tuple[str, ...]) -> str:
         return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -54,7 +53,7 @@ class Masks:
                 self._masks.pop(value.name, None)
         for value, output_mask in zip(outputs, self._output_masks(layer, mask), strict=False):
             if output_mask is not None:
-                self.set(value, replace(output_mask, name=layer.final.get(output_mask.name, output_mask.name)))
+                self.set(value, layer.renamed(output_mask))
 
     def _output_masks(self, layer: Layer, mask: Any) -> Sequence[Value | None]:
         if layer.output_mask is KEEP:

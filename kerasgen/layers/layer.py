@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,10 @@ class Layer:
     def name(self) -> str:
         """The layer's name, after the names of the models that it is nested in."""
         return "/".join(self.path)
+
+    def renamed(self, value: Value) -> Value:
+        """A value under its name in the graph, once the builder has taken it over."""
+        return replace(value, name=self.final.get(value.name, value.name))
 
     @property
     def is_operation(self) -> bool:
