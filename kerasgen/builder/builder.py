@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heappop, heappush
@@ -82,11 +83,25 @@ def build(file: ModelFile, custom: Rules | None = None) -> Built:
     return _Builder(file, custom or {}).run()
 
 
-def _check_argument(name: str, annotation: str, item: Any) -> None:
-    """InvalidModelError unless what a rule takes for tensors are tensors, or arrays from the config."""
-    given = item if annotation == "Sequence[Value]" and isinstance(item, (list, tuple)) and item else [item]
-    if annotation in ("Value", "Sequence[Value]") and not all(isinstance(part, (Value, np.ndarray)) for part in given):
-        raise InvalidModelError(f"its argument {name!r} is {ascii(item)[:80]}, where a tensor is expected")
+def _bind(rule: Callable[..., Any], layer: Layer, args: Any, kwargs: Any) -> Mapping[str, Any]:
+    """The arguments of a rule by name.
+
+    Raises UnsupportedModelError for a call that it does not take, InvalidModelError where what it takes for tensors are
+    neither tensors nor arrays from the config.
+    """
+    signature = inspect.signature(rule)
+    try:
+        arguments = signature.bind(layer, *args, **kwargs).arguments
+    except TypeError as error:
+        raise UnsupportedModelError(f"its call is not supported: {error}") from error
+    for name, item in arguments.items():
+        annotation = signature.parameters[name].annotation
+        if annotation not in ("Value", "Sequence[Value]"):
+            continue
+        listed = annotation == "Sequence[Value]" and isinstance(item, (list, tuple)) and item
+        if not all(isinstance(tensor, (Value, np.ndarray)) for tensor in (item if listed else [item])):
+            raise InvalidModelError(f"its argument {name!r} is {ascii(item)[:80]}, where a tensor is expected")
+    return arguments
 
 
 class _Missing:
@@ -207,40 +222,66 @@ class _Builder:
         call = spec.calls[index]
         args, kwargs = map_leaves((call.args, dict(call.kwargs)), lambda ref: self._tensor(ref, made, path))
         path = (*path, spec.name)
-        frozen = frozen or not spec.trainable
-        around, self.address = self.address, (*self.address, (spec.name, index))
-        if spec.model is not None:
-            kwargs.pop("mask", None)
-        inputs = list(leaves((args, kwargs), (Value, _Missing)))
-        assumed = any(isinstance(value, Value) and value.name in self.assumed for value in inputs)
-        name = "/".join(path)
         try:
-            if spec.model is not None:
-                return self._model(spec.model, path, inputs, frozen=frozen)
-            rule = self._rule(spec, name)
-            if MISSING in inputs:
-                return self._unbuilt(spec, name)
-            outputs = self._apply(rule, spec, path, args, kwargs, frozen=frozen)
-            self.assumed.update(value.name for value in outputs if assumed)
-            return outputs
+            with self._at(spec, index), self._locating(spec, path):
+                return self._outputs(spec, path, args, kwargs, frozen=frozen or not spec.trainable)
         except UnsupportedModelError as error:
+            name = "/".join(path)
             self.reports[name] = LayerReport(name, spec.kind, problem=str(error))
             return MISSING
-        except InvalidModelError as error:
-            if spec.model is not None:
-                raise  # it names the inner layer already
-            if assumed:  # perhaps it is the assumption that is wrong
-                return self._unbuilt(spec, name)
-            raise InvalidModelError(f"{self._where(path)}({spec.kind}): {error}") from error
-        except MALFORMED as error:  # of a rule: what it reads was written by a stranger
-            if assumed:
-                return self._unbuilt(spec, name)
-            what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise InvalidModelError(f"{self._where(path)}({spec.kind}): malformed config: {what}") from error
+        except InvalidModelError:
+            if spec.model is not None or not self._is_assumed(args, kwargs):
+                raise
+            return self._unbuilt(spec, path)  # perhaps it is the assumption that is wrong
+
+    @contextmanager
+    def _at(self, spec: LayerSpec, index: int) -> Iterator[None]:
+        """While a call is built, `address` is its own."""
+        around, self.address = self.address, (*self.address, (spec.name, index))
+        try:
+            yield
         finally:
             self.address = around
 
-    def _unbuilt(self, spec: LayerSpec, name: str) -> _Missing:
+    @contextmanager
+    def _locating(self, spec: LayerSpec, path: tuple[str, ...]) -> Iterator[None]:
+        """InvalidModelError names the file and the layer; what a malformed config raises in a rule becomes one."""
+        where = f"{self._where(path)}({spec.kind})"
+        try:
+            yield
+        except InvalidModelError as error:
+            if spec.model is not None:
+                raise  # it names the inner layer already
+            raise InvalidModelError(f"{where}: {error}") from error
+        except MALFORMED as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise InvalidModelError(f"{where}: malformed config: {reason}") from error
+
+    def _outputs(self, spec: LayerSpec, path: tuple[str, ...], args: Any, kwargs: Any, *, frozen: bool) -> Any:
+        """The output tensors of a nested model or of a layer, by its rule; MISSING where what it reads is."""
+        if spec.model is not None:
+            kwargs.pop("mask", None)
+            return self._model(spec.model, path, leaves((args, kwargs), (Value, _Missing)), frozen=frozen)
+        rule = self._rule(spec, "/".join(path))
+        if MISSING in leaves((args, kwargs), (Value, _Missing)):
+            return self._unbuilt(spec, path)
+        if kwargs.pop("training", None) and self.keras_major < 3:  # `predict` of Keras 3 overrides it
+            raise UnsupportedModelError("called with training=True: random, or dependent on the rest of the batch")
+        layer = self._layer(spec, path, frozen=frozen)
+        if layer.is_operation:
+            layer.half = self.halves.of_operation(leaves((args, kwargs), Value))
+        outputs = self._apply(rule, layer, args, kwargs)
+        self._report(layer, outputs)
+        if self._is_assumed(args, kwargs):
+            self.assumed.update(value.name for value in outputs)
+        return outputs
+
+    def _is_assumed(self, args: Any, kwargs: Any) -> bool:
+        """Whether a call reads what only the file's word tells of."""
+        return any(value.name in self.assumed for value in leaves((args, kwargs), Value))
+
+    def _unbuilt(self, spec: LayerSpec, path: tuple[str, ...]) -> _Missing:
+        name = "/".join(path)
         self.reports.setdefault(name, LayerReport(name, spec.kind))
         return MISSING
 
@@ -257,45 +298,28 @@ class _Builder:
         key = name if spec.kind == "Lambda" else spec.kind
         raise UnsupportedModelError(f"{reason}; give one of your own: `custom={{{key!r}: function}}`")
 
-    def _apply(
-        self,
-        rule: Callable[..., Any],
-        spec: LayerSpec,
-        path: tuple[str, ...],
-        args: Any,
-        kwargs: Any,
-        *,
-        frozen: bool,
-    ) -> list[Value]:
-        if kwargs.pop("training", None) and self.keras_major < 3:  # `predict` of Keras 3 overrides it
-            raise UnsupportedModelError("called with training=True: random, or dependent on the rest of the batch")
-        layer = self._layer(spec, path, frozen=frozen)
-        if layer.is_operation:
-            layer.half = self.halves.of_operation(leaves((args, kwargs), Value))
-        signature = inspect.signature(rule)
+    def _apply(self, rule: Callable[..., Any], layer: Layer, args: Any, kwargs: Any) -> list[Value]:
+        """Run a rule on the arguments of a call and take over what it emits; its results."""
         mask = self.masks.of_call(args, kwargs)
-        kwargs.update(self.masks.argument(rule, args, kwargs))
-        try:
-            arguments = signature.bind(layer, *args, **kwargs).arguments
-        except TypeError as error:
-            raise UnsupportedModelError(f"its call is not supported: {error}") from error
-        for name, item in arguments.items():
-            _check_argument(name, signature.parameters[name].annotation, item)
+        kwargs = {**kwargs, **self.masks.argument(rule, args, kwargs)}
+        arguments = _bind(rule, layer, args, kwargs)
         layer.masks = self.masks.of(arguments)
         args, kwargs = map_leaves((args, kwargs), partial(autocast, layer), Value)
         result = rule(layer, *args, **kwargs)
-        outputs = list(result) if isinstance(result, (list, tuple)) else [result]
-        outputs = self.draft.adopt(layer, outputs)
+        outputs = self.draft.adopt(layer, list(result) if isinstance(result, (list, tuple)) else [result])
         self.halves.record(layer, outputs)
         self.masks.pass_on(layer, leaves(arguments, Value), mask, outputs)
-        count = self.calls[path]
-        called = layer.name if count == 1 else f"{layer.name}#{count}"
-        self.values[called] = tuple(v.name for v in outputs)
-        self.addresses[called] = self.address
+        return outputs
+
+    def _report(self, layer: Layer, outputs: Sequence[Value]) -> None:
+        """Enter a call in the tables of the result: its values, its address, and the layer's report at the first."""
+        count = self.calls[layer.path]
+        name = layer.name if count == 1 else f"{layer.name}#{count}"
+        self.values[name] = tuple(value.name for value in outputs)
+        self.addresses[name] = self.address
         shapes = tuple(value.shape for value in outputs)
         variables = tuple(variable for variable, _ in layer.variables.values())
-        self.reports.setdefault(layer.name, LayerReport(layer.name, spec.kind, shapes, variables))
-        return outputs
+        self.reports.setdefault(layer.name, LayerReport(layer.name, layer.kind, shapes, variables))
 
     def _layer(self, spec: LayerSpec, path: tuple[str, ...], *, frozen: bool) -> Layer:
         """The layer at `path` for another call: its name is its own at the first, numbered later."""
