@@ -202,6 +202,8 @@ rows("""
     tf.reshape(x, tf.concat([tf.shape(x)[:1], [2, 6]], 0))
     tf.reshape(x, tf.stack([tf.shape(x)[0], tf.reduce_prod(tf.shape(x)[1:])]))
     tf.reshape(tf.reshape(x, (-1, 3)), tf.shape(y))
+    tf.reshape(x, tf.shape(x) * [1, 1, 1])
+    tf.reshape(x, tf.gather(tf.shape(x), [0, 2, 1]))
     tf.shape(x)
     tf.size(x)
     tf.rank(x)

@@ -25,15 +25,15 @@ Operand = str | float | int | bool | None  # a name, or a literal; None is an ab
 class Value:
     """An array that a node reads or makes: its name, its shape (None: known only at run time) and its dtype.
 
-    `content` is what an array of sizes holds, as far as that is known (see `kerasgen.layers.sizes`); `batched` tells
-    that axis 0 is the batch. There it has `rows` for each sample: several where `merge_steps` made samples of steps,
-    None where their number is known only at run time.
+    `sizes` are the `Size`s that it holds, in an array of objects, if it comes from the shape of another (see
+    `kerasgen.layers.sizes`); `batched` tells that axis 0 is the batch. There it has `rows` for each sample: several
+    where `merge_steps` made samples of steps, None where their number is known only at run time.
     """
 
     name: str
     shape: Shape
     dtype: str
-    content: Any = field(default=None, compare=False)
+    sizes: np.ndarray | None = field(default=None, compare=False)
     batched: bool = field(default=True, compare=False)
     rows: int | None = field(default=1, compare=False)
 

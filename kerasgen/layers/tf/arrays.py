@@ -11,9 +11,10 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.graph.ir import Value
+from kerasgen.graph.size import BATCH, Size
 from kerasgen.layers.keras.shape import resolve_shape
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.sizes import BATCH, content, integer, integers, of, plain, sizes
+from kerasgen.layers.sizes import axis_sizes, concrete, integer, integers, known_sizes, numbers, sizes
 from kerasgen.layers.tf.ops import array, batched, function, keeps_batch, keras, tensor, tensors
 from kerasgen.readers.model import Ref, leaves
 
@@ -21,7 +22,7 @@ from kerasgen.readers.model import Ref, leaves
 @function("shape")
 def shape(layer: Layer, input: Value, out_type: str = "int32") -> Value:
     """The sizes of the axes, known at once but for the batch."""
-    return replace(layer.emit(kernels.shape_of, input, dtype=out_type), content=of(input), batched=False)
+    return replace(layer.emit(kernels.shape_of, input, dtype=out_type), sizes=axis_sizes(input), batched=False)
 
 
 @function("shape_n")
@@ -46,17 +47,17 @@ def rank(layer: Layer, input: Value) -> Value:
 def reshape(layer: Layer, tensor: Value, shape: Any) -> Value:
     """Other axes. A size that is the batch's stays open."""
     target = sizes(shape, "the shape that it gives")
-    open_ones = [i for i, length in enumerate(target) if length.imag]
-    numbers = [-1 if length.imag else int(length.real) for length in target]
-    per_sample = tensor.batched and tensor.shape[:1] == (None,) and target[:1] in ([BATCH], [-1])
-    if per_sample and (target[0] == BATCH or _fits(tensor.shape[1:], numbers[1:])) and len(open_ones) < 2:
-        return layer.emit(kernels.reshape, tensor, shape=resolve_shape(numbers[1:], tensor.shape[1:]))
-    if numbers.count(-1) > 1:
+    growing = sum(bool(length.batches) for length in target)
+    lengths = numbers(target, -1)
+    per_sample = tensor.batched and tensor.shape[:1] == (None,) and target[:1] in ([BATCH], [Size(-1)])
+    if per_sample and (target[0] == BATCH or _fits(tensor.shape[1:], lengths[1:])) and growing < 2:
+        return layer.emit(kernels.reshape, tensor, shape=resolve_shape(lengths[1:], tensor.shape[1:]))
+    if lengths.count(-1) > 1:
         raise UnsupportedModelError("the shape that it gives depends on the batch in more than one place")
-    if open_ones:
-        made = layer.emit(kernels.reshape_all, tensor, shape=tuple(numbers))
+    if growing:
+        made = layer.emit(kernels.reshape_all, tensor, shape=tuple(lengths))
         return replace(made, batched=target[0] == BATCH)
-    return batched(keras(layer, "Reshape", tensor, newshape=numbers), False)
+    return batched(keras(layer, "Reshape", tensor, newshape=lengths), False)
 
 
 def _fits(old: Sequence[int | None], new: Sequence[int]) -> bool:
@@ -149,16 +150,16 @@ def tile(layer: Layer, input: Any, multiples: Any) -> Value:
     """The whole, repeated along each axis."""
     times = sizes(multiples, "how often it repeats")
     input = tensor(layer, input)
-    if any(n.imag for n in times):
-        one = layer.emit(np.tile, input, reps=tuple(1 if n.imag else int(n.real) for n in times))
+    reps = tuple(numbers(times, 1))
+    one = layer.emit(np.tile, input, reps=reps)
+    if any(n.batches for n in times):
         return _for_each_sample(layer, one, times, multiples)
-    reps = tuple(int(n.real) for n in times)
-    return batched(layer.emit(np.tile, input, reps=reps), reps[:1] == (1,))
+    return batched(one, reps[:1] == (1,))
 
 
-def _for_each_sample(layer: Layer, one: Value, shape: Sequence[complex], written: Any) -> Value:
+def _for_each_sample(layer: Layer, one: Value, shape: Sequence[Size], written: Any) -> Value:
     """What is the same for each sample, as often as there are samples. `written` holds the size of the batch."""
-    if shape[0] != BATCH or any(n.imag for n in shape[1:]) or one.shape[0] != 1:
+    if shape[0] != BATCH or any(n.batches for n in shape[1:]) or one.shape[0] != 1:
         raise UnsupportedModelError("its shape depends on the size of the batch")
     batch = written[0] if isinstance(written, (list, tuple)) else layer.emit(kernels.get_item, written, index=(0,))
     return replace(layer.emit(np.repeat, one, batch, axis=0), batched=True)
@@ -169,17 +170,16 @@ def broadcast_to(layer: Layer, input: Any, shape: Any) -> Value:
     """Repeated along axes of size 1, and along new ones in front."""
     target = sizes(shape, "its shape")
     input = tensor(layer, input)
-    if any(n.imag for n in target):
-        numbers = [1 if n.imag else int(n.real) for n in target]
-        return _for_each_sample(layer, layer.emit(np.broadcast_to, input, shape=tuple(numbers)), target, shape)
-    return batched(layer.emit(np.broadcast_to, input, shape=tuple(int(n.real) for n in target)), False)
+    one = layer.emit(np.broadcast_to, input, shape=tuple(numbers(target, 1)))
+    if any(n.batches for n in target):
+        return _for_each_sample(layer, one, target, shape)
+    return batched(one, False)
 
 
 def _full(layer: Layer, shape: Any, value: float | bool, dtype: str) -> Value:
     target = sizes(shape, "its shape")
-    numbers = [1 if n.imag else int(n.real) for n in target]
-    one = layer.constant("constant", np.full(numbers, value, dtype))
-    if any(n.imag for n in target):
+    one = layer.constant("constant", np.full(numbers(target, 1), value, dtype))
+    if any(n.batches for n in target):
         return _for_each_sample(layer, one, target, shape)
     return replace(layer.emit(kernels.identity, one), batched=False)
 
@@ -199,7 +199,7 @@ def ones(layer: Layer, shape: Any, dtype: str = "float32") -> Value:
 @function("fill")
 def fill(layer: Layer, dims: Any, value: Any) -> Value:
     """Nothing but one number."""
-    value = plain(value)
+    value = concrete(value)
     if isinstance(value, Value):
         raise UnsupportedModelError("the number that it repeats must be known")
     return _full(layer, dims, value, array(value).dtype.name)
@@ -247,10 +247,10 @@ def slice_(layer: Layer, input_: Value, begin: Any, size: Any) -> Value:
     """A part of so many cells along each axis, from these on; -1 is all the rest."""
     starts, lengths = integers(begin, "where it begins"), sizes(size, "its size")
     index = tuple(
-        slice(start or None, None if n == -1 or n.imag else start + int(n.real))
+        slice(start or None, None if n == Size(-1) or n.batches else start + int(n.cells))
         for start, n in zip(starts, lengths, strict=True)
     )
-    if any(n.imag and (i or n != BATCH) for i, n in enumerate(lengths)):
+    if any(n.batches and (i or n != BATCH) for i, n in enumerate(lengths)):
         raise UnsupportedModelError("its size depends on the size of the batch")
     return _part(layer, input_, index)
 
@@ -259,7 +259,7 @@ def slice_(layer: Layer, input_: Value, begin: Any, size: Any) -> Value:
 def getitem(layer: Layer, tensor: Value, slice_spec: Any) -> Value:
     """`tensor[slice_spec]`."""
     spec = slice_spec if isinstance(slice_spec, (list, tuple)) else [slice_spec]
-    index = tuple(plain(item) for item in spec)
+    index = tuple(concrete(item) for item in spec)
     if any(True for _ in leaves(index, (Value, Ref))):
         raise UnsupportedModelError("an index that is itself a tensor is not supported")
     return _part(layer, tensor, index)
@@ -285,32 +285,25 @@ def strided_slice(
     shrink_axis_mask: int = 0,
 ) -> Value:
     """What `[...]` becomes: a bit of each mask says what the numbers of an axis mean."""
-    bounds = [content(begin), content(end), content([1] * _length(begin) if strides is None else strides)]
-    if None in [None if bound is None else 0 for bound in bounds]:
-        raise UnsupportedModelError("the part that it takes must be known")
-    starts, stops, steps = (np.asarray(bound).reshape(-1) for bound in bounds)
+    what = "the part that it takes"
+    starts, stops = known_sizes(begin), known_sizes(end)
+    steps = starts if strides is None else known_sizes(strides)
+    if starts is None or stops is None or steps is None:
+        raise UnsupportedModelError(f"{what} must be known")
     index: list[Any] = []
-    for i, step in enumerate(steps):
-        bit = 1 << i
+    for axis, (start, stop, step) in enumerate(zip(starts.flat, stops.flat, steps.flat, strict=True)):
+        bit = 1 << axis
         if ellipsis_mask & bit:
             index.append(...)
         elif new_axis_mask & bit:
             index.append(None)
         elif shrink_axis_mask & bit:
-            index.append(_bound(starts[i]))
+            index.append(integer(start, what))
         else:
-            start = None if begin_mask & bit else _bound(starts[i])
-            stop = None if end_mask & bit else _bound(stops[i])
-            index.append(slice(start, stop, _bound(step)))
+            first = None if begin_mask & bit else integer(start, what)
+            last = None if end_mask & bit else integer(stop, what)
+            index.append(slice(first, last, 1 if strides is None else integer(step, what)))
     return _part(layer, input_, tuple(index))
-
-
-def _length(item: Any) -> int:
-    return len(item) if isinstance(item, (list, tuple)) else int(item.shape[0])
-
-
-def _bound(number: complex) -> int:
-    return integer(np.array(number), "the part that it takes")
 
 
 @function("linalg.diag")

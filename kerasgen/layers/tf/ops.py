@@ -22,7 +22,7 @@ from kerasgen.layers.config import Config
 from kerasgen.layers.dtypes import narrow
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import RULES, rule
-from kerasgen.layers.sizes import followed
+from kerasgen.layers.sizes import propagate
 from kerasgen.readers.model import leaves
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -155,7 +155,7 @@ def function(*names: str) -> Callable[[Function], Function]:
                 result = make(layer, *args, **kwargs)
             except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
                 raise InvalidModelError(f"malformed arguments: {error}") from error
-            return followed(layer, (args, kwargs), layer.nodes[start:], result)
+            return propagate(layer, (args, kwargs), layer.nodes[start:], result)
 
         rule(*(f"ops.tf.{name}" for name in names))(run)
         return make

@@ -14,7 +14,7 @@ from kerasgen.errors import UnsupportedModelError
 from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import RULES
-from kerasgen.layers.sizes import plain
+from kerasgen.layers.sizes import concrete
 from kerasgen.layers.tf.arrays import concat, pad, stack
 from kerasgen.layers.tf.ops import add_n, array, einsum, function, keras, tensors
 
@@ -238,7 +238,7 @@ def fused_batch_norm(
 @function("raw_ops.Range")
 def range_node(layer: Layer, start: Any, limit: Any, delta: Any) -> Value:
     """Numbers from one to another."""
-    bounds = [plain(item) for item in (start, limit, delta)]
+    bounds = [concrete(item) for item in (start, limit, delta)]
     if not all(isinstance(item, (int, float)) for item in bounds):
         raise UnsupportedModelError("its bounds must be known when it is exported")
     return layer.emit(kernels.identity, layer.constant("range", array(np.arange(*bounds))))
