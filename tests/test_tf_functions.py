@@ -222,7 +222,10 @@ rows("""
     tf.stack([x, y], 1)
     tf.stack([x, y], axis=-1)
     tf.unstack(x, axis=1)
+    tf.unstack(x[:, :1], axis=1)[0] + 1.0
     tf.split(x, 2, axis=1)
+    tf.split(x, 1, axis=1)[0] + 1.0
+    tf.split(x, [4], axis=1)[0] + 1.0
     tf.split(x, [1, 3], axis=1)
     tf.split(x, [1, -1], axis=-1)
     tf.tile(x, [1, 2, 1])

@@ -125,7 +125,11 @@ def unstack(layer: Layer, value: Value, num: int | None = None, axis: int = 0) -
     num = value.shape[axis] if num is None else num
     if num is None:
         raise UnsupportedModelError("into how many parts it cuts must be known")
-    return [batched(y, axis != 0) for y in layer.emit_many(kernels.unstack, value, num=num, axis=axis)]
+    if num == 1:
+        parts = [layer.emit(np.squeeze, value, axis=axis)]
+    else:
+        parts = layer.emit_many(kernels.unstack, value, num=num, axis=axis)
+    return [batched(y, axis != 0) for y in parts]
 
 
 @function("split")
@@ -141,6 +145,8 @@ def split(layer: Layer, value: Value, num_or_size_splits: Any, axis: Any = 0, nu
             raise UnsupportedModelError("the sizes of the parts must be known")
         parts = [(length or 0) - sum(parts) - 1 if part == -1 else part for part in parts]
         where = tuple(int(n) for n in np.cumsum(parts)[:-1])
+    if where in (1, ()):
+        return [layer.emit(kernels.identity, value)]
     made = layer.emit_many(kernels.split, value, indices_or_sections=where, axis=axis)
     return [batched(y, keeps_batch(axis, len(value.shape))) for y in made]
 
