@@ -22,7 +22,17 @@ from kerasgen.graph.ir import Graph, Shape, Value
 from kerasgen.layers import RULES, UNSUPPORTED, Layer
 from kerasgen.layers.dtypes import DTYPES
 from kerasgen.names import Namespace
-from kerasgen.readers.model import Address, LayerSpec, ModelFile, ModelSpec, Ref, Variable, leaves, map_leaves
+from kerasgen.readers.model import (
+    Address,
+    LayerPath,
+    LayerSpec,
+    ModelFile,
+    ModelSpec,
+    Ref,
+    Variable,
+    leaves,
+    map_leaves,
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ class _Builder:
         self.keras_major = int(digits) if digits.isdigit() else 1
         self.draft = Draft(_paths(file.model))
         self.count = 0  # of all calls
-        self.calls: Counter[tuple[str, ...]] = Counter()
+        self.calls: Counter[LayerPath] = Counter()
         self.reports: dict[str, LayerReport] = {}
         self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
         self.addresses: dict[str, Address] = {}
@@ -168,7 +178,7 @@ class _Builder:
         in_float16 = value.dtype == "float32" and self.halves.dtype(value) == "float16"
         return self.draft.cast(value, "float16") if in_float16 else value
 
-    def _model(self, model: ModelSpec, path: tuple[str, ...], inputs: Iterable[Any], *, frozen: bool) -> list[Any]:
+    def _model(self, model: ModelSpec, path: LayerPath, inputs: Iterable[Any], *, frozen: bool) -> list[Any]:
         """Build every layer of a model on these inputs, in the file's order as far as calls allow; its outputs."""
         made: dict[tuple[str, int], Any] = {}
         wanted = list(leaves(model.inputs))
@@ -190,7 +200,7 @@ class _Builder:
                 raise InvalidModelError(f"{self.file.source}: layer {name!a} reads a tensor that nothing makes")
         return [self._tensor(ref, made, path) for ref in leaves(model.outputs)]
 
-    def _tensor(self, ref: Ref, made: Mapping[tuple[str, int], Any], path: tuple[str, ...]) -> Any:
+    def _tensor(self, ref: Ref, made: Mapping[tuple[str, int], Any], path: LayerPath) -> Any:
         tensors = made.get((ref.layer, ref.call))
         if isinstance(tensors, Mapping):  # of the outputs of a call that could not be built, those that are recorded
             return tensors.get(ref.index, MISSING)
@@ -198,7 +208,7 @@ class _Builder:
             raise InvalidModelError(f"{self._where((*path, ref.layer))}has no output {ref.call}:{ref.index}")
         return tensors[ref.index]
 
-    def _assumed(self, path: tuple[str, ...], recorded: Mapping[int, Ref], outputs: Any) -> Any:
+    def _assumed(self, path: LayerPath, recorded: Mapping[int, Ref], outputs: Any) -> Any:
         """The outputs of a call that could not be built, as far as the file records what they are."""
         values: dict[int, Value] = {} if outputs is MISSING else dict(enumerate(outputs))
         for index, ref in recorded.items():
@@ -213,7 +223,7 @@ class _Builder:
         return values
 
     def _call(
-        self, spec: LayerSpec, index: int, path: tuple[str, ...], made: Mapping[tuple[str, int], Any], *, frozen: bool
+        self, spec: LayerSpec, index: int, path: LayerPath, made: Mapping[tuple[str, int], Any], *, frozen: bool
     ) -> Any:
         """The output tensors of one call of a layer; MISSING where it or what it reads is unsupported."""
         self.count += 1
@@ -244,7 +254,7 @@ class _Builder:
             self.address = around
 
     @contextmanager
-    def _locating(self, spec: LayerSpec, path: tuple[str, ...]) -> Iterator[None]:
+    def _locating(self, spec: LayerSpec, path: LayerPath) -> Iterator[None]:
         """InvalidModelError names the file and the layer; what a malformed config raises in a rule becomes one."""
         where = f"{self._where(path)}({spec.kind})"
         try:
@@ -257,7 +267,7 @@ class _Builder:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise InvalidModelError(f"{where}: malformed config: {reason}") from error
 
-    def _outputs(self, spec: LayerSpec, path: tuple[str, ...], args: Any, kwargs: Any, *, frozen: bool) -> Any:
+    def _outputs(self, spec: LayerSpec, path: LayerPath, args: Any, kwargs: Any, *, frozen: bool) -> Any:
         """The output tensors of a nested model or of a layer, by its rule; MISSING where what it reads is."""
         if spec.model is not None:
             kwargs.pop("mask", None)
@@ -280,7 +290,7 @@ class _Builder:
         """Whether a call reads what only the file's word tells of."""
         return any(value.name in self.assumed for value in leaves((args, kwargs), Value))
 
-    def _unbuilt(self, spec: LayerSpec, path: tuple[str, ...]) -> _Missing:
+    def _unbuilt(self, spec: LayerSpec, path: LayerPath) -> _Missing:
         name = "/".join(path)
         self.reports.setdefault(name, LayerReport(name, spec.kind))
         return MISSING
@@ -321,7 +331,7 @@ class _Builder:
         variables = tuple(variable for variable, _ in layer.variables.values())
         self.reports.setdefault(layer.name, LayerReport(layer.name, layer.kind, shapes, variables))
 
-    def _layer(self, spec: LayerSpec, path: tuple[str, ...], *, frozen: bool) -> Layer:
+    def _layer(self, spec: LayerSpec, path: LayerPath, *, frozen: bool) -> Layer:
         """The layer at `path` for another call: its name is its own at the first, numbered later."""
         self.calls[path] += 1
         ident, output = self.draft.call_names(path, self.calls[path])
@@ -349,7 +359,7 @@ class _Builder:
         layer.inner_mask = self.masks.of(made[0])
         return made
 
-    def _where(self, path: tuple[str, ...]) -> str:
+    def _where(self, path: LayerPath) -> str:
         return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "
 
 
@@ -389,7 +399,7 @@ def _recorded(model: ModelSpec) -> dict[tuple[str, int], dict[int, Ref]]:
     return recorded
 
 
-def _paths(model: ModelSpec, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _paths(model: ModelSpec, path: LayerPath = ()) -> Iterator[LayerPath]:
     """The path of names to every layer, those of nested models included."""
     for layer in model.layers:
         yield (*path, layer.name)

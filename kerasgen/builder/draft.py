@@ -12,15 +12,13 @@ from kerasgen.errors import InvalidModelError
 from kerasgen.graph.ir import Graph, Node, Shape, Value
 from kerasgen.layers.layer import Layer
 from kerasgen.names import PYTHON, RESERVED, Namespace, identifier, path_name
-from kerasgen.readers.model import Variable
-
-Path = tuple[str, ...]
+from kerasgen.readers.model import LayerPath, Variable
 
 
 class Draft:
     """Inputs, nodes and declared weights so far. `layers` are the paths of all layers that the model has."""
 
-    def __init__(self, layers: Iterable[Path]) -> None:
+    def __init__(self, layers: Iterable[LayerPath]) -> None:
         wanted = {identifier(path_name(path)) for path in layers}
         self.inputs: list[Value] = []
         self.nodes: list[Node] = []
@@ -31,7 +29,7 @@ class Draft:
         self._memory: dict[str, Value] = {}  # what its first call starts with
         self._names = Namespace([*PYTHON, *RESERVED, *kernels.__all__], wanted)  # of values
         self._keys = Namespace(wanted=wanted)  # of weights, which may be called what a kernel is called
-        self._layer_names: dict[Path, tuple[str, str]] = {}  # in both
+        self._layer_names: dict[LayerPath, tuple[str, str]] = {}  # in both
 
     def input(self, name: str, shape: Shape, dtype: str) -> Value:
         """Add an input of the model."""
@@ -39,7 +37,7 @@ class Draft:
         self.inputs.append(value)
         return value
 
-    def assume(self, path: Path, shape: Shape, dtype: str) -> Value:
+    def assume(self, path: LayerPath, shape: Shape, dtype: str) -> Value:
         """An output of a layer that could not be built, which no node makes."""
         return self._value(path_name(path), shape, dtype)
 
@@ -48,7 +46,7 @@ class Draft:
         self.specs[value.name] = value
         return value
 
-    def call_names(self, path: Path, call: int) -> tuple[str, str]:
+    def call_names(self, path: LayerPath, call: int) -> tuple[str, str]:
         """What the names of a layer's weights and of a call's values begin with; a numbered name for a later call."""
         if path not in self._layer_names:
             name = path_name(path)

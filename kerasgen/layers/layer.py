@@ -15,7 +15,7 @@ from kerasgen.graph import infer
 from kerasgen.graph.ir import Node, Shape, Value
 from kerasgen.layers.config import Config
 from kerasgen.layers.registry import RULES
-from kerasgen.readers.model import OPERATION, LayerSpec, Variable
+from kerasgen.readers.model import OPERATION, LayerPath, LayerSpec, Variable
 
 HALF = ("float16", "bfloat16")
 KEEP = object()  # the output's mask is what the layer's kind makes of the input's
@@ -31,7 +31,7 @@ class Layer:
     def __init__(
         self,
         spec: LayerSpec,
-        path: tuple[str, ...],
+        path: LayerPath,
         ident: str,
         *,
         output: str,

@@ -24,6 +24,7 @@ from kerasgen.readers import (
     sharded,
     weights_h5,
 )
+from kerasgen.readers.layer_groups import holds_layers
 from kerasgen.readers.model import ModelFile, WeightStore
 
 __all__ = ["read"]
@@ -103,9 +104,9 @@ def _hdf5_parts(file: content.Content, theano_kernels: bool) -> _Parts:
             theano = theano_kernels if legacy_h5.backend(root) == "" else legacy_h5.backend(root) == "theano"
             store = legacy_h5.LegacyWeights(source, theano)
             config = legacy_h5.config(root, file.name)
-            if weights_h5.holds_layers(root) and not hdf5.names(root, "layer_names"):
+            if holds_layers(root) and not hdf5.names(root, "layer_names"):
                 raise InvalidModelError(f"{file.name}: holds weights twice, as Keras 2 writes them and as Keras 3 does")
             return _Parts(file.name, legacy_h5.version(root), config, store, multi_backend.THEANO if theano else "")
-        if weights_h5.holds_layers(root):
+        if holds_layers(root):
             return _Parts(file.name, "", None, weights_h5.ObjectWeights(backslashes.Spelled(source)))
         raise InvalidModelError(f"{file.name}: not a Keras model: an HDF5 file with neither architecture nor layers")

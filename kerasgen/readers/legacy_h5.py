@@ -16,7 +16,7 @@ import numpy as np
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.readers import hdf5, jsonfile, old_layouts
 from kerasgen.readers.graph_config import inner_model
-from kerasgen.readers.model import LayerSpec, ModelSpec, Variable
+from kerasgen.readers.model import LayerPath, LayerSpec, ModelSpec, Variable
 
 _RANDOM_STATE = ("StateVar", "seed_generator_state")  # of dropout and augmentation: no weights
 _DIRECTIONS = ("forward_layer", "backward_layer")  # copies of the layer that Bidirectional was given
@@ -76,9 +76,9 @@ class LegacyWeights:
                 made += [join for item in objects for join in item.joined(found, origin)]
             return hdf5.assemble(file, made)
 
-    def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[tuple[str, ...], list[tuple[int, ...]]]:
+    def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
         """The shapes of the arrays that the file has for each layer, by the path of names to it; none is read."""
-        shapes: dict[tuple[str, ...], list[tuple[int, ...]]] = {}
+        shapes: dict[LayerPath, list[tuple[int, ...]]] = {}
         paths = [path for path, _ in _layers(model, ())]
         with hdf5.opened(self.source) as file:
             for layer, arrays in self._stored(file.root).items():
@@ -88,7 +88,7 @@ class LegacyWeights:
                         shapes.setdefault(_owner(name, inner) or (layer,), []).append(array.shape)
         return shapes
 
-    def _refuse_borders_of_theano(self, layers: Mapping[tuple[str, ...], LayerSpec]) -> None:
+    def _refuse_borders_of_theano(self, layers: Mapping[LayerPath, LayerSpec]) -> None:
         other = [p for p, layer in layers.items() if old_layouts.pads_like_theano_only(layer.kind, layer.config)]
         if other:
             names = ", ".join(repr("/".join(path)) for path in other)
@@ -148,7 +148,7 @@ class LegacyWeights:
         return list(zip(trained + rest, stored.values(), strict=True))
 
 
-def _layers(model: ModelSpec, owner: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], LayerSpec]]:
+def _layers(model: ModelSpec, owner: LayerPath) -> Iterator[tuple[LayerPath, LayerSpec]]:
     """Every layer by the path of names to it, in the order in which Keras lists their weights."""
     for layer in model.layers:
         path, (inner, _) = (*owner, layer.name), inner_model(layer)
@@ -157,14 +157,14 @@ def _layers(model: ModelSpec, owner: tuple[str, ...]) -> Iterator[tuple[tuple[st
             yield from _layers(inner, path)
 
 
-def _owner(weight: str, paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+def _owner(weight: str, paths: Sequence[LayerPath]) -> LayerPath:
     """The path to the layer of a nested model that a weight's name tells of, () where it tells of none."""
     *parts, last = weight.partition(":")[0].split("/")
     known = [path for path in paths if path[-1] in parts or last.startswith(f"{path[-1]}_")]  # Keras 1: dense_1_W
     return max(known, key=lambda path: (len({*path} & {*parts}), len(path[-1])), default=())
 
 
-def _object(variable: Variable) -> tuple[tuple[str, ...], str]:
+def _object(variable: Variable) -> tuple[LayerPath, str]:
     """What owns a variable: a layer, and a part of it."""
     return variable.owner, variable.name.rpartition("/")[0]
 
@@ -172,7 +172,7 @@ def _object(variable: Variable) -> tuple[tuple[str, ...], str]:
 class _Object:
     """The variables of one object: a layer, or a layer that another one holds."""
 
-    def __init__(self, layers: Mapping[tuple[str, ...], LayerSpec], owned: list[Variable]) -> None:
+    def __init__(self, layers: Mapping[LayerPath, LayerSpec], owned: list[Variable]) -> None:
         self.owned = owned
         layer = layers[owned[0].owner]
         self.kind, self.config = layer.kind, layer.config

@@ -37,6 +37,9 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
+# The names that lead to a layer, from the outermost model.
+LayerPath = tuple[str, ...]
+
 # Where a call of a layer stands: the layer's name and which of its calls (from 0), after those of the nested models
 # around it.
 Address = tuple[tuple[str, int], ...]
@@ -85,7 +88,7 @@ class Variable:
     """
 
     key: str
-    owner: tuple[str, ...]
+    owner: LayerPath
     name: str
     shape: tuple[int, ...]
     trainable: bool = True
@@ -100,7 +103,7 @@ class WeightStore(Protocol):
         """Arrays by `Variable.key`, in the file's dtype. InvalidModelError names a missing, extra or misshapen one."""
         ...
 
-    def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[tuple[str, ...], list[tuple[int, ...]]]:
+    def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
         """The shapes of the arrays that the file has for each layer, by the path of names to it; none is read.
 
         `variables` are those that are declared, which need not be all: they help to tell whose arrays are whose.
