@@ -55,52 +55,58 @@ def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1):
     labels = np.full((top_paths, n, steps), -1, np.int32)
     scores = np.full((n, top_paths), -np.inf, x.dtype)
     for i, (logs, length) in enumerate(zip(log_softmax(x), lengths)):
-        paths, found = search(logs[:length], classes - 1 if mask_index is None else mask_index, beam_width)
-        scores[i, : len(found)] = found[:top_paths]
+        paths, path_logs = beam_search(logs[:length], classes - 1 if mask_index is None else mask_index, beam_width)
+        scores[i, : len(path_logs)] = path_logs[:top_paths]
         for j, path in enumerate(paths[:top_paths]):
             labels[j, i, : len(path)] = path
     return labels, scores
 
 
-def search(logs, blank, width):
+def beam_search(logs, blank, width):
     """The `width` likeliest sequences of labels and the logarithms of their probabilities, the best first: (T, C).
 
-    A sequence is kept with two probabilities: that the last step was a blank, and that it was the last label. Once the
-    beam is full, a sequence that grows pushes the worst one out, in TensorFlow's order: its growth may be lost too.
+    A sequence is kept with two of them: that the last step was a blank, and that it was the last label.
     """
     beam = {(): (0.0, -np.inf)}
     for step in logs.tolist():
-        total = {path: np.logaddexp(*ends) for path, ends in beam.items()}
-        order = sorted(total, key=total.get, reverse=True)
-        labels = [label for label in range(len(step)) if label != blank]
-        grown = {  # the same label again needs a blank before it
-            path + (label,): (beam[path][0] if path[-1:] == (label,) else total[path]) + step[label]
-            for path in order
-            for label in labels
-        }
-        ends = {
-            path: (
-                total[path] + step[blank],
-                np.logaddexp(beam[path][1] + step[path[-1] if path else blank], grown.get(path, -np.inf)),
-            )
-            for path in order
-        }
-        scores = {path: np.logaddexp(*pair) for path, pair in ends.items()}
-        worst = min(scores, key=scores.get)
-        lost = set()
-        for path in order:
-            if path in lost or (len(scores) >= width and total[path] <= scores[worst]):
+        beam = beam_step(beam, step, blank, width)
+    scores = {path: np.logaddexp(*ends) for path, ends in beam.items()}
+    best = sorted(scores, key=scores.get, reverse=True)
+    return best, np.array([scores[path] for path in best])
+
+
+def beam_step(beam, step, blank, width):
+    """The beam after another step, of these log-probabilities of the classes.
+
+    Once it is full, a sequence that grows pushes the worst one out, in TensorFlow's order: its growth may be lost too.
+    """
+    total = {path: np.logaddexp(*ends) for path, ends in beam.items()}
+    order = sorted(total, key=total.get, reverse=True)
+    labels = [label for label in range(len(step)) if label != blank]
+    grown = {  # the same label again needs a blank before it
+        path + (label,): (beam[path][0] if path[-1:] == (label,) else total[path]) + step[label]
+        for path in order
+        for label in labels
+    }
+    ends = {}
+    for path in order:  # a blank; the last label once more, or for the first time
+        again = beam[path][1] + step[path[-1] if path else blank]
+        ends[path] = (total[path] + step[blank], np.logaddexp(again, grown.get(path, -np.inf)))
+    scores = {path: np.logaddexp(*pair) for path, pair in ends.items()}
+    worst = min(scores, key=scores.get)
+    lost = set()
+    for path in order:
+        if path in lost or (len(scores) >= width and total[path] <= scores[worst]):
+            continue
+        for child in (path + (label,) for label in labels):
+            if child in scores:
                 continue
-            for child in (path + (label,) for label in labels):
-                if child in scores:
-                    continue
-                if grown[child] == -np.inf or (len(scores) >= width and grown[child] <= scores[worst]):
-                    lost.add(child)
-                    continue
-                if len(scores) >= width:
-                    del scores[worst]
-                scores[child], ends[child] = grown[child], (-np.inf, grown[child])
-                worst = min(scores, key=scores.get)
-        beam = {path: ends[path] for path in scores}
-    best = sorted(beam, key=lambda path: np.logaddexp(*beam[path]), reverse=True)
-    return best, np.array([np.logaddexp(*beam[path]) for path in best])
+            full = len(scores) >= width
+            if grown[child] == -np.inf or (full and grown[child] <= scores[worst]):
+                lost.add(child)
+                continue
+            if full:
+                del scores[worst]
+            scores[child], ends[child] = grown[child], (-np.inf, grown[child])
+            worst = min(scores, key=scores.get)
+    return {path: ends[path] for path in scores}
