@@ -32,7 +32,7 @@ server.main()
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh() -> None:
     """No process is there yet."""
     process._end()
 

@@ -171,7 +171,7 @@ def test_verify_a_module_with_functions_of_the_user(run: Run, monkeypatch: pytes
     assert "its input given is (None, 4)" in run.fails(1, "verify", "other.keras", "model.py")
 
 
-def test_verify_a_changed_shape(exported: Run, tmp_path: Path) -> None:
+def test_verify_a_changed_shape(exported: Run) -> None:
     """A shape that differs is said, and makes JSON that every parser reads."""
     wide = keras.Sequential([keras.Input((6, 6, 1), name="image"), L.Flatten(), L.Dense(4, name="scores")])
     wide.save("wide.keras")

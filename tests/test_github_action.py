@@ -88,7 +88,7 @@ def runner(tmp_path: Path) -> Runner:
 
 
 @pytest.fixture
-def uninstalled(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+def uninstalled(runner: Runner) -> Callable[..., tuple[int, str]]:
     """The runner, whose steps use this environment in place of a new one."""
     python = f"env PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)}"
     (runner.commands / "python").write_text(PYTHON.format(python=shlex.quote(python)))

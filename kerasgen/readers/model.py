@@ -150,7 +150,3 @@ def map_leaves(structure: Any, change: Callable[[Any], Any], kind: Any = Ref) ->
     if isinstance(structure, (list, tuple)):
         return type(structure)(map_leaves(item, change, kind) for item in structure)
     return structure
-
-
-refs = leaves
-map_refs = map_leaves

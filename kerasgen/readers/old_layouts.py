@@ -67,7 +67,7 @@ def joined(
     mine, bias = shapes[name], shapes.get("bias", [()])
     if len(mine) > 1:
         return _gates(kind, config, variable, name, len(mine), origin)
-    if kind in CUDNN and len(bias) == 1 and bias[0] == (2 * CUDNN[kind] * _units(variable, name, CUDNN[kind]),):
+    if kind in CUDNN and len(bias) == 1 and bias[0] == (2 * CUDNN[kind] * _units(variable, CUDNN[kind]),):
         return _cudnn(variable, name, CUDNN[kind])
     return _turned(kind, name, origin, _moved(kind, config, variable, name, mine[0], origin))
 
@@ -89,7 +89,7 @@ def _same(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _units(variable: Variable, name: str, gates: int) -> int:
+def _units(variable: Variable, gates: int) -> int:
     return variable.shape[-1] // gates
 
 
@@ -133,7 +133,7 @@ def _gates(kind: str, config: Mapping[str, Any], variable: Variable, name: str, 
 def _cudnn(variable: Variable, name: str, gates: int) -> Join:
     """cuDNN keeps each gate's matrix transposed, and a bias for the input beside one for the state."""
     if name == "bias":
-        stored = (2 * gates * _units(variable, name, gates),)
+        stored = (2 * gates * _units(variable, gates),)
         if len(variable.shape) == 2:
             return Join(stored, lambda array: array.reshape(2, -1))
         return Join(stored, lambda array: array.reshape(2, -1).sum(axis=0))

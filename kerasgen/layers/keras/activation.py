@@ -17,13 +17,13 @@ from kerasgen.layers.registry import rule
 BEFORE_KERAS_3: Mapping[str, Callable[..., Any]] = {"hard_sigmoid": kernels.hard_sigmoid_keras2}
 
 
-def activate(layer: Layer, x: Value, key: str = "activation") -> Value:
+def activate(layer: Layer, x: Value) -> Value:
     """`x` through the activation that the layer's config names, if it names one."""
-    wanted = layer.config.get(key, None)
+    wanted = layer.config.get("activation", None)
     if wanted is None or wanted == "linear":
         return x
     if isinstance(wanted, Mapping):  # a layer used as an activation
-        result: Value = layer.wrapped(key, wanted, x)
+        result: Value = layer.wrapped("activation", wanted, x)
         return result
     return layer.emit(activation_kernel(layer, wanted), x)
 
