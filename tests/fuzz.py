@@ -184,14 +184,37 @@ def main() -> int:
         return 0
     outcomes: Counter[str] = Counter()
     findings: dict[str, list[Any]] = {}
-    start, batch = time.monotonic(), 250
-    pending = list(range(options.first, options.first + options.count, batch))
+    start = time.monotonic()
+    for lines in results(options):
+        for number, outcome, finding in lines:
+            outcomes[outcome] += 1
+            if finding:
+                print(f"{number}: {finding}", file=sys.stderr)
+                findings.setdefault(" ".join(finding.split()[:2]), []).append((number, finding))
+        print(f"{sum(outcomes.values())} {dict(outcomes)}", file=sys.stderr)
+    for alike in findings.values():
+        print(f"{len(alike)} times: {alike[0][1]} (number {', '.join(str(number) for number, _ in alike[:5])})")
+    print(f"{sum(outcomes.values())} files in {time.monotonic() - start:.0f} s: {dict(outcomes)}")
+    return 1 if findings else 0
+
+
+def results(options: argparse.Namespace) -> Iterator[list[Any]]:
+    """What the processes print, one process after the other: number, outcome and finding of each file."""
+    end, batch = options.first + options.count, 250
+    pending = list(range(options.first, end, batch))
     running: list[subprocess.Popen[str]] = []
     while pending or running:
         while pending and len(running) < options.workers:
             first = pending.pop(0)
-            count = min(batch, options.first + options.count - first)
-            command = [sys.executable, __file__, "--work", "--first", str(first), "--count", str(count)]
+            command = [
+                sys.executable,
+                __file__,
+                "--work",
+                "--first",
+                str(first),
+                "--count",
+                str(min(batch, end - first)),
+            ]
             command += ["--seeds", str(options.seeds), *(["--oracle"] if options.oracle else [])]
             running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         process = running.pop(0)  # the oldest: it is the next to end, more or less
@@ -199,16 +222,7 @@ def main() -> int:
         lines = [json.loads(line) for line in done.splitlines()]
         if process.returncode != 0:
             lines.append([lines[-1][0] + 1 if lines else -1, "FINDING", f"the process ends with {process.returncode}"])
-        for number, outcome, finding in lines:
-            outcomes[outcome] += 1
-            if finding:
-                print(f"{number}: {finding}", file=sys.stderr)
-                findings.setdefault(" ".join(finding.split()[:2]), []).append((number, finding))
-        print(f"{sum(outcomes.values())} {dict(outcomes)}", file=sys.stderr)
-    for found in findings.values():
-        print(f"{len(found)} times: {found[0][1]} (number {', '.join(str(number) for number, _ in found[:5])})")
-    print(f"{sum(outcomes.values())} files in {time.monotonic() - start:.0f} s: {dict(outcomes)}")
-    return 1 if findings else 0
+        yield lines
 
 
 if __name__ == "__main__":

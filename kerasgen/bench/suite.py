@@ -100,32 +100,37 @@ def randomize(model: Any, random: np.random.Generator, batch: np.ndarray) -> Non
     import keras
 
     for variable in model.weights:
-        shape, name = tuple(variable.shape), variable.path.split("/")[-1]
-        if len(shape) > 1:
-            inputs = np.prod(shape[:-2] if "depthwise" in variable.path else shape[:-1])
-            value = random.standard_normal(shape) * np.sqrt(2 / inputs)
-        elif "int" in variable.dtype:  # how many samples a Normalization has seen
-            continue
-        elif name in ("gamma", "variance", "moving_variance"):
-            value = random.uniform(0.5, 1.5, shape)
-        else:
-            value = random.uniform(-0.3, 1.2, shape)
-        variable.assign(value)
-        assert variable.shape == () or np.ptp(variable) > 0
+        if "int" not in variable.dtype:  # how many samples a Normalization has seen
+            variable.assign(_random_weight(variable, random))
+            assert variable.shape == () or np.ptp(variable) > 0
     layers = list(model._flatten_layers(include_self=False))
-    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in layers:
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with copies of its weights
+    _measure(model, [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)], batch)
+
+
+def _random_weight(variable: Any, random: np.random.Generator) -> np.ndarray:
+    shape, name = tuple(variable.shape), variable.path.split("/")[-1]
+    if len(shape) > 1:
+        inputs = np.prod(shape[:-2] if "depthwise" in variable.path else shape[:-1])
+        return np.asarray(random.standard_normal(shape) * np.sqrt(2 / inputs))
+    if name in ("gamma", "variance", "moving_variance"):
+        return random.uniform(0.5, 1.5, shape)
+    return random.uniform(-0.3, 1.2, shape)
+
+
+def _measure(model: Any, norms: Sequence[Any], batch: np.ndarray) -> None:
+    """Give batch normalisations the statistics of this batch."""
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
     if norms:
-        momenta = [layer.momentum for layer in norms]
-        for layer in norms:
-            layer.momentum = 0.0
         model(batch, training=True)
-        for layer, momentum in zip(norms, momenta, strict=True):
-            layer.momentum = momentum
-            assert np.ptp(layer.moving_mean) > 0
-            assert np.ptp(layer.moving_variance) > 0
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+        assert np.ptp(layer.moving_mean) > 0
+        assert np.ptp(layer.moving_variance) > 0
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from kerasgen.readers import hdf5, jsonfile, old_layouts
 from kerasgen.readers.graph_config import inner_model
 from kerasgen.readers.model import LayerPath, LayerSpec, ModelSpec, Variable
 
+_TOP_LEVEL = "top_level_model_weights"  # of the model itself, if it has any
 _RANDOM_STATE = ("StateVar", "seed_generator_state")  # of dropout and augmentation: no weights
 _DIRECTIONS = ("forward_layer", "backward_layer")  # copies of the layer that Bidirectional was given
 
@@ -100,22 +101,22 @@ class LegacyWeights:
     def _stored(self, file: hdf5.Group) -> dict[str, dict[str, Any]]:
         """The arrays by layer and weight name, both in the file's order; layers without weights left out."""
         root = hdf5.subgroup(file, "model_weights") or file
-        stored = {}
-        for layer in [*hdf5.names(root, "layer_names"), "top_level_model_weights"]:
-            group = hdf5.find(root, layer)
-            if group is None and layer == "top_level_model_weights":
-                continue
-            if not isinstance(group, hdf5.Group):
-                raise InvalidModelError(f"{self.source.name}: layer {layer!r}: the file names it but lacks its group")
-            weights = {}
-            for name in hdf5.names(group, "weight_names"):
-                if not any(state in name for state in _RANDOM_STATE):
-                    weights[name] = hdf5.find(group, name)
-                    if weights[name] is None:
-                        raise InvalidModelError(f"{self.source.name}: layer {layer!r}: weight {name!r} is missing")
-            if weights:
-                stored[layer] = weights
-        return stored
+        groups = {name: hdf5.find(root, name) for name in (*hdf5.names(root, "layer_names"), _TOP_LEVEL)}
+        if groups[_TOP_LEVEL] is None:
+            del groups[_TOP_LEVEL]
+        stored = {layer: self._arrays(layer, group) for layer, group in groups.items()}
+        return {layer: arrays for layer, arrays in stored.items() if arrays}
+
+    def _arrays(self, layer: str, group: Any) -> dict[str, Any]:
+        """A layer's arrays by name; the states of random generators are no weights."""
+        if not isinstance(group, hdf5.Group):
+            raise InvalidModelError(f"{self.source.name}: layer {layer!r}: the file names it but lacks its group")
+        names = (n for n in hdf5.names(group, "weight_names") if not any(state in n for state in _RANDOM_STATE))
+        arrays = {name: hdf5.find(group, name) for name in names}
+        for name, array in arrays.items():
+            if array is None:
+                raise InvalidModelError(f"{self.source.name}: layer {layer!r}: weight {name!r} is missing")
+        return arrays
 
     def _groups(self, declared: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
         """Which group holds each layer: the one of its name, or else, as in Keras, the next in order."""

@@ -30,6 +30,8 @@ def recurrent(layer: Layer, sequences: Any, initial_state: Any = None, mask: Any
     settings = {flag: layer.config.flag(flag, False) for flag in FLAGS}
     if layer.config.get("time_major", False):
         raise UnsupportedModelError("time_major: the first axis is not the batch")
+    if x.shape[1] is not None and x.shape[1] > MOST_STEPS:
+        raise UnsupportedModelError(f"{x.shape[1]} steps; more than {MOST_STEPS} are not run one after the other")
     if not settings["return_sequences"]:
         layer.output_mask = None
     if layer.config.flag("go_backwards", False):
@@ -84,15 +86,12 @@ def _run(
     """The output and the last states of one cell after the other: a stack of cells equals a stack of layers."""
     cells = list(cells_of(layer))
     count = sum(cell.states for _, cell in cells)
-    if x.shape[1] is not None and x.shape[1] > MOST_STEPS:
-        raise UnsupportedModelError(f"{x.shape[1]} steps; more than {MOST_STEPS} are not run one after the other")
     if states and len(states) != count:
         raise InvalidModelError(f"is given {len(states)} states, not {count}")
     pending, last = iter(states), []
     for number, (part, cell) in enumerate(cells, start=1):
         is_last = number == len(cells)
-        recalls = stateful and not states
-        initial = _recall(part, cell.states) if recalls else _take(pending, cell.states)
+        initial = _take(pending, cell.states) if states or not stateful else _recall(part, cell.states)
         returns = {
             "return_sequences": return_sequences or not is_last,
             "return_state": return_state or stateful,
@@ -100,8 +99,7 @@ def _run(
         }
         x, *final = cell.run(part, x, mask, initial, {flag: True for flag, wanted in returns.items() if wanted})
         if stateful:
-            for i, state in enumerate(final):
-                part.remember(f"state_{i}", state)
+            _remember(part, final)
         last += final
     return [x, *last] if return_state else [x]
 
@@ -109,6 +107,11 @@ def _run(
 def _recall(part: Layer, count: int) -> InitialStates:
     """The states that the last call left."""
     return lambda shape: [part.recall(f"state_{i}", shape) for i in range(count)]
+
+
+def _remember(part: Layer, states: Sequence[Value]) -> None:
+    for i, state in enumerate(states):
+        part.remember(f"state_{i}", state)
 
 
 def _take(states: Iterator[Value], count: int) -> InitialStates:

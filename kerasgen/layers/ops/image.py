@@ -81,24 +81,28 @@ def fold(layer: Layer, x: Value) -> Value:
 
 
 def _borders(layer: Layer, ending: str, sizes: Sequence[int | None], sign: int) -> tuple[tuple[int, int], ...]:
-    """What to add to or to take from both ends of rows and columns: two of before, after and the new size are given."""
-    borders = []
-    for size, (key, before, after) in zip(
-        sizes, (("height", "top", "bottom"), ("width", "left", "right")), strict=True
-    ):
-        keys = (f"{before}_{ending}", f"{after}_{ending}", f"target_{key}")
-        first, last, new = (
-            None if layer.config.get(key, None) is None else layer.config.integer(key, least=0) for key in keys
-        )
-        if first is None or last is None:
-            if size is None or new is None:
-                raise UnsupportedModelError(f"the {key} of the images must be known")
-            rest = sign * (new - size) - (first or 0) - (last or 0)
-            first, last = rest if first is None else first, rest if last is None else last
-        if first < 0 or last < 0:
-            raise InvalidModelError(f"a {key} of {size} cannot become {new}")
-        borders.append((first, last))
-    return tuple(borders)
+    """What to add to (sign 1) or to take from (-1) both ends of rows and columns."""
+    height, width = sizes
+    return (
+        _border(layer, height, "height", (f"top_{ending}", f"bottom_{ending}"), sign),
+        _border(layer, width, "width", (f"left_{ending}", f"right_{ending}"), sign),
+    )
+
+
+def _border(layer: Layer, size: int | None, axis: str, keys: tuple[str, str], sign: int) -> tuple[int, int]:
+    """Cells before and after an axis; the config has two of these and the axis' new size."""
+    before, after, new = (
+        None if layer.config.get(key, None) is None else layer.config.integer(key, least=0)
+        for key in (*keys, f"target_{axis}")
+    )
+    if before is None or after is None:
+        if size is None or new is None:
+            raise UnsupportedModelError(f"the {axis} of the images must be known")
+        rest = sign * (new - size) - (before or 0) - (after or 0)
+        before, after = rest if before is None else before, rest if after is None else after
+    if before < 0 or after < 0:
+        raise InvalidModelError(f"a {axis} of {size} cannot become {new}")
+    return before, after
 
 
 @rule("ops.PadImages")

@@ -292,24 +292,29 @@ def strided_slice(
 ) -> Value:
     """What `[...]` becomes: a bit of each mask says what the numbers of an axis mean."""
     what = "the part that it takes"
-    starts, stops = known_sizes(begin), known_sizes(end)
-    steps = starts if strides is None else known_sizes(strides)
-    if starts is None or stops is None or steps is None:
-        raise UnsupportedModelError(f"{what} must be known")
-    index: list[Any] = []
-    for axis, (start, stop, step) in enumerate(zip(starts.flat, stops.flat, steps.flat, strict=True)):
+
+    def bounds(argument: Any) -> np.ndarray:
+        known = known_sizes(argument)
+        if known is None:
+            raise UnsupportedModelError(f"{what} must be known")
+        return known.ravel()
+
+    def item(axis: int, start: Size, stop: Size, step: Size) -> Any:
         bit = 1 << axis
         if ellipsis_mask & bit:
-            index.append(...)
-        elif new_axis_mask & bit:
-            index.append(None)
-        elif shrink_axis_mask & bit:
-            index.append(integer(start, what))
-        else:
-            first = None if begin_mask & bit else integer(start, what)
-            last = None if end_mask & bit else integer(stop, what)
-            index.append(slice(first, last, 1 if strides is None else integer(step, what)))
-    return _part(layer, input_, tuple(index))
+            return ...
+        if new_axis_mask & bit:
+            return None
+        if shrink_axis_mask & bit:
+            return integer(start, what)
+        first = None if begin_mask & bit else integer(start, what)
+        last = None if end_mask & bit else integer(stop, what)
+        return slice(first, last, integer(step, what))
+
+    starts, stops = bounds(begin), bounds(end)
+    steps = bounds([1] * len(starts) if strides is None else strides)
+    rows = zip(starts, stops, steps, strict=True)
+    return _part(layer, input_, tuple(item(axis, *row) for axis, row in enumerate(rows)))
 
 
 @function("linalg.diag")
