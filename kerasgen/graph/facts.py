@@ -39,7 +39,7 @@ class Facts:
     scales: whether it multiplies what it has normalised by its second operand and adds the third.
     inverse: the kernel that undoes it.
     reshapes: "sample" where it keeps the cells of a sample in their order, "all" those of the whole batch.
-    linear: whether f(a x) = a f(x), for the sizes that a model computes with.
+    linear: whether it computes with sizes that grow with the batch as it does with numbers: see `graph.size`.
     in_place: whether the result may be written over an operand of its shape and dtype.
     macs: the sizes whose product is its multiply-adds for one sample: see `kerasgen.graph.macs`.
     gemm: the rows for one sample, depth and columns of the one matrix product that it is, if it is one.

@@ -5,7 +5,7 @@ Arrays of sizes have the dtype object, so that NumPy's own functions compute wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,30 +13,13 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
+from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Node, Value
 from kerasgen.graph.size import BATCH, Size
 from kerasgen.layers.layer import Layer
 from kerasgen.readers.model import leaves
 
 LARGEST = 64  # numbers in an array of sizes
-# What is true of sizes that grow with the batch as of numbers.
-LINEAR: set[Callable[..., Any]] = {
-    kernels.get_item,
-    kernels.concatenate,
-    kernels.stack,
-    kernels.split,
-    kernels.unstack,
-    kernels.reshape_all,
-    kernels.identity,
-    np.add,
-    np.subtract,
-    np.multiply,
-    np.prod,
-    np.sum,
-    np.squeeze,
-    np.expand_dims,
-    np.take,
-}
 
 
 def size_array(numbers: Any) -> np.ndarray:
@@ -128,7 +111,7 @@ def _run(node: Node, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray] | Non
     if any(arrays[name].dtype == object for name in node.reads):
         if node.kernel is kernels.cast and "int" in node.attrs["dtype"]:
             return [arrays[name] for name in node.reads]
-        if node.kernel not in LINEAR:
+        if not facts(node.kernel).linear:
             return None
     try:
         return [size_array(array) for array in node.call(arrays)]
