@@ -13,6 +13,7 @@ settings.load_profile("fixed")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # without it, some processors have no convolutions channels first
 
 # Fixtures that run the command line, modules on other Pythons, and pytest itself.
 pytest_plugins = ["command", "pairs", "pytester"]

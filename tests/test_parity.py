@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,8 +19,9 @@ from support import randomize, relative_error
 from kerasgen.builder import Built, build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
+from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
-from kerasgen.passes import PIPELINES, Phase, Pipeline, optimize
+from kerasgen.passes import LEVEL, PIPELINES, Phase, Pipeline, optimize
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
@@ -31,20 +32,43 @@ FORMATS = ("keras", "h5")
 
 @dataclass(frozen=True)
 class Prepared:
-    """A case with its files, its inputs and Keras's answers."""
+    """A case with its files, its inputs and Keras's answers. It is read, built and optimised once for all its tests."""
 
     case: Case
     model: Any
     folder: Path
     inputs: list[np.ndarray]
     expected: list[np.ndarray]
+    results: dict[Any, Any] = field(default_factory=dict)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` returned when this key was first asked for."""
+        if key not in self.results:
+            self.results[key] = make()
+        return self.results[key]
 
     def built(self, ending: str = "keras") -> Built:
-        path = self.folder / f"model.{ending}"
-        if not path.exists():
+        def make() -> Built:
+            path = self.folder / f"model.{ending}"
             with contextlib.suppress(UserWarning):
                 self.model.save(path)
-        return build(read(path))
+            return build(read(path))
+
+        return cast(Built, self.once(("built", ending), make))
+
+    def graph(self, ending: str = "keras") -> Graph:
+        """The graph with its weights, which are read-only, since other tests compute with them too."""
+
+        def make() -> Graph:
+            graph = self.built(ending).bind()
+            for array in graph.weights.values():
+                array.flags.writeable = False
+            return graph
+
+        return cast(Graph, self.once(("graph", ending), make))
+
+    def optimized(self, pipeline: Pipeline) -> Plan:
+        return cast(Plan, self.once(("plan", id(pipeline)), lambda: optimize(self.graph(), pipeline)))
 
     def check(self, results: Any, tolerance: float | None = None) -> None:
         results = list(results)
@@ -87,9 +111,16 @@ def test_graph(prepared: Prepared, ending: str) -> None:
         pytest.skip("Keras cannot write it")
     built = prepared.built(ending)
     assert not built.problems
-    prepared.check(built.bind().run(*prepared.inputs))
+    prepared.check(prepared.graph(ending).run(*prepared.inputs))
+    assert same(prepared.graph(ending), prepared.graph())  # so that the other tests need one of them
     parameters = sum(int(np.prod(v.shape)) for v in built.variables if not v.state)
     assert parameters == prepared.model.count_params()
+
+
+def same(one: Graph, other: Graph) -> bool:
+    """Whether two graphs are equal to the bit, the order of the weights included."""
+    arrays = [[(name, array.dtype, array.tobytes()) for name, array in graph.weights.items()] for graph in (one, other)]
+    return arrays[0] == arrays[1] and replace(one, weights={}) == replace(other, weights={})
 
 
 def forced(limits: Mapping[str, Mapping[str, Any]]) -> Pipeline:
@@ -122,15 +153,13 @@ UNROLLED = forced({"unroll_small": {"limit": 1 << 22}})
     "pipeline", [*PIPELINES.values(), FAST, UNROLLED], ids=[*map(str, PIPELINES), "fast", "unrolled"]
 )
 def test_optimized_graph(prepared: Prepared, pipeline: Pipeline) -> None:
-    got = optimize(prepared.built().bind(), pipeline).run(*prepared.inputs)
+    got = prepared.optimized(pipeline).run(*prepared.inputs)
     prepared.check(got, max(prepared.case.tolerance, FAST_TOLERANCE if pipeline is FAST else 0))
 
 
-@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
     """By this Python and NumPy, and by others."""
-    case, graph = prepared.case, prepared.built(prepared.case.formats[-1]).bind()
-    default = optimize(graph)
+    case, default = prepared.case, prepared.optimized(PIPELINES[LEVEL])
     module, result = _predicted(prepared, default, pairs, case.tolerance)
     assert isinstance(result, dict) == isinstance(getattr(prepared.model, "_outputs_struct", None), dict)
     wanted = getattr(prepared.model, "_outputs_struct", prepared.model.outputs)
@@ -138,7 +167,7 @@ def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
     assert [tuple(shape) for _, shape, _ in module.INPUTS] == [tuple(t.shape) for t in prepared.model.inputs]
     seen = {node.kernel for node in default.graph.nodes}
     for pipeline, tolerance in ((FAST, max(case.tolerance, FAST_TOLERANCE)), (PIPELINES[0], case.tolerance)):
-        other = optimize(graph, pipeline)
+        other = prepared.optimized(pipeline)
         if {node.kernel for node in other.graph.nodes} - seen:
             seen.update(node.kernel for node in other.graph.nodes)
             _predicted(prepared, other, pairs, tolerance)
@@ -162,7 +191,7 @@ def _predicted(prepared: Prepared, plan: Plan, pairs: list[Pair], tolerance: flo
 
 def test_activations(prepared: Prepared) -> None:
     """The graph that keeps every layer's output still has them all, and answers the same."""
-    graph = prepared.built().bind()
+    graph = prepared.graph()
     full = optimize(graph.with_every_layer())
     prepared.check(full.run(*prepared.inputs)[: len(graph.outputs)])
     assert set(full.graph.layers) == set(graph.layers)

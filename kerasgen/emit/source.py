@@ -47,7 +47,7 @@ def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict
             imports.add(_import(value.__name__, known))
         elif not callable(value):
             text = _constants(scope)[known]
-            for mentioned in (node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)):
+            for mentioned in _mentioned(text):
                 other: Any = getattr(scope, mentioned, None)
                 if isinstance(other, ModuleType):
                     imports.add(_import(other.__name__, mentioned))
@@ -56,7 +56,7 @@ def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict
             blocks.setdefault(known, text)
         elif not is_copied(value):
             imports.add(f"from {value.__module__} import {value.__name__}")
-    blocks[name] = inspect.getsource(thing).rstrip()
+    blocks[name] = _text(thing)
     for value in used.values():
         if is_copied(value):
             _collect(value, imports, things, blocks)
@@ -68,18 +68,31 @@ def _import(module: str, name: str) -> str:
     return f"import {module}" + (f" as {name}" if name != module else "")
 
 
-def _names(thing: Any) -> list[str]:
+# Finding a function's text means tokenising its file from there on: half of the time of printing a small module.
+@cache
+def _text(thing: Any) -> str:
+    """The source of a function or class."""
+    return inspect.getsource(thing).rstrip()
+
+
+@cache
+def _mentioned(text: str) -> tuple[str, ...]:
+    """The names in a piece of source."""
+    return tuple(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
+
+
+@cache
+def _names(thing: Any) -> tuple[str, ...]:
     """The global names that a function or the methods of a class mention, in the order of the text."""
     if inspect.isclass(thing):
         bases = [base.__module__.lstrip("_").split(".")[0] for base in thing.__bases__]
-        return bases + [
-            name for member in vars(thing).values() if inspect.isfunction(member) for name in _names(member)
-        ]
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+        functions = filter(inspect.isfunction, vars(thing).values())
+        return (*bases, *(name for function in functions for name in _names(function)))
+    (definition,) = ast.parse(textwrap.dedent(_text(thing))).body
     assert isinstance(definition, ast.FunctionDef)
     defaults = [d for d in (*definition.args.defaults, *definition.args.kw_defaults) if d is not None]
     in_defaults = (node.id for default in defaults for node in ast.walk(default) if isinstance(node, ast.Name))
-    return list(dict.fromkeys([*in_defaults, *_code_names(thing.__code__)]))
+    return tuple(dict.fromkeys([*in_defaults, *_code_names(thing.__code__)]))
 
 
 def _code_names(code: CodeType) -> Iterator[str]:
