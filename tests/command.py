@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -210,3 +213,29 @@ def script(text: str, *arguments: Any) -> list[str]:
     """A command that runs the command line after some Python."""
     code = f"import sys\n{text}\nfrom kerasgen.cli import main\nmain(sys.argv[1:])"
     return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+@contextmanager
+def running(command: list[str], **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, with pipes; the whole group ends with the block, whatever happens in there."""
+    pipe = subprocess.PIPE
+    settings = {"stdin": pipe, "stdout": pipe, "stderr": pipe, **settings}
+    with subprocess.Popen(command, start_new_session=True, **settings) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(process: subprocess.Popen[bytes], line: bytes) -> None:
+    """Return when the process prints this line."""
+    assert process.stdout is not None
+    printed = process.stdout.readline()
+    assert printed == line + b"\n", printed or process.communicate()
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
+    """The exit code and what was left on stderr; it no longer waits for its stdin, for that is closed."""
+    _, err = process.communicate(timeout=300)
+    return process.returncode, err

@@ -1,6 +1,9 @@
 """TensorFlow says nothing and computes the same everywhere."""
 
 import os
+import signal
+from collections.abc import Iterator
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,3 +25,30 @@ pytest.register_assert_rewrite("model_files", "saved_models")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Write tests/golden anew.")
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="Run the files in a random order, and each one's tests."
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest groups tests by the fixtures that they share afterwards
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        random = Random(seed)
+        files = list(dict.fromkeys(item.path for item in items))
+        random.shuffle(files)
+        random.shuffle(items)
+        items.sort(key=lambda item: files.index(item.path))
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Ctrl-C interrupts, in the test and in what it starts, though the background jobs of a shell begin without it.
+
+    The command line has a handler of its own for the request to end: it goes with the test that has run it.
+    """
+    before = [(sign, signal.getsignal(sign)) for sign in (signal.SIGINT, signal.SIGTERM)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for sign, handler in before:
+        signal.signal(sign, handler or signal.SIG_DFL)

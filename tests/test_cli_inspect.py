@@ -82,7 +82,7 @@ def test_inspect_attention(run: Run) -> None:
     assert macs["heads"] == 4 * (6 * 8 * 8) + 2 * (2 * 6 * 6 * 4)  # four projections, scores, sums
     assert macs["attention"] == 2 * (6 * 6 * 8)
     assert macs["equation"] == 6 * 8 * 5
-    assert macs["matmul"] == 6 * 6 * 5
+    assert [count for name, count in macs.items() if name.startswith("matmul")] == [6 * 6 * 5]
 
 
 def test_inspect_recurrent(run: Run) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 import pytest
-from command import script, shell
+from command import ended, running, script, shell, wait_for
 from keras import layers as L
 
 
@@ -79,17 +79,12 @@ def test_closed_stdout(files: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_leaves_nothing(files: Path, tmp_path: Path, sign: signal.Signals, code: int) -> None:
     """The module is staged when the signal comes."""
-    wait = "import kerasgen.api as a, time\na._verified = lambda *_: (print('now', flush=True), time.sleep(60))"
-    process = subprocess.Popen(
-        script(wait, "export", files / "small.keras"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"now\n"
-    assert list(tmp_path.iterdir())
-    process.send_signal(sign)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert err == (b"kerasgen: interrupted\n" if sign is signal.SIGINT else b"")
+    wait = "import kerasgen.api as a\na._verified = lambda *_: (print('now', flush=True), sys.stdin.readline())"
+    with running(script(wait, "export", files / "small.keras"), cwd=tmp_path) as process:
+        wait_for(process, b"now")
+        assert list(tmp_path.iterdir())
+        process.send_signal(sign)
+        assert ended(process) == (code, b"kerasgen: interrupted\n" if sign is signal.SIGINT else b"")
     assert not list(tmp_path.iterdir())
 
 
@@ -112,7 +107,7 @@ def on_terminal(command: list[str], cwd: Path, *, stream: str, **environment: st
         if not block:
             break
         written += block
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     os.close(ours)
     return written
 

@@ -20,7 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from command import Run, script, shell
+from command import Run, ended, running, script, shell, wait_for
 from support import randomize, relative_error
 
 import kerasgen
@@ -53,34 +53,34 @@ def is_pair(folder: Path) -> bool:
 
 # ---------------------------------------------------------------- signals
 
-# What the command line is at when the signal comes: it says so and waits.
+# What the command line is at when the signal comes: it says so and waits for a line, or for the end of its stdin.
 STAGES = {
-    "start": "cli.export.child.start = wait",
+    "start": "cli.export.process.start = wait",
     "read": "api.read = wait",
-    "child describes": "child.Child._reply = wait",
-    "child sends arrays": "child.Child._fill = wait",
+    "child describes": "process.Child._reply = wait",
+    "child sends arrays": "process.Child._fill = wait",
     "build": "api.build = wait",
     "optimise": "api.optimize = wait",
     "emit": "api.emit = wait",
-    "audit": "emit.audit = wait",
-    "pack": "emit._pack = wait",
+    "audit": "module.audit = wait",
+    "pack": "module._pack = wait",
     "stage": "tempfile.mkdtemp = after(tempfile.mkdtemp)",
-    "write": "emit.Module.write = lambda self, file: (file.write(b'half'), file.flush(), wait())",
+    "write": "module.Module.write = lambda self, file: (file.write(b'half'), file.flush(), wait())",
     "sidecar written": "os.fsync = after(os.fsync)",
     "verify": "api._verified = wait",
-    "Keras loads": "verification.oracle = wait",
-    "Keras answers": "from kerasgen import oracle; oracle.Oracle.__call__ = wait",
+    "Keras loads": "verify.oracle = wait",
+    "Keras answers": "oracle.Oracle.__call__ = wait",
     "clean up": "shutil.rmtree = before(shutil.rmtree)",
 }
 WAITING = """
-import os, shutil, tempfile, time
+import os, shutil, tempfile
 from kerasgen import api, cli
-from kerasgen.hdf5 import process
 from kerasgen.emit import module
-from kerasgen.verification import verify
+from kerasgen.hdf5 import process
+from kerasgen.verification import oracle, verify
 def wait(*_, **__):
     print("now", flush=True)
-    time.sleep(float(os.environ["SECONDS"]))
+    sys.stdin.readline()
 def after(function):
     return lambda *args, **settings: (function(*args, **settings), wait())[0]
 def before(function):
@@ -88,28 +88,18 @@ def before(function):
 """
 
 
-def started(setup: str, model: Path, folder: Path, seconds: float = 60) -> subprocess.Popen[bytes]:
-    """An export, in a group of processes of its own; Keras is asked where the setup says so."""
+def export(model: Path, setup: str = "") -> list[str]:
+    """A command that exports after this setup; Keras is asked where the setup says so."""
     verify = "--verify" if "oracle" in setup else "--no-verify"
-    command = script(WAITING + setup, "export", model, "-o", "net.py", "--store", "sidecar", "--force", verify)
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "SECONDS": str(seconds)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    return script(WAITING + setup, "export", model, "-o", "net.py", "--store", "sidecar", "--force", verify)
 
 
-def interrupted(stage: str, model: Path, folder: Path, sign: signal.Signals, seconds: float = 60) -> tuple[int, bytes]:
+def interrupted(stage: str, model: Path, folder: Path, sign: signal.Signals) -> tuple[int, bytes]:
     """Exit code and stderr of an export that gets a signal at this stage."""
-    process = started(stage, model, folder, seconds)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"now\n"
-    os.killpg(process.pid, sign)  # as a terminal does it: to all processes
-    _, err = process.communicate(timeout=60)
-    return process.returncode, err
+    with running(export(model, stage), cwd=folder) as process:
+        wait_for(process, b"now")
+        os.killpg(process.pid, sign)  # as a terminal does it: to all processes
+        return ended(process)
 
 
 @pytest.mark.slow
@@ -123,8 +113,7 @@ def test_interrupted(
     """Nothing is left, nothing is lost."""
     for name, data in old.items():
         (tmp_path / name).write_bytes(data)
-    held = stage in ("stage", "clean up")  # where it would leave something, the signal waits
-    code, err = interrupted(STAGES[stage], models[0], tmp_path, sign, seconds=1 if held else 60)
+    code, err = interrupted(STAGES[stage], models[0], tmp_path, sign)
     assert code == 128 + sign
     assert err == (b"kerasgen: interrupted\n" if sign is signal.SIGINT else b"")
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -138,7 +127,7 @@ def test_interrupted(
 def test_interrupted_between_the_two_files(sign: signal.Signals, models: list[Path], tmp_path: Path) -> None:
     """The second one follows the first before the signal is heeded."""
     for _ in range(2):  # where there are none, then where there are some
-        code, _ = interrupted("os.replace = after(os.replace)", models[0], tmp_path, sign, seconds=0.5)
+        code, _ = interrupted("os.replace = after(os.replace)", models[0], tmp_path, sign)
         assert code == 128 + sign
         assert sorted(contents(tmp_path)) == ["net.npz", "net.py"]
         assert is_pair(tmp_path)
@@ -149,19 +138,19 @@ def test_interrupted_between_the_two_files(sign: signal.Signals, models: list[Pa
 def test_interrupted_at_any_time(sign: signal.Signals, models: list[Path], tmp_path: Path) -> None:
     """Both files are as before or new, from the first moment of the process to its last."""
     before = time.monotonic()
-    with started("", models[0], tmp_path) as process:
-        assert process.wait(timeout=60) == 0
+    with running(export(models[0]), cwd=tmp_path) as process:
+        assert ended(process)[0] == 0
     took, new = time.monotonic() - before, contents(tmp_path)
     old = {"net.py": OLD.encode(), "net.npz": b"old"}
     for part in range(16):
         for name, data in old.items():
             (tmp_path / name).write_bytes(data)
-        process = started("", models[0], tmp_path)
-        time.sleep(took * part / 15)
-        os.killpg(process.pid, sign)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode in (0, -sign, 128 + sign)
-        assert process.returncode == -sign or b"Traceback" not in err  # where Python itself is still starting
+        with running(export(models[0]), cwd=tmp_path) as process:
+            time.sleep(took * part / 15)
+            os.killpg(process.pid, sign)
+            code, err = ended(process)
+        assert code in (0, -sign, 128 + sign)
+        assert code == -sign or b"Traceback" not in err  # where Python itself is still starting
         assert contents(tmp_path) in (old, new)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["net.npz", "net.py"]
 
@@ -169,16 +158,15 @@ def test_interrupted_at_any_time(sign: signal.Signals, models: list[Path], tmp_p
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_process_that_reads_ends_too(sign: signal.Signals, models: list[Path], tmp_path: Path) -> None:
     """Though the signal came to its parent alone."""
-    process = started(STAGES["child sends arrays"], models[0], tmp_path)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"now\n"
-    os.kill(process.pid, sign)
-    process.communicate(timeout=60)
-    assert process.returncode == (-sign if sign is signal.SIGKILL else 128 + sign)
-    until = time.monotonic() + 20
-    while alive(process.pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not alive(process.pid)
+    with running(export(models[0], STAGES["child sends arrays"]), cwd=tmp_path) as process:
+        wait_for(process, b"now")
+        os.kill(process.pid, sign)
+        code, _ = ended(process)
+        assert code == (-sign if sign is signal.SIGKILL else 128 + sign)
+        until = time.monotonic() + 300
+        while alive(process.pid) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not alive(process.pid)
 
 
 def alive(group: int) -> bool:
@@ -308,8 +296,8 @@ def at_once(models: list[Path], folder: Path, *options: str) -> list[tuple[int, 
         second.stdin.write("go\n")
         second.stdin.flush()
         waits = second.stdout.readline()
-        _, one = first.communicate("go\ngo\n", timeout=60)
-        _, other = second.communicate(timeout=60)
+        _, one = first.communicate("go\ngo\n", timeout=300)
+        _, other = second.communicate(timeout=300)
     assert waits == "waits\n"
     return [(first.returncode, one), (second.returncode, other)]
 
@@ -339,17 +327,22 @@ def test_a_thread_of_a_program_may_export(models: list[Path], tmp_path: Path) ->
     assert load_module(tmp_path / "net.py").predict(np.ones((1, 64))).shape == (1, 2)
 
 
-def test_waiting_for_the_other(tmp_path: Path) -> None:
+def test_waiting_for_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock leaves no file, and ends with the process that holds it."""
-    code = "import sys, time; from pathlib import Path; from kerasgen.emit.publish import _alone\n"
-    code += "with _alone(Path(sys.argv[1])): print('now', flush=True); time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "now\n"
-    begin = time.monotonic()
-    threading.Timer(0.5, process.kill).start()
-    with staged({tmp_path / "file": lambda file: file.write(b"data")}):
-        pass
-    assert time.monotonic() - begin > 0.4
-    process.communicate()
+    code = "import sys; from pathlib import Path; from kerasgen.emit.publish import _alone\n"
+    code += "with _alone(Path(sys.argv[1])): print('now', flush=True); sys.stdin.readline()"
+    lock = publish.fcntl.flock
+    with running([sys.executable, "-c", code, str(tmp_path)]) as process:
+        wait_for(process, b"now")
+
+        def kill_and_lock(handle: int, operation: int) -> None:
+            with pytest.raises(BlockingIOError):
+                lock(handle, operation | publish.fcntl.LOCK_NB)
+            process.kill()
+            lock(handle, operation)
+
+        monkeypatch.setattr(publish.fcntl, "flock", kill_and_lock)
+        with staged({tmp_path / "file": lambda file: file.write(b"data")}):
+            pass
+        assert process.wait() == -signal.SIGKILL
     assert contents(tmp_path) == {"file": b"data"}

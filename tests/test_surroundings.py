@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import Run, script, shell
+from command import Run, ended, running, script, shell, wait_for
 
 from kerasgen.emit.load import load_module
 
@@ -113,22 +113,19 @@ def test_signal_while_writing(files: Path, tmp_path: Path, sign: signal.Signals,
     """Half of the module is on the disk."""
     (tmp_path / "net.py").write_bytes(OLD)
     half = """
-import time, kerasgen.emit.module as e
+import kerasgen.emit.module as e
 def write(module, file):
     file.write(module.text.encode()[:500])
     file.flush()
     print("now", flush=True)
-    time.sleep(60)
+    sys.stdin.readline()
 e.Module.write = write"""
     command = script(half, "export", files / "small.h5", "-o", "net.py", "--no-verify", "--force")
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"now\n"
-    assert {path.stat().st_size for path in tmp_path.rglob("net.py")} == {len(OLD), 500}
-    process.send_signal(sign)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert err == (b"kerasgen: interrupted\n" if sign is signal.SIGINT else b"")
+    with running(command, cwd=tmp_path) as process:
+        wait_for(process, b"now")
+        assert {path.stat().st_size for path in tmp_path.rglob("net.py")} == {len(OLD), 500}
+        process.send_signal(sign)
+        assert ended(process) == (code, b"kerasgen: interrupted\n" if sign is signal.SIGINT else b"")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"net.py": OLD}
 
 
