@@ -149,7 +149,7 @@ def test_the_tables_are_true(place: tuple[str, str], table: Any, request: pytest
 
 def test_the_rule_shown_is_real() -> None:
     (shown,) = re.findall(r'^   @rule\("ELU".*?^   ```', TEXT, flags=re.M | re.S)
-    source = (ROOT / "kerasgen" / "layers" / "activation.py").read_text()
+    source = (ROOT / "kerasgen" / "layers" / "keras" / "activation.py").read_text()
     assert re.sub(r"^   ", "", shown.removesuffix("```"), flags=re.M).strip() in source
     assert (
         re.findall(r"^   (row\(.*)$", TEXT, flags=re.M)[0] in (ROOT / "tests" / "cases" / "activation.py").read_text()
