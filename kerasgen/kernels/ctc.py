@@ -65,7 +65,7 @@ def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1):
 def beam_search(logs, blank, width):
     """The `width` likeliest sequences of labels and the logarithms of their probabilities, the best first: (T, C).
 
-    A sequence is kept with two of them: that the last step was a blank, and that it was the last label.
+    A sequence is kept with two probabilities: that the last step was a blank, and that it was the last label.
     """
     beam = {(): (0.0, -np.inf)}
     for step in logs.tolist():
@@ -76,37 +76,42 @@ def beam_search(logs, blank, width):
 
 
 def beam_step(beam, step, blank, width):
-    """The beam after another step, of these log-probabilities of the classes.
-
-    Once it is full, a sequence that grows pushes the worst one out, in TensorFlow's order: its growth may be lost too.
-    """
+    """The beam after another step, of these log-probabilities of the classes."""
     total = {path: np.logaddexp(*ends) for path, ends in beam.items()}
     order = sorted(total, key=total.get, reverse=True)
     labels = [label for label in range(len(step)) if label != blank]
-    grown = {  # the same label again needs a blank before it
-        path + (label,): (beam[path][0] if path[-1:] == (label,) else total[path]) + step[label]
+    growth = {  # the same label again needs a blank before it
+        path: {path + (x,): (beam[path][0] if path[-1:] == (x,) else total[path]) + step[x] for x in labels}
         for path in order
-        for label in labels
     }
     ends = {}
     for path in order:  # a blank; the last label once more, or for the first time
         again = beam[path][1] + step[path[-1] if path else blank]
-        ends[path] = (total[path] + step[blank], np.logaddexp(again, grown.get(path, -np.inf)))
+        first = growth.get(path[:-1], {}).get(path, -np.inf)
+        ends[path] = (total[path] + step[blank], np.logaddexp(again, first))
+    return grow_beam(ends, growth, total, width)
+
+
+def grow_beam(ends, growth, total, width):
+    """The beam with the sequences that grow by a label, as long as there is room or they push a worse one out.
+
+    This is TensorFlow's order: the growth of a sequence that was pushed out is lost, too.
+    """
     scores = {path: np.logaddexp(*pair) for path, pair in ends.items()}
     worst = min(scores, key=scores.get)
     lost = set()
-    for path in order:
+    for path, children in growth.items():
         if path in lost or (len(scores) >= width and total[path] <= scores[worst]):
             continue
-        for child in (path + (label,) for label in labels):
+        for child, score in children.items():
+            full = len(scores) >= width
             if child in scores:
                 continue
-            full = len(scores) >= width
-            if grown[child] == -np.inf or (full and grown[child] <= scores[worst]):
+            if score == -np.inf or (full and score <= scores[worst]):
                 lost.add(child)
                 continue
             if full:
                 del scores[worst]
-            scores[child], ends[child] = grown[child], (-np.inf, grown[child])
+            scores[child], ends[child] = score, (-np.inf, score)
             worst = min(scores, key=scores.get)
     return {path: ends[path] for path in scores}
