@@ -18,7 +18,7 @@ PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # wh
 # What every module defines; `x` is the name of a value that only the next line reads.
 RESERVED = frozenset(
     "np math x W INPUTS OUTPUTS OPTIMIZED STATES SELFTEST predict activations reset_states main MARKER EmbeddedFile "
-    "read_embedded read_sidecar made_input numbers difference blas selftest".split()
+    "read_embedded read_sidecar made_input numbers difference blas selftest save_arrays".split()
 )
 
 

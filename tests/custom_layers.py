@@ -37,3 +37,16 @@ def gain(x, weight, *, factor):  # type: ignore[no-untyped-def]
 def gain_rule(layer: Any, x: Any) -> Any:
     """The rule for `Gain`."""
     return layer.emit(gain, x, layer.weight("weight", (x.shape[-1],)), factor=layer.config.number("factor"))
+
+
+def power_of_two(n):  # type: ignore[no-untyped-def]
+    """2ⁿ."""
+    return 2.0**n
+
+
+SCALE = power_of_two(3)
+
+
+def scaled(x):  # type: ignore[no-untyped-def]
+    """x times a constant that a function makes."""
+    return x * SCALE

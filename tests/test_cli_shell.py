@@ -60,14 +60,39 @@ def test_no_tensorflow_in_a_shell(files: Path, tmp_path: Path) -> None:
     assert done.stderr == "not verified: TensorFlow is not installed\n"
 
 
-@pytest.mark.parametrize("arguments", [["inspect"], ["export", "--no-verify", "-o", "-"]])
-def test_broken_pipe(files: Path, tmp_path: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "small.keras"],
+        ["inspect", "small.keras", "--json"],
+        ["export", "small.keras", "--no-verify", "-o", "-"],
+        ["--debug", "export", "small.keras", "--no-verify", "-o", "-"],
+        ["scan", "small.keras"],
+        ["layers"],
+        ["layers", "--json"],
+        ["layers", "--help"],
+        ["--help"],
+        ["--version"],
+    ],
+    ids=" ".join,
+)
+def test_broken_pipe(files: Path, arguments: list[str]) -> None:
+    """Whoever reads no more, as `| head`, need not be told so."""
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "kerasgen", "--quiet", *arguments, str(files / "small.keras")]
-    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    command = [sys.executable, "-m", "kerasgen", *arguments]
+    done = subprocess.run(command, cwd=files, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (5, "kerasgen: stdout: cannot be written: Broken pipe\n")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
+@pytest.mark.parametrize("arguments", [["layers"], ["layers", "--help"], ["--help"], ["--version"]], ids=" ".join)
+def test_full_stdout_of_what_is_short(arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "kerasgen", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (5, "kerasgen: stdout: cannot be written: No space left on device\n")
 
 
 def test_closed_stdout(files: Path, tmp_path: Path) -> None:

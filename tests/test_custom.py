@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from custom_layers import gain_rule, marked, swirl
+from custom_layers import gain_rule, marked, scaled, swirl
 from keras import layers as L
 from support import randomize, relative_error, run_python
 
@@ -53,6 +53,12 @@ def test_a_numpy_function_replaces_a_lambda_by_its_name(tmp_path: Path) -> None:
     assert relative_error(module.predict(X), model(X)) < 1e-6
     assert "def swirl(x, factor=FACTOR):" in (tmp_path / "module.py").read_text()
     assert "def cube(x):" in (tmp_path / "module.py").read_text()  # that it calls
+
+
+def test_a_function_that_makes_a_constant_is_copied_too(tmp_path: Path) -> None:
+    model, path = saved(tmp_path, L.Lambda(lambda x: x * 8.0, name="scaled"), L.Dense(2))
+    kerasgen.export(path, tmp_path / "module.py", custom={"scaled": scaled}, verify=False)
+    assert relative_error(load_module(tmp_path / "module.py").predict(X), model(X)) < 1e-6
 
 
 def test_no_line_of_a_function_means_anything(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import compileall
+import io
 import os
 import py_compile
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -177,6 +179,27 @@ def test_shell_many(name: str, copy: Callable[[str], Path], made: Callable[[str]
         for output, expected in zip(npz.files, listed(module.predict(*arrays)), strict=True):
             assert relative_error(npz[output], expected) < 1e-6
     assert run_python(path, "left.npy", cwd=path.parent).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["classifier", "two_heads"])
+def test_shell_to_stdout(name: str, copy: Callable[[str], Path], made: Callable[[str], Made]) -> None:
+    path, module = copy(name), made(name).module
+    arrays = inputs(module)
+    for number, array in enumerate(arrays):
+        np.save(path.parent / f"{number}.npy", array)
+    before = sorted(path.parent.iterdir())
+    command = [sys.executable, path, *(f"{number}.npy" for number in range(len(arrays))), "-o", "-"]
+    done = subprocess.run(command, cwd=path.parent, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    loaded: Any = np.load(io.BytesIO(done.stdout), allow_pickle=False)
+    got = [loaded] if name == "classifier" else [loaded[output] for output, _, _ in module.OUTPUTS]
+    for array, expected in zip(got, listed(module.predict(*arrays)), strict=True):
+        np.testing.assert_array_equal(array, expected)
+    assert sorted(path.parent.iterdir()) == before
+    done = subprocess.run(
+        " ".join(map(str, command)) + " >&-", shell=True, cwd=path.parent, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, b"net.py: [Errno 9] Bad file descriptor\n")
 
 
 def test_shell_help(copy: Callable[[str], Path]) -> None:
@@ -514,7 +537,7 @@ def test_source(path: Path) -> None:
     tree = ast.parse(text, feature_version=(3, 7))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            assert {alias.name for alias in node.names} <= IMPORTS | {"argparse", "platform", "zipfile"}
+            assert {alias.name for alias in node.names} <= IMPORTS | {"argparse", "platform", "signal", "zipfile"}
         assert not isinstance(node, (ast.ImportFrom, ast.Global, ast.Nonlocal))
     top = [name for node in tree.body if isinstance(node, ast.Import) for name in node.names]
     assert {alias.name for alias in top} <= IMPORTS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -259,8 +261,23 @@ def test_nothing_to_compare_with(run: Run) -> None:
         model.save("model.keras")
         kerasgen.export("model.keras", "net.py", verify=False, force=True, custom={"picky": picky})
         done = run_python("net.py", "--selftest", cwd=run.folder)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "no answers were recorded" in done.stderr
+        assert (done.returncode, done.stdout) == (77, "")
+        assert done.stderr == "net.py: no answers were recorded when the module was written\n"
+        assert "77 nothing was recorded" in " ".join(run_python("net.py", "--help", cwd=run.folder).stdout.split())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="pipes are closed in another way")
+@pytest.mark.parametrize("arguments", [["--selftest"], ["in.npy"], ["in.npy", "-o", "-"]], ids=" ".join)
+def test_nobody_reads_on(proven: Callable[..., Path], arguments: list[str]) -> None:
+    """As with `| head`: it ends by the signal, which a shell calls 141, and without a word."""
+    path = proven("small")
+    np.save(path.with_name("in.npy"), np.ones((2, 6, 6, 1), "float32"))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, path.name, *arguments]
+    done = subprocess.run(command, cwd=path.parent, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
 def test_inputs_too_large_to_make_up(run: Run) -> None:

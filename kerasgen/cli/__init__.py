@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for
     try:
         code = app(arguments, standalone_mode=False)
-    except Exception as error:  # of the options before the command
+        sys.stdout.flush()
+    except Exception as error:  # of the options before the command, or of what was printed
         code = report(error)
     sys.exit(code or 0)
 

@@ -31,7 +31,10 @@ class Commands(typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """--quiet and --debug may stand behind the command, too."""
-        return super().parse_args(ctx, sorted(args, key=lambda word: word not in ("--quiet", "-q", "--debug")))
+        try:
+            return super().parse_args(ctx, sorted(args, key=lambda word: word not in ("--quiet", "-q", "--debug")))
+        except OSError as error:  # of what --help prints; typer has a code of its own for a pipe that was closed
+            raise typer.Exit(report(error)) from error
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; any error becomes one line and a code."""
@@ -54,7 +57,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog=(
         "Exit codes: 0 ok, 1 a check failed, 2 usage, 3 invalid file, 4 unsupported model, 5 a file cannot be read or "
-        "written, 70 a bug in kerasgen, 130 interrupted."
+        "written, 70 a bug in kerasgen, 130 interrupted, 141 stdout is a pipe that was closed."
     ),
 )
 
@@ -127,7 +130,13 @@ def functions(assignments: list[str] | None) -> dict[str, Any]:
 
 
 def report(error: BaseException) -> int:
-    """One line about an error; the exit code that goes with it."""
+    """One line about an error; the exit code that goes with it.
+
+    A pipe that nobody reads any more, as in `| head`, is no error to tell of; the code is a shell's for SIGPIPE.
+    """
+    if isinstance(error, BrokenPipeError):
+        _drop_stdout()
+        return 141
     if Settings.debug:
         traceback.print_exception(error)
     text, code = _explain(error)

@@ -304,19 +304,27 @@ class EmbeddedFile(io.RawIOBase):
 def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
     """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
     import argparse
-    import zipfile
+    import signal
 
+    if hasattr(signal, "SIGPIPE"):  # end as other programs do where nobody reads on, as in `| head`
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     takes, gives = (", ".join(f"{name!a} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
-    parser = argparse.ArgumentParser(description=f"Takes {takes}; gives {gives}. None is any size.")
+    parser = argparse.ArgumentParser(
+        description=f"Takes {takes}; gives {gives}. None is any size.",
+        epilog="Exit codes: 0 ok, 1 an error or a wrong answer, 2 usage, 77 nothing was recorded that --selftest could "
+        "compare, 141 stdout is a pipe that was closed.",
+    )
     parser.add_argument("files", nargs="*", metavar="in.npy", help="one array for each input, in this order")
-    parser.add_argument("-o", "--output", metavar="out.npy", help="where to save; several outputs make an .npz file")
+    parser.add_argument(
+        "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
+    )
     parser.add_argument(
         "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
     )
     options = parser.parse_args(arguments)
     if options.selftest:
         if recorded is None:
-            parser.exit(1, f"{parser.prog}: no answers were recorded when the module was written\n")
+            parser.exit(77, f"{parser.prog}: no answers were recorded when the module was written\n")
         parser.exit(0 if selftest(predict, inputs, outputs, recorded, reset) else 1)
     if len(options.files) != len(inputs):
         parser.error(f"takes {len(inputs)} files, one for each input, not {len(options.files)}")
@@ -336,14 +344,14 @@ def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
             for name, array in result.items():
                 print(f"{name!a} {array.shape} {array.dtype}")
                 print(np.array2string(array, threshold=1000, max_line_width=120))
-        elif len(outputs) == 1:
-            with open(options.output, "wb") as file:
-                np.save(file, *result.values())
+        elif options.output == "-":
+            packed = io.BytesIO()  # np.save wants a file that it can seek in
+            save_arrays(packed, result)
+            with open(1, "wb", closefd=False) as stdout:
+                stdout.write(packed.getbuffer())
         else:
-            with zipfile.ZipFile(options.output, "w") as archive:  # np.savez cannot name an array `file`
-                for name, array in result.items():
-                    with archive.open(name + ".npy", "w", force_zip64=True) as file:
-                        np.save(file, array)
+            with open(options.output, "wb") as file:
+                save_arrays(file, result)
     except (OSError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
 
@@ -418,6 +426,19 @@ def blas():
         return " ".join(np.__config__.blas_opt_info["libraries"])
     except (AttributeError, KeyError):
         return "unknown"
+
+
+def save_arrays(file, arrays):
+    """Write one array as .npy, several as .npz, by their names."""
+    import zipfile
+
+    if len(arrays) == 1:
+        np.save(file, *arrays.values())
+        return
+    with zipfile.ZipFile(file, "w") as archive:  # np.savez cannot name an array `file`
+        for name, array in arrays.items():
+            with archive.open(name + ".npy", "w", force_zip64=True) as member:
+                np.save(member, array)
 
 
 W = read_embedded(__file__, globals().get("__loader__"))
