@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +27,7 @@ from kerasgen.passes import LEVEL, PIPELINES, only_outputs, optimize
 from kerasgen.readers import read
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport
+from kerasgen.verification.inputs import Recipe, recipes
 from kerasgen.verification.selftest import Proof
 from kerasgen.verification.verify import Verification, compared
 
@@ -70,13 +71,13 @@ def generate(
     strict: bool = False,
     level: int = LEVEL,
     max_memory: int | None = None,
-    record: Callable[[Plan], Any] | None = None,
+    record: Callable[[Sequence[Recipe], Plan], Any] | None = None,
 ) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere.
 
     `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
-    there would be a warning. `max_memory` are the bytes that a call may take. `record` makes of the plan what the
-    module compares its answers with: see `kerasgen.verification.selftest`.
+    there would be a warning. `max_memory` are the bytes that a call may take. `record` makes of what inputs are made
+    by, and of the plan, what the module compares its answers with: see `kerasgen.verification.selftest`.
     """
     if level not in PIPELINES:
         raise UsageError(f"the level of optimisation is one of {', '.join(map(str, PIPELINES))}, not {level!r}")
@@ -85,13 +86,14 @@ def generate(
     warning = _not_finite({variable.key: graph.weights[variable.key] for variable in built.variables})
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
+    wanted = recipes(graph, file.model) if record else ()
     if activations:
         full = optimize(graph.with_every_layer(), PIPELINES[level])
         plan = only_outputs(full, len(graph.outputs))
     else:
         plan = optimize(graph, PIPELINES[level])
     del graph  # the weights before folding are gone when the folded are packed
-    make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record and record(plan))
+    make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record and record(wanted, plan))
     if max_memory is None:
         return replace(make(plan), warning=warning)
     try:
@@ -216,10 +218,10 @@ def _sidecar(target: Path | None, store: str) -> Path | None:
 
 def _verified(proof: Proof, candidate: Path | bytes, custom: Rules | None) -> Verification | None:
     """The comparison of a module that is not published yet with Keras, if Keras has answered."""
-    if proof.truth is None or proof.given is None:
+    if proof.truth is None:
         return None
-    arrays, expected = {"": proof.given.arrays}, {"": proof.expected}
-    return compared(proof.file, load_module(candidate), arrays, expected, proof.truth, custom=custom)
+    given, expected = {"": proof.arrays}, {"": proof.expected}
+    return compared(proof.file, load_module(candidate), given, expected, proof.truth, custom=custom)
 
 
 def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None, custom: Rules | None = None) -> Summary:

@@ -32,7 +32,8 @@ import kerasgen
 from kerasgen.emit.load import load_module
 from kerasgen.hdf5 import process
 from kerasgen.verification import selftest
-from kerasgen.verification.compare import flat, random_inputs
+from kerasgen.verification.compare import flat
+from kerasgen.verification.inputs import random_inputs
 
 SECONDS = 60
 MEMORY = 3 << 30  # bytes of addresses

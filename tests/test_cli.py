@@ -24,7 +24,7 @@ from kerasgen import api
 from kerasgen.cli.flags import flags, flags_in
 from kerasgen.emit.load import load_module
 from kerasgen.emit.runtime import MARKER
-from kerasgen.verification.compare import random_inputs
+from kerasgen.verification.inputs import random_inputs
 
 # ---------------------------------------------------------------- help, version, usage
 

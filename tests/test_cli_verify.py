@@ -21,7 +21,7 @@ from support import randomize, save
 import kerasgen
 from kerasgen.emit.load import load_module
 from kerasgen.layers import RULES
-from kerasgen.verification.compare import random_inputs
+from kerasgen.verification.inputs import random_inputs
 
 
 def test_no_verify_is_said(run: Run) -> None:
@@ -177,11 +177,11 @@ def test_verify_a_changed_shape(exported: Run) -> None:
     wide.save("wide.keras")
     Path("small.py").write_text(Path("small.py").read_text().replace('("scores", (None, 3)', '("scores", (None, 4)'))
     out, _ = exported("verify", "wide.keras", "small.py", code=1)
-    assert out.startswith("DIFFERS scores: the shape is (3, 3), Keras has (3, 4)\nat fault: the weights in the module")
+    assert out.startswith("DIFFERS scores: the shape is (4, 3), Keras has (4, 4)\nat fault: the weights in the module")
     out, _ = exported("verify", "wide.keras", "small.py", "--json", code=1)
     (report,) = json.loads(out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))["outputs"]
     assert report["absolute"] is None
-    assert report["shapes"] == [[3, 3], [3, 4]]
+    assert report["shapes"] == [[4, 3], [4, 4]]
 
 
 def test_verify_tolerance_and_seed(exported: Run) -> None:

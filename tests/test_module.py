@@ -25,7 +25,8 @@ from support import randomize, relative_error, run_python
 from kerasgen.api import generate
 from kerasgen.emit.load import load_module
 from kerasgen.readers import read
-from kerasgen.verification.compare import flat, random_inputs
+from kerasgen.verification.compare import flat
+from kerasgen.verification.inputs import random_inputs
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.py"))
 IMPORTS = {"binascii", "collections", "hashlib", "io", "math", "numpy", "os", "queue", "threading", "types"}

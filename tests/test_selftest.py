@@ -26,9 +26,10 @@ from kerasgen import api
 from kerasgen.builder import build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
-from kerasgen.emit.runtime import difference, made_input, numbers
+from kerasgen.emit.runtime import difference, hashed, make_input, numbers
 from kerasgen.graph.plan import Plan
 from kerasgen.readers import read
+from kerasgen.verification.inputs import TOO_MANY_CELLS
 from kerasgen.verification.selftest import LARGEST, _kept
 
 
@@ -151,39 +152,20 @@ def test_an_altered_line_fails(proven: Callable[..., Path], tmp_path: Path) -> N
         selftest(tmp_path / "net.py", 1)
 
 
-def hashed(number: int, position: int) -> int:
-    """The generator as its documentation has it, in Python's own whole numbers."""
-    n = (position + number * 0x9E3779B9) % 2**32
-    n = (n ^ (n >> 16)) * 0x85EBCA6B % 2**32
-    n = (n ^ (n >> 13)) * 0xC2B2AE35 % 2**32
-    return n ^ (n >> 16)
-
-
-def test_the_generator_is_what_it_says() -> None:
-    for number in (0, 3):
-        floats = made_input(number, (2, 50), None, "float64")
-        assert floats.ravel().tolist() == [hashed(number, i) / 2**30 - 2 for i in range(100)]
-        assert made_input(number, (100,), 7, "int32").tolist() == [hashed(number, i) % 7 for i in range(100)]
-    many = made_input(0, (10_000,), None, "float32")
-    assert (many.dtype, -2 <= many.min() < -1.99, 1.99 < many.max() < 2, abs(many.mean()) < 0.03) == (
-        "float32",
-        *[True] * 3,
-    )
-    assert set(made_input(1, (100,), 2, "bool").tolist()) == {False, True}
-
-
 def test_what_is_recorded_is_what_keras_answers(proven: Callable[..., Path]) -> None:
     path = proven("tokens")
     by, taken, kept = load_module(path).SELFTEST
     assert by == "by Keras"
-    assert taken == (((3, 5), 7), ((3, 4), 10))
+    assert taken == (((4, 5), 0, 6, True), ((4, 4), 0, 255, True))
     model = keras.saving.load_model(path.with_suffix(".keras"))
-    words, pixels = (made_input(i, *each, "int32") for i, each in enumerate(taken))
+    words, pixels = (
+        make_input(shape, "int32", low, high, whole, i) for i, (shape, low, high, whole) in enumerate(taken)
+    )
     for answer, (shape, step, found) in zip(model.predict([words, pixels], verbose=0), kept, strict=True):
         cells = np.asarray(answer, "float64").ravel()
         assert shape == answer.shape
         assert found[1:] == pytest.approx([cells[i * (cells.size - 1) // 5] for i in range(6)], abs=step)
-        factors = [hashed(0, i) / 2**30 - 2 for i in range(cells.size)]
+        factors = hashed(0, cells.size) / 2.0**30 - 2
         assert found[0] == pytest.approx(np.dot(cells, factors) / np.sqrt(cells.size), abs=step)
     steps = [step for _, step, _ in kept]
     assert 1e-5 < steps[0] <= 1e-3  # the tolerance is 1e-4 of the largest number
@@ -191,7 +173,7 @@ def test_what_is_recorded_is_what_keras_answers(proven: Callable[..., Path]) -> 
 
 
 def test_every_cell_counts() -> None:
-    array = made_input(5, (40, 30), None, "float32")
+    array = make_input((4, 10, 30), "float32", -2, 2)
     before = numbers(array)
     for place in range(0, array.size, 97):
         changed = array.copy()
@@ -281,7 +263,7 @@ def test_nobody_reads_on(proven: Callable[..., Path], arguments: list[str]) -> N
 
 
 def test_inputs_too_large_to_make_up(run: Run) -> None:
-    x = keras.Input((LARGEST // 4, 1))
+    x = keras.Input((TOO_MANY_CELLS, 2))
     keras.Model(x, L.ReLU()(x)).save("model.keras")
     _, said = run("export", "model.keras", "-o", "net.py")
     assert said.startswith("not verified: its inputs are too large")

@@ -30,7 +30,8 @@ from kerasgen.errors import FileError, ParityError, UsageError
 from kerasgen.names import printable
 from kerasgen.passes import LEVEL
 from kerasgen.readers import read
-from kerasgen.verification.compare import OutputReport, compare, precisions, random_inputs
+from kerasgen.verification.compare import OutputReport, compare, precisions
+from kerasgen.verification.inputs import draw, recipes
 from kerasgen.verification.oracle import available
 
 REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs tells what is right
@@ -111,7 +112,7 @@ class Task:
         if path.stem in suite.NAMES:
             self.arrays = [suite.inputs(self.file.model, specs[0][1], batch)]
         else:
-            self.arrays = random_inputs(specs, model=self.file.model, batch=batch)
+            self.arrays = draw(recipes(build(self.file).graph, self.file.model, batch))
         np.savez(scratch / "inputs.npz", *self.arrays)
 
     def job(self, engine: Engine) -> dict[str, Any]:

@@ -89,18 +89,64 @@ def read_sidecar(path, sha256):
         return {name: npz[name] for name in npz.files}
 
 
-def made_input(number, shape, below, dtype):
-    """An array for the input of this number that looks random and is the same everywhere.
-
-    Each cell's position is hashed as MurmurHash3 ends, in 32 bits; that becomes a number from -2 to 2, or a whole
-    number from 0 to less than `below`.
-    """
-    n = np.arange(int(np.prod(shape)), dtype=np.uint32) + np.uint32(number * 0x9E3779B9 % 2**32)
+def hashed(start, stop, seed=0):
+    """A whole number of 32 bits for each position from `start` on that looks random: MurmurHash3's last steps."""
+    n = np.arange(start, stop).astype(np.uint32) + np.uint32(seed * 0x9E3779B9 % 2**32)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
         n ^= n >> np.uint32(shift)
         n *= np.uint32(factor)
-    x = n / 2.0**30 - 2 if below is None else n % np.uint32(below)
-    return x.reshape(shape).astype(dtype)
+    return n
+
+
+def make_input(shape, dtype, low, high, whole=False, seed=0):
+    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+
+    The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
+    signals are; normal noise of mean 0 and deviation 1; and one cell in eight `high`, all others `low`. Both are
+    numbers, or one for each cell of the last axis. Where the numbers are whole, what would be normal noise is even.
+    """
+    y = np.empty(shape, dtype)
+    if not y.size:
+        return y
+    whole = whole or y.dtype.kind in "biu"
+    width = shape[-1] if len(shape) > 1 else 1
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    for sample, cells in enumerate(y.reshape(len(y), -1, width)):
+        step = max(1, 2**15 // width)
+        for row in range(0, len(cells), step):
+            block = cells[row : row + step]
+            part = input_noise(shape[1:], whole, seed, sample, row * width, row * width + block.size).reshape(
+                block.shape
+            )
+            if not whole:
+                block[...] = part if sample % 4 == 2 else low + part * (high - low)
+            else:
+                block[...] = np.minimum(np.floor(low + part * (high - low + 1)), high)
+    return y
+
+
+def input_noise(sizes, whole, seed, sample, start, stop):
+    """The cells of a sample of `make_input`, from 0 to 1; the third of four is normal unless `whole`."""
+    n = hashed(start + sample * int(np.prod(sizes)), stop + sample * int(np.prod(sizes)), seed)
+    if sample % 4 == 1:
+        return input_waves(sizes, seed + sample, np.arange(start, stop))
+    if sample % 4 == 2 and not whole:  # the sum of the four bytes, which has a deviation of 148
+        return (np.sum(n.view(np.uint8).reshape(-1, 4), axis=1) - 510.0) / 148
+    return n % 8 == 0 if sample % 4 == 3 else n / 2.0**32
+
+
+def input_waves(sizes, seed, cells):
+    """Three waves through an array of these sizes, 0 to 3 of them along each axis, at these cells: from 0 to 1."""
+    y = np.full(len(cells), 0.5)
+    for wave, height in enumerate((0.25, 0.15, 0.1)):
+        phase, *counts = hashed(wave << 8, (wave << 8) + len(sizes) + 1, seed).tolist()
+        t, stride = np.full(len(cells), phase / 2.0**32), 1
+        for size, count in zip(reversed(sizes), counts):
+            t += cells // stride % size * (count % 4 / size)
+            stride *= size
+        t -= np.floor(t) + 0.5
+        y += height * 8 * t * (1 - 2 * np.abs(t))  # a parabola for each half, close to a sine
+    return y
 
 
 def numbers(y):
@@ -111,7 +157,7 @@ def numbers(y):
         return []
     y = y.astype(np.float64)
     with np.errstate(all="ignore"):  # of infinities
-        total = np.sum(y * made_input(0, y.shape, None, y.dtype)) / np.sqrt(y.size)
+        total = np.sum(y * (hashed(0, y.size) / 2.0**30 - 2)) / np.sqrt(y.size)
     return [float(total)] + [float(y[i * (y.size - 1) // 5]) for i in range(6)]
 
 
@@ -133,7 +179,10 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
     import platform
 
     by, takes, gives = recorded
-    arrays = [made_input(i, *taken, dtype) for i, (taken, (_, _, dtype)) in enumerate(zip(takes, inputs))]
+    arrays = [
+        make_input(shape, dtype, low, high, whole, number)
+        for number, ((shape, low, high, whole), (_, _, dtype)) in enumerate(zip(takes, inputs))
+    ]
     if reset is not None:
         reset()
     with np.errstate(all="ignore"):  # of inputs that nobody has seen

@@ -55,14 +55,14 @@ def layer_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def batch_shape(written: Any) -> tuple[int | None, ...]:
-    """The shape of a model's input, its batch size left open."""
+    """The shape of a model's input; its batch size is None, unless Keras takes no other than the one that it has."""
     shape = value(written)
     if not isinstance(shape, (list, tuple)) or not shape:
         raise InvalidModelError("the shape of the model's input is missing or not a list")
     for size in shape:
         if size is not None and (type(size) is not int or not 0 <= size < 1 << 31):
             raise InvalidModelError(f"the shape of the model's input has an axis {size!r} long")
-    return (None, *shape[1:])
+    return tuple(shape)
 
 
 def recorded_shape(written: Any) -> tuple[int | None, ...] | None:

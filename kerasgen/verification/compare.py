@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kerasgen.errors import FileError, UsageError
-from kerasgen.kernels import check_batch
 from kerasgen.names import printable
-from kerasgen.readers.model import ModelSpec, leaves
+from kerasgen.readers.model import ModelSpec
 
 # The largest error allowed, as a part of the largest number in the output. Sums are made in another order than Keras
 # makes them, so single bits differ; half precision is computed in float32, which Keras does not do.
@@ -25,8 +22,6 @@ TOLERANCES: Mapping[str, float] = {
     "complex64": 1e-4,
     "complex128": 1e-9,
 }
-BATCH = 3
-ANY_SIZE = 128  # stands for a size that the model leaves open
 
 
 @dataclass(frozen=True)
@@ -116,100 +111,6 @@ def compare(
     return OutputReport(
         name, absolute, absolute / scale, absolute / unit, limit, worst, float(y[worst].real), float(x[worst].real)
     )
-
-
-# An input that is all of a kind: floats from normal ones, whole numbers from the number below which they stay. Nothing
-# that Keras itself answers with NaN: infinities, or squares that are.
-EDGES: Mapping[str, tuple[Callable[[np.ndarray], Any], Callable[[int], int]]] = {
-    "zeros": (np.zeros_like, lambda below: 0),
-    "ones": (np.ones_like, lambda below: 1),
-    "negative numbers": (lambda normal: -1 - abs(normal), lambda below: 0),
-    "large numbers": (lambda normal: 1e4 * normal, lambda below: below - 1),
-    "small numbers": (lambda normal: 1e-4 * normal, lambda below: below // 2),
-}
-
-
-def random_inputs(
-    inputs: Sequence[tuple[str, Sequence[int | None], str]],
-    seed: int = 0,
-    model: ModelSpec | None = None,
-    batch: int = BATCH,
-) -> list[np.ndarray]:
-    """An array for each input: normal floats, small whole numbers, coin flips. `inputs` is a module's INPUTS.
-
-    The inputs of a model that it looks up in a table hold whole numbers that the table has.
-    """
-    random = np.random.RandomState(seed)
-    return [
-        (random.standard_normal(sizes) if below is None else random.randint(0, below, sizes)).astype(dtype)
-        for sizes, below, dtype in wanted_inputs(inputs, model, batch)
-    ]
-
-
-def edge_inputs(
-    inputs: Sequence[tuple[str, Sequence[int | None], str]], seed: int = 0, model: ModelSpec | None = None
-) -> dict[str, list[np.ndarray]]:
-    """Arrays that are the edge of what a model is given, by what they are; as for `random_inputs` otherwise."""
-    random = np.random.RandomState(seed)
-    normal = [(random.standard_normal(sizes), below, dtype) for sizes, below, dtype in wanted_inputs(inputs, model)]
-    return {
-        name: [
-            (floats(x) if below is None else np.full_like(x, min(whole(below), below - 1))).astype(dtype)
-            for x, below, dtype in normal
-        ]
-        for name, (floats, whole) in EDGES.items()
-    }
-
-
-def wanted_inputs(
-    inputs: Sequence[tuple[str, Sequence[int | None], str]], model: ModelSpec | None = None, batch: int = BATCH
-) -> list[tuple[tuple[int, ...], int | None, str]]:
-    """Of each input the shape to try, the number that whole numbers stay below (None: any floats), and the dtype."""
-    tables = {} if model is None else _tables(model)
-    wanted = []
-    for index, (_, shape, dtype) in enumerate(inputs):
-        sizes = (batch, *(ANY_SIZE if size is None else size for size in shape[1:]))
-        below = None if np.dtype(dtype).kind in "fc" else 2 if dtype == "bool" else 10
-        wanted.append((sizes, tables.get(index, below), dtype))
-    return wanted
-
-
-def _tables(model: ModelSpec) -> dict[int, int]:
-    """By the inputs' positions, the length of the smallest table that an embedding looks the input up in."""
-    lengths: dict[str, int] = {}
-    for layer in model.layers:
-        if layer.kind == "Embedding":
-            for ref in leaves([(call.args, call.kwargs) for call in layer.calls]):
-                length = int(layer.config["input_dim"])
-                lengths[ref.layer] = min(length, lengths.get(ref.layer, length))
-    return {i: lengths[ref.layer] for i, ref in enumerate(leaves(model.inputs)) if ref.layer in lengths}
-
-
-def load_inputs(path: Path, module: Any) -> list[np.ndarray]:
-    """A module's inputs from an .npy file (one input) or an .npz file (by input name, or in order)."""
-    names = [name for name, _, _ in module.INPUTS]
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            arrays = {"": loaded}
-        else:
-            with loaded:
-                arrays = {name: loaded[name] for name in loaded.files}
-    except OSError as error:
-        raise FileError(f"{printable(str(path))}: cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # NumPy and zipfile raise many kinds
-        raise UsageError(f"{printable(str(path))}: not an .npy or .npz file of plain arrays: {error}") from error
-    if not set(names) <= set(arrays):
-        if len(names) != len(arrays):
-            holds = ", ".join(arrays) or "one array"
-            raise UsageError(f"{printable(str(path))}: holds {holds}; the model takes {', '.join(names)}")
-        arrays = dict(zip(names, arrays.values(), strict=True))
-    try:
-        inputs = [module.as_input(arrays[name], name, shape, dtype) for name, shape, dtype in module.INPUTS]
-        check_batch(module.INPUTS, *inputs)
-        return inputs
-    except ValueError as error:
-        raise UsageError(f"{printable(str(path))}: {error}") from error
 
 
 def flat(result: Any) -> list[Any]:

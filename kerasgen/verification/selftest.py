@@ -9,41 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from kerasgen.emit.runtime import made_input, numbers
+from kerasgen.emit.runtime import numbers
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.graph.infer import infer
 from kerasgen.graph.ir import Value
 from kerasgen.graph.plan import Plan
-from kerasgen.readers.model import ModelFile, ModelSpec
-from kerasgen.verification.compare import BATCH, allowed, precisions, wanted_inputs
+from kerasgen.readers.model import ModelFile
+from kerasgen.verification.compare import allowed, precisions
+from kerasgen.verification.inputs import Recipe, TooLarge, draw
 from kerasgen.verification.oracle import Oracle, available
 from kerasgen.verification.verify import original
 
 KERAS, SELF_MADE = "by Keras", "self-made"
 LARGEST = 2**27  # numbers to compute, an eighth of them at once, from which on nothing is computed just to record it
 WHOLE = 1e-6  # what whole numbers are rounded to
-
-
-class Sample(NamedTuple):
-    """Made inputs: shape and limit (see `kerasgen.verification.compare.wanted_inputs`) of each, and the arrays."""
-
-    taken: tuple[tuple[tuple[int, ...], int | None], ...]
-    arrays: list[np.ndarray]
-
-
-def sample(inputs: Sequence[Value], model: ModelSpec) -> Sample | None:
-    """Inputs for a model, made as its module makes them; None where that would take gigabytes."""
-    wanted = wanted_inputs([(value.name, value.shape, value.dtype) for value in inputs], model)
-    if sum(math.prod(sizes) for sizes, _, _ in wanted) > LARGEST // 2:
-        return None
-    return Sample(
-        tuple((sizes, below) for sizes, below, _ in wanted),
-        [made_input(number, *each) for number, each in enumerate(wanted)],
-    )
 
 
 class Proof:
@@ -54,29 +37,31 @@ class Proof:
 
     def __init__(self, source: Any, weights: Any, file: ModelFile, wanted: bool | None) -> None:
         self.source, self.weights, self.file, self.wanted = source, weights, file, wanted
-        self.given: Sample | None = None
+        self.arrays: list[np.ndarray] = []
         self.truth: Oracle | None = None
         self.expected: list[np.ndarray] = []
         self.unverified = ""
 
-    def record(self, plan: Plan) -> Any:
+    def record(self, wanted: Sequence[Recipe], plan: Plan) -> Any:
         """What the module keeps, as `kerasgen.emit.runtime.selftest` takes it; None where nobody can answer.
 
         Raises UsageError or ParityError where Keras must answer and is missing or unable.
         """
-        self.given = sample(plan.graph.inputs, self.file.model)
-        if self.given is None:
-            self.unverified = "its inputs are too large to be made up; compare with yours: verify with `inputs='FILE'`"
+        try:
+            self._ask(wanted)
+        except TooLarge as error:
+            self.unverified = f"{error}; compare with yours: verify with `inputs='FILE'`"
             if self.wanted:
-                raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}")
+                raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
             return None
-        self._ask(self.given.arrays)
-        answers = _own_answers(plan, self.given.arrays) if self.unverified else self.expected
+        answers = _own_answers(plan, wanted) if self.unverified else self.expected
+        if answers is None:
+            return None
         inside = set(precisions(self.file.model))
-        by = SELF_MADE if self.unverified else KERAS
-        return None if answers is None else (by, self.given.taken, tuple(_kept(y, inside) for y in answers))
+        taken = tuple((recipe.shape, recipe.low, recipe.high, recipe.whole) for recipe in wanted)
+        return SELF_MADE if self.unverified else KERAS, taken, tuple(_kept(y, inside) for y in answers)
 
-    def _ask(self, arrays: Sequence[np.ndarray]) -> None:
+    def _ask(self, wanted: Sequence[Recipe]) -> None:
         if self.wanted is False:
             self.unverified = "it was not asked for"
         elif self.wanted is None and not available():
@@ -84,7 +69,8 @@ class Proof:
         else:
             try:
                 truth = original(self.source, self.weights, self.file)
-                self.expected = truth(arrays)
+                self.arrays = draw(wanted)
+                self.expected = truth(self.arrays)
                 self.truth = truth
             except ParityError as error:
                 if self.wanted:
@@ -92,27 +78,29 @@ class Proof:
                 self.unverified = str(error)
 
 
-def _own_answers(plan: Plan, arrays: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+def _own_answers(plan: Plan, wanted: Sequence[Recipe]) -> list[np.ndarray] | None:
     """What the plan itself answers; None where that would take much memory, or fails."""
     try:
         with np.errstate(all="ignore"):
-            sizes = list(_sizes(plan, arrays))
+            sizes = list(_sizes(plan, [recipe.shape for recipe in wanted]))
             much = sum(sizes) > LARGEST or max(sizes, default=0) > LARGEST // 8
-            return None if much else list(plan.run(*arrays))
+            return None if much else list(plan.run(*draw(wanted)))
     except Exception:  # sizes that the model leaves open need not fit together, and the user's functions may raise any
         return None
 
 
-def _sizes(plan: Plan, arrays: Sequence[np.ndarray]) -> Iterator[int]:
-    """How many numbers there are in each array that the plan makes of these."""
+def _sizes(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> Iterator[int]:
+    """How many numbers there are in each array that the plan makes of inputs of these shapes, and in those."""
     graph = plan.graph
+    yield from map(math.prod, shapes)
+    batch = max((shape[0] for shape in shapes), default=1)
     specs = {value.name: value for value, _ in graph.memory}
     specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in plan.loaded().items())
-    specs.update((v.name, replace(v, shape=(None, *y.shape[1:]))) for v, y in zip(graph.inputs, arrays, strict=True))
+    specs.update((v.name, replace(v, shape=(None, *sizes[1:]))) for v, sizes in zip(graph.inputs, shapes, strict=True))
     for node in graph.nodes:
         made = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
         specs.update((name, Value(name, *spec)) for name, spec in zip(node.outputs, made, strict=True))
-        yield from (math.prod(BATCH if size is None else size for size in shape) for shape, _ in made)
+        yield from (math.prod(batch if size is None else size for size in shape) for shape, _ in made)
 
 
 def _kept(array: np.ndarray, inside: set[str]) -> Any:

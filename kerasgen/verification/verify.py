@@ -17,16 +17,9 @@ from kerasgen.errors import ParityError
 from kerasgen.names import printable
 from kerasgen.readers import read
 from kerasgen.readers.model import ModelFile
-from kerasgen.verification.compare import (
-    OutputReport,
-    compare,
-    edge_inputs,
-    flat,
-    load_inputs,
-    precisions,
-    random_inputs,
-)
+from kerasgen.verification.compare import OutputReport, compare, flat, precisions
 from kerasgen.verification.divergence import Divergence, explain
+from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
 from kerasgen.verification.oracle import Oracle, oracle
 
 EDGE = "edge"
@@ -74,7 +67,7 @@ def verify(
     module: str | os.PathLike[str],
     *,
     weights: str | os.PathLike[str] | None = None,
-    inputs: str | os.PathLike[str] | None = None,
+    inputs: Any = None,
     seed: int = 0,
     tolerance: float | None = None,
     custom: Rules | None = None,
@@ -93,13 +86,15 @@ def verify(
     """
     file = read(source, weights, theano_kernels=theano_kernels)
     loaded = load_module(Path(module))
-    _check_interface(loaded, Path(module), build(file, custom))
+    built = build(file, custom)
+    _check_interface(loaded, Path(module), built)
+    graph = built.bind()
     if inputs is None:
-        given = {"": random_inputs(loaded.INPUTS, seed, file.model)}
-    elif os.fspath(inputs) == EDGE:
-        given = edge_inputs(loaded.INPUTS, seed, file.model)
+        given = {"": draw(recipes(graph, file.model), seed)}
+    elif isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE:
+        given = edge_inputs(recipes(graph, file.model), seed)
     else:
-        given = {"": load_inputs(Path(inputs), loaded)}
+        given = {"": load_inputs(inputs, loaded.INPUTS)}
     truth = original(source, weights, file)
     expected = {name: truth(arrays) for name, arrays in given.items()}
     return compared(file, loaded, given, expected, truth, custom=custom, tolerance=tolerance)
