@@ -221,7 +221,7 @@ def _verified(proof: Proof, candidate: Path | bytes, custom: Rules | None) -> Ve
     if proof.truth is None:
         return None
     given, expected = {"": proof.arrays}, {"": proof.expected}
-    return compared(proof.file, load_module(candidate), given, expected, proof.truth, custom=custom)
+    return compared(build(proof.file, custom), load_module(candidate), given, expected, proof.truth)
 
 
 def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None, custom: Rules | None = None) -> Summary:

@@ -44,6 +44,11 @@ class Facts:
     macs: the sizes whose product is its multiply-adds for one sample: see `kerasgen.graph.macs`.
     gemm: the rows for one sample, depth and columns of the one matrix product that it is, if it is one.
     syntax: how Python writes it, where that is no call: see `kerasgen.graph.syntax`.
+    moves: whether it hands the numbers of its operands on, at most mixed with those beside them or with a constant.
+    saturates: whether it is flat for large numbers, which hides errors of its operand.
+    near_one: whether it computes with numbers around 1 or as large as its operand where its result is tiny, as
+        exp(x) - 1 does, so that the result is as exact as those are.
+    ambiguous: whether there are several right results, such as vectors of either sign.
     """
 
     aliases: bool
@@ -61,6 +66,10 @@ class Facts:
     macs: Callable[..., Shape] | None = None
     gemm: Callable[[Shape, Shape, Shape], Shape] | None = None
     syntax: Callable[..., str] | None = None
+    moves: bool = False
+    saturates: bool = False
+    near_one: bool = False
+    ambiguous: bool = False
 
     @property
     def transposed(self) -> bool:
@@ -70,10 +79,13 @@ class Facts:
 
 OPAQUE = Facts(aliases=True, samples=0)
 APART = Facts(aliases=False, samples=1)
-MOVES = Facts(aliases=True, samples=1)
+MOVES = Facts(aliases=True, samples=1, moves=True)
+REARRANGES = Facts(aliases=True, samples=0, moves=True)
 BY_CELL = Facts(aliases=True, samples=0, by_cell=True)
 LINEAR = Facts(aliases=True, samples=0, linear=True)
-ACTIVATION = Facts(aliases=False, samples=1, activation=True, by_cell=True)
+PIECEWISE = Facts(aliases=False, samples=1, activation=True, by_cell=True)
+ACTIVATION = replace(PIECEWISE, near_one=True)
+SATURATES = replace(ACTIVATION, saturates=True)
 UFUNC = Facts(aliases=False, samples=ALL)
 DENSE = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs)
 CONVOLUTION = {axes: replace(DENSE, conv_axes=axes) for axes in (1, 2, 3)}
@@ -85,36 +97,36 @@ FACTS: dict[Kernel, Facts] = {
     # activation
     kernels.celu: ACTIVATION,
     kernels.elu: ACTIVATION,
-    kernels.erf: OPAQUE,
+    kernels.erf: replace(OPAQUE, near_one=True),
     kernels.exponential: ACTIVATION,
     kernels.gelu: ACTIVATION,
     kernels.general_relu: BY_CELL,
     kernels.glu: APART,
-    kernels.hard_shrink: ACTIVATION,
-    kernels.hard_sigmoid: ACTIVATION,
-    kernels.hard_sigmoid_keras2: ACTIVATION,
+    kernels.hard_shrink: PIECEWISE,
+    kernels.hard_sigmoid: SATURATES,
+    kernels.hard_sigmoid_keras2: SATURATES,
     kernels.hard_silu: ACTIVATION,
-    kernels.hard_tanh: ACTIVATION,
-    kernels.identity: Facts(aliases=True, samples=0, activation=True, by_cell=True, linear=True),
-    kernels.leaky_relu: ACTIVATION,
+    kernels.hard_tanh: SATURATES,
+    kernels.identity: Facts(aliases=True, samples=0, activation=True, by_cell=True, linear=True, moves=True),
+    kernels.leaky_relu: PIECEWISE,
     kernels.log_sigmoid: ACTIVATION,
     kernels.log_softmax: ACTIVATION,
     kernels.mish: ACTIVATION,
     kernels.prelu: OPAQUE,
-    kernels.relu: replace(ACTIVATION, limits=(0.0, np.inf)),
-    kernels.relu6: replace(ACTIVATION, limits=(0.0, 6.0)),
+    kernels.relu: replace(PIECEWISE, limits=(0.0, np.inf)),
+    kernels.relu6: replace(PIECEWISE, limits=(0.0, 6.0)),
     kernels.selu: ACTIVATION,
-    kernels.sigmoid: ACTIVATION,
+    kernels.sigmoid: SATURATES,
     kernels.silu: ACTIVATION,
     kernels.soft_shrink: ACTIVATION,
-    kernels.softmax: ACTIVATION,
+    kernels.softmax: replace(PIECEWISE, saturates=True),
     kernels.softplus: ACTIVATION,
-    kernels.softsign: ACTIVATION,
+    kernels.softsign: SATURATES,
     kernels.sparse_plus: ACTIVATION,
-    kernels.sparse_sigmoid: ACTIVATION,
-    kernels.sparsemax: ACTIVATION,
+    kernels.sparse_sigmoid: SATURATES,
+    kernels.sparsemax: SATURATES,
     kernels.squareplus: ACTIVATION,
-    kernels.tanh: ACTIVATION,
+    kernels.tanh: SATURATES,
     kernels.tanh_shrink: ACTIVATION,
     kernels.threshold: BY_CELL,
     # conv
@@ -169,21 +181,21 @@ FACTS: dict[Kernel, Facts] = {
     kernels.next_after: OPAQUE,
     kernels.rsqrt: OPAQUE,
     # shape
-    kernels.cast: BY_CELL,
-    kernels.channels_first: Facts(aliases=True, samples=1, inverse=kernels.channels_last),
-    kernels.channels_last: Facts(aliases=True, samples=1, inverse=kernels.channels_first),
-    kernels.concatenate: Facts(aliases=False, samples=ALL, linear=True),
+    kernels.cast: replace(BY_CELL, moves=True),
+    kernels.channels_first: replace(MOVES, inverse=kernels.channels_last),
+    kernels.channels_last: replace(MOVES, inverse=kernels.channels_first),
+    kernels.concatenate: Facts(aliases=False, samples=ALL, linear=True, moves=True),
     kernels.crop: MOVES,
-    kernels.depth_to_space: OPAQUE,
-    kernels.flatten: Facts(aliases=True, samples=1, reshapes="sample"),
-    kernels.get_item: Facts(aliases=True, samples=0, linear=True, syntax=syntax.subscript),
-    kernels.reshape: Facts(aliases=True, samples=1, reshapes="sample"),
-    kernels.reshape_all: Facts(aliases=True, samples=0, reshapes="all", linear=True),
+    kernels.depth_to_space: REARRANGES,
+    kernels.flatten: replace(MOVES, reshapes="sample"),
+    kernels.get_item: replace(REARRANGES, linear=True, syntax=syntax.subscript),
+    kernels.reshape: replace(MOVES, reshapes="sample"),
+    kernels.reshape_all: replace(REARRANGES, reshapes="all", linear=True),
     kernels.shape_of: OPAQUE,
-    kernels.space_to_depth: OPAQUE,
-    kernels.split: LINEAR,
-    kernels.stack: LINEAR,
-    kernels.upsample_nearest: OPAQUE,
+    kernels.space_to_depth: REARRANGES,
+    kernels.split: replace(REARRANGES, linear=True),
+    kernels.stack: replace(REARRANGES, linear=True),
+    kernels.upsample_nearest: REARRANGES,
     # window
     kernels.pad: MOVES,
     # scatter
@@ -192,17 +204,17 @@ FACTS: dict[Kernel, Facts] = {
     kernels.scatter_update: OPAQUE,
     kernels.slice_at: OPAQUE,
     kernels.slice_update: OPAQUE,
-    kernels.unstack: LINEAR,
+    kernels.unstack: replace(REARRANGES, linear=True),
     # recurrent
-    kernels.conv_lstm: Facts(aliases=True, samples=0, macs=macs.at_each_input),
-    kernels.gru: Facts(aliases=True, samples=0, macs=macs.recurrent),
+    kernels.conv_lstm: Facts(aliases=True, samples=0, macs=macs.at_each_input, near_one=True),
+    kernels.gru: Facts(aliases=True, samples=0, macs=macs.recurrent, near_one=True),
     kernels.joined_mask: OPAQUE,
-    kernels.lstm: Facts(aliases=True, samples=0, macs=macs.recurrent),
+    kernels.lstm: Facts(aliases=True, samples=0, macs=macs.recurrent, near_one=True),
     kernels.masked: OPAQUE,
     kernels.masked_average: OPAQUE,
     kernels.merge_steps: MOVES,
-    kernels.simple_rnn: Facts(aliases=True, samples=0, macs=macs.recurrent),
-    kernels.split_steps: Facts(aliases=True, samples=2),
+    kernels.simple_rnn: Facts(aliases=True, samples=0, macs=macs.recurrent, near_one=True),
+    kernels.split_steps: Facts(aliases=True, samples=2, moves=True),
     # attention
     kernels.additive_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis),
     kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend),
@@ -238,23 +250,23 @@ FACTS: dict[Kernel, Facts] = {
     kernels.view: OPAQUE,
     # linalg
     kernels.cholesky_inverse: OPAQUE,
-    kernels.eig: OPAQUE,
+    kernels.eig: replace(OPAQUE, ambiguous=True),
     kernels.logdet: OPAQUE,
     kernels.lstsq: OPAQUE,
     kernels.lu_factor: OPAQUE,
     kernels.pinv: OPAQUE,
-    kernels.qr: OPAQUE,
+    kernels.qr: replace(OPAQUE, ambiguous=True),
     kernels.solve: OPAQUE,
     kernels.solve_triangular: OPAQUE,
     # resize
-    kernels.crop_to_aspect_ratio: OPAQUE,
-    kernels.pad_to_aspect_ratio: OPAQUE,
-    kernels.resize: OPAQUE,
+    kernels.crop_to_aspect_ratio: REARRANGES,
+    kernels.pad_to_aspect_ratio: REARRANGES,
+    kernels.resize: REARRANGES,
     kernels.resize_corners: OPAQUE,
-    kernels.upsample: OPAQUE,
+    kernels.upsample: REARRANGES,
     # image
     kernels.auto_contrast: OPAQUE,
-    kernels.center_crop: OPAQUE,
+    kernels.center_crop: REARRANGES,
     kernels.equalize_adaptively: OPAQUE,
     # image_ops
     kernels.extract_patches: OPAQUE,
@@ -289,7 +301,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.spectrum: Facts(aliases=True, samples=0, macs=macs.at_each_output),
     # special
     kernels.cdist: OPAQUE,
-    kernels.erfc: OPAQUE,
+    kernels.erfc: replace(OPAQUE, near_one=True),
     kernels.erfinv: OPAQUE,
     kernels.fake_quant: OPAQUE,
     kernels.logsumexp: OPAQUE,
@@ -336,11 +348,16 @@ FACTS: dict[Kernel, Facts] = {
     np.greater_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix(">=")),
     np.less: Facts(aliases=False, samples=ALL, syntax=syntax.infix("<")),
     np.less_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("<=")),
-    np.expand_dims: LINEAR,
+    np.expand_dims: replace(REARRANGES, linear=True),
     np.prod: LINEAR,
-    np.squeeze: LINEAR,
+    np.squeeze: replace(REARRANGES, linear=True),
     np.sum: LINEAR,
     np.take: LINEAR,
+    np.flip: REARRANGES,
+    np.swapaxes: REARRANGES,
+    np.transpose: REARRANGES,
+    np.linalg.eigh: replace(OPAQUE, ambiguous=True),
+    np.linalg.svd: replace(OPAQUE, ambiguous=True),
 }
 
 

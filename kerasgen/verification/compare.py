@@ -12,15 +12,14 @@ import numpy as np
 from kerasgen.names import printable
 from kerasgen.readers.model import ModelSpec
 
-# The largest error allowed, as a part of the largest number in the output. Sums are made in another order than Keras
-# makes them, so single bits differ; half precision is computed in float32, which Keras does not do.
-TOLERANCES: Mapping[str, float] = {
-    "float64": 1e-9,
-    "float32": 1e-4,
-    "float16": 2e-2,
-    "bfloat16": 1e-1,
-    "complex64": 1e-4,
-    "complex128": 1e-9,
+# The distance from 1 to the next number of each dtype.
+EPSILONS: Mapping[str, float] = {
+    "float64": 2.0**-52,
+    "float32": 2.0**-23,
+    "float16": 2.0**-10,
+    "bfloat16": 2.0**-7,
+    "complex64": 2.0**-23,
+    "complex128": 2.0**-52,
 }
 
 
@@ -30,7 +29,8 @@ class OutputReport:
 
     `relative` is the error as a part of the largest number expected, `ulps` in units in the last place of that number.
     Where the shapes differ, nothing can be compared: the errors are infinite, `shapes` has both. `given` tells which
-    inputs the answer belongs to, where there are several.
+    inputs the answer belongs to, where there are several. `rounding` is how far Keras itself is from the answer in
+    float64, where that had to be asked.
     """
 
     name: str
@@ -43,6 +43,7 @@ class OutputReport:
     got: float
     shapes: tuple[tuple[int, ...], ...] = ()
     given: str = ""
+    rounding: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -56,7 +57,8 @@ class OutputReport:
             return f"the shape is {self.shapes[0]}, Keras has {self.shapes[1]}"
         where = f", worst at {self.worst}: {self.got:.7g}, Keras has {self.expected:.7g}" if self.worst else ""
         size = f"{self.relative:.2g} of the largest output, {self.ulps:.2g} ULP"
-        return f"error {size} ({self.tolerance:g} allowed){where}"
+        rounding = f", for Keras is {self.rounding:.2g} off float64" if self.rounding is not None else ""
+        return f"error {size} ({self.tolerance:.2g} allowed{rounding}){where}"
 
     def __str__(self) -> str:
         """One line for people."""
@@ -79,9 +81,14 @@ def precisions(model: ModelSpec) -> Iterator[str]:
 
 
 def allowed(dtype: str, inside: Iterable[str] = ()) -> float:
-    """The tolerance for an output of this dtype, of a model that computes in those inside; whole numbers have none."""
-    limit = TOLERANCES.get(dtype, 0.0)
-    return max([limit, *(TOLERANCES.get(each, 0.0) for each in inside)]) if limit else 0.0
+    """The error that needs no explanation, as a part of the largest number: a third of the digits of the dtype.
+
+    Sums are made in another order than Keras makes them. `inside` are the dtypes that are computed in; the least
+    precise one counts. Whole numbers have no error.
+    """
+    if dtype not in EPSILONS:
+        return 0.0
+    return float(max(EPSILONS.get(each, 0.0) for each in (dtype, *inside)) ** (2 / 3))
 
 
 def compare(

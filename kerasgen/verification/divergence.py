@@ -1,29 +1,31 @@
 """Where a module begins to differ from its model: the first layer that is wrong, and the step that made it so.
 
 A model is turned into a module in a straight line, so a wrong answer localises itself: where Keras's layers differ from
-the graph as built, a rule is at fault; from the optimised graph, a pass; from the module, its weights or its code.
+the graph as built, a rule is at fault; from the optimised graph, a pass; from the module, its weights or its code. What
+counts as different says `kerasgen.verification.steps`.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasgen.builder import Built, build
-from kerasgen.builder.custom import Rules
-from kerasgen.emit.runtime import MARKER
+from kerasgen.builder import Built
 from kerasgen.errors import ParityError
-from kerasgen.graph.ir import Graph
+from kerasgen.graph.facts import facts, setting
+from kerasgen.graph.ir import Graph, Node
 from kerasgen.graph.plan import Plan
-from kerasgen.names import printable
+from kerasgen.names import Namespace, printable
 from kerasgen.passes import FINISH, LEVEL, PIPELINES, Pass, on_graph, passes
-from kerasgen.readers.model import LayerSpec, ModelFile
-from kerasgen.verification.compare import OutputReport, compare, flat, precisions
-from kerasgen.verification.oracle import Oracle
+from kerasgen.readers.model import LayerSpec
+from kerasgen.verification.compare import EPSILONS, OutputReport, compare, flat, precisions
+from kerasgen.verification.lines import Lines, Made
+from kerasgen.verification.oracle import Call, Oracle
+from kerasgen.verification.steps import Fault, Walk
 
 # What is at fault, by the stage at which the answer becomes wrong.
 FAULTS: Mapping[str, str] = {
@@ -31,7 +33,7 @@ FAULTS: Mapping[str, str] = {
     "pass": "the pass {culprit}: the graph differs once it has run",
     "weights": "the weights in the module: {culprit} differs from the model's",
     "emitter": "the code of the module: {culprit}",
-    "rounding": "no layer by itself: small errors of many add up",
+    "rounding": "no layer by itself, but more than rounding explains",
 }
 
 
@@ -50,9 +52,9 @@ class Divergence:
     """The first layer whose output is wrong, and why.
 
     `layer` is its name after those of the models around it, with `#2` at its second call; "" where no layer is wrong by
-    itself. `stage` is one of `FAULTS`; `culprit` the pass, the weights or the line of code. `inputs` and `outputs`
-    compare the arrays that it reads and makes with what they should be. `unseen` names the layers whose output Keras
-    does not tell, because another layer wraps them.
+    itself. `stage` is one of `FAULTS`; `culprit` the pass, the weights or the line of code. `outputs` compare what it
+    makes with what should be made of the arrays that `inputs` are of, which are the same on both sides. `unseen` names
+    the layers whose output Keras does not tell, because another layer wraps them.
     """
 
     stage: str
@@ -88,180 +90,298 @@ class Divergence:
         return {**data, "fault": self.fault, **{k: [r.to_dict() for r in reports] for k, reports in sides.items()}}
 
 
-def explain(
-    file: ModelFile,
-    module: Any,
-    arrays: Sequence[np.ndarray],
-    truth: Oracle,
-    *,
-    custom: Rules | None = None,
-    tolerance: float | None = None,
-) -> Divergence:
-    """Why a module that was loaded answers these inputs differently from its model.
+Arrays = Sequence[np.ndarray]
 
-    `truth` is the model as Keras has it; `tolerance` as for `kerasgen.verify`. Raises what reading and building raise.
+
+class Search:
+    """Looks for the first step that is wrong: of the graph as built, by Keras's layers; then of the module.
+
+    `tolerance` is as for `kerasgen.verify`.
     """
-    built = build(file, custom)
-    return _Search(built, module, arrays, truth, tolerance).run()
 
-
-Values = Mapping[str, Any]  # arrays by the names of a graph's values
-Layers = Mapping[str, tuple[str, ...]]  # the values that hold a layer's output
-
-
-class _Search:
-    def __init__(
-        self, built: Built, module: Any, arrays: Sequence[np.ndarray], truth: Oracle, tolerance: float | None
-    ) -> None:
-        self.built, self.module, self.arrays, self.truth = built, module, arrays, truth
-        self.tolerance = tolerance
-        self.inside = set(precisions(built.file.model))
+    def __init__(self, built: Built, module: Any, truth: Oracle, tolerance: float | None = None) -> None:
+        self.built, self.module, self.truth, self.tolerance = built, module, truth, tolerance
+        self.graph = built.bind()
         self.kinds = {layer.name: layer.kind for layer in built.layers}
-        self.unseen: list[str] = []
+        self.makers = {name: node for node in self.graph.nodes for name in node.outputs}
+        *_, (_, self.final) = self._stages()
+        self.lines = Lines(module, self.final)
+        self.twins = self._twins(self.final.graph)
+        self.unseen: tuple[str, ...] = ()
 
-    def run(self) -> Divergence:
-        graph = self.built.bind()
-        values = graph.trace(*self.arrays)
-        found = self._rule(graph, values) or self._unseen_rule(values)
-        if found is None:
-            plan, found = self._pass(graph, values)
-            found = found or self._weights(plan) or self._code(plan) or Divergence("rounding")
-        return replace(found, unseen=tuple(self.unseen))
+    def wrong_step(self, arrays: Arrays, expected: Arrays, answers: Arrays) -> Divergence | None:
+        """The first wrong step on the way from the inputs to the module's answers; None where all are right.
 
-    def _compare(self, names: Sequence[str], got: Values, right: Values) -> tuple[OutputReport, ...]:
-        return tuple(compare(n, got[n], right[n], tolerance=self.tolerance, inside=self.inside) for n in names)
+        `expected` are Keras's answers.
+        """
+        found = self._rule(arrays, expected)
+        if found is None and not self._is_right(arrays, answers):
+            found = self._pass(arrays) or self._weights(arrays) or self._code(arrays)
+            found = found or Divergence("emitter", culprit="it returns something else than it computes")
+        return None if found is None else replace(found, unseen=self.unseen)
 
-    def _wrong(self, names: Sequence[str], got: Values, right: Values) -> bool:
-        return not all(report.ok for report in self._compare(names, got, right))
+    def nobodys(self, arrays: Arrays, expected: Arrays) -> Divergence:
+        """What to say of answers that differ though no step is wrong."""
+        walk = Walk(self.graph, arrays, self.tolerance, keras=True)
+        outputs = dict(zip(self.graph.outputs, expected, strict=True))
+        fault = walk.offer(tuple(outputs), list(outputs.values()), precisions(self.built.file.model))
+        if fault is None or not self.unseen:
+            return Divergence("rounding", unseen=self.unseen)
+        kinds = {self.kinds.get(layer.partition("#")[0], layer) for layer in self.unseen}
+        return Divergence("rule", kind=" or ".join(sorted(kinds)), unseen=self.unseen)
 
-    def _found(
-        self, stage: str, culprit: str, layer: str, names: Sequence[str], plan: Plan, got: Values, right: Values
-    ) -> Divergence:
-        """What is wrong with the values of a layer, which read right ones."""
+    # ---------------------------------------------------------------- rules, by Keras's layers
+
+    def _rule(self, arrays: Arrays, expected: Arrays) -> Divergence | None:
+        """The first layer of the graph as built that differs from Keras's, given what Keras gives it."""
+        layers = {address: layer for layer, address in self.built.addresses.items()}
+        seen: set[str] = set()
+        found: Divergence | None = None
+        walk = Walk(self.graph, arrays, self.tolerance, keras=True)
+        answers: list[np.ndarray] = []
+        try:
+            for call in self.truth.layers(arrays, answers):
+                layer = layers.get(call.address, "")
+                names = self.graph.layers.get(layer, ())
+                if found is None and names and len(names) == len(call.results):
+                    seen.add(layer)
+                    found = self._wrong_layer(walk, layer, call)
+        except ParityError:  # what Keras predicts as a whole it cannot always do call by call
+            pass
+        if found is not None and not self._agree(answers, expected):  # Keras contradicts itself
+            found, seen = None, set()
+        self.unseen = tuple(layer for layer in self.graph.layers if layer not in seen)
+        return found
+
+    def _wrong_layer(self, walk: Walk, layer: str, call: Call) -> Divergence | None:
+        """What is wrong with the layer that this call is of, before a saturating activation or behind it."""
+        names = self.graph.layers[layer]
+        before = self._before(names) if call.before is not None else ()
+        for made, results in ((before, [np.asarray(call.before)]), (names, call.results)):
+            fault = self._offered(walk, made, results) if made else None
+            if fault is not None:
+                return self._found("rule", "", layer, fault, Plan(self.graph))
+        return None
+
+    def _offered(self, walk: Walk, names: tuple[str, ...], results: Arrays) -> Fault | None:
+        """The fault in values as Keras has them; it may have computed them with less precision than the graph."""
+        policies = {str(_config(self.built, node.layer).get("dtype")) for node in walk.needed(names)}
+        inside = {policy.removeprefix("mixed_") for policy in policies} | {array.dtype.name for array in results}
+        arrays = [np.asarray(array, self.graph.specs[n].dtype) for n, array in zip(names, results, strict=True)]
+        return walk.offer(names, arrays, inside & EPSILONS.keys())
+
+    def _before(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The value that becomes a layer's by a saturating activation of its own."""
+        node = self.makers.get(names[0]) if len(names) == 1 else None
+        if node is None or not facts(node.kernel).saturates:
+            return ()
+        maker = self.makers.get(str(node.inputs[0]))
+        return (maker.output,) if maker is not None and maker.layer == node.layer else ()
+
+    def _agree(self, answers: Arrays, expected: Arrays) -> bool:
+        """Whether Keras answers call by call as it does as a whole, but for rounding."""
+        if len(answers) != len(expected):
+            return False
+        tolerance = max(1e-2, self.tolerance or 0.0)
+        reports = (compare("", a, b, tolerance=tolerance) for a, b in zip(answers, expected, strict=True))
+        return all(report.ok for report in reports)
+
+    # ---------------------------------------------------------------- the module
+
+    def _stages(self) -> Iterator[tuple[str, Plan]]:
+        """The plan after each pass, as `kerasgen.api.generate` makes it."""
+        plan = Plan(self.graph)
+        yield "", plan
+        for name, step in self._pipeline():
+            plan = step(plan).check()
+            yield name, plan
+
+    def _pipeline(self) -> Iterator[tuple[str, Pass]]:
+        """The passes that made the module, by name: one with `activations` keeps every layer."""
+        pipeline = PIPELINES[getattr(self.module, "OPTIMIZED", LEVEL)]
+        keeps_layers, count = hasattr(self.module, "activations"), len(self.graph.outputs)
+        if keeps_layers:
+            yield "with_every_layer", on_graph(Graph.with_every_layer)
+        yield from ((step.__name__, step) for step in passes(pipeline))
+        if keeps_layers:
+            yield "only_outputs", on_graph(lambda full: replace(full, outputs=full.outputs[:count]))
+            yield from ((step.__name__, step) for step in FINISH.passes)
+
+    def _twins(self, after: Graph) -> dict[int, list[tuple[str, str]]]:
+        """By the index of the node that makes it, each value that the graph as built has, too; both names."""
+        makers = {name: index for index, node in enumerate(after.nodes) for name in node.outputs}
+        twins: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        pairs = [
+            (name, built)
+            for layer, names in after.layers.items()
+            for name, built in zip(names, self.graph.layers[layer], strict=True)
+        ]
+        for name, built in dict.fromkeys([*pairs, *zip(after.outputs, self.graph.outputs, strict=False)]):
+            if name in makers and built in self.makers:
+                twins[makers[name]].append((name, built))
+        return twins
+
+    def _is_right(self, arrays: Arrays, answers: Arrays) -> bool:
+        """Whether every step of the module is, and it answers what its lines make."""
+        if not self.lines.nodes:
+            return Walk(self.graph, arrays, self.tolerance).offer(self.graph.outputs, answers) is None
+        results = []
+        for batch in self.lines.batches(arrays):
+            steps = _ModuleSteps(self, batch)
+            results.append(flat(self.lines.run(batch, steps.visit)))
+            if steps.fault is not None:
+                return False
+        whole = [np.concatenate(parts) if np.ndim(parts[0]) else parts[0] for parts in zip(*results, strict=True)]
+        reports = (compare("", a, b, tolerance=self.tolerance) for a, b in zip(whole, answers, strict=True))
+        return all(report.ok for report in reports)
+
+    def _pass(self, arrays: Arrays) -> Divergence | None:
+        """The first wrong layer of the plan after all passes, and the pass after which it is wrong."""
+        if self._plan_fault(self.final, arrays) is None:
+            return None
+        for name, after in self._stages():
+            wrong = self._plan_fault(after, arrays)
+            if wrong is not None:
+                layer, fault = wrong
+                return self._found("pass", name, layer, fault, Plan(self.graph))
+        return None
+
+    def _plan_fault(self, after: Plan, arrays: Arrays) -> tuple[str, Fault] | None:
+        """The first layer of a plan that is wrong."""
+        values = after.trace(*arrays)
+        walk = Walk(self.graph, arrays, self.tolerance)
+        twins = self._twins(after.graph)
+        layers = {name: layer for layer, names in self.graph.layers.items() for name in names}
+        for index, node in enumerate(after.graph.nodes):
+            for name, built in twins.get(index, ()):
+                fault = walk.offer((built,), [values[name]])
+                if fault is not None:
+                    return layers.get(built, node.layer), fault
+        return None
+
+    def _weights(self, arrays: Arrays) -> Divergence | None:
+        """The first layer that the module's own weights make wrong."""
+        own, loaded = getattr(self.module, "W", {}), self.final.loaded()
+        altered = [name for name, array in loaded.items() if not _same(own.get(name), array)]
+        if not altered:
+            return None
+        if not own.keys() >= set(altered):
+            return Divergence("weights", culprit=", ".join(altered))
+        apart, _ = activations_apart(self.final)
+        damaged = Plan(replace(apart.graph, weights={**loaded, **{name: own[name] for name in altered}}))
+        try:
+            got = damaged.trace(*arrays)
+        except Exception:  # weights of another shape do not even run
+            return Divergence("weights", culprit=", ".join(altered))
+        walk = Walk(apart.graph, arrays, self.tolerance, weights=loaded)
+        for node in apart.graph.nodes:
+            fault = walk.offer(node.outputs, [got[name] for name in node.outputs])
+            if fault is not None:
+                culprit = ", ".join(name for name in altered if name in node.reads)
+                return self._found("weights", culprit, node.layer, fault, damaged)
+        return None
+
+    def _code(self, arrays: Arrays) -> Divergence | None:
+        """The first line of the module whose value differs from its node's."""
+        if not self.lines.lines:
+            return None
+        batch = next(self.lines.batches(arrays))
+        apart, before = activations_apart(self.final)
+        walk = Walk(apart.graph, batch, self.tolerance, weights=apart.loaded())
+        found: list[Divergence] = []
+        nodes = self.final.graph.nodes
+        by_name = {node.outputs: index for index, node in enumerate(nodes)}
+
+        def visit(number: int, made: Made) -> None:
+            line = self.lines.lines[number]
+            index = self.lines.nodes[number] if self.lines.nodes else by_name.get(line.names)
+            if index is None or found:
+                return
+            node = nodes[index]
+            if len(made.values) != len(node.outputs):
+                return
+            fault = None
+            if made.before is not None and node.outputs[0] in before:
+                fault = walk.offer((before[node.outputs[0]],), [made.before])
+            fault = fault or walk.offer(node.outputs, made.values)
+            if fault is not None:
+                found.append(self._found("emitter", line.text, node.layer, fault, apart))
+
+        self.lines.run(batch, visit)
+        return found[0] if found else None
+
+    def _found(self, stage: str, culprit: str, layer: str, fault: Fault, plan: Plan) -> Divergence:
+        """What is wrong with the values of a layer; of a rule, what Keras has is right."""
         plain, _, _ = layer.partition("#")
-        known = {name: np.asarray(right[name], np.asarray(got[name]).dtype) for name in right.keys() & got.keys()}
-        piece = plan.piece(names, known)
+        right, got = (fault.got, fault.right) if stage == "rule" else (fault.right, fault.got)
+        known = {name: array for name, array in fault.read.items() if array is not None}
+        piece = plan.piece(fault.names, known)
         read = [value.name for value in piece.graph.inputs]
         evidence = Evidence(
             _config(self.built, layer),
             piece,
             [known[name] for name in read],
-            [np.asarray(right[name]) for name in names],
-            [np.asarray(got[name]) for name in names],
+            [np.asarray(right[name]) for name in fault.names],
+            [np.asarray(got[name]) for name in fault.names],
         )
         return Divergence(
             stage,
             layer,
             self.kinds.get(layer, self.kinds.get(plain, "")),
             culprit,
-            self._compare(read, got, right),
-            self._compare(names, got, right),
+            tuple(compare(name, known[name], known[name]) for name in read),
+            tuple(compare(r.name, got[r.name], right[r.name], tolerance=r.tolerance) for r in fault.reports),
             evidence=evidence,
         )
 
-    def _rule(self, graph: Graph, values: Values) -> Divergence | None:
-        """The first layer of the graph as built that differs from Keras's, given what Keras gives it."""
-        try:
-            made = self.truth.layers(self.arrays)
-        except ParityError:  # what Keras predicts as a whole it cannot always do call by call
-            made = {}
-        right: dict[str, Any] = {value.name: array for value, array in zip(graph.inputs, self.arrays, strict=True)}
-        for layer, names in graph.layers.items():
-            arrays = made.get(self.built.addresses[layer], [])
-            if len(arrays) != len(names):
-                self.unseen.append(layer)
-                continue
-            before = dict(right)
-            right.update(zip(names, arrays, strict=True))
-            if not self._wrong(names, values, right):
-                continue
-            known = {name: np.asarray(array, values[name].dtype) for name, array in before.items()}
-            piece = graph.piece(names, known)
-            alone = piece.trace(*(known[value.name] for value in piece.inputs))
-            if self._wrong(names, alone, right):
-                return self._found("rule", "", layer, names, Plan(graph), {**values, **alone}, right)
-        return None
 
-    def _unseen_rule(self, values: Values) -> Divergence | None:
-        """That a rule is at fault, where the graph as built differs but Keras does not tell in which layer."""
-        names = self.built.graph.outputs
-        if not self.unseen or not self._wrong(names, values, dict(zip(names, self.truth(self.arrays), strict=True))):
-            return None
-        kinds = {self.kinds.get(layer.partition("#")[0], layer) for layer in self.unseen}
-        return Divergence("rule", kind=" or ".join(sorted(kinds)))
+class _ModuleSteps:
+    """Compares what the lines of a module make with what the graph as built makes, where it has such a value."""
 
-    def _pipeline(self, graph: Graph) -> Iterator[tuple[str, Pass]]:
-        """The passes that made the module, by name: one with `activations` keeps every layer."""
-        pipeline = PIPELINES[getattr(self.module, "OPTIMIZED", LEVEL)]
-        keeps_layers = hasattr(self.module, "activations")
-        if keeps_layers:
-            yield "with_every_layer", on_graph(Graph.with_every_layer)
-        yield from ((step.__name__, step) for step in passes(pipeline))
-        if keeps_layers:
-            yield "only_outputs", on_graph(lambda full: replace(full, outputs=full.outputs[: len(graph.outputs)]))
-            yield from ((step.__name__, step) for step in FINISH.passes)
+    def __init__(self, search: Search, arrays: Arrays) -> None:
+        self.search = search
+        self.walk = Walk(search.graph, arrays, search.tolerance)
+        self.fault: Fault | None = None
 
-    def _pass(self, graph: Graph, base: Values) -> tuple[Plan, Divergence | None]:
-        """The plan after all passes, and what the first wrong one of them has broken."""
-        plan, stages = Plan(graph), []
-        for name, step in self._pipeline(graph):
-            plan = step(plan).check()
-            stages.append((name, plan))
-        if self._broken("", plan, base) is None:
-            return plan, None
-        return plan, next(filter(None, (self._broken(name, after, base) for name, after in stages)), None)
+    def visit(self, number: int, made: Made) -> None:
+        """Take what a line made."""
+        search = self.search
+        index = search.lines.nodes[number]
+        if index is None:
+            return
+        node = search.final.graph.nodes[index]
+        values = dict(zip(node.outputs, made.values, strict=True))
+        for name, built in search.twins.get(index, ()):
+            maker = search.makers[built]
+            if made.before is not None and maker.kernel is node.attrs.get("activation"):
+                self._offer(str(maker.inputs[0]), made.before)
+            self._offer(built, values[name])
 
-    def _broken(self, name: str, after: Plan, base: Values) -> Divergence | None:
-        """What differs in the plan after this pass, if its outputs do."""
-        built, graph = self.built.graph, after.graph
-        got = after.trace(*self.arrays)
-        outputs = {new: base[old] for new, old in zip(graph.outputs, built.outputs, strict=False)}
-        if not self._wrong(tuple(outputs), got, outputs):
-            return None
-        right = {value.name: base[value.name] for value in graph.inputs}
-        for layer, names in graph.layers.items():
-            right.update(zip(names, (base[old] for old in built.layers[layer]), strict=True))
-            if self._wrong(names, got, right):
-                return self._found("pass", name, layer, names, after, got, right)
-        return Divergence("pass", culprit=name)
+    def _offer(self, name: str, array: Any) -> None:
+        if self.fault is None and name in self.search.makers:
+            self.fault = self.walk.offer((name,), [array])
 
-    def _weights(self, plan: Plan) -> Divergence | None:
-        """The first layer that the module's own weights make wrong."""
-        own, loaded = getattr(self.module, "W", {}), plan.loaded()
-        altered = [name for name, array in loaded.items() if not _same(own.get(name), array)]
-        if not altered:
-            return None
-        if not own.keys() >= set(altered):
-            return Divergence("weights", culprit=", ".join(altered))
-        right = plan.trace(*self.arrays)
-        damaged = Plan(replace(plan.graph, weights={**loaded, **{name: own[name] for name in altered}}))
-        try:
-            got = damaged.trace(*self.arrays)
-        except Exception:  # weights of another shape do not even run
-            return Divergence("weights", culprit=", ".join(altered))
-        for node in plan.graph.nodes:
-            if self._wrong(node.outputs, got, right):
-                culprit = ", ".join(name for name in altered if name in node.reads)
-                return self._found("weights", culprit, node.layer, node.outputs, damaged, got, right)
-        return None
 
-    def _code(self, plan: Plan) -> Divergence | None:
-        """The first line of the module whose value differs from the plan's."""
-        graph, right = plan.graph, plan.trace(*self.arrays)
-        buffers = plan.buffers or None
-        lines = [line for line in _recorded(self.module, self.arrays) if line.names != buffers]
-        lines = lines[len(graph.inputs) + len(graph.memory) :]
-        by_name = {name: line for line in lines for name in line.names}
-        in_order = len(lines) - len(graph.nodes) in (0, 1)  # the last line may return what others have made
-        got = dict(right)
-        for index, node in enumerate(graph.nodes):
-            line = lines[index] if in_order else by_name.get(node.outputs[0])
-            if line is None or len(line.values) != len(node.outputs):
-                continue
-            got.update(zip(node.outputs, line.values, strict=True))
-            if self._wrong(node.outputs, got, right):
-                return self._found("emitter", line.text, node.layer, node.outputs, plan, got, right)
-        return Divergence("emitter", culprit="it returns something else than it computes") if in_order else None
+def activations_apart(plan: Plan) -> tuple[Plan, dict[str, str]]:
+    """The plan whose saturating activations are nodes of their own, and the names of what they read by their own."""
+    graph = plan.graph
+    nodes: list[Node] = []
+    before: dict[str, str] = {}
+    taken = (
+        *graph.weights,
+        *(value.name for value in graph.inputs),
+        *(n for node in graph.nodes for n in node.outputs),
+    )
+    names = Namespace(taken)
+    for node in graph.nodes:
+        activation: Any = node.attrs.get("activation")
+        default = setting(node.kernel, "activation")
+        if default is not None and default.default is None and facts(activation).saturates:
+            name = before[node.output] = names.new(f"{node.output}_before")
+            nodes.append(replace(node, outputs=(name,), attrs={**node.attrs, "activation": None}))
+            node = Node(node.outputs, activation, (name,), {}, node.layer)
+        nodes.append(node)
+    return replace(plan, graph=replace(graph, nodes=tuple(nodes))), before
 
 
 def _same(array: Any, other: np.ndarray) -> bool:
@@ -277,55 +397,6 @@ def _config(built: Built, layer: str) -> Mapping[str, Any]:
     spec: LayerSpec | None = None
     layers = built.file.model.layers
     for name, _ in built.addresses.get(layer, ()):
-        spec = next(each for each in layers if each.name == name)
-        layers = spec.model.layers if spec.model is not None else ()
+        spec = next((each for each in layers if each.name == name), spec)  # of one that it wraps, what wraps it
+        layers = spec.model.layers if spec is not None and spec.model is not None else ()
     return spec.config if spec is not None else {}
-
-
-class _Line(NamedTuple):
-    """One line of `predict` as it ran: its text, the names that it gives values, and the values."""
-
-    text: str
-    names: tuple[str, ...]
-    values: list[np.ndarray]
-
-
-def _recorded(module: Any, arrays: Sequence[np.ndarray]) -> list[_Line]:
-    """The lines of a module's `predict` that make values, run on these inputs; the values are copied at once."""
-    tree = ast.parse(module.__spec__.loader.get_data("").partition(b"\n" + MARKER)[0])
-    (predict,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "predict")
-    predict.body = [node for node in predict.body if not isinstance(node, ast.If)]  # all the samples in one run
-    lines: list[_Line] = []
-
-    def record(text: str, names: tuple[str, ...], made: Any) -> Any:
-        lines.append(_Line(text, names, [np.array(value) for value in flat(made)]))
-        return made
-
-    tree.body = [_Recorder().visit(predict)]
-    scope = {**vars(module), "_record": record}
-    exec(compile(ast.fix_missing_locations(tree), "<predict>", "exec"), scope)
-    getattr(module, "reset_states", dict)()
-    predict_: Callable[..., Any] = scope["predict"]
-    try:
-        predict_(*arrays)
-    except Exception as error:  # what was recorded so far stands
-        lines.append(_Line(f"{type(error).__name__}: {error}", (), []))
-    return lines
-
-
-class _Recorder(ast.NodeTransformer):
-    """Hands every value that a function makes or returns to `_record`."""
-
-    def visit_Assign(self, node: ast.Assign) -> Any:
-        """Record what was assigned."""
-        names = [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
-        loads: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
-        return [node, ast.Expr(self._call(node, names, ast.Tuple(loads, ast.Load())))]
-
-    def visit_Return(self, node: ast.Return) -> Any:
-        """Record what is returned."""
-        return ast.Return(self._call(node, [], node.value or ast.Constant(None)))
-
-    def _call(self, node: ast.stmt, names: Sequence[str], value: ast.expr) -> ast.Call:
-        about: list[ast.expr] = [ast.Constant(ast.unparse(node)), ast.Tuple([*map(ast.Constant, names)], ast.Load())]
-        return ast.copy_location(ast.Call(ast.Name("_record", ast.Load()), [*about, value], []), node)

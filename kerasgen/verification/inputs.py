@@ -37,8 +37,9 @@ from kerasgen.readers.model import ModelSpec
 
 Inputs = Sequence[tuple[str, Sequence[int | None], str]]  # names, shapes and dtypes, as a module's INPUTS has them
 BATCH = 4  # one sample of each kind that `make_input` makes
-MANY_CELLS = 1 << 20  # of a batch, from which on it has two samples
-MOST_CELLS = 1 << 24  # of a batch, from which on it has one
+MANY_CELLS = 1 << 20  # of the inputs, from which on a batch has two samples
+MOST_CELLS = 1 << 24  # of the inputs, from which on it has one
+MOST_WORK = 1 << 28  # cells of all the arrays that the graph makes of a batch
 TOO_MANY_CELLS = 1 << 25  # of a batch, which takes hundreds of megabytes to answer
 OPEN_SIZES = (128, 64, 32, 16, 8, 4, 2)  # to try for the sizes that a model leaves open
 
@@ -77,17 +78,8 @@ class Range(NamedTuple):
 BY_DTYPE: Mapping[str, Range] = {"uint8": Range(0, 255), "bool": Range(0, 1)}
 FLOATS, INTEGERS = Range(-2.0, 2.0), Range(0, 9)
 CAFFE = Range(-124.0, 151.0)  # 0 to 255 less the mean of ImageNet's blue, and of its red
+KEEPS = (kernels.cast, kernels.identity)  # which move no channel to another place
 APPLICATIONS = dict.fromkeys(("vgg16", "vgg19", "resnet50", "resnet101", "resnet152"), CAFFE)
-KEEPS = (kernels.cast, kernels.identity)
-# Kernels that hand the cells of their first array on, though in another place.
-MOVES = frozenset(
-    {
-        *(kernels.flatten, kernels.reshape, kernels.reshape_all, kernels.get_item),
-        *(kernels.channels_first, kernels.channels_last, kernels.crop, kernels.center_crop, kernels.pad),
-        *(kernels.crop_to_aspect_ratio, kernels.resize, kernels.merge_steps, kernels.split_steps, kernels.split),
-        *(kernels.concatenate, kernels.stack, np.transpose, np.swapaxes, np.squeeze, np.expand_dims, np.flip),
-    }
-)
 
 
 def recipes(graph: Graph, model: ModelSpec | None = None, batch: int | None = None) -> tuple[Recipe, ...]:
@@ -95,7 +87,9 @@ def recipes(graph: Graph, model: ModelSpec | None = None, batch: int | None = No
 
     A model may fix the batch. What a graph without weights lets nobody know is guessed.
     """
-    shapes = _shapes([value.shape for value in graph.inputs], batch or _fixed_batch(model))
+    sizes = [graph.specs[name].shape[1:] for node in graph.nodes for name in node.outputs]
+    most = MOST_WORK // max(1, sum(math.prod(size or OPEN_SIZES[0] for size in shape) for shape in sizes))
+    shapes = _shapes([value.shape for value in graph.inputs], batch or _fixed_batch(model), max(1, most))
     return tuple(
         _recipe(value, shape, wanted_range(value, graph, model))
         for value, shape in zip(graph.inputs, shapes, strict=True)
@@ -139,15 +133,15 @@ def _fixed_batch(model: ModelSpec | None) -> int | None:
     return next((shape[0] for shape in shapes if isinstance(shape, (list, tuple)) and shape and shape[0]), None)
 
 
-def _shapes(shapes: Sequence[Sequence[int | None]], batch: int | None) -> list[tuple[int, ...]]:
-    """The shapes to try, all sizes known."""
+def _shapes(shapes: Sequence[Sequence[int | None]], batch: int | None, most: int = BATCH) -> list[tuple[int, ...]]:
+    """The shapes to try, all sizes known; `most` samples unless the batch is given."""
     for size in OPEN_SIZES:
         samples = [tuple(size if length is None else int(length) for length in shape[1:]) for shape in shapes]
         cells = sum(map(math.prod, samples))
         if cells <= MANY_CELLS:
             break
     limit, least = (MANY_CELLS, 2) if 2 * cells <= MOST_CELLS else (MOST_CELLS, 1)
-    batch = batch or min(BATCH, max(least, limit // max(cells, 1)))
+    batch = batch or min(BATCH, most, max(least, limit // max(cells, 1)))
     return [(batch, *sample) for sample in samples]
 
 
@@ -190,7 +184,8 @@ def _hints(value: Value, graph: Graph) -> Iterator[tuple[int, Range]]:
                 continue
             following = _change(node, graph)
             if following is not None:
-                change = following.of(_averaged(change) if node.kernel in MOVES else change)
+                moves = facts(node.kernel).moves and node.kernel not in KEEPS
+                change = following.of(_averaged(change) if moves else change)
                 changes.update(dict.fromkeys(node.outputs, change))
             elif change is not same and np.any(change.scale != 1) | np.any(change.shift != 0):
                 yield SCALE, _natural(change)
@@ -214,7 +209,7 @@ def _natural(change: Affine) -> Range:
 def _change(node: Node, graph: Graph) -> Affine | None:
     """What a node does to each cell of its first array, if that is to scale, shift and move it."""
     name = str(node.inputs[0])
-    if node.kernel in MOVES or node.kernel in KEEPS:
+    if facts(node.kernel).moves:
         return Affine(name, np.ones(1), np.zeros(1))
     return _probed(node, graph) if is_users(node.kernel) else affine(node, graph)
 

@@ -10,18 +10,23 @@ from kerasgen.verification.verify import Verification
 
 
 def junit(module: Path, verified: Verification | str) -> bytes:
-    """The XML: a test for each output; or, with the text of an error, one test that could not run."""
+    """The XML: a test for each output, and one for a wrong layer that all outputs hide; or one that could not run."""
     suite = ET.Element("testsuite", name="kerasgen verify")
-    reports = () if isinstance(verified, str) else verified.outputs
-    for report in reports:
-        given = f" of {report.given}" if report.given else ""
-        case = ET.SubElement(suite, "testcase", classname=printable(module.stem), name=printable(report.name) + given)
-        if not report.ok:
-            text = str(verified.divergence) if isinstance(verified, Verification) else ""
-            ET.SubElement(case, "failure", message=report.measure).text = text
+
+    def case(name: str) -> ET.Element:
+        return ET.SubElement(suite, "testcase", classname=printable(module.stem), name=name)
+
     if isinstance(verified, str):
-        case = ET.SubElement(suite, "testcase", classname=printable(module.stem), name="verify")
-        ET.SubElement(case, "error", message=printable(verified))
+        ET.SubElement(case("verify"), "error", message=printable(verified))
+    else:
+        why = str(verified.divergence or "")
+        for report in verified.outputs:
+            given = f" of {report.given}" if report.given else ""
+            test = case(printable(report.name) + given)
+            if not report.ok:
+                ET.SubElement(test, "failure", message=report.measure).text = why
+        if why and all(report.ok for report in verified.outputs):
+            ET.SubElement(case("layers"), "failure", message=why).text = why
     for kind in ("testcase", "failure", "error"):
         name = {"testcase": "tests", "failure": "failures", "error": "errors"}[kind]
         suite.set(name, str(sum(1 for _ in suite.iter(kind))))

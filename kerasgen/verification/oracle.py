@@ -6,18 +6,34 @@ import importlib.util
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.names import printable
-from kerasgen.readers.model import Address, map_leaves
+from kerasgen.readers.model import Address, leaves, map_leaves
 from kerasgen.verification.compare import flat
+
+# Activations that are flat for large numbers, by Keras's names, and the layers that apply one last of all.
+SATURATING = frozenset("hard_sigmoid hard_tanh sigmoid softmax softsign sparse_sigmoid sparsemax tanh".split())
+ACTIVATED = frozenset("""
+    Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Dense DepthwiseConv1D DepthwiseConv2D
+    EinsumDense LocallyConnected1D LocallyConnected2D SeparableConv1D SeparableConv2D
+    """.split())
+
+
+class Call(NamedTuple):
+    """What a call of a layer made, and what it was before a saturating activation."""
+
+    address: Address
+    results: list[np.ndarray]
+    before: np.ndarray | None
 
 
 def available() -> bool:
@@ -38,18 +54,19 @@ class Oracle:
             reset_states(self.model)
             return [np.asarray(array) for array in flat(_predict(self.model, self.arranged(arrays), len(arrays[0])))]
 
-    def layers(self, arrays: Sequence[np.ndarray]) -> dict[Address, list[np.ndarray]]:
+    def layers(self, arrays: Sequence[np.ndarray], outputs: list[np.ndarray] | None = None) -> Iterator[Call]:
         """What each call of a layer makes of these inputs, those inside of nested models included.
 
-        A layer that another one wraps, or that a subclass of Model calls, is no part of Keras's graph: it is missing
-        here. Raises ParityError where Keras cannot answer.
+        At the end `outputs` has the model's. A layer that another one wraps, or that a subclass of Model calls, is no
+        part of Keras's graph: it is missing here. Raises ParityError where Keras cannot answer.
         """
         with self._answering(arrays):
             reset_states(self.model)
-            made: dict[Address, list[np.ndarray]] = {}
             tensor = importlib.import_module("tensorflow").convert_to_tensor
-            _run(_functional(self.model), map_leaves(self.arranged(arrays), tensor, np.ndarray), (), made)
-            return made
+            inputs = map_leaves(self.arranged(arrays), tensor, np.ndarray)
+            results = yield from _run(_functional(self.model), inputs, ())
+            if outputs is not None:
+                outputs += [np.asarray(result) for result in results]
 
     def arranged(self, arrays: Sequence[np.ndarray]) -> Any:
         """The inputs in the form that the model takes."""
@@ -156,12 +173,12 @@ def _predict(model: Any, batch: Any, size: int) -> Any:
     """The model's answer as its users get it.
 
     Called directly, Keras 3.15 adds a channels-first bias along the width where that has as many cells as there are
-    filters; `predict` does not, but refuses models whose names TensorFlow cannot use.
+    filters; `predict` does not, but refuses models whose names TensorFlow cannot use, and makes float32 of float64.
     """
-    try:
-        return model.predict(batch, size, verbose=0)
-    except ValueError:
-        return model(batch, training=False)
+    if all(array.dtype != np.float64 for array in leaves(batch, np.ndarray)):
+        with suppress(ValueError):
+            return model.predict(batch, size, verbose=0)
+    return model(batch, training=False)
 
 
 def reset_states(model: Any) -> None:
@@ -171,12 +188,14 @@ def reset_states(model: Any) -> None:
             layer.reset_states()
 
 
-def _run(graph: Any, inputs: Any, around: Address, made: dict[Address, list[np.ndarray]]) -> list[Any]:
-    """Run a functional model call by call, as it does itself; its outputs. `made` takes what each call returns."""
+def _run(graph: Any, inputs: Any, around: Address) -> Generator[Call, None, list[Any]]:
+    """Run a functional model call by call, as it does itself; its outputs. A tensor is kept until its last reader."""
     flatten = importlib.import_module("tensorflow").nest.flatten
     values = {id(symbol): tensor for symbol, tensor in zip(graph.inputs, flatten(inputs), strict=True)}
     nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
     known = set(map(id, nodes))
+    unread = Counter(id(symbol) for node in nodes if not node.is_input for symbol in flatten(node.input_tensors))
+    unread.update(id(symbol) for symbol in graph.outputs)
     for node in nodes:
         if node.is_input:
             continue
@@ -186,14 +205,30 @@ def _run(graph: Any, inputs: Any, around: Address, made: dict[Address, list[np.n
         args, kwargs = _arguments(node, values)
         inner = _functional(layer)
         if hasattr(inner, "_nodes_by_depth"):
-            results = _run(inner, args[0] if args else kwargs["inputs"], address, made)
+            results = yield from _run(inner, args[0] if args else kwargs["inputs"], address)
         else:
             if "training" in kwargs or getattr(layer, "_call_has_training_arg", False):
                 kwargs["training"] = False
             results = flatten(layer(*args, **kwargs))
-            made[address] = [np.asarray(tensor) for tensor in results]
+            yield Call(address, [np.asarray(tensor) for tensor in results], _before(layer, args, kwargs))
         values.update((id(symbol), tensor) for symbol, tensor in zip(flatten(node.outputs), results, strict=True))
+        unread.subtract(id(symbol) for symbol in flatten(node.input_tensors))
+        for symbol in flatten((node.input_tensors, node.outputs)):
+            if unread[id(symbol)] <= 0:
+                values.pop(id(symbol), None)
     return [values[id(symbol)] for symbol in graph.outputs]
+
+
+def _before(layer: Any, args: Any, kwargs: Any) -> np.ndarray | None:
+    """What a layer makes before it applies a saturating activation, which hides most errors; None where it has none."""
+    activation = getattr(layer, "activation", None)
+    if getattr(activation, "__name__", "") not in SATURATING or type(layer).__name__ not in ACTIVATED:
+        return None
+    layer.activation = lambda x: x
+    try:
+        return np.asarray(layer(*args, **kwargs))
+    finally:
+        layer.activation = activation
 
 
 def _functional(model: Any) -> Any:

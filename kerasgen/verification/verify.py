@@ -18,9 +18,10 @@ from kerasgen.names import printable
 from kerasgen.readers import read
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport, compare, flat, precisions
-from kerasgen.verification.divergence import Divergence, explain
+from kerasgen.verification.divergence import Divergence, Search
 from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
 from kerasgen.verification.oracle import Oracle, oracle
+from kerasgen.verification.steps import explained
 
 EDGE = "edge"
 
@@ -29,7 +30,8 @@ EDGE = "edge"
 class Verification:
     """How a module compares with its model: a report for each output, and where it begins to differ, if it does.
 
-    `divergence` is None where every output is within its tolerance.
+    `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
+    step may be wrong though the outputs hide it.
     """
 
     source: str
@@ -38,8 +40,8 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether every output is within its tolerance."""
-        return all(report.ok for report in self.outputs)
+        """Whether every output is within its tolerance, and every step right."""
+        return self.divergence is None and all(report.ok for report in self.outputs)
 
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
@@ -56,8 +58,10 @@ class Verification:
     def raise_if_wrong(self) -> None:
         """Raise ParityError, which carries this verification, unless every output is within its tolerance."""
         if not self.ok:
-            worst = max(self.outputs, key=lambda report: report.relative / (report.tolerance or 1e-9))
-            error = ParityError(f"{self.source}: the module differs from Keras: {worst}; {self.divergence}")
+            wrong = [report for report in self.outputs if not report.ok]
+            worst = max(wrong, key=lambda report: report.relative / (report.tolerance or 1e-9), default="")
+            why = "; ".join(map(str, filter(None, (worst, self.divergence))))
+            error = ParityError(f"{self.source}: the module differs from Keras: {why}")
             error.verification = self
             raise error
 
@@ -76,9 +80,9 @@ def verify(
     """Compare a module with the model that it was made from, by Keras, and explain where they differ.
 
     The inputs are random, drawn by `seed`; come from an .npy or .npz file; or are several that are edges, with "edge":
-    zeros, ones, negative, large and small numbers. `tolerance` bounds the error as a part of the largest number in an
-    output; by default 1e-4 for float32 (see `kerasgen.verification.compare.TOLERANCES`). `custom` and `theano_kernels`
-    are as for `export`.
+    zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
+    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom` and
+    `theano_kernels` are as for `export`.
 
     Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
     another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
@@ -88,16 +92,14 @@ def verify(
     loaded = load_module(Path(module))
     built = build(file, custom)
     _check_interface(loaded, Path(module), built)
-    graph = built.bind()
-    if inputs is None:
-        given = {"": draw(recipes(graph, file.model), seed)}
-    elif isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE:
-        given = edge_inputs(recipes(graph, file.model), seed)
+    if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
+        wanted = recipes(built.bind(), file.model)
+        given = {"": draw(wanted, seed)} if inputs is None else edge_inputs(wanted, seed)
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
     truth = original(source, weights, file)
     expected = {name: truth(arrays) for name, arrays in given.items()}
-    return compared(file, loaded, given, expected, truth, custom=custom, tolerance=tolerance)
+    return compared(built, loaded, given, expected, truth, tolerance=tolerance)
 
 
 Interface = Sequence[tuple[str, Sequence[int | None], str]]  # name, shape and dtype of each input or output
@@ -144,35 +146,40 @@ def original(source: Any, weights: Any, file: ModelFile) -> Oracle:
 
 
 def compared(
-    file: ModelFile,
+    built: Built,
     module: Any,
     given: Mapping[str, Sequence[np.ndarray]],
     expected: Mapping[str, Sequence[np.ndarray]],
     truth: Oracle,
     *,
-    custom: Rules | None = None,
     tolerance: float | None = None,
 ) -> Verification:
     """What a module answers, compared with Keras's answers to the same inputs, each under a name.
 
     Raises ParityError where the module fails, or has another number of outputs.
     """
-    inside = set(precisions(file.model))
+    source = built.file.source
+    inside = set(precisions(built.file.model))
     names = [name for name, _, _ in module.OUTPUTS]
+    search = Search(built, module, truth, tolerance)
     reports: list[OutputReport] = []
     divergence = None
     for name, arrays in given.items():
-        answers = _predicted(module, arrays, file.source)
+        answers = _predicted(module, arrays, source)
         if not len(answers) == len(names) == len(expected[name]):
-            raise ParityError(f"{file.source}: the module has {len(answers)} outputs, Keras {len(expected[name])}")
+            raise ParityError(f"{source}: the module has {len(answers)} outputs, Keras {len(expected[name])}")
         found = [
             replace(compare(n, got, right, tolerance=tolerance, inside=inside), given=name)
             for n, got, right in zip(names, answers, expected[name], strict=True)
         ]
-        if divergence is None and not all(report.ok for report in found):
-            divergence = explain(file, module, arrays, truth, custom=custom, tolerance=tolerance)
+        divergence = divergence or search.wrong_step(arrays, expected[name], answers)
+        if not all(report.ok for report in found):
+            if tolerance is None:
+                found = explained(search.graph, arrays, answers, expected[name], found, inside)
+            if divergence is None and not all(report.ok for report in found):
+                divergence = search.nobodys(arrays, expected[name])
         reports += found
-    return Verification(printable(file.source), tuple(reports), divergence)
+    return Verification(printable(source), tuple(reports), divergence)
 
 
 def _predicted(module: Any, arrays: Sequence[np.ndarray], source: str) -> list[np.ndarray]:

@@ -1,0 +1,156 @@
+"""The lines of a module's `predict`, run one by one: what each of them makes, and which node of the graph it is.
+
+The lines that run are the module's own, from its text. A line that makes an array and applies a saturating activation
+to it at once is also run without that, for such an activation hides most errors.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kerasgen.emit.body import Body
+from kerasgen.emit.runtime import MARKER
+from kerasgen.emit.target import NUMPY
+from kerasgen.graph.facts import FACTS
+from kerasgen.graph.plan import Plan
+from kerasgen.verification.compare import flat
+
+SATURATING = {kernel.__name__ for kernel, row in FACTS.items() if row.saturates}
+
+
+class Line(NamedTuple):
+    """One line of `predict` that makes or returns values: its text, and the names that it gives them."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+class Made(NamedTuple):
+    """What a line made; `before` is the array without the activation, where that saturates."""
+
+    values: list[Any]
+    before: Any = None
+
+
+Visit = Callable[[int, Made], None]
+
+
+class Lines:
+    """The lines of a module that was loaded, and the nodes of the plan that it was printed from.
+
+    `nodes` has the index of the node of each line, or None; it is empty where the lines are not those of the plan.
+    """
+
+    def __init__(self, module: Any, plan: Plan) -> None:
+        self.module = module
+        tree = ast.parse(module.__spec__.loader.get_data("").partition(b"\n" + MARKER)[0])
+        self.predict = _function(tree, "predict")
+        calls = (node for node in ast.walk(self.predict) if isinstance(node, ast.Call))
+        limits = (ast.literal_eval(call.args[1]) for call in calls if _called(call) == "in_batches")
+        self.max_batch: int | None = next(limits, None)
+        self.lines = list(_lines(self.predict.body))
+        self.nodes = self._nodes(plan)
+
+    def _nodes(self, plan: Plan) -> list[int | None]:
+        text = "\n    ".join(["def predict():", *Body(plan, NUMPY).lines()])
+        printed = list(_lines(_function(ast.parse(text), "predict").body))
+        if [line.names for line in printed] != [line.names for line in self.lines]:
+            return []
+        first = len(plan.graph.inputs) + len(plan.graph.memory) + bool(plan.buffers)
+        count = len(plan.graph.nodes)
+        return [index - first if first <= index < first + count else None for index in range(len(self.lines))]
+
+    def batches(self, arrays: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """The inputs in the batches that the module takes at once."""
+        size = self.max_batch or max((len(array) for array in arrays), default=1) or 1
+        for start in range(0, max(map(len, arrays), default=1) or 1, size):
+            yield [array[start : start + size] for array in arrays]
+
+    def run(self, arrays: Sequence[np.ndarray], visit: Visit) -> Any:
+        """Run the lines on inputs; `visit` gets each line's number and what it made, before the next line runs.
+
+        What `predict` returns. Raises what it raises.
+        """
+        count = iter(range(len(self.lines)))
+        before: list[Any] = []
+
+        def record(made: Any) -> Any:
+            visit(next(count), Made(flat(made), before.pop() if before else None))
+            return made
+
+        takes = {name for name, thing in vars(self.module).items() if _takes_activation(thing)}
+        predict = copy.deepcopy(self.predict)
+        predict.body = [node for node in predict.body if not isinstance(node, ast.If)]  # all the samples in one run
+        tree = ast.Module([_Recorder(takes).visit(predict)], [])
+        scope = {**vars(self.module), "_record": record, "_before": before.append}
+        exec(compile(ast.fix_missing_locations(tree), "<predict>", "exec"), scope)
+        getattr(self.module, "reset_states", dict)()
+        return scope["predict"](*arrays)
+
+
+def _function(tree: ast.Module, name: str) -> ast.FunctionDef:
+    """The function of this name, without lines where there is none."""
+    nothing = ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), [], [])
+    return next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), nothing)
+
+
+def _lines(statements: Sequence[ast.stmt]) -> Iterator[Line]:
+    for node in statements:
+        if isinstance(node, ast.Assign):
+            yield Line(ast.unparse(node), tuple(_targets(node)))
+        elif isinstance(node, ast.Return):
+            yield Line(ast.unparse(node), ())
+
+
+def _targets(node: ast.Assign) -> list[str]:
+    return [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+
+
+def _called(call: ast.expr | None) -> str:
+    """The name of the function that an expression calls, if it is no more than that."""
+    return call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
+
+
+def _takes_activation(thing: Any) -> bool:
+    """Whether a function applies an activation to its result; a recurrent kernel's acts inside of it."""
+    if not inspect.isfunction(thing):
+        return False
+    setting = inspect.signature(thing).parameters.get("activation")
+    return setting is not None and setting.default is None
+
+
+class _Recorder(ast.NodeTransformer):
+    """Hands every value that a function makes or returns to `_record`, and to `_before` what it was before."""
+
+    def __init__(self, takes: set[str]) -> None:
+        self.takes = takes
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        """Record what was assigned."""
+        loads: list[ast.expr] = [ast.Name(name, ast.Load()) for name in _targets(node)]
+        return [*self._before(node.value), node, ast.Expr(_call("_record", ast.Tuple(loads, ast.Load())))]
+
+    def visit_Return(self, node: ast.Return) -> Any:
+        """Record what is returned."""
+        return [*self._before(node.value), ast.Return(_call("_record", node.value or ast.Constant(None)))]
+
+    def _before(self, value: ast.expr | None) -> list[ast.stmt]:
+        """The call without the activation and without the buffer that its result is put into."""
+        if not isinstance(value, ast.Call) or _called(value) not in self.takes:
+            return []
+        settings = {keyword.arg: keyword.value for keyword in value.keywords}
+        activation = settings.get("activation")
+        if not isinstance(activation, ast.Name) or activation.id not in SATURATING:
+            return []
+        keywords = [keyword for keyword in value.keywords if keyword.arg not in ("activation", "out")]
+        return [ast.Expr(_call("_before", ast.Call(value.func, value.args, keywords)))]
+
+
+def _call(name: str, value: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(name, ast.Load()), [value], [])

@@ -1,0 +1,273 @@
+"""Every step by itself, and what is rounding: the rule by which a module is right or wrong.
+
+Sums of floats depend on their order, so two right answers differ; how far, depends on the model: where large numbers
+cancel, or where many layers pile up, float32 itself is far from the truth. No tolerance fits all. Therefore:
+
+1. Each step starts from the same numbers. A step is what lies between a layer's output and those before it. Keras's
+   output of each layer is compared with what the graph as built makes of *Keras's* outputs before it, and so is the
+   module's with what the graph makes of the *module's*. So errors do not add up, nothing that follows hides one (a
+   saturated softmax is taken off before), and if every step is right, so are the rule, the weights, and the code.
+2. A step is right where it is within the floor: ε^(2/3) of the largest number, ε being the precision of the dtype
+   (2.4e-5 in float32): a third of the digits is left to the order of the sums.
+3. Beyond the floor a third witness decides: the same step in float64. Three more runs in float64, in which every number
+   that is read, every weight and every result of a kernel is off by up to ε, tell what rounding may do to that step. It
+   is right where its distance from the witness is at most `FACTOR` times the largest such change. This asks neither
+   Keras nor the module, so that a wrong rule, a wrong weight or a wrong line, whose distance is its error, is caught.
+   What exp(x) - 1 and its like make is off by up to ε of 1, or of x. Keras's kernels may add n numbers one by one,
+   which takes up to n ε / 2 of the sum.
+4. The answers of the module as a whole must be within the floor of Keras's, or both of them as near to the witness of
+   the whole model as rule 3 has it.
+
+| steps of Keras's layers | steps of the module | answers | verdict |
+|---|---|---|---|
+| all right | all right | within the floor, or explained by rounding | right |
+| one is wrong | | | the rule of that layer is wrong |
+| all right | one is wrong | | a pass, the weights or the code is wrong at that layer |
+| all right | all right | neither | wrong: nothing explains it |
+
+Whole numbers have no rounding of their own: they must be equal, unless the runs in float64 differ among themselves.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kerasgen.graph.facts import facts
+from kerasgen.graph.ir import Graph, Node
+from kerasgen.verification.compare import EPSILONS, OutputReport, allowed, compare
+
+PROBES = 3
+FACTOR = 16.0  # a sum of thousands of products is off by more than one rounding of each of them
+WIDE = {"float16": "float64", "float32": "float64", "complex64": "complex128"}
+Arrays = Mapping[str, Any]
+
+
+class Fault(NamedTuple):
+    """A step that is wrong: what it read, what it should have made of that, and what was made."""
+
+    names: tuple[str, ...]
+    read: Arrays
+    right: Arrays
+    got: Arrays
+    reports: tuple[OutputReport, ...]
+
+
+class Walk:
+    """A graph that is run along with somebody else's values: each step starts from theirs.
+
+    `tolerance` takes the place of the rule: the largest error, as a part of the largest number. `keras` tells that the
+    values are Keras's. `weights` are as the kernels want them, if that is not how the graph has them.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        arrays: Sequence[np.ndarray],
+        tolerance: float | None = None,
+        *,
+        keras: bool = False,
+        weights: Arrays | None = None,
+    ) -> None:
+        self.graph = graph
+        self.tolerance = tolerance
+        self.keras = keras
+        self.makers = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
+        self.unread = graph.readers()  # how often each value will still be read
+        self.weights = dict(graph.weights if weights is None else weights)
+        self.ran: set[int] = set()
+        self.values: dict[str, Any] = {value.name: None for value, _ in graph.memory}
+        inputs = zip(graph.inputs, arrays, strict=True)
+        self.values.update((value.name, np.asarray(array, value.dtype)) for value, array in inputs)
+
+    def offer(self, names: Sequence[str], arrays: Sequence[Any], inside: Iterable[str] = ()) -> Fault | None:
+        """Compare these values with what the graph makes of those that were offered before, and take them over.
+
+        `inside` are the dtypes that they were computed in, as far as the arrays do not tell.
+        """
+        nodes = self.needed(names)
+        if any(name not in self.values and self.makers.get(name) in self.ran for name in names):
+            return None  # it was compared when it was there
+        if any(facts(node.kernel).ambiguous for node in nodes):
+            return None  # what is made of it tells
+        with np.errstate(all="ignore"):
+            for node in nodes:
+                self.ran.add(self.makers[node.outputs[0]])
+                self.values.update(zip(node.outputs, node.call(ChainMap(self.values, self.weights)), strict=True))
+        got = dict(zip(names, arrays, strict=True))
+        fault = self._fault(nodes, got, inside)
+        if fault is None:
+            self.values.update((name, np.array(array, self.values[name].dtype)) for name, array in got.items())
+        for node in nodes:
+            self.unread.subtract(node.reads)
+        for name in {*names, *(name for node in nodes for name in (*node.reads, *node.outputs))}:
+            if self.unread[name] <= 0:
+                self.values.pop(name, None)
+        return fault
+
+    def needed(self, names: Iterable[str]) -> list[Node]:
+        """The nodes that are still to be run for these values, in the graph's order."""
+        found: set[int] = set()
+        wanted = list(names)
+        while wanted:
+            name = wanted.pop()
+            index = None if name in self.values or name in self.weights else self.makers[name]
+            if index is not None and index not in found:
+                found.add(index)
+                wanted += self.graph.nodes[index].reads
+        return [self.graph.nodes[index] for index in sorted(found)]
+
+    def _fault(self, nodes: Sequence[Node], got: Arrays, inside: Iterable[str]) -> Fault | None:
+        right = {name: np.asarray(self.values[name]) for name in got}
+        inside = set(inside)
+        if all(is_near(got[name], right[name], self._limit(got[name], inside)) for name in got):
+            return None
+        own = self.weights.keys() | {name for node in nodes for name in node.outputs}
+        read = {name: self.values[name] for node in nodes for name in node.reads if name not in own}
+        reports = tuple(compare(n, got[n], right[n], tolerance=self._limit(got[n], inside)) for n in got)
+        if self.tolerance is None and not all(report.ok for report in reports):
+            witness = Witness(nodes, read, self.weights, tuple(got))
+            reports = tuple(
+                report if report.ok else witness.report(report, got[report.name], inside, keras=self.keras)
+                for report in reports
+            )
+        return None if all(report.ok for report in reports) else Fault(tuple(got), read, right, got, reports)
+
+    def _limit(self, array: Any, inside: Iterable[str]) -> float:
+        return allowed(np.asarray(array).dtype.name, inside) if self.tolerance is None else self.tolerance
+
+
+def is_near(got: Any, right: np.ndarray, limit: float) -> bool:
+    """Whether an error is surely within the limit, a part of the largest number: a fast look that may miss it."""
+    got = np.asarray(got)
+    if got.shape != right.shape or right.dtype.kind not in "fiub" or got.dtype.kind not in "fiub":
+        return False
+    if not right.size or right.dtype.kind != "f":
+        return np.array_equal(got, right)
+    with np.errstate(all="ignore"):
+        got = got.astype(right.dtype, copy=False)
+        largest = max(float(right.max()), -float(right.min()))
+        return bool(np.abs(got - right).max() <= 0.9 * limit * largest)  # not so where one is NaN
+
+
+def explained(
+    graph: Graph,
+    arrays: Sequence[np.ndarray],
+    answers: Sequence[np.ndarray],
+    expected: Sequence[np.ndarray],
+    reports: Sequence[OutputReport],
+    inside: Iterable[str] = (),
+) -> list[OutputReport]:
+    """The reports of a module's answers, by the witness where they are beyond the floor: see rule 4 in the module."""
+    read: dict[str, Any] = {value.name: None for value, _ in graph.memory}
+    read.update((value.name, np.asarray(x, value.dtype)) for value, x in zip(graph.inputs, arrays, strict=True))
+    witness = Witness(graph.nodes, read, graph.weights, graph.outputs)
+    told = []
+    for name, report, got, right in zip(graph.outputs, reports, answers, expected, strict=True):
+        if not report.ok and not report.shapes:
+            theirs = witness.report(replace(report, name=name), right, inside, keras=True)
+            ours = witness.report(replace(report, name=name), got)
+            if theirs.ok and ours.ok:
+                tolerance = max(theirs.tolerance + ours.tolerance, report.relative)
+                report = replace(report, tolerance=tolerance, rounding=theirs.relative)
+        told.append(report)
+    return told
+
+
+class Witness:
+    """Some nodes in float64, and how far rounding may take what they make."""
+
+    def __init__(self, nodes: Sequence[Node], read: Arrays, weights: Arrays, names: Sequence[str]) -> None:
+        self.nodes = [_widened(node) for node in nodes]
+        used = {name for node in nodes for name in node.reads if name in weights}
+        self.read = {name: _wide(array) for name, array in (*read.items(), *((name, weights[name]) for name in used))}
+        self.cells = max((np.size(array) for array in read.values()), default=0)
+        self.names = names
+        self.spreads: dict[float, dict[str, float]] = {}
+        self.exact: Arrays | None = self._run()
+
+    def report(
+        self, report: OutputReport, got: Any, inside: Iterable[str] = (), *, keras: bool = False
+    ) -> OutputReport:
+        """A report of these values, by the rule; the one that is there where float64 has no answer."""
+        if self.exact is None:
+            return report
+        right = self.exact[report.name]
+        better = compare(report.name, got, right, tolerance=report.tolerance)
+        better = replace(better, given=report.given)
+        if better.ok or not np.isfinite(better.relative):
+            return better
+        dtype = np.asarray(got).dtype
+        epsilon = max((EPSILONS.get(each, 0.0) for each in (dtype.name, *inside)), default=0.0)
+        explained = (FACTOR if epsilon else 1.0) * self.spread(epsilon or EPSILONS["float32"])[report.name]
+        scale = better.absolute / better.relative
+        if keras:
+            explained = max(explained, self.cells / right.size * epsilon / 2 * scale)
+        return replace(better, tolerance=max(better.tolerance, explained / scale))
+
+    def spread(self, epsilon: float) -> Mapping[str, float]:
+        """The largest change of each value by errors of up to ε on the way."""
+        if epsilon not in self.spreads:
+            runs = [self._run(np.random.RandomState(probe), epsilon) for probe in range(PROBES)]
+            self.spreads[epsilon] = {
+                name: max((_distance(run[name], self.exact[name]) for run in runs if run and self.exact), default=0.0)
+                for name in self.names
+            }
+        return self.spreads[epsilon]
+
+    def _run(self, random: np.random.RandomState | None = None, epsilon: float = 0.0) -> dict[str, Any] | None:
+        """The values, each number on the way off by up to ε; None where it cannot be done."""
+        values = {name: _shaken(array, random, epsilon) for name, array in self.read.items()}
+        last = {name: index for index, node in enumerate(self.nodes) for name in node.reads}
+        try:
+            with np.errstate(all="ignore"):
+                for index, node in enumerate(self.nodes):
+                    scale = _scale(node, values) if random is not None else None
+                    made = (_shaken(array, random, epsilon, scale) for array in node.call(values))
+                    values.update(zip(node.outputs, made, strict=True))
+                    for name in node.reads:
+                        if last[name] == index and name not in self.names:
+                            values.pop(name, None)
+        except Exception:  # kernels of the user's own may raise any
+            return None
+        return {name: np.asarray(values[name]) for name in self.names}
+
+
+def _widened(node: Node) -> Node:
+    """The node that computes in float64 what it would in less."""
+    dtype = node.attrs.get("dtype")
+    return replace(node, attrs={**node.attrs, "dtype": WIDE[dtype]}) if dtype in WIDE else node
+
+
+def _wide(array: Any) -> Any:
+    if array is None:
+        return None
+    array = np.asarray(array)
+    return array.astype(WIDE.get(array.dtype.name, array.dtype.name))
+
+
+def _shaken(array: Any, random: np.random.RandomState | None, epsilon: float, scale: Any = None) -> Any:
+    """Each float off by up to ε of it, or of this scale."""
+    if random is None or array is None or np.asarray(array).dtype.kind not in "fc":
+        return array
+    return array + epsilon * random.uniform(-1, 1, np.shape(array)) * (array if scale is None else scale)
+
+
+def _scale(node: Node, values: Arrays) -> Any:
+    """How large the numbers are that a kernel computes with on its way, where that does not show in the result."""
+    if not facts(node.kernel).near_one:
+        return None
+    return 1.0 if facts(node.kernel).macs else np.maximum(np.abs(values[str(node.inputs[0])]), 1.0)
+
+
+def _distance(x: np.ndarray, y: np.ndarray) -> float:
+    """The largest difference of two arrays, where both are finite."""
+    if x.dtype.kind not in "fc":
+        x, y = x.astype(np.float64), y.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(x - y)
+    return float(np.max(difference, initial=0.0, where=np.isfinite(difference)))
