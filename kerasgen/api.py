@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,17 +18,17 @@ from kerasgen.builder.custom import Rules
 from kerasgen.builder.summary import Summary, summarize
 from kerasgen.emit.load import load_module
 from kerasgen.emit.memory import within
-from kerasgen.emit.module import Module, emit
+from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.staleness import Changes, changes
 from kerasgen.errors import InvalidModelError, UsageError
-from kerasgen.graph.plan import Plan
 from kerasgen.names import module_name, printable
 from kerasgen.passes import LEVEL, PIPELINES, only_outputs, optimize
 from kerasgen.readers import read
+from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport
-from kerasgen.verification.inputs import Recipe, recipes
+from kerasgen.verification.inputs import recipes
 from kerasgen.verification.selftest import Proof
 from kerasgen.verification.verify import Verification, compared
 
@@ -71,29 +72,44 @@ def generate(
     strict: bool = False,
     level: int = LEVEL,
     max_memory: int | None = None,
-    record: Callable[[Sequence[Recipe], Plan], Any] | None = None,
+    theano_kernels: bool = False,
+    proof: Proof | None = None,
 ) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere.
 
     `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
-    there would be a warning. `max_memory` are the bytes that a call may take. `record` makes of what inputs are made
-    by, and of the plan, what the module compares its answers with: see `kerasgen.verification.selftest`.
+    there would be a warning. `max_memory` are the bytes that a call may take. `theano_kernels` is how the file was
+    read. `proof` has what the module compares its answers with: see `kerasgen.verification.selftest`.
     """
     if level not in PIPELINES:
         raise UsageError(f"the level of optimisation is one of {', '.join(map(str, PIPELINES))}, not {level!r}")
     built = build(file, custom)
     graph, full = built.bind(), None
-    warning = _not_finite({variable.key: graph.weights[variable.key] for variable in built.variables})
+    weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
+    warning, digest = _not_finite(weights), fingerprint(file.model, weights)
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
-    wanted = recipes(graph, file.model) if record else ()
+    wanted = recipes(graph, file.model) if proof else ()
     if activations:
         full = optimize(graph.with_every_layer(), PIPELINES[level])
         plan = only_outputs(full, len(graph.outputs))
     else:
         plan = optimize(graph, PIPELINES[level])
-    del graph  # the weights before folding are gone when the folded are packed
-    make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record and record(wanted, plan))
+    del graph, weights  # the weights before folding are gone when the folded are packed
+    record = proof and proof.record(wanted, plan)
+    options = {
+        "store": "sidecar" if sidecar else "",
+        "activations": activations,
+        "custom": sorted(custom or ()),
+        "theano_kernels": theano_kernels,
+        "max_memory": max_memory,
+    }
+    origin = Origin(
+        {"name": file.model.name, "sha256": digest, "keras": file.keras_version},
+        {name: option for name, option in options.items() if option},
+        proof.verified if proof else None,
+    )
+    make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record, origin=origin)
     if max_memory is None:
         return replace(make(plan), warning=warning)
     try:
@@ -156,17 +172,22 @@ def export(
         strict=strict,
         level=optimize,
         max_memory=max_memory,
-        record=proof.record,
+        theano_kernels=theano_kernels,
+        proof=proof,
     )
     if isinstance(output, (str, os.PathLike)):
         first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
-        publication: AbstractContextManager[Path | bytes] = staged({**first, Path(output): module.write}, force=force)
+        publication: AbstractContextManager[Path | BytesIO] = staged({**first, Path(output): module.write}, force=force)
     else:
         publication = streamed(module.write, output)
     with publication as candidate:
         verification = _verified(proof, candidate, custom)
         if verification and not keep_failed:
             verification.raise_if_wrong()
+        if verification and not verification.ok:
+            _write_again(module.with_constants(VERIFIED=None, SELFTEST=proof.of_keras()), candidate)
+        elif verification and (met := proof.met(verification.tolerance)) != proof.verified:
+            _write_again(module.with_constants(VERIFIED=met), candidate)
     if verification:
         verification.raise_if_wrong()
     outputs = verification.outputs if verification else ()
@@ -199,6 +220,7 @@ def check(
         custom=custom,
         level=optimize,
         max_memory=max_memory,
+        theano_kernels=theano_kernels,
     )
     return changes(new, target, sidecar)
 
@@ -216,12 +238,24 @@ def _sidecar(target: Path | None, store: str) -> Path | None:
     return target.with_suffix(".npz")
 
 
-def _verified(proof: Proof, candidate: Path | bytes, custom: Rules | None) -> Verification | None:
+def _write_again(module: Module, candidate: Path | BytesIO) -> None:
+    """Put another module in the place of one that is not published yet."""
+    if isinstance(candidate, Path):
+        with open(candidate, "wb") as file:
+            module.write(file)
+    else:
+        candidate.seek(0)
+        candidate.truncate()
+        module.write(candidate)
+
+
+def _verified(proof: Proof, candidate: Path | BytesIO, custom: Rules | None) -> Verification | None:
     """The comparison of a module that is not published yet with Keras, if Keras has answered."""
     if proof.truth is None:
         return None
     given, expected = {"": proof.arrays}, {"": proof.expected}
-    return compared(build(proof.file, custom), load_module(candidate), given, expected, proof.truth)
+    module = load_module(candidate if isinstance(candidate, Path) else candidate.getvalue())
+    return compared(build(proof.file, custom), module, given, expected, proof.truth)
 
 
 def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None, custom: Rules | None = None) -> Summary:

@@ -17,9 +17,9 @@ PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # wh
 
 # What every module defines; `x` is the name of a value that only the next line reads.
 RESERVED = frozenset(
-    "np math x W INPUTS OUTPUTS OPTIMIZED STATES SELFTEST predict activations reset_states main MARKER EmbeddedFile "
-    "read_embedded read_sidecar hashed make_input input_noise input_waves numbers difference blas selftest "
-    "save_arrays".split()
+    "np math x W MODEL VERIFIED EXPORT INPUTS OUTPUTS STATES SELFTEST predict activations reset_states main MARKER "
+    "EmbeddedFile read_embedded read_sidecar hashed make_input input_noise input_waves factors weighted_sum numbers "
+    "watch selftest same_calls difference blas save_arrays".split()
 )
 
 

@@ -76,13 +76,14 @@ _SHARING = Reach(
         """),
 )
 _RUNNING = Reach(
-    modules=_words("argparse platform signal zipfile"),
+    modules=_words("argparse platform signal sys zipfile"),
     names=_words("AttributeError Exception KeyError OSError hasattr open print"),
     attributes=_words("""
         ArgumentParser BufferedReader BytesIO CONFIG FileIO RawIOBase SEEK_END SEEK_SET SIGPIPE SIG_DFL ZipFile
-        __config__ __version__ a2b_base64 add_argument array2string blas_opt_info error exit files format get_data
-        getbuffer hexdigest isfile lines load machine open output parse_args path position prog python_version read
-        read_array readline replace save seek selftest sha256 signal start step tell width write
+        __code__ __config__ __version__ a2b_base64 add_argument array2string blas_opt_info co_filename co_name error
+        exit f_back f_code files format get_data getbuffer getprofile hexdigest isfile lines load machine open output
+        parse_args path position prog python_version read read_array readline replace save seek selftest setprofile
+        sha256 signal start step tell width write
         """),
 )
 _STARTING = Reach(

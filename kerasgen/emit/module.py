@@ -6,8 +6,9 @@ All decisions are made here and in `kerasgen.emit.body`; the template only print
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ class Module:
     embedded: bool
     warning: str = ""
 
+    def with_constants(self, **values: Any) -> Module:
+        """The module with other data in the place of VERIFIED or SELFTEST."""
+        text = self.text
+        for name, value in values.items():
+            line = black.format_str(f"{name} = {value!a}\n", mode=NUMPY.style).replace("\\", r"\\")
+            text = re.sub(f"^{name}" + r" = .*?\n(?=[^ })])", line, text, count=1, flags=re.M | re.S)
+        return replace(self, text=text)
+
     def write(self, file: Any) -> None:
         """Write the module to a binary file, its weights at the end if they are embedded."""
         file.write(self.text.encode())
@@ -52,6 +61,15 @@ class Module:
             file.write(b"\n" + MARKER)
             for lines in comment_lines(self.npz):
                 file.write(lines)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a module says of itself, as data: the model, the options of the export, and who has verified it."""
+
+    model: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    verified: Mapping[str, Any] | None = None
 
 
 def emit(
@@ -62,13 +80,15 @@ def emit(
     activations: Plan | None = None,
     level: int = LEVEL,
     selftest: Any = None,
+    origin: Origin | None = None,
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `selftest`
-    is what the module compares its answers with: see `kerasgen.verification.selftest`.
+    is what the module compares its answers with: see `kerasgen.verification.selftest`. `origin` is where it comes from.
     """
+    origin = origin or Origin()
     graph = plan.graph
     plans = [plan] if activations is None else [plan, activations]
     weights = {name: array for each in plans for name, array in each.graph.weights.items()}
@@ -91,7 +111,9 @@ def emit(
         files=" ".join(f"{name}.npy" for name, _, _ in inputs),
         imports=sorted({*imports, *load_imports, *(["import os"] if sidecar and loaders else [])} - {target.library}),
         numpy=target.library,
-        level=level,
+        model=ascii(dict(origin.model)) if origin.model else None,
+        verified=ascii(origin.verified),
+        export=ascii({"kerasgen": kerasgen.__version__, "optimize": level, **origin.options}),
         inputs=[ascii(row) for row in inputs],
         outputs=[ascii(row) for row in _outputs(graph)],
         predict=Body(plan, target).lines(),

@@ -124,11 +124,11 @@ def _uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def streamed(write: Callable[[Any], Any], stream: BinaryIO) -> Iterator[bytes]:
+def streamed(write: Callable[[Any], Any], stream: BinaryIO) -> Iterator[io.BytesIO]:
     """Write into memory; hand it to the stream, which stays open, when the block ends without an error."""
     held = io.BytesIO()
     write(held)
-    yield held.getvalue()
+    yield held
     stream.write(held.getbuffer())
     stream.flush()
 

@@ -64,7 +64,8 @@ def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
 
 
 def _code(text: str) -> list[str]:
-    """The lines of a module but for the answers that it compares its own with: they may be Keras's or self-made."""
+    """The lines of a module but for those that depend on whether Keras was asked."""
+    text = re.sub(r"^VERIFIED = .*\n", "", text, count=1, flags=re.M)
     return re.sub(r"^SELFTEST = .*?\n\n", "\n", text, count=1, flags=re.M | re.S).splitlines()
 
 

@@ -198,7 +198,7 @@ class Search:
 
     def _pipeline(self) -> Iterator[tuple[str, Pass]]:
         """The passes that made the module, by name: one with `activations` keeps every layer."""
-        pipeline = PIPELINES[getattr(self.module, "OPTIMIZED", LEVEL)]
+        pipeline = PIPELINES[getattr(self.module, "EXPORT", {}).get("optimize", LEVEL)]
         keeps_layers, count = hasattr(self.module, "activations"), len(self.graph.outputs)
         if keeps_layers:
             yield "with_every_layer", on_graph(Graph.with_every_layer)

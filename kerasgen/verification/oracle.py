@@ -47,6 +47,12 @@ class Oracle:
 
     model: Any
     name: str
+    library: str = "keras"
+
+    @property
+    def version(self) -> str:
+        """Which Keras it is."""
+        return f"Keras {importlib.import_module(self.library).__version__}"
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What the model answers, its stateful layers starting afresh. Raises ParityError where it cannot."""
@@ -93,7 +99,8 @@ def oracle(source: Any, weights: Any, keras_version: str) -> Oracle:
     Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
     """
     if not isinstance(source, (str, os.PathLike)):
-        return Oracle(source, "the model")
+        libraries = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
+        return Oracle(source, "the model", "tf_keras" if "tf_keras" in libraries else "keras")
     if not available():
         raise UsageError("verification needs TensorFlow: pip install 'kerasgen-numpy[verify]'")
     name = printable(str(source))
@@ -108,7 +115,7 @@ def oracle(source: Any, weights: Any, keras_version: str) -> Oracle:
                 model.load_weights(os.fspath(weights))
     except Exception as error:
         raise ParityError(f"{name}: {library} cannot load the model: {_reason(error)}") from error
-    return Oracle(model, name)
+    return Oracle(model, name, library)
 
 
 def _library(keras_version: str) -> str:

@@ -1,22 +1,26 @@
 """What a module proves itself with: inputs that it can make again by itself, and a few numbers of the right answers.
 
-The answers are Keras's where it was asked. They are rounded to the power of ten above the error that is tolerated, so
-that the same export gives the same bytes although sums differ in their last bits.
+The numbers are those of the graph in float64. The errors of its sums are far below the digits that are kept, so the
+same export gives the same bytes on every machine, whether or not Keras is there to confirm them. Sums of what is inside
+of the model are kept, too: what a last activation hides, a layer before it shows.
+
+What is allowed is four times the tolerance, or the distance of float32 from float64 where that is more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasgen.emit.runtime import numbers
+from kerasgen.emit.runtime import numbers, weighted_sum
 from kerasgen.errors import ParityError, UsageError
+from kerasgen.graph.facts import facts, is_copied
 from kerasgen.graph.infer import infer
-from kerasgen.graph.ir import Value
+from kerasgen.graph.ir import Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import allowed, precisions
@@ -25,8 +29,13 @@ from kerasgen.verification.oracle import Oracle, available
 from kerasgen.verification.verify import original
 
 KERAS, SELF_MADE = "by Keras", "self-made"
-LARGEST = 2**27  # numbers to compute, an eighth of them at once, from which on nothing is computed just to record it
-WHOLE = 1e-6  # what whole numbers are rounded to
+# What one run may take, of the sample that is recorded: it has as few samples as that asks for.
+MOST_NUMBERS = 2**27  # in all arrays
+MOST_AT_ONCE = 2**24  # in one array
+MOST_PRODUCTS = 2**32  # multiplications
+TOO_MANY_PRODUCTS = 2**34  # for one sample
+WHOLE = 1e-6  # what whole numbers may be off
+MARGIN = 4  # how many times the tolerance, or the distance of this machine's float32, another's may be off
 
 
 class Proof:
@@ -37,31 +46,49 @@ class Proof:
 
     def __init__(self, source: Any, weights: Any, file: ModelFile, wanted: bool | None) -> None:
         self.source, self.weights, self.file, self.wanted = source, weights, file, wanted
+        self.recipes: Sequence[Recipe] = ()
         self.arrays: list[np.ndarray] = []
         self.truth: Oracle | None = None
         self.expected: list[np.ndarray] = []
         self.unverified = ""
+
+    @property
+    def verified(self) -> dict[str, Any] | None:
+        """Who has answered, and the error that needs no explanation, as a part of the largest number in an output."""
+        if self.truth is None:
+            return None
+        return self.met(max(allowed(y.dtype.name, precisions(self.file.model)) for y in self.expected))
+
+    def met(self, tolerance: float) -> dict[str, Any]:
+        """That Keras's answers are met within a tolerance, which is rounded up to one digit."""
+        assert self.truth is not None
+        return {"by": self.truth.version, "tolerance": _one_digit(tolerance) if tolerance else 0.0}
 
     def record(self, wanted: Sequence[Recipe], plan: Plan) -> Any:
         """What the module keeps, as `kerasgen.emit.runtime.selftest` takes it; None where nobody can answer.
 
         Raises UsageError or ParityError where Keras must answer and is missing or unable.
         """
+        self.recipes = wanted
         try:
-            self._ask(wanted)
+            self._ask()
         except TooLarge as error:
             self.unverified = f"{error}; compare with yours: verify with `inputs='FILE'`"
             if self.wanted:
                 raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
             return None
-        answers = _own_answers(plan, wanted) if self.unverified else self.expected
-        if answers is None:
-            return None
-        inside = set(precisions(self.file.model))
-        taken = tuple((recipe.shape, recipe.low, recipe.high, recipe.whole) for recipe in wanted)
-        return SELF_MADE if self.unverified else KERAS, taken, tuple(_kept(y, inside) for y in answers)
+        few = affordable(plan, wanted)
+        calls, outputs = run_twice(plan, few)
+        if outputs:
+            return _record(SELF_MADE if self.unverified else KERAS, few, calls, outputs)
+        return None if self.unverified else self.of_keras()
 
-    def _ask(self, wanted: Sequence[Recipe]) -> None:
+    def of_keras(self) -> Any:
+        """The same of nothing but Keras's answers, for a module whose own are others."""
+        inside = set(precisions(self.file.model))
+        return _record(KERAS, self.recipes, [], [Answer(y, y, allowed(y.dtype.name, inside)) for y in self.expected])
+
+    def _ask(self) -> None:
         if self.wanted is False:
             self.unverified = "it was not asked for"
         elif self.wanted is None and not available():
@@ -69,7 +96,7 @@ class Proof:
         else:
             try:
                 truth = original(self.source, self.weights, self.file)
-                self.arrays = draw(wanted)
+                self.arrays = draw(self.recipes)
                 self.expected = truth(self.arrays)
                 self.truth = truth
             except ParityError as error:
@@ -78,36 +105,138 @@ class Proof:
                 self.unverified = str(error)
 
 
-def _own_answers(plan: Plan, wanted: Sequence[Recipe]) -> list[np.ndarray] | None:
-    """What the plan itself answers; None where that would take much memory, or fails."""
+def _record(by: str, recipes: Sequence[Recipe], calls: Sequence[Call], outputs: Sequence[Answer]) -> dict[str, Any]:
+    return {
+        "by": by,
+        "inputs": tuple((recipe.shape, recipe.low, recipe.high, recipe.whole) for recipe in recipes),
+        "calls": tuple(calls),
+        "outputs": tuple(answer.record() for answer in outputs),
+    }
+
+
+class Answer(NamedTuple):
+    """An output of the model: what is right, what this machine's arithmetic makes of it, and the tolerance."""
+
+    right: np.ndarray
+    own: np.ndarray
+    tolerance: float
+
+    def record(self) -> Any:
+        """The shape, the error that is allowed, and the numbers."""
+        scale = float(np.abs(_finite(self.right)).max(initial=0.0)) or 1.0
+        return self.own.shape, *_rounded(numbers(self.right), numbers(self.own), self.tolerance * scale)
+
+
+Call = tuple[str, float, float]  # the kernel, the error that is allowed, and the sum of what it returns
+
+
+def affordable(plan: Plan, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
+    """The recipes with fewer samples, where all of them would take long or much memory; none where one would.
+
+    Every cell of a result is taken to be a product with each of the weights of its channel.
+    """
+    numbers_, largest, products = 0, 0, 0
     try:
-        with np.errstate(all="ignore"):
-            sizes = list(_sizes(plan, [recipe.shape for recipe in wanted]))
-            much = sum(sizes) > LARGEST or max(sizes, default=0) > LARGEST // 8
-            return None if much else list(plan.run(*draw(wanted)))
+        for node, cells, width in _results(plan, [recipe.shape for recipe in recipes]):
+            numbers_, largest = numbers_ + cells, max(largest, cells)
+            if node is not None and is_copied(node.kernel):
+                weights = (plan.graph.weights[name] for name in node.reads if name in plan.graph.weights)
+                products += cells // max(width, 1) * sum(array.size for array in weights if array.ndim > 1)
     except Exception:  # sizes that the model leaves open need not fit together, and the user's functions may raise any
-        return None
+        return ()
+    if numbers_ > MOST_NUMBERS or largest > MOST_AT_ONCE or products > TOO_MANY_PRODUCTS:
+        return ()
+    limits = (MOST_NUMBERS // max(numbers_, 1), MOST_AT_ONCE // max(largest, 1), MOST_PRODUCTS // max(products, 1))
+    samples = max(1, min(limits))
+    return [recipe._replace(shape=(min(samples, recipe.shape[0]), *recipe.shape[1:])) for recipe in recipes]
 
 
-def _sizes(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> Iterator[int]:
-    """How many numbers there are in each array that the plan makes of inputs of these shapes, and in those."""
+def _results(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[Node | None, int, int]]:
+    """Each array that the plan makes of one sample of these shapes: its node, its cells, and the last axis's."""
+    yield from ((None, math.prod(shape[1:]), 1) for shape in shapes)
     graph = plan.graph
-    yield from map(math.prod, shapes)
-    batch = max((shape[0] for shape in shapes), default=1)
     specs = {value.name: value for value, _ in graph.memory}
     specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in plan.loaded().items())
     specs.update((v.name, replace(v, shape=(None, *sizes[1:]))) for v, sizes in zip(graph.inputs, shapes, strict=True))
     for node in graph.nodes:
-        made = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
-        specs.update((name, Value(name, *spec)) for name, spec in zip(node.outputs, made, strict=True))
-        yield from (math.prod(batch if size is None else size for size in shape) for shape, _ in made)
+        results = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
+        specs.update((name, Value(name, *spec)) for name, spec in zip(node.outputs, results, strict=True))
+        for shape, _ in results:
+            sizes = [1 if size is None else size for size in shape]
+            yield node, math.prod(sizes), sizes[-1] if sizes else 1
 
 
-def _kept(array: np.ndarray, inside: set[str]) -> Any:
-    """Of one output the shape, what its numbers are rounded to, and the numbers."""
-    finite = np.abs(array[np.isfinite(array)].astype(np.result_type(array.real, np.float64)))
-    scale = float(finite.max(initial=0.0)) or 1.0
-    error = allowed(array.dtype.name, inside) * scale
-    digits = -math.ceil(math.log10(error or WHOLE))
-    kept = (round(x, digits) + 0.0 if math.isfinite(x) else str(x) for x in numbers(array))  # no -0.0
-    return array.shape, float(f"1e{-digits}"), tuple(kept)
+def run_twice(plan: Plan, recipes: Sequence[Recipe]) -> tuple[list[Call], list[Answer]]:
+    """The calls and the outputs of a plan, run in its own precision and in float64 side by side; nothing if it fails.
+
+    Values are dropped after their last reader.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            return _run(plan, draw(recipes)) if recipes else ([], [])
+    except Exception:  # the user's functions may raise any
+        return [], []
+
+
+def _run(plan: Plan, arrays: Sequence[np.ndarray]) -> tuple[list[Call], list[Answer]]:
+    graph, loaded = plan.graph, plan.loaded()
+    last = {name: index for index, node in enumerate(graph.nodes) for name in node.reads}
+    own: dict[str, Any] = {value.name: None for value, _ in graph.memory}
+    own.update((value.name, np.asarray(y, value.dtype)) for value, y in zip(graph.inputs, arrays, strict=True))
+    right = {name: _wide(array) for name, array in own.items()}
+    calls = []
+    for index, node in enumerate(graph.nodes):
+        weights = {name: loaded[name] for name in node.reads if name in loaded}
+        own.update(zip(node.outputs, node.call({**weights, **own}), strict=True))
+        weights = {name: _wide(array) for name, array in weights.items()}
+        right.update(zip(node.outputs, node.call({**weights, **right}), strict=True))
+        if is_a_call(node, plan):
+            calls.append(_call(node, own, right))
+        for name in {*node.reads, *node.outputs}.difference(graph.outputs):
+            if last.get(name, -1) <= index:
+                own.pop(name, None)
+                right.pop(name, None)
+    own, right = {**loaded, **own}, {**loaded, **right}
+    answers = ((np.asarray(right[name]), np.asarray(own[name])) for name in graph.outputs)
+    return calls, [Answer(x, y, allowed(y.dtype.name)) for x, y in answers]
+
+
+def is_a_call(node: Node, plan: Plan) -> bool:
+    """Whether the line of this node calls a function of the module."""
+    return is_copied(node.kernel) and (facts(node.kernel).syntax is None or node.outputs[0] in plan.out)
+
+
+def _wide(array: Any) -> Any:
+    """The array in double precision, if it is of single."""
+    single = isinstance(array, np.ndarray) and array.dtype in (np.float32, np.complex64)
+    return array.astype(np.result_type(array, np.float64)) if single else array
+
+
+def _call(node: Node, own: Mapping[str, Any], right: Mapping[str, Any]) -> Call:
+    """What is recorded of a node; the scale of a sum of many cells, their signs random, is their root mean square."""
+    cells = max(1, sum(np.size(right[name]) for name in node.outputs))
+    sums = [sum(weighted_sum(side[name]) for name in node.outputs) / cells**0.5 for side in (right, own)]
+    squares = sum(float(np.square(np.abs(_finite(right[name]))).sum()) for name in node.outputs)
+    tolerance = max(allowed(np.asarray(own[name]).dtype.name) for name in node.outputs)
+    error, (total,) = _rounded(sums[:1], sums[1:], tolerance * (math.sqrt(squares / cells) or 1.0))
+    return node.kernel.__code__.co_name, error, total
+
+
+def _finite(array: Any) -> Any:
+    array = np.asarray(array)
+    return array[np.isfinite(array)].astype(np.result_type(array, np.float64))
+
+
+def _rounded(right: Sequence[float], own: Sequence[float], tolerance: float) -> tuple[float, tuple[Any, ...]]:
+    """The error that is allowed, of one digit, and the numbers with one digit more."""
+    distances = (abs(x - y) for x, y in zip(right, own, strict=True) if math.isfinite(x - y))
+    error = _one_digit(MARGIN * max([tolerance, *distances]) or WHOLE)
+    digits = 1 - math.floor(math.log10(error))
+    shown = [x if math.isfinite(y) else y for x, y in zip(right, own, strict=True)]  # single precision has infinities
+    return error, tuple(round(x, digits) + 0.0 if math.isfinite(x) else str(x) for x in shown)  # no -0.0
+
+
+def _one_digit(error: float) -> float:
+    """A number rounded up to one digit, unless it is that but for its last bits."""
+    digits = -math.floor(math.log10(error))
+    return float(f"{math.ceil(round(error * 10.0**digits, 6)) / 10.0**digits:.0e}")

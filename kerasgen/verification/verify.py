@@ -43,6 +43,11 @@ class Verification:
         """Whether every output is within its tolerance, and every step right."""
         return self.divergence is None and all(report.ok for report in self.outputs)
 
+    @property
+    def tolerance(self) -> float:
+        """The largest error that was allowed, as a part of the largest number in an output."""
+        return max((report.tolerance for report in self.outputs), default=0.0)
+
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
         return "\n".join(map(str, (*self.outputs, *([self.divergence] if self.divergence else []))))
