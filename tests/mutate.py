@@ -44,7 +44,10 @@ from kerasgen.builder import build
 from kerasgen.emit.load import load_module
 from kerasgen.readers import read
 from kerasgen.verification.compare import compare, flat, precisions
+from kerasgen.verification.divergence import Search
 from kerasgen.verification.inputs import draw, recipes
+from kerasgen.verification.lines import Lines
+from kerasgen.verification.steps import explained
 from kerasgen.verification.verify import original as keras_original
 
 COUNTS = 1e-3  # of the largest output: what a mutant must change
@@ -75,9 +78,11 @@ class Trials:
         self.module = load_module(self.path)
         self.natural = subject.inputs(self.module)
         file = read(self.source)
+        built, truth = build(file), keras_original(self.source, None, file)
+        self.search = Search(built, self.module, truth)
         self.inside = set(precisions(file.model))
-        self.arrays = draw(recipes(build(file).bind(), file.model))
-        self.expected = keras_original(self.source, None, file)(self.arrays)
+        self.arrays = draw(recipes(self.search.graph, file.model))
+        self.expected = truth(self.arrays)
         self.right = self.answers(self.original.tree)
         assert not self.caught_by_verify(), f"{subject.name}: verify refuses the module as it is"
         assert not self.caught_by_selftest(), f"{subject.name}: --selftest refuses the module as it is"
@@ -119,13 +124,20 @@ class Trials:
         return results
 
     def caught_by_verify(self) -> bool:
-        """Whether `kerasgen verify` refuses the module."""
+        """Whether `kerasgen verify` refuses the module: what `compared` asks, but for Keras's layers and reasons."""
         getattr(self.module, "reset_states", dict)()
         try:
             answers = flat(self.module.predict(*self.arrays))
+            self.search.lines = Lines(self.module, self.search.final)
+            if not self.search.is_right(self.arrays, answers):
+                return True
         except Exception:
             return True
-        return not all(compare("", a, b, inside=self.inside).ok for a, b in zip(answers, self.expected, strict=True))
+        names = self.search.graph.outputs
+        reports = [compare(*each, inside=self.inside) for each in zip(names, answers, self.expected, strict=True)]
+        if not all(report.ok for report in reports):
+            reports = explained(self.search.graph, self.arrays, answers, self.expected, reports, self.inside)
+        return not all(report.ok for report in reports)
 
     def caught_by_selftest(self) -> bool:
         """Whether its own `--selftest` refuses the module."""

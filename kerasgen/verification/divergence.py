@@ -115,7 +115,7 @@ class Search:
         `expected` are Keras's answers.
         """
         found = self._rule(arrays, expected)
-        if found is None and not self._is_right(arrays, answers):
+        if found is None and not self.is_right(arrays, answers):
             found = self._pass(arrays) or self._weights(arrays) or self._code(arrays)
             found = found or Divergence("emitter", culprit="it returns something else than it computes")
         return None if found is None else replace(found, unseen=self.unseen)
@@ -221,7 +221,7 @@ class Search:
                 twins[makers[name]].append((name, built))
         return twins
 
-    def _is_right(self, arrays: Arrays, answers: Arrays) -> bool:
+    def is_right(self, arrays: Arrays, answers: Arrays) -> bool:
         """Whether every step of the module is, and it answers what its lines make."""
         if not self.lines.nodes:
             return Walk(self.graph, arrays, self.tolerance).offer(self.graph.outputs, answers) is None
