@@ -115,9 +115,9 @@ def numbers(name: str, dtype: str) -> np.ndarray:
 
 
 def promise(name: str) -> tuple[Callable[[Decimal, Decimal], Decimal], Decimal]:
-    """The error that a docstring admits, in eps, as a function of x and the exact result; and what may be missing."""
+    """The error that a docstring admits, in eps, as a function of x and the exact result; and its absolute part."""
     text = " ".join((inspect.getdoc(getattr(kernels, name)) or "").split())
-    more = re.search(r"but for (\S+) that may be missing", text)
+    more = re.search(r"plus an absolute error up to (\S+)\.", text)
     missing = Decimal(more[1]) if more else Decimal(0)
     relative, of_x = re.search(r"Relative error up to (\d+) eps", text), re.search(
         r"[Ee]rror up to (\d+) eps \|x\|", text

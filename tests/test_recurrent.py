@@ -391,7 +391,7 @@ def test_batch_must_fit_the_states(tmp_path: Path) -> None:
     module = module_of(graph, tmp_path)
     x = np.ones((BATCH, *STEPS), "float32")
     module.predict(x)
-    with pytest.raises(ValueError, match="a batch of 1 cannot go on from the states of a batch of 3"):
+    with pytest.raises(ValueError, match="a batch of 1 cannot continue from the states of a batch of 3"):
         module.predict(x[:1])
     module.reset_states()
     assert module.predict(x[:1]).shape == (1, 4)

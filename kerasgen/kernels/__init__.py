@@ -1,7 +1,7 @@
-"""The NumPy functions of which generated modules consist, copied into them word for word.
+"""The NumPy functions that generated modules consist of, copied verbatim.
 
-They run on Python 3.7 and NumPy 1.17, on batches of any size, zero included; they keep float32 in float32, and never
-write into their arguments. Arrays are positional, settings are keywords; images are (N, H, W, C).
+They run on Python 3.7 and NumPy 1.17, on batches of any size, including empty ones. They keep float32 in float32 and
+never write to their arguments. Arrays are positional, settings are keywords; images are (N, H, W, C).
 """
 
 from kerasgen.kernels.activation import (

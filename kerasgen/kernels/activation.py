@@ -1,13 +1,13 @@
-"""Activations: shape and dtype kept. Formulas as in keras/src/activations/activations.py.
+"""Activations; all keep shape and dtype. Formulas as in keras/src/activations/activations.py.
 
-A docstring says how far the result may be from the formula's, where that is more than the rounding of one step: as a
-part of the result, or of |x| where the formula is a difference that loses digits. `eps` is that of the dtype, 1.2e-7 in
-float32. Close to the smallest numbers of the dtype, digits are lost in any case.
+Docstrings state the error bound where it exceeds one rounding: relative to the result, or to |x| where the formula is a
+difference that cancels digits. `eps` is that of the dtype, 1.2e-7 in float32. Near the smallest numbers of the dtype,
+digits are lost in any case.
 """
 
 import numpy as np
 
-# Minimax fits of erf(x) / x by P(x²) / Q(x²): the coefficients of both, from the highest power down.
+# Minimax fits of erf(x) / x by P(x²) / Q(x²): the coefficients of both, highest power first.
 ERF_SINGLE = (
     1.4185343583578851e-7,
     -5.668494793138155e-6,
@@ -40,7 +40,7 @@ def identity(x):
 
 
 def relu(x, out=None):
-    """max(x, 0), with zeros side by side: with a single one, NumPy takes four times as long."""
+    """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
     return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
 
 
@@ -135,7 +135,7 @@ def mish(x):
 
 
 def hard_sigmoid(x):
-    """relu6(x + 3) / 6, as Keras 3 has it."""
+    """relu6(x + 3) / 6, as in Keras 3."""
     y = x + 3.0
     np.clip(y, 0, 6, out=y)
     y *= 1 / 6
@@ -143,7 +143,7 @@ def hard_sigmoid(x):
 
 
 def hard_sigmoid_keras2(x):
-    """The line 0.2x + 0.5 between 0 and 1, as Keras 1 and 2 have it."""
+    """0.2x + 0.5 clipped to [0, 1], as in Keras 1 and 2."""
     return np.minimum(np.maximum(0.2 * x + 0.5, 0), 1)
 
 
@@ -157,9 +157,9 @@ def hard_silu(x):
 def erf(x):
     """2/√π ∫₀ˣ exp(-t²) dt by a minimax fit for float32 and one for float64. Relative error up to 8 eps.
 
-    In float32 it is tanh(x * P(x²)), which costs little more than tanh; beyond the fit, tanh is just ±1.
-    In float64 it is x * P(x²) / Q(x²). All coefficients are positive, so nothing cancels; at the limit, the quotient is
-    above 1.
+    In float32 it is tanh(x * P(x²)), which costs little more than tanh; beyond the fit, tanh is ±1.
+    In float64 it is x * P(x²) / Q(x²). All coefficients are positive, so nothing cancels; at the limit, the quotient
+    exceeds 1.
     """
     if x.dtype != np.float64:
         with np.errstate(over="ignore"):
@@ -185,7 +185,7 @@ def erf(x):
 def gelu(x, *, approximate=False):
     """x * Φ(x) with Φ the normal distribution function, or its approximation by tanh (Hendrycks and Gimpel 2016).
 
-    Error up to 8 eps |x|: where the result is much smaller, as below -5, hardly a digit of it is right.
+    Error up to 8 eps |x|: where the result is much smaller than x, as below -5, few of its digits are correct.
     """
     if approximate:
         return 0.5 * x * (1 + np.tanh(0.7978845608028654 * x * (1 + 0.044715 * x * x)))
@@ -197,7 +197,7 @@ def gelu(x, *, approximate=False):
 
 
 def celu(x, *, alpha=1.0):
-    """x above 0, alpha * (exp(x / alpha) - 1) below, a continuous slope. Relative error up to 8 eps."""
+    """x above 0, alpha * (exp(x / alpha) - 1) below, with a continuous slope. Relative error up to 8 eps."""
     return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0) / alpha)
 
 
@@ -208,12 +208,12 @@ def glu(x, *, axis=-1):
 
 
 def hard_shrink(x, *, threshold=0.5):
-    """x, but 0 where |x| is up to the threshold."""
+    """x where |x| exceeds the threshold, else 0."""
     return np.where(np.abs(x) > threshold, x, 0)
 
 
 def soft_shrink(x, *, threshold=0.5):
-    """x, the threshold nearer to 0."""
+    """x moved towards 0 by the threshold, but not past it."""
     return np.maximum(x - threshold, 0) + np.minimum(x + threshold, 0)
 
 
@@ -223,7 +223,7 @@ def tanh_shrink(x):
 
 
 def hard_tanh(x):
-    """x between -1 and 1."""
+    """x clipped to [-1, 1]."""
     return np.minimum(np.maximum(x, -1), 1)
 
 
@@ -233,12 +233,12 @@ def log_sigmoid(x):
 
 
 def sparse_sigmoid(x):
-    """The line (x + 1) / 2 between 0 and 1."""
+    """(x + 1) / 2 clipped to [0, 1]."""
     return np.minimum(np.maximum(0.5 * (x + 1), 0), 1)
 
 
 def sparse_plus(x):
-    """The integral of sparse_sigmoid: 0, then the parabola (x + 1)² / 4, from 1 on x."""
+    """The integral of sparse_sigmoid: 0 below -1, x above 1, (x + 1)² / 4 between."""
     y = hard_tanh(x) + 1
     return np.where(x < 1, 0.25 * y * y, x)
 
@@ -254,14 +254,14 @@ def threshold(x, *, threshold, default_value):
 
 
 def sparsemax(x, *, axis=-1):
-    """max(x - τ, 0) along `axis`, with the τ of Keras.
+    """max(x - τ, 0) along `axis`, with τ as in Keras.
 
-    In Martins and Astudillo (2016) the sum in τ is that of the k largest; Keras adds up all sums to that one.
+    In Martins and Astudillo (2016), τ has the sum of the k largest elements; Keras adds up all partial sums until then.
     """
     x = np.moveaxis(x, axis, -1)
-    falling = np.sort(x, axis=-1)[..., ::-1]
-    sums = np.cumsum(falling, axis=-1)
-    support = falling * np.arange(1, x.shape[-1] + 1, dtype=x.dtype) > sums - 1
+    descending = np.sort(x, axis=-1)[..., ::-1]
+    sums = np.cumsum(descending, axis=-1)
+    support = descending * np.arange(1, x.shape[-1] + 1, dtype=x.dtype) > sums - 1
     k = np.sum(support, axis=-1, keepdims=True, dtype=x.dtype)
     tau = (np.sum(np.where(support, sums, 0), axis=-1, keepdims=True) - 1) / k
     return np.moveaxis(np.maximum(x - tau, 0), -1, axis)

@@ -1,4 +1,4 @@
-"""Operations that NumPy lacks, or that it calls with its arguments in another order."""
+"""Operations that NumPy lacks, or whose arguments it takes in another order."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def clip(x, *, x_min, x_max):
 
 
 def batch_dot(x, y, *, axes):
-    """Sum of products over an axis of each, sample by sample: (N, T, D), (N, S, D) and axes (2, 2) → (N, T, S)."""
+    """Dot products over one axis of each array, per sample: (N, T, D), (N, S, D) and axes (2, 2) → (N, T, S)."""
     x, y = np.moveaxis(x, axes[0], -1), np.moveaxis(y, axes[1], 1)
     n, k, left, right = x.shape[0], x.shape[-1], x.shape[1:-1], y.shape[2:]
     z = x.reshape(n, int(np.prod(left)), k) @ y.reshape(n, k, int(np.prod(right)))
@@ -22,7 +22,7 @@ def batch_dot(x, y, *, axes):
 
 
 def einsum(*xs, subscripts):
-    """Sum of products in Einstein's notation."""
+    """Einstein summation."""
     return np.einsum(subscripts, *xs)
 
 
@@ -38,7 +38,7 @@ def floor_divide(a, b):
 
 
 def next_after(a, b):
-    """The next float64 after a, towards b, rounded to the floats that a and b hold."""
+    """The next float64 after a, towards b, rounded to the dtype of a and b."""
     return np.nextafter(np.float64(a), np.float64(b)).astype(np.result_type(a, b))
 
 
@@ -48,7 +48,7 @@ def bessel_i0(x):
 
 
 def cross(a, b, *, axisa=-1, axisb=-1, axisc=-1):
-    """The vector product along an axis of 3 or, in a plane, of 2; two vectors of a plane give the third part alone."""
+    """The cross product along an axis of size 3 or 2; two vectors of size 2 give only the third component."""
     a, b = np.moveaxis(a, axisa, 0), np.moveaxis(b, axisb, 0)
     third = a[0] * b[1] - a[1] * b[0]
     if len(a) == len(b) == 2:

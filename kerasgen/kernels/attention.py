@@ -1,6 +1,6 @@
-"""Attention: scores of queries against keys, the weights that follow from them, and their use on values.
+"""Attention: scores of queries against keys, weights from the scores, and weighted sums of the values.
 
-The steps of a sequence stand before the features, (N, T, D); with heads they stand before these, (N, T, H, D).
+Sequences are (N, steps, features) or, with heads, (N, steps, heads, features).
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from kerasgen.kernels.conv import finish
 
 
 def dot_scores(query, key):
-    """Products of each query with each key: (N, T, D), (N, S, D) → (N, T, S)."""
+    """The dot product of each query with each key: (N, T, D), (N, S, D) → (N, T, S)."""
     return query @ np.swapaxes(key, -2, -1)
 
 
@@ -22,17 +22,17 @@ def additive_scores(query, key, weight=None, scale=None):
 
 
 def head_scores(query, key, *, scale=1.0):
-    """Products of each query with each key, head by head: (N, T, H, D), (N, S, H, D) → (N, H, T, S)."""
+    """The dot product of each query with each key, per head: (N, T, H, D), (N, S, H, D) → (N, H, T, S)."""
     return (query * scale).transpose(0, 2, 1, 3) @ key.transpose(0, 2, 3, 1)
 
 
 def attend(weights, value):
-    """The values' sums by these weights, head by head: (N, H, T, S), (N, S, H, E) → (N, T, H, E)."""
+    """Weighted sums of the values, per head: (N, H, T, S), (N, S, H, E) → (N, T, H, E)."""
     return (weights @ value.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
 
 
 def band_mask(scores, *, causal=False, window=None):
-    """Which keys each query may see: none after it, or only those nearer than `window`: (N, ..., T, S) → (1, T, S)."""
+    """Which keys each query may see: none after it, only those nearer than `window`: (N, ..., T, S) → (1, T, S)."""
     t, s = scores.shape[-2:]
     ahead = np.arange(s) - np.arange(t)[None, :, None]
     mask = ahead <= (0 if causal else s)
@@ -40,19 +40,19 @@ def band_mask(scores, *, causal=False, window=None):
 
 
 def mask_scores(scores, mask):
-    """Scores lowered by 10⁹ where the mask is false: softmax then gives no weight, or equal ones if all are masked."""
+    """Scores minus 10⁹ where the mask is false: softmax then gives weight 0, or equal weights if all are masked."""
     return np.where(mask, scores, scores - scores.dtype.type(1e9))
 
 
 def masked_softmax(scores, mask, *, axis=-1, zeroed=False):
-    """Softmax over what the mask admits. Where it admits nothing, all weights are equal, or 0 if `zeroed`."""
+    """Softmax over the unmasked scores. If all are masked, the weights are equal, or 0 if `zeroed`."""
     lowest = np.finfo(scores.dtype).min / 2
     y = softmax(np.where(mask, scores, lowest), axis=axis)
     return np.where(mask, y, y.dtype.type(0)) if zeroed else y
 
 
 def project(x, kernel, bias=None, *, axes=1, activation=None):
-    """Matrix product over the last axes: (N, T, C) with a kernel (C, H, D), or (N, T, H, D) and (H, D, C) if two."""
+    """Matrix product over the last `axes` axes: (N, T, C) with (C, H, D) or, for two, (N, T, H, D) with (H, D, C)."""
     c = int(np.prod(kernel.shape[:axes]))
     y = x.reshape(x.size // c, c) @ kernel.reshape(c, kernel.size // c)
     return finish(y.reshape(x.shape[: x.ndim - axes] + kernel.shape[axes:]), bias, activation)

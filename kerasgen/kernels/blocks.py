@@ -1,5 +1,6 @@
-"""Convolutions that go through the image by blocks of rows, so that what is unfolded, multiplied and activated stays in
-the cache. Each writes its result into the memory `out`, inside the zeros `border` that the next layer wants around it.
+"""Convolutions in blocks of rows, so that intermediate results stay in the cache.
+
+Each can write its result into the buffer `out`, inside a `border` of zeros that the next layer needs.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from kerasgen.kernels.window import padded, surround, window_rows
 
 
 def in_batches(predict, count, *inputs):
-    """What `predict` answers, asked for `count` samples at a time: their arrays stay in the caches."""
+    """The results of `predict`, called on `count` samples at a time, so that their arrays stay in the cache."""
     starts = range(0, len(inputs[0]), count)
     parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
     if isinstance(parts[0], dict):
@@ -21,7 +22,7 @@ def in_batches(predict, count, *inputs):
 
 
 def bordered(shape, dtype, border, out):
-    """An array to fill, and the same one inside zeros: `border` holds (before, after) for each size, or is None."""
+    """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
     empty = np.empty if out is None else out.empty
     if border is None:
         y = empty(shape, dtype)
@@ -30,9 +31,9 @@ def bordered(shape, dtype, border, out):
 
 
 def tile_row(numbers, y):
-    """A number of each channel, or one of all, for every cell of a row of `y`: (F,) → (W, F).
+    """One number per channel, or one for all, repeated for every cell of a row of `y`: (F,) → (W, F).
 
-    Taken together with a row in one loop instead of one for each cell, they take half of the time.
+    NumPy then loops over whole rows instead of cells, in half the time.
     """
     if numbers is None:
         return None
@@ -48,11 +49,11 @@ def epilogue(part, bias, residual, activation, target):
     if residual is not None:
         part += residual
     if activation is relu:
-        np.maximum(part, np.zeros(part.shape[1:][-2:], part.dtype), out=target)  # a row of zeros: half of the time
+        np.maximum(part, np.zeros(part.shape[1:][-2:], part.dtype), out=target)  # a row of zeros: half the time
     elif activation is relu6:
         np.clip(part, 0, 6, out=target)
     elif activation is not None:
-        rows = block_rows(4 * part[:1].nbytes)  # of several steps, each has a result of its own
+        rows = block_rows(4 * part[:1].nbytes)  # its temporaries must fit in the cache, too
         for start in range(0, len(part), rows):
             target[start : start + rows] = activation(part[start : start + rows])
     elif part is not target:
@@ -91,7 +92,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     def block(at):
         target = y[at]
-        place = target.reshape(target.size // f, f) if border is None else None  # where rows lie side by side
+        place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
         part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, bias, None if residual is None else residual[at], activation, target)
@@ -103,7 +104,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
 
 def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
-    """x * scale + shift, a number of each for every channel: (N, H, W, C) → (N, H, W, C)."""
+    """x * scale + shift, each per channel or a single number: (N, H, W, C) → (N, H, W, C)."""
     y, whole = bordered(x.shape, x.dtype, border, out)
     scale, shift = tile_row(scale, y), tile_row(shift, y)
 
@@ -115,7 +116,7 @@ def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
 
 
 def clamp(x, low=None, high=None, *, border=None, out=None):
-    """Every cell between two limits, of its channel or of all, None for one that is not there: (N, H, W, C)."""
+    """x clipped to limits, each per channel or a single number, None for no limit: (N, H, W, C), shape kept."""
     y, whole = bordered(x.shape, x.dtype, border, out)
     low, high = tile_row(low, y), tile_row(high, y)
 

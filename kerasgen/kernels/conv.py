@@ -7,7 +7,7 @@ from kerasgen.kernels.window import padded, taps, window_counts, windows
 
 
 def finish(y, bias, activation):
-    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    """Add the bias in place, as `y` is always a new array, then apply the activation."""
     if bias is not None:
         y += bias
     return y if activation is None else activation(y)
@@ -50,7 +50,7 @@ def conv_matrix(kernel, *, sizes, strides, dilation, pad):
     """A convolution of small images as a dense kernel: (kh, kw, C, F) and `sizes` (H, W) → (H * W * C, OH * OW * F).
 
     matrix[i, j, c, o, p, f] = kernel[u, v, c, f] where cell (u, v) of window (o, p) lies on cell (i, j), 0 elsewhere.
-    Cells of the border would meet only zeros; they have no rows.
+    Cells of the padding are zeros and need no rows.
     """
     pad = [(0, 0)] * len(sizes) if pad is None else pad
     full = [a + size + b for size, (a, b) in zip(sizes, pad)]
@@ -74,7 +74,7 @@ def conv_by_matrix(x, matrix, bias=None, *, shape, activation=None):
 def conv_by_taps(x, kernel, bias=None, *, strides, dilation, pad=None, activation=None):
     """Convolution of one channel: (N, H, W, 1) with a kernel (kh, kw, 1, F) → (N, OH, OW, F), any number of axes.
 
-    Windows are unfolded tap by tap, for what lies under a tap is copied by rows of the image, not of the window.
+    Windows are unfolded tap by tap: copies then run along rows of the image, longer than those of the window.
     """
     window, f, rank = kernel.shape[:-2], kernel.shape[-1], x.ndim - 2
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
@@ -131,8 +131,8 @@ def depthwise_conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), p
 def scatter(parts, window, strides, dilation, crop):
     """Add up overlapping windows, the reverse of `taps`: (kh * kw, N, H, W, F) → (N, OH, OW, F).
 
-    Uncut, an axis gets (size - 1) * stride + (k - 1) * dilation + 1 cells. `crop` cuts (before, after) of them; a
-    negative `after`, smaller than the stride, appends zeros instead.
+    Uncropped, an axis has (size - 1) * stride + (k - 1) * dilation + 1 cells. `crop` removes (before, after) of them;
+    a negative `after`, smaller than the stride, appends zeros instead.
     """
     n, *sizes, f = parts.shape[1:]
     crop = [(0, 0)] * len(sizes) if crop is None else crop
@@ -170,7 +170,7 @@ def conv3d_transpose(x, kernel, bias=None, *, strides=(1, 1, 1), dilation=(1, 1,
 
 
 def transpose_crop(window, strides, dilation, padding, output_padding=None):
-    """The `crop` by which a transposed convolution gets the size that Keras gives it, on every axis."""
+    """The `crop` that gives a transposed convolution the output size of Keras, on every axis."""
     crops = []
     for axis, (k, s, d) in enumerate(zip(window, strides, dilation)):
         span = (k - 1) * d + 1
@@ -178,7 +178,7 @@ def transpose_crop(window, strides, dilation, padding, output_padding=None):
         if padding == "valid":
             crops.append((0, -(max(s - span, 0) if extra is None else extra)))
         else:
-            # Keras wants size * s cells, or (size - 1) * s + span % 2 + extra. TensorFlow cuts as `same` would pad.
+            # Keras outputs size * s cells, or (size - 1) * s + span % 2 + extra. TensorFlow crops as `same` pads.
             cut = span - (s if extra is None else span % 2 + extra)
             crops.append((max(cut, 0) // 2, cut - max(cut, 0) // 2))
     return tuple(crops)

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: which labels a sequence of logits spells, blanks and repetitions left out."""
+"""Connectionist temporal classification: the labels that logits spell, without blanks and repetitions."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from kerasgen.kernels.activation import log_softmax
 
 
 def ctc_loss(target, output, target_length, output_length, *, mask_index=0):
-    """-log of the probability of all paths through the steps that spell the target: (N, L), (N, T, C) → (N,).
+    """-log of the total probability of all paths that spell the target: (N, L), (N, T, C) → (N,).
 
     The states are the labels with a blank before, between and after them (Graves et al. 2006).
     """
@@ -14,7 +14,7 @@ def ctc_loss(target, output, target_length, output_length, *, mask_index=0):
     blank = mask_index % classes
     states = np.full((n, 2 * target.shape[1] + 1), blank)
     states[:, 1::2] = np.where(target < 0, blank, target)
-    jumps = np.zeros(states.shape, bool)  # to where a blank may be left out: between labels that differ
+    jumps = np.zeros(states.shape, bool)  # where a blank may be skipped: between different labels
     jumps[:, 2:] = (states[:, 2:] != blank) & (states[:, 2:] != states[:, :-2])
     logs = np.take_along_axis(log_softmax(output), states[:, np.newaxis, :], axis=2)
     never = np.full((n, 2), -np.inf, output.dtype)
@@ -30,7 +30,7 @@ def ctc_loss(target, output, target_length, output_length, *, mask_index=0):
 
 
 def ctc_greedy(x, lengths, *, mask_index=0, merge_repeated=True):
-    """The best class of each step, without blanks and repetitions, then -1: (N, T, C) → (1, N, T), and (N, 1) scores.
+    """The best class of each step, without blanks and repetitions, -1 at the end: (N, T, C) → (1, N, T), (N, 1) scores.
 
     The score is minus the sum of the best logits.
     """
@@ -47,9 +47,9 @@ def ctc_greedy(x, lengths, *, mask_index=0, merge_repeated=True):
 
 
 def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1):
-    """The likeliest labels of all steps together, then -1: (N, T, C) → (top_paths, N, T), and (N, top_paths) scores.
+    """The most probable label sequences, -1 at the end: (N, T, C) → (top_paths, N, T), and (N, top_paths) scores.
 
-    The score is the logarithm of the probability, as far as the beam has followed it; the blank is by default the last.
+    The score is the log-probability of the paths within the beam. By default the blank is the last class.
     """
     n, steps, classes = x.shape
     labels = np.full((top_paths, n, steps), -1, np.int32)
@@ -63,9 +63,9 @@ def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1):
 
 
 def beam_search(logs, blank, width):
-    """The `width` likeliest sequences of labels and the logarithms of their probabilities, the best first: (T, C).
+    """The `width` most probable label sequences and their log-probabilities, best first, for `logs` (T, C).
 
-    A sequence is kept with two probabilities: that the last step was a blank, and that it was the last label.
+    The beam holds two log-probabilities per sequence: that it ends in a blank, and that it ends in its last label.
     """
     beam = {(): (0.0, -np.inf)}
     for step in logs.tolist():
@@ -76,7 +76,7 @@ def beam_search(logs, blank, width):
 
 
 def beam_step(beam, step, blank, width):
-    """The beam after another step, of these log-probabilities of the classes."""
+    """The beam after one more step, given the log-probabilities of the classes."""
     total = {path: np.logaddexp(*ends) for path, ends in beam.items()}
     order = sorted(total, key=total.get, reverse=True)
     labels = [label for label in range(len(step)) if label != blank]
@@ -85,7 +85,7 @@ def beam_step(beam, step, blank, width):
         for path in order
     }
     ends = {}
-    for path in order:  # a blank; the last label once more, or for the first time
+    for path in order:  # a blank; the last label again, or for the first time
         again = beam[path][1] + step[path[-1] if path else blank]
         first = growth.get(path[:-1], {}).get(path, -np.inf)
         ends[path] = (total[path] + step[blank], np.logaddexp(again, first))
@@ -93,9 +93,9 @@ def beam_step(beam, step, blank, width):
 
 
 def grow_beam(ends, growth, total, width):
-    """The beam with the sequences that grow by a label, as long as there is room or they push a worse one out.
+    """The beam with sequences extended by a label, as long as there is room or they replace a worse one.
 
-    This is TensorFlow's order: the growth of a sequence that was pushed out is lost, too.
+    This is TensorFlow's order: the extensions of a replaced sequence are lost, too.
     """
     scores = {path: np.logaddexp(*pair) for path, pair in ends.items()}
     worst = min(scores, key=scores.get)

@@ -9,15 +9,15 @@ from kerasgen.kernels.winograd import into_tiles, out_of_tiles, winograd_filters
 
 
 def tile(kernel, *, count):
-    """The kernel of a depthwise convolution for `count` cells side by side: (kh, kw, C, 1) → (kh, kw, count * C)."""
+    """A depthwise kernel repeated for `count` adjacent cells: (kh, kw, C, 1) → (kh, kw, count * C)."""
     kh, kw, *c = kernel.shape
     return np.tile(kernel.reshape(kh, kw, int(np.prod(c))), (1, 1, count))
 
 
 def side_by_side(x, width, count, stride, dilation):
-    """What each column of a kernel meets in a row of `count` windows: (H, W, C) → (H, width, count * C)."""
+    """The cells under each kernel column in a row of `count` windows: (H, W, C) → (H, width, count * C)."""
     h, w, c = x.shape
-    cells = x.reshape(h, w * c).view(np.dtype((np.void, c * x.itemsize)))  # a cell is copied faster than its numbers
+    cells = x.reshape(h, w * c).view(np.dtype((np.void, c * x.itemsize)))  # one item per cell: copied faster
     y = np.empty((h, width, count), cells.dtype)
     for j in range(width):
         y[:, j] = cells[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
@@ -27,9 +27,8 @@ def side_by_side(x, width, count, stride, dilation):
 def add_up(equation, x, steps, taps, kernel, results):
     """The sums of `equation`, by `np.einsum`, for every row of `results` (..., OW * C) with a kernel (..., count * C).
 
-    In `x`, the next row is `steps` bytes away, and what the next tap meets `taps` bytes. What a product adds up lies
-    side by side: one loop, as long as the tiled kernel, instead of one for each cell. The last cells of a row take the
-    part of the kernel that they need.
+    `steps` and `taps` are strides of `x` in bytes, to the next row and the next tap. The inner loop is as long as the
+    tiled kernel instead of one cell. The last cells of a row use the part of the kernel that they need.
     """
     *rows, width = results.shape
     q, window, item = kernel.shape[-1], kernel.shape[-1 - len(taps) : -1], x.itemsize
@@ -68,7 +67,7 @@ def tiled_depthwise_conv2d(
 
 
 def winograd_tile(kernel, *, m, count):
-    """`tile` of what `winograd_filters` gives for columns of m: (kh, kw, C, 1) → (m + kh - 1, kw, count * C)."""
+    """`tile` of the `winograd_filters` for columns of m: (kh, kw, C, 1) → (m + kh - 1, kw, count * C)."""
     kh, kw, *c = kernel.shape
     filters = winograd_filters(kernel.reshape(kh, 1, -1, 1), m=(m, 1))
     return tile(filters.reshape(-1, kw, *c), count=count)
@@ -77,7 +76,7 @@ def winograd_tile(kernel, *, m, count):
 def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, activation=None, border=None, out=None):
     """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `winograd_tile` → (N, *size, C).
 
-    The tiles have one column, for whole rows are transformed by few products. `x` with its pad holds whole tiles:
+    Tiles are one column wide, so that few products transform whole rows. Padded, `x` holds whole tiles:
     m * tiles + kh - 1 rows. Error up to 1000 eps of the largest result.
     """
     (n, kw, _), (kh, _), c = kernel.shape, window, x.shape[-1]

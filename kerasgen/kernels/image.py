@@ -6,7 +6,7 @@ from kerasgen.kernels.resize import crop_to_aspect_ratio, resize
 
 
 def center_crop(x, *, size):
-    """The middle of an image; of one too small, its part with the aspect ratio of `size`, enlarged: (N, *size, C)."""
+    """The centre of an image; if too small, it is cropped to the aspect ratio of `size` and enlarged: (N, *size, C)."""
     (h, w), (oh, ow) = x.shape[1:3], size
     if h < oh or w < ow:
         return resize(crop_to_aspect_ratio(x, size=size), size=size)
@@ -15,13 +15,13 @@ def center_crop(x, *, size):
 
 
 def rescale_range(x, old, new):
-    """Numbers between the ends of one range, moved to another, in float32 as Keras does it."""
+    """Map x linearly from one range to another, in float32 as Keras does."""
     (a, b), (c, d) = old, new
     return x if (a, b) == (c, d) else (x.astype(np.float32) - a) / (b - a) * (d - c) + c
 
 
 def auto_contrast(x, *, value_range):
-    """Each channel stretched to the whole range of values; one of a single value is kept: shape kept."""
+    """Each channel stretched to the full value range; a constant channel stays as it is: shape kept."""
     low, high = value_range
     darkest = x.min(axis=(1, 2), keepdims=True)
     spread = x.max(axis=(1, 2), keepdims=True) - darkest
@@ -30,9 +30,9 @@ def auto_contrast(x, *, value_range):
 
 
 def tile_curves(x, clip_limit):
-    """How equalisation changes each of 256 values in every tile: (N, tiles, cells) → (N, tiles, 256).
+    """The equalisation curve of every tile, for 256 values: (N, tiles, cells) → (N, tiles, 256).
 
-    It is the share of cells up to a value. What exceeds the limit in a bar of the histogram, all bars get a part of.
+    It is the cumulative histogram, after counts above the limit are clipped and spread over all bins.
     """
     n, tiles, cells = x.shape
     offsets = np.arange(n * tiles).reshape(n, tiles, 1) * 256
@@ -47,9 +47,9 @@ def tile_curves(x, clip_limit):
 
 
 def between_tiles(size, tile, tiles):
-    """For each cell of an axis: the two tiles whose centres it lies between, counted from 1, and the second's weight.
+    """For each cell of an axis: the two tiles between whose centres it lies, counted from 1, and the second's weight.
 
-    Tile 0 stands for the first once more, tile `tiles` + 1 for the last.
+    Tile 0 repeats the first, tile `tiles` + 1 the last.
     """
     places = (np.arange(size, dtype=np.float32) - tile / 2) / tile + 1
     before = np.floor(places)
@@ -59,7 +59,7 @@ def between_tiles(size, tile, tiles):
 def equalize_adaptively(x, *, value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8)):
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994): shape kept.
 
-    A cell becomes what the curves of the four tiles around it make of it, weighted by how near they are.
+    Each cell is mapped by the curves of the four nearest tiles, interpolated bilinearly.
     """
     n, h, w, c = x.shape
     gh, gw = tile_grid_size

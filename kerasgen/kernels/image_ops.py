@@ -7,13 +7,13 @@ from kerasgen.kernels.window import pad, padded, taps, windows
 
 
 def rgb_to_grayscale(x):
-    """The brightness of red, green and blue as the eye weighs them: (N, H, W, 3) → (N, H, W, 1)."""
+    """Perceived brightness, a weighted sum of red, green and blue: (N, H, W, 3) → (N, H, W, 1)."""
     kind = x.dtype if x.dtype.kind == "f" else np.float32
     return np.sum(x * np.array([0.2989, 0.587, 0.114], kind), axis=-1, keepdims=True).astype(x.dtype)
 
 
 def rgb_to_hsv(x):
-    """Red, green and blue into hue, saturation and value: shape kept."""
+    """Red, green and blue to hue, saturation and value: shape kept."""
     red, green, blue = x[..., 0], x[..., 1], x[..., 2]
     value = np.max(x, axis=-1)
     spread = value - np.min(x, axis=-1)
@@ -28,7 +28,7 @@ def rgb_to_hsv(x):
 
 
 def hsv_to_rgb(x):
-    """Hue, saturation and value into red, green and blue: shape kept."""
+    """Hue, saturation and value to red, green and blue: shape kept."""
     hue, saturation, value = x[..., 0] * 6, x[..., 1], x[..., 2]
     shares = np.abs(hue - 3) - 1, 2 - np.abs(hue - 2), 2 - np.abs(hue - 4)
     return np.stack([(1 - saturation + saturation * np.clip(s, 0, 1)) * value for s in shares], axis=-1)
@@ -61,7 +61,7 @@ def fold(x, *, sizes, size, strides, dilation, pads):
 
 
 def sobel_edges(x):
-    """The change along rows and along columns, smoothed across: (N, H, W, C) → (N, H, W, C, 2)."""
+    """Sobel gradients along height and width: (N, H, W, C) → (N, H, W, C, 2)."""
     x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     down = x[:, 2:] - x[:, :-2]
     across = x[:, :, 2:] - x[:, :, :-2]
@@ -84,13 +84,13 @@ def ssim(a, b, window, *, max_val=1.0, k1=0.01, k2=0.03):
     mean_a, mean_b = mean(a), mean(b)
     variances = mean(a * a) - mean_a * mean_a + mean(b * b) - mean_b * mean_b
     covariance = mean(a * b) - mean_a * mean_b
-    likeness = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    likeness /= (mean_a * mean_a + mean_b * mean_b + c1) * (variances + c2)
-    return np.mean(likeness, axis=(1, 2, 3))
+    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    similarity /= (mean_a * mean_a + mean_b * mean_b + c1) * (variances + c2)
+    return np.mean(similarity, axis=(1, 2, 3))
 
 
 def homography(start, end):
-    """The numbers of the projective transform that takes each end point to its start: twice (N, 4, 2) → (N, 8)."""
+    """The coefficients of the projective transform that maps end points to start points: twice (N, 4, 2) → (N, 8)."""
     n = len(start)
     points = np.concatenate((end, np.ones((n, 4, 1), end.dtype)), axis=-1)
     equations = np.zeros((n, 4, 2, 8), end.dtype)
@@ -101,7 +101,7 @@ def homography(start, end):
 
 
 def folded(t, size, mode):
-    """Coordinates outside of an axis as coordinates inside, by TensorFlow's rules; "constant" leaves them outside."""
+    """Coordinates outside an axis mapped to ones inside, by TensorFlow's rules; "constant" leaves them outside."""
     if mode == "reflect":  # dcba|abcd|dcba
         t = np.fmod(t, 2 * size)
         t = np.where(t < -size, t + 2 * size, np.where(t < 0, -t - 1, np.where(t < size, t, 2 * size - t - 1)))
@@ -114,7 +114,7 @@ def folded(t, size, mode):
 def projective_transform(x, transforms, *, interpolation="bilinear", fill_mode="constant", fill_value=0.0):
     """Projective transforms: (N, H, W, C), (N or 1, 8) → (N, H, W, C).
 
-    The cell at column u and row v is the old one at ((au + bv + c) / k, (du + ev + f) / k) with k = gu + iv + 1.
+    The output at column u and row v is the input at ((au + bv + c) / k, (du + ev + f) / k) with k = gu + iv + 1.
     """
     n, h, w = x.shape[:3]
     a, b, c, d, e, f, g, i = np.moveaxis(transforms.astype(np.float32), -1, 0)[:, :, np.newaxis, np.newaxis]
@@ -140,7 +140,7 @@ def projective_transform(x, transforms, *, interpolation="bilinear", fill_mode="
 
 
 def map_coordinates(x, coordinates, *, order, fill_mode="constant", fill_value=0.0):
-    """`x` at places between its cells, by the nearest (order 0) or linearly: coordinates (x.ndim, ...) → (...)."""
+    """`x` interpolated at coordinates, nearest (order 0) or linear (order 1): coordinates (x.ndim, ...) → (...)."""
     sizes = np.reshape(x.shape, (x.ndim,) + (1,) * (coordinates.ndim - 1))
     low = np.floor(coordinates) if order else np.rint(coordinates)
     y = 0
@@ -160,7 +160,7 @@ def map_coordinates(x, coordinates, *, order, fill_mode="constant", fill_value=0
 
 
 def placed_matrix(size, new, scale, translation, method, antialias):
-    """The (size, new) matrix that stretches and moves one axis: column j holds the weights that make up new cell j."""
+    """The (size, new) matrix that scales and translates one axis: column j holds the weights of new cell j."""
     step = 1 / scale
     places = (np.arange(new, dtype=step.dtype) + 0.5) * step - translation * step - 0.5
     distance = np.abs(places - np.arange(size, dtype=step.dtype)[:, np.newaxis])
@@ -175,9 +175,9 @@ def placed_matrix(size, new, scale, translation, method, antialias):
 
 
 def scale_and_translate(x, scale, translation, *, sizes, axes, method, antialias=True):
-    """Each of these axes stretched, moved and cut to a size: shape kept but for these sizes.
+    """Scale and translate each of these axes and crop or extend it to a size: the other sizes are kept.
 
-    Whole numbers are rounded and stay between the smallest and the largest.
+    Integers are rounded and clipped to the range of x.
     """
     y = x if x.dtype.kind == "f" else x.astype(np.float32)
     for i, (axis, size) in enumerate(zip(axes, sizes)):

@@ -1,50 +1,50 @@
-"""Choosing and ordering cells, and arrays made of others."""
+"""Selecting and ordering elements, and arrays built from others."""
 
 import numpy as np
 
 
 def arg_sort(x, *, axis=-1):
-    """The order in which the cells along the axis are sorted; equal ones keep theirs."""
+    """The indices that sort the axis; equal elements keep their order."""
     return np.argsort(x, axis=axis, kind="stable").astype("int32")
 
 
 def size(x):
-    """How many cells there are."""
+    """The number of elements."""
     return np.asarray(x.size, "int32")
 
 
 def dstack(*xs):
-    """Join along the third axis: images of one channel, or arrays that have it."""
+    """Join along the third axis, which is added where it is missing."""
     return np.dstack(xs)
 
 
 def array_split(x, *, indices_or_sections, axis=0):
-    """Cut into so many parts, the first of them longer by one where they cannot be equal: a tuple of arrays."""
+    """Split into parts, the first ones longer by one if they cannot be equal: a tuple of arrays."""
     return tuple(np.array_split(x, indices_or_sections, axis=axis))
 
 
 def view(x, *, dtype):
-    """The bytes of the array, read as another dtype; the last axis takes up the difference in size."""
+    """The bytes of the array, read as another dtype; the last axis changes size to fit."""
     return np.ascontiguousarray(x).view(dtype)
 
 
 def select(*xs):
-    """Conditions, as many choices, a default: the first choice whose condition holds."""
+    """From conditions, as many choices and a default: the first choice whose condition holds."""
     count = len(xs) // 2
     return np.select(xs[:count], xs[count:-1], xs[-1])
 
 
 def unravel_index(x, *, shape):
-    """Places in a row of all cells as positions along each axis of this shape: a tuple of arrays."""
-    positions = ()
+    """Flat indices as indices along each axis of this shape: a tuple of arrays."""
+    indices = ()
     for length in reversed(shape):
-        positions = (x % length,) + positions
+        indices = (x % length,) + indices
         x = x // length
-    return positions
+    return indices
 
 
 def trapezoid(y, *, x=None, dx=1.0, axis=-1):
-    """Σ dx (y[i] + y[i + 1]) / 2 along the axis, the points standing at x or at steps of dx."""
+    """Σ dx (y[i] + y[i + 1]) / 2 along the axis, for points at x, or dx apart."""
     y = np.moveaxis(y, axis, -1)
     steps = np.asarray(dx if x is None else np.diff(x), y.dtype)
     return np.sum((y[..., 1:] + y[..., :-1]) / 2 * steps, axis=-1)
@@ -57,7 +57,7 @@ def slogdet(x):
 
 
 def meshgrid(*xs, indexing="xy"):
-    """Coordinates of the cells of a grid, the first of each row and then column, or in the order of the arguments."""
+    """Coordinates of a grid: "xy" swaps the first two axes, "ij" keeps the order of the arguments. Tuple of arrays."""
     return tuple(np.meshgrid(*xs, indexing=indexing))
 
 

@@ -1,4 +1,4 @@
-"""What enters the model."""
+"""Checks of the model's inputs."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def as_input(x, name, shape, dtype):
     x = np.asarray(x)
     fits = x.ndim == len(shape) and x.shape[1:] == shape[1:] and shape[0] is None
     if fits and x.dtype == dtype and x.flags.c_contiguous:
-        return x  # as nearly always, and at a third of the time that the checks below take
+        return x  # the common case; skips the slower checks
     dtype = np.dtype(dtype)
     if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
         raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")

@@ -1,10 +1,10 @@
-"""Linear algebra of matrices in the last two axes, where NumPy's own differs from what Keras means."""
+"""Linear algebra of matrices in the last two axes, where NumPy differs from Keras."""
 
 import numpy as np
 
 
 def cholesky_inverse(x, *, upper=False):
-    """The inverse of the matrix of which `x` is the Cholesky factor, lower or upper: shape kept."""
+    """The inverse of the matrix whose Cholesky factor, lower or upper, is `x`: shape nonzero."""
     inverse = np.linalg.inv(np.triu(x) if upper else np.tril(x))
     other = np.swapaxes(inverse, -2, -1)
     return inverse @ other if upper else other @ inverse
@@ -25,14 +25,14 @@ def lstsq(a, b, *, rcond=None):
     if rcond is None:
         rcond = np.finfo(a.dtype).eps * max(a.shape)
     u, s, v = np.linalg.svd(a, full_matrices=False)
-    kept = s >= rcond * s[0]
-    return v.T * (kept / np.where(kept, s, 1)) @ (u.T @ b)
+    nonzero = s >= rcond * s[0]
+    return v.T * (nonzero / np.where(nonzero, s, 1)) @ (u.T @ b)
 
 
 def lu_factor(x):
-    """L below the diagonal, where it is 1, and U from there on; then the row of L @ U that each row of `x` is.
+    """L, without its unit diagonal, and U in one matrix; then the row of L @ U that equals each row of `x`.
 
-    Rows are swapped so that every pivot is the largest of its column: (..., M, M) → (..., M, M), (..., M).
+    Partial pivoting, the largest of each column: (..., M, M) → (..., M, M), (..., M).
     """
     lu = x.copy()
     order = np.zeros(x.shape[:-1], np.int32) + np.arange(x.shape[-1], dtype=np.int32)
@@ -74,7 +74,7 @@ def solve(a, b):
 
 
 def solve_triangular(a, b, *, lower=False):
-    """The x with a @ x = b, where only one triangle of `a` counts: the shape of b."""
+    """The x with a @ x = b, reading only one triangle of `a`: the shape of b."""
     return solve(np.tril(a) if lower else np.triu(a), b)
 
 

@@ -31,7 +31,7 @@ def batch_norm(x, gamma, beta, mean, variance, *, axis=-1, epsilon=1e-3):
 
 def layer_norm(x, gamma=None, beta=None, *, axis=(-1,), epsilon=1e-3):
     """(x - mean) / √(variance + ε) * gamma + beta, mean and variance taken over `axis` of each sample: shape kept."""
-    if axis == (-1,):  # the same mean as a product: a fifth of the time
+    if axis == (-1,):  # the mean as a matrix product: a fifth of the time
         y = x - x @ np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
     else:
         y = x - x.mean(axis=axis, keepdims=True)
@@ -44,14 +44,14 @@ def layer_norm(x, gamma=None, beta=None, *, axis=(-1,), epsilon=1e-3):
 
 
 def mean_square(x, axis):
-    """The mean of x² over `axis`, which stays as 1."""
+    """The mean of x² over `axis`, which keeps size 1."""
     if axis == (-1,):  # without an array of squares
         return np.einsum("...c,...c->...", x, x)[..., None] / x.shape[-1]
     return np.square(x).mean(axis=axis, keepdims=True)
 
 
 def group_norm(x, gamma, beta, *, groups, axis=-1, epsilon=1e-3):
-    """`layer_norm` of each group of channels by itself, over all their cells; `axis` holds the channels: shape kept."""
+    """`layer_norm` over each group of channels and all its cells; `axis` is the channel axis: shape kept."""
     axis %= x.ndim
     y = x.reshape(x.shape[:axis] + (groups, x.shape[axis] // groups) + x.shape[axis + 1 :])
     cells = tuple(i for i in range(1, y.ndim) if i != axis)

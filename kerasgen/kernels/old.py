@@ -1,4 +1,4 @@
-"""What only old versions of Keras have."""
+"""Layers that only old versions of Keras have."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from kerasgen.kernels.window import windows
 
 
 def srelu(x, t_left, a_left, t_right, a_right):
-    """x between t_left and t_left + |t_right|; lines of the slopes a_left and a_right beyond (Jin et al. 2015)."""
+    """x between t_left and t_left + |t_right|; lines with slopes a_left and a_right beyond (Jin et al. 2015)."""
     middle = np.abs(t_right)
     y = x - t_left
     y = np.minimum(np.where(y > 0, y, a_left * y), middle)
@@ -28,7 +28,7 @@ def cosine(a, b, *, epsilon=1e-7):
 def locally_connected(x, kernel, bias, *, size, strides, channels_first=False):
     """Each window times a matrix of its own: (N, H, W, C), (OH * OW, kh * kw * C, F), (OH, OW, F) → (N, OH, OW, F).
 
-    The rows of a matrix are the window's cells, the channels of each together, or the cells of each channel.
+    The rows of a matrix go through the window's cells, the channels of each, or the other way if `channels_first`.
     """
     cells = windows(x, size, strides, (1,) * len(size))
     n, *places = cells.shape[: len(size) + 1]

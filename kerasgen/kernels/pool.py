@@ -8,7 +8,7 @@ from kerasgen.kernels.window import same_pads
 def reduce_windows(ufunc, x, size, strides, pads=None):
     """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C).
 
-    `pads` are None or what `same_pads` gives, but nothing is padded: windows at an edge have fewer cells.
+    `pads` are None, "same" or from `same_pads`, but nothing is padded: windows at an edge have fewer cells.
     """
     if pads == "same":
         pads = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
@@ -34,7 +34,7 @@ def reduce_windows(ufunc, x, size, strides, pads=None):
 
 
 def slide(ufunc, x, axis, k, s, start, count, out=None):
-    """Combine the k cells of each of `count` windows along an axis, of which the first one begins at `start`."""
+    """Combine the k cells of each of `count` windows along an axis; the first begins at `start`."""
     outer, stop = (slice(None),) * axis, start + (count - 1) * s + 1
     first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
     if not others:
@@ -45,7 +45,7 @@ def slide(ufunc, x, axis, k, s, start, count, out=None):
 
 
 def max_pool(x, *, size, strides, pad=None):
-    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). The border never wins."""
+    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). Padding is ignored."""
     return reduce_windows(np.maximum, x, size, strides, pad)
 
 
@@ -57,7 +57,7 @@ def average_pool(x, *, size, strides, pad=None):
         return y
     if pad == "same":
         pad = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
-    cells = np.ones((1,) * x.ndim, x.dtype)  # how many each window has
+    cells = np.ones((1,) * x.ndim, x.dtype)  # the number in each window
     for axis, (k, s, (before, _)) in enumerate(zip(size, strides, pad), start=1):
         starts = np.arange(y.shape[axis]) * s - before
         along = np.minimum(starts + k, x.shape[axis]) - np.maximum(starts, 0)
@@ -72,15 +72,15 @@ def global_max_pool(x, *, keepdims=False):
 
 
 def global_average_pool(x, *, keepdims=False):
-    """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short, hence exact."""
+    """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short and accurate."""
     n, *sizes, c = x.shape
     for size in sizes:
-        x = np.add.reduce(x, axis=1) / size  # a sum of long rows, which takes a fifth of the time of many short ones
+        x = np.add.reduce(x, axis=1) / size  # long rows take a fifth of the time of many short ones
     return x.reshape((n, *(1 for _ in sizes), c)) if keepdims else x
 
 
 def adaptive_pool(reduce, x, size):
-    """As many windows as `size` says, as equal as can be, reduced one axis at a time: (N, H, W, C) → (N, *size, C).
+    """`size` windows of nearly equal length, reduced one axis at a time: (N, H, W, C) → (N, *size, C).
 
     Window i of an axis begins at ⌊i * old / new⌋ and ends before ⌈(i + 1) * old / new⌉: neighbours may share a cell.
     """
@@ -92,10 +92,10 @@ def adaptive_pool(reduce, x, size):
 
 
 def adaptive_max_pool(x, *, size):
-    """The largest cell of each of so many windows: (N, H, W, C) → (N, *size, C)."""
+    """The largest cell of each of `size` windows: (N, H, W, C) → (N, *size, C)."""
     return adaptive_pool(np.max, x, size)
 
 
 def adaptive_average_pool(x, *, size):
-    """The mean of each of so many windows: (N, H, W, C) → (N, *size, C)."""
+    """The mean of each of `size` windows: (N, H, W, C) → (N, *size, C)."""
     return adaptive_pool(np.mean, x, size)

@@ -1,16 +1,16 @@
-"""Quantisation: weights of few bits as floats again, and floats rounded as a quantised layer rounds its inputs."""
+"""Quantisation: low-bit weights back to floats, and floats rounded as a quantised layer rounds its inputs."""
 
 import numpy as np
 
 
 def round_levels(x, *, axis=(-1,), low=-127, high=127, epsilon=1e-7):
-    """x rounded to whole multiples of its largest magnitude along `axis` over `high`: shape kept."""
+    """x rounded to multiples of its largest magnitude along `axis` divided by `high`: shape kept."""
     scale = high / (np.max(np.abs(x), axis=axis, keepdims=True) + epsilon)
     return np.minimum(np.maximum(np.round(x * scale), low), high) / scale
 
 
 def round_significant(x, *, bits, least):
-    """x rounded to so many significant bits, fewer below 2^least / 2, where the steps stay the same: shape kept."""
+    """x rounded to `bits` significant bits, or fewer below 2^least / 2, where the step is constant: shape kept."""
     step = np.ldexp(x.dtype.type(1), np.maximum(np.frexp(x)[1], least) - bits)
     return np.round(x / step) * step
 
@@ -34,7 +34,7 @@ def unpack_int4(packed, *, size, axis=-1, signed=True):
 
 
 def dequantize(x, scale, zero, groups, *, axis):
-    """(x - zero) * scale, both taken by the group that each place along the axis belongs to: shape of x kept."""
+    """(x - zero) * scale, both per group; `groups` holds the group of each index along the axis: shape of x kept."""
     groups = groups.astype("int32")
     zero = np.take(zero, groups, axis=axis).astype(scale.dtype)
     return (x - zero) * np.take(scale, groups, axis=axis)

@@ -1,4 +1,4 @@
-"""Recurrent layers: one matrix product with the inputs of all steps, then a loop with one product for each step."""
+"""Recurrent layers: one matrix product for the inputs of all steps, then a loop with one product per step."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from kerasgen.kernels.conv import convolve, dense
 
 
 def scan(step, x, states, size, mask=None, *, return_sequences=False, return_state=False, zero_output_for_mask=False):
-    """Feed x step by step into `states = step(x_t, *states)`, whose first state is the output.
+    """Run `states = step(x_t, *states)` over the steps of x; the first state is the output.
 
-    x is (N, T, ...), a state (N, *size), zeros where it is None; the result is the last output, or all of them as
-    (N, T, *size), followed by the last states if those are wanted. A step that the mask (N, T) leaves out changes no
-    state, and its output is that of the step before it, or zeros.
+    x is (N, T, ...), a state (N, *size), None for zeros. The result is the last output, or all of them as (N, T, *size)
+    if `return_sequences`, followed by the last states if `return_state`. A step where the mask (N, T) is off changes no
+    state and repeats the previous output, or outputs zeros if `zero_output_for_mask`.
     """
     n, steps = x.shape[:2]
     for state in states:
         if state is not None and len(state) != n:
-            raise ValueError(f"a batch of {n} cannot go on from the states of a batch of {len(state)}")
+            raise ValueError(f"a batch of {n} cannot continue from the states of a batch of {len(state)}")
     output = np.zeros((n, *size), x.dtype)
     states = [output if state is None else state for state in states]
     outputs = np.empty((n, steps, *size), x.dtype) if return_sequences else None
@@ -24,9 +24,9 @@ def scan(step, x, states, size, mask=None, *, return_sequences=False, return_sta
         if mask is None:
             output, states = new[0], new
         else:
-            kept = mask[:, t].reshape(mask[:, t].shape + (1,) * (output.ndim - mask.ndim + 1))
-            output = np.where(kept, new[0], np.zeros_like(output) if zero_output_for_mask else output)
-            states = [np.where(kept, after, before) for after, before in zip(new, states)]
+            keep = mask[:, t].reshape(mask[:, t].shape + (1,) * (output.ndim - mask.ndim + 1))
+            output = np.where(keep, new[0], np.zeros_like(output) if zero_output_for_mask else output)
+            states = [np.where(keep, after, before) for after, before in zip(new, states)]
         if return_sequences:
             outputs[:, t] = output
     result = outputs if return_sequences else output
@@ -43,12 +43,12 @@ def simple_rnn(x, kernel, recurrent_kernel, bias=None, mask=None, h=None, *, act
 
 
 def lstm_cell(z, c, activation, recurrent_activation):
-    """The next h and c of an LSTM from z, where the gates i, f, c and o lie side by side: (..., 4 U) → (..., U).
+    """The next h and c of an LSTM from z, which holds the gates i, f, c and o in this order: (..., 4 U) → (..., U).
 
     c' = f * c + i * activation(z_c);  h' = o * activation(c')
     """
     z = z.reshape(z.shape[:-1] + (4, z.shape[-1] // 4))
-    gates = recurrent_activation(z)  # one call for all is faster than leaving out the one that needs none
+    gates = recurrent_activation(z)  # one call for all is faster than skipping c
     c = gates[..., 1, :] * c
     c += gates[..., 0, :] * activation(z[..., 2, :])
     return [gates[..., 3, :] * activation(c), c]
@@ -90,8 +90,8 @@ def gru(
 ):
     """Gated recurrent unit, h' = z * h + (1 - z) * activation(x_h + r * h R_h): (N, T, C) → (N, U).
 
-    The gates z and r are recurrent_activation(x_zr + h R_zr). In another variant r is applied before the product, as
-    (r * h) R_h. In the first, h R has a bias of its own: (2, 3 U). `scan` explains the rest.
+    The gates z and r are recurrent_activation(x_zr + h R_zr). Without `reset_after`, r is applied before the product,
+    as (r * h) R_h. With it, h R has a bias of its own: (2, 3 U). `scan` explains the rest.
     """
     units = recurrent_kernel.shape[0]
     gate_kernel, new_kernel = recurrent_kernel[:, : 2 * units], recurrent_kernel[:, 2 * units :]
@@ -110,7 +110,7 @@ def gru(
 
 
 def conv_lstm(x, recurrent_kernel, mask=None, h=None, c=None, *, activation, recurrent_activation, **returns):
-    """LSTM whose products are convolutions, that of the inputs already done: (N, T, H, W, 4 F) → (N, H, W, F)."""
+    """LSTM with convolutions; x is already convolved: (N, T, H, W, 4 F) → (N, H, W, F)."""
     ones = (1,) * (x.ndim - 3)
 
     def step(x, h, c):
@@ -120,22 +120,22 @@ def conv_lstm(x, recurrent_kernel, mask=None, h=None, c=None, *, activation, rec
 
 
 def merge_steps(x):
-    """The steps of all samples as samples: (N, T, ...) → (N * T, ...)."""
+    """Steps as samples: (N, T, ...) → (N * T, ...)."""
     return x.reshape((x.shape[0] * x.shape[1],) + x.shape[2:])
 
 
 def split_steps(x, like):
-    """The reverse of `merge_steps`, with as many steps as `like` has: (N * T, ...) → (N, T, ...)."""
+    """The reverse of `merge_steps`, with as many steps as `like`: (N * T, ...) → (N, T, ...)."""
     return x.reshape(like.shape[:2] + x.shape[1:])
 
 
 def masked(x, mask, *, value=0):
-    """Zeros, or another value, where the mask is off: (N, T, ...) with (N, T) → (N, T, ...)."""
+    """x, with `value` where the mask is off: (N, T, ...) with (N, T) → (N, T, ...)."""
     return np.where(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), x, x.dtype.type(value))
 
 
 def masked_average(x, mask, *, keepdims=False):
-    """The mean over the steps that the mask leaves: (N, T, C) with (N, T) → (N, C); NaN if it leaves none."""
+    """The mean over the unmasked steps: (N, T, C) with (N, T) → (N, C); NaN if there are none."""
     count = mask.astype(x.dtype).sum(axis=1)
     total = masked(x, mask).sum(axis=1)
     with np.errstate(invalid="ignore"):
@@ -144,7 +144,7 @@ def masked_average(x, mask, *, keepdims=False):
 
 
 def joined_mask(*xs_and_masks, axis, every=False):
-    """The mask of concatenated arrays from each array and its mask, if it has one: on where any channel is, or all."""
+    """The mask of concatenated arrays, from each array and its mask or None: on where any channel is, or all."""
 
     def full(x, mask):
         if mask is None:

@@ -1,48 +1,48 @@
-"""Many cells into one: where they stand, how many they are, what lies between them."""
+"""Reductions: indices, counts, averages and quantiles."""
 
 import numpy as np
 
 
 def signed_zeros(x):
-    """-0.0 made less than 0.0, as Keras orders them: by the smallest step."""
+    """x with -0.0 replaced by the smallest negative number, as Keras orders it below 0.0."""
     if x.dtype.kind != "f":
         return x
     return np.where((x == 0) & np.signbit(x), -np.finfo(x.dtype).tiny, x)
 
 
 def keep_axis(y, ndim, axis):
-    """An axis of size 1 in the place of the one that is gone; all of them where axis is None."""
+    """Restore the reduced axis with size 1, or all axes if axis is None."""
     return np.reshape(y, (1,) * ndim) if axis is None else np.expand_dims(y, axis)
 
 
 def arg_max(x, *, axis=None, keepdims=False):
-    """The index of the largest cell along the axis, the first of several."""
+    """The index of the largest element along the axis, the first of equal ones."""
     y = np.argmax(signed_zeros(x), axis=axis).astype("int32")
     return keep_axis(y, x.ndim, axis) if keepdims else y
 
 
 def arg_min(x, *, axis=None, keepdims=False):
-    """The index of the smallest cell along the axis, the first of several."""
+    """The index of the smallest element along the axis, the first of equal ones."""
     y = np.argmin(signed_zeros(x), axis=axis).astype("int32")
     return keep_axis(y, x.ndim, axis) if keepdims else y
 
 
 def nan_arg_max(x, *, axis=None, keepdims=False):
-    """The index of the largest number along the axis, -1 where there is only NaN."""
+    """The index of the largest number along the axis, -1 where all are NaN."""
     nan = np.isnan(x)
     y = arg_max(np.where(nan, -np.inf, x).astype(x.dtype), axis=axis, keepdims=keepdims)
     return np.where(np.all(nan, axis=axis, keepdims=keepdims), -1, y).astype("int32")
 
 
 def nan_arg_min(x, *, axis=None, keepdims=False):
-    """The index of the smallest number along the axis, -1 where there is only NaN."""
+    """The index of the smallest number along the axis, -1 where all are NaN."""
     nan = np.isnan(x)
     y = arg_min(np.where(nan, np.inf, x).astype(x.dtype), axis=axis, keepdims=keepdims)
     return np.where(np.all(nan, axis=axis, keepdims=keepdims), -1, y).astype("int32")
 
 
 def count_nonzero(x, *, axis=None):
-    """How many cells are not zero."""
+    """The number of nonzero elements."""
     return np.sum(x != 0, axis=axis).astype("int32")
 
 
@@ -54,10 +54,10 @@ def weighted_average(x, weights, *, axis=None):
 
 
 def quantile(x, q, *, axis=None, method="linear", keepdims=False, skip_nan=False):
-    """What a part q of the cells does not exceed: q.shape, then the axes that are left.
+    """The quantiles q: q.shape, then the remaining axes.
 
-    q falls between two of the sorted cells: `method` takes the lower, the higher, the nearest, their midpoint, or goes
-    linearly from one to the other. NaN stands for all where it is not skipped.
+    Where q falls between two sorted elements, `method` takes the lower, the higher, the nearest or their midpoint, or
+    interpolates linearly. A NaN makes the result NaN, unless it is skipped.
     """
     axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in np.atleast_1d(axis))
     rest = [a for a in range(x.ndim) if a not in axes]
@@ -76,7 +76,7 @@ def quantile(x, q, *, axis=None, method="linear", keepdims=False, skip_nan=False
 
 
 def histogram(x, *, bins=10, limits=None):
-    """How many cells fall into each of so many equally wide bins, and where these end: (bins,), (bins + 1,)."""
+    """The number of elements in each of `bins` bins of equal width, and the bin edges: (bins,), (bins + 1,)."""
     low, high = limits or (np.min(x), np.max(x))
     x = x[(x >= low) & (x <= high)]
     edges = np.linspace(low, high, bins + 1).astype(x.dtype)
@@ -85,9 +85,9 @@ def histogram(x, *, bins=10, limits=None):
 
 
 def unique(x, *, size, fill_value=0, axis=None, index=False, inverse=False, counts=False):
-    """The first `size` of the sorted different cells, filled up with fill_value: (values, index, inverse, counts).
+    """The first `size` sorted unique elements, padded with fill_value: (values, index, inverse, counts).
 
-    The last three where asked for: where each value first stands, which value each cell has, how often each occurs.
+    The last three are optional: the first index of each value, the value of each element by index, and the counts.
     """
     parts = np.unique(x, return_index=True, return_inverse=True, return_counts=True, axis=axis)
     places = np.arange(min(size, len(parts[1])))

@@ -35,7 +35,7 @@ def gaussian(t):
 
 
 def shared(size, new):
-    """What part of each cell lies under each new one, of equal sizes and without overlaps: a (new, size) matrix."""
+    """The fraction of each cell that each new cell covers: a (new, size) matrix."""
     edges = np.arange(new + 1, dtype=np.float64)[:, np.newaxis] * size / new
     cells = np.arange(size)
     return np.maximum(np.minimum(edges[1:], cells + 1) - np.maximum(edges[:-1], cells), 0)
@@ -109,7 +109,7 @@ def crop_to_aspect_ratio(x, *, size):
 
 
 def pad_to_aspect_ratio(x, *, size, value=0.0):
-    """Borders of `value` that give the aspect ratio of `size`: (N, H, W, C) → (N, H', W', C)."""
+    """Pad with `value` to the aspect ratio of `size`: (N, H, W, C) → (N, H', W', C)."""
     (h, w), (oh, ow) = x.shape[1:3], size
     top = (max(h, int(w * oh / ow)) - h) // 2
     left = (max(w, int(h * ow / oh)) - w) // 2
@@ -117,9 +117,9 @@ def pad_to_aspect_ratio(x, *, size, value=0.0):
 
 
 def resize_corners(x, *, size, interpolation="bilinear", align_corners=False):
-    """As TensorFlow 1 resizes: new cell i comes from old position i * scale: (N, H, W, C) → (N, *size, C).
+    """Resize as TensorFlow 1: new cell i comes from old position i * scale: (N, H, W, C) → (N, *size, C).
 
-    The first cells match; with `align_corners` the last ones do as well, otherwise the positions after them.
+    The first cells coincide; with `align_corners` the last ones do too.
     """
     x = x if x.dtype.kind == "f" or interpolation == "nearest" else x.astype(np.float32)
     for axis, (old, new) in enumerate(zip(x.shape[1:-1], size), start=1):

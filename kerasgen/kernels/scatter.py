@@ -1,4 +1,4 @@
-"""Writing into a part of an array: the result is a new one."""
+"""Writing into parts of an array; the result is a new array."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def scatter_update(x, indices, updates, *, reduction=None):
 
 
 def slice_update(x, start, updates):
-    """`x` with `updates` written from `start` on, moved so far that all of them fit in: shape kept."""
+    """`x` with `updates` written at `start`, which is clipped so that all of them fit: shape kept."""
     y = x.copy()
     start = np.clip(start, 0, np.subtract(x.shape, updates.shape))
     y[tuple(slice(a, a + size) for a, size in zip(start, updates.shape))] = updates
@@ -34,7 +34,7 @@ def slice_at(x, start, *, shape):
 
 
 def unstack(x, *, num, axis=0):
-    """`num` arrays without the axis that counts them."""
+    """The `num` slices along an axis, without it: a list of arrays."""
     return [x.take(i, axis=axis) for i in range(num)]
 
 

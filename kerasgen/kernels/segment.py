@@ -1,14 +1,14 @@
-"""Segments: rows that share a number, combined into one."""
+"""Segments: rows with the same segment number, reduced to one."""
 
 import numpy as np
 
 
 def combine(ufunc, x, segments, count, start, empty=None):
-    """`start`, combined with all rows of each segment by a ufunc: (N, ...) → (count, ...). Negative ones drop out."""
+    """The rows of each segment, reduced by a ufunc from `start`: (N, ...) → (count, ...). Negative ones are ignored."""
     count = segments.max(initial=-1) + 1 if count is None else count
     y = np.full((count,) + x.shape[1:], start, x.dtype)
-    kept = segments >= 0
-    ufunc.at(y, segments[kept], x[kept])
+    valid = segments >= 0
+    ufunc.at(y, segments[valid], x[valid])
     if empty is not None:
         y[~np.isin(np.arange(len(y)), segments)] = empty
     return y

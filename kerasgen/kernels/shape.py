@@ -1,23 +1,23 @@
-"""Moving cells around without touching their values."""
+"""Moving elements without changing their values."""
 
 import numpy as np
 
 
 def flatten(x):
-    """All axes but the batch into one: (N, ...) → (N, D)."""
+    """Merge all axes but the batch: (N, ...) → (N, D)."""
     return x.reshape(len(x), -1 if x.size else int(np.prod(x.shape[1:])))
 
 
 def reshape(x, *, shape):
-    """Each sample into this shape, where one size may be -1, for the rest: (N, ...) → (N, *shape)."""
-    if -1 in shape:  # NumPy cannot tell the rest of an empty batch
+    """Reshape each sample; one size may be -1, for the rest: (N, ...) → (N, *shape)."""
+    if -1 in shape:  # NumPy cannot infer it for an empty batch
         rest = int(np.prod(x.shape[1:])) // abs(int(np.prod(shape)))
         shape = [rest if size == -1 else size for size in shape]
     return x.reshape((x.shape[0], *shape))
 
 
 def reshape_all(x, *, shape):
-    """The whole array into this shape, the batch axis included."""
+    """Reshape the whole array, including the batch axis."""
     return x.reshape(shape)
 
 
@@ -32,7 +32,7 @@ def channels_first(x):
 
 
 def concatenate(*xs, axis=-1, out=None):
-    """Join along an axis that exists, in the memory `out`."""
+    """Join along an existing axis, optionally into the buffer `out`."""
     if out is not None:
         shape = list(xs[0].shape)
         shape[axis] = sum(x.shape[axis] for x in xs)
@@ -46,7 +46,7 @@ def stack(*xs, axis=0):
 
 
 def split(x, *, indices_or_sections, axis=0):
-    """Cut into so many equal parts, or before each of these indices: a list of arrays."""
+    """Split into equal parts, or before each of these indices: a list of arrays."""
     return np.split(x, indices_or_sections, axis=axis)
 
 
@@ -86,5 +86,5 @@ def space_to_depth(x, *, block_size):
 
 
 def shape_of(x, *, dtype="int32"):
-    """The sizes of all axes, the batch among them, as an array."""
+    """The shape, including the batch, as an array."""
     return np.array(x.shape, dtype=dtype)

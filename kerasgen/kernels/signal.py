@@ -1,10 +1,10 @@
-"""Signals: Fourier transforms, frames and complex numbers. A complex array is often its real and its imaginary part."""
+"""Signals: Fourier transforms, frames and complex numbers. A complex array is often a pair: real and imaginary part."""
 
 import numpy as np
 
 
 def parts(y, dtype):
-    """Real and imaginary part. NumPy before 2 transforms in double precision, whatever it is given."""
+    """Real and imaginary part. NumPy before 2 always transforms in double precision."""
     return [y.real.astype(dtype), y.imag.astype(dtype)]
 
 
@@ -24,7 +24,7 @@ def ifft2(real, imag):
 
 
 def rfft(x, *, fft_length=None):
-    """Fourier transform of real numbers, cut or filled to `fft_length`: (..., T) → twice (..., fft_length // 2 + 1)."""
+    """Fourier transform of real numbers, cut or padded to `fft_length`: (..., T) → twice (..., fft_length // 2 + 1)."""
     return parts(np.fft.rfft(x, fft_length), x.dtype)
 
 
@@ -49,7 +49,7 @@ def overlap_add(x, *, stride):
 
 
 def stft(x, window=None, *, fft_length, stride, center=True):
-    """Fourier transforms of windowed frames, the ends mirrored: (..., T) → twice (..., frames, fft_length // 2 + 1)."""
+    """Fourier transforms of windowed frames, ends reflected: (..., T) → twice (..., frames, fft_length // 2 + 1)."""
     if center:
         half = fft_length // 2
         x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="reflect")
@@ -58,7 +58,7 @@ def stft(x, window=None, *, fft_length, stride, center=True):
 
 
 def istft(real, imag, window=None, *, fft_length, stride, start=0, stop=None):
-    """The signal of which these are the frames' Fourier transforms: twice (..., frames, F) → (..., T)."""
+    """The signal whose frames have these Fourier transforms: twice (..., frames, F) → (..., T)."""
     x = irfft(real, imag, fft_length=fft_length)
     return overlap_add(x if window is None else x * window, stride=stride)[..., start:stop]
 

@@ -13,7 +13,7 @@ def erfc(x):
 def erfinv(x):
     """The y with erf(y) = x: Winitzki's estimate, then three of Newton's steps in double precision. Shape kept.
 
-    Relative error up to 8 eps, but for 1e-15 that may be missing in all.
+    Relative error up to 8 eps, plus an absolute error up to 1e-15.
     """
     rest = 1 - np.abs(x.astype(np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -45,13 +45,13 @@ def psnr(x1, x2, *, max_val):
     """Peak signal-to-noise ratio of two arrays, in decibels: one number for all of them."""
     with np.errstate(divide="ignore"):
         y = 20 * np.log10(x1.dtype.type(max_val)) - 10 * np.log10(np.mean(np.square(x1 - x2)))
-    return x1.dtype.type(y)  # NumPy 1 makes a float64 of a number times a float32
+    return x1.dtype.type(y)  # NumPy 1 promotes a number times a float32 to float64
 
 
 def fake_quant(x, low, high, *, num_bits=8, narrow_range=False, axis=None):
-    """Round to the 2 ** num_bits steps between two bounds, moved a little so that 0 is one of them: shape kept.
+    """Round to the 2 ** num_bits steps between two bounds, shifted slightly so that 0 is one of them: shape kept.
 
-    A vector of bounds counts along `axis`.
+    Vectors of bounds go along `axis`.
     """
     bounds = (np.asarray(bound, x.dtype) for bound in (low, high))
     shape = () if axis is None else tuple(-1 if i == axis % x.ndim else 1 for i in range(x.ndim))

@@ -17,7 +17,7 @@ def decibels(x, *, min_power=1e-10, ref_power=1.0, top_db=80.0):
 
 
 def spectrum(x, kernel, *, stride, pad=None):
-    """The products of every frame of each channel with all waves: (N, T, C), waves (k, 1, F) → (N, OT, C, F)."""
+    """Every frame of each channel times all waves: (N, T, C), waves (k, 1, F) → (N, OT, C, F)."""
     k, _, f = kernel.shape
     frames = windows(padded(x, (k,), (stride,), (1,), pad), (k,), (stride,), (1,))
     return np.swapaxes(frames, 2, 3) @ kernel.reshape(k, f)
@@ -29,7 +29,7 @@ def power(real, imag):
 
 
 def both_sides(x):
-    """Each frequency together with its negative: all but the first and the last count twice; shape kept."""
+    """Each frequency plus its negative: all but the first and the last are doubled; shape kept."""
     y = x.copy()
     y[..., 1:-1] *= 2
     return y

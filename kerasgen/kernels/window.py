@@ -4,7 +4,7 @@ import numpy as np
 
 
 def surround(shape, dtype, pads, value=0.0, empty=np.empty):
-    """An array (N, H, W, C) to fill, and the same one with cells of one value around it, as `pad` makes them."""
+    """An array (N, H, W, C) to fill, and the same one with its border of one value, as in `pad`."""
     n, *sizes, c = shape
     whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), dtype)
     inside = (slice(None),)
@@ -16,7 +16,7 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
 
 
 def pad(x, *, pads, value=0.0):
-    """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
+    """Pad with one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
 
     `pads` holds (before, after) for every axis between the first and the last; `value` may differ by channel.
     """
@@ -28,7 +28,7 @@ def pad(x, *, pads, value=0.0):
 
 
 def same_pads(sizes, window, strides, dilation):
-    """The (before, after) of each axis under which ceil(size / stride) windows fit.
+    """The (before, after) of each axis with which ceil(size / stride) windows fit.
 
     TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
     """
@@ -40,7 +40,7 @@ def same_pads(sizes, window, strides, dilation):
 
 
 def padded(x, window, strides, dilation, pads, value=0.0):
-    """The array with the border its windows want: None, (before, after) per axis, or "same" for any size."""
+    """The array with the padding its windows need: None, (before, after) per axis, or "same" for any size."""
     if pads is None:
         return x
     if pads == "same":
@@ -62,15 +62,15 @@ def windows(x, window, strides, dilation):
     step_n, *steps, step_c = x.strides
     shape = (n, *window_counts(sizes, window, strides, dilation), *window, c)
     steps = (step_n, *(t * s for t, s in zip(steps, strides)), *(t * d for t, d in zip(steps, dilation)), step_c)
-    if x.flags.c_contiguous:  # the same view, made ten times as fast
+    if x.flags.c_contiguous:  # the same view, ten times faster to create
         return np.ndarray(shape, x.dtype, x, 0, steps)
     return np.lib.stride_tricks.as_strided(x, shape, steps, writeable=False)
 
 
 def window_rows(x, window, strides, dilation):
-    """`windows` with the cells that lie side by side as one item, for items are copied faster than their numbers.
+    """`windows` with each row of kw cells as one item, which is copied faster than its numbers.
 
-    (N, H, W, C) → (N, OH, OW, kh) items of kw * C numbers, where they do lie so; `view(x.dtype)` of a copy has those.
+    (N, H, W, C) → (N, OH, OW, kh) items of kw * C numbers, if contiguous; `view(x.dtype)` of a copy has the numbers.
     """
     cells = windows(x, window, strides, dilation)
     if dilation[-1] > 1 or not x.flags.c_contiguous:
@@ -80,7 +80,7 @@ def window_rows(x, window, strides, dilation):
 
 
 def taps(x, window, strides, dilation):
-    """Cell by cell of the window, a view of what lies under it in every window: kh * kw times (N, OH, OW, C)."""
+    """For each cell of the window, a view of that cell in all windows: kh * kw times (N, OH, OW, C)."""
     counts = window_counts(x.shape[1:-1], window, strides, dilation)
     for cell in np.ndindex(*window):
         firsts = [i * d for i, d in zip(cell, dilation)]

@@ -1,4 +1,4 @@
-"""Convolution by the minimal filtering of Winograd: 1.75 to 4 times fewer products.
+"""Convolution by Winograd's minimal filtering: 1.75 to 4 times fewer products.
 
 F(m, r) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), along each axis of the window:
     y = A' [(G k G') * (B' x B)] A
@@ -11,23 +11,23 @@ from kerasgen.kernels.blocks import bordered, epilogue
 from kerasgen.kernels.threads import block_rows, over_blocks
 from kerasgen.kernels.window import padded, windows
 
-# Where the polynomials that stand for tile and filter are taken, by n; the last point is infinity.
+# The interpolation points, by n; the last point is infinity.
 POINTS = {
     4: (0, 1, -1),
     6: (0, 1, -1, 2, -2),
     8: (0, 1, -1, 2, -2, 0.5, -0.5),
     10: (0, 1, -1, 2, -2, 0.5, -0.5, 0.75, -0.75),
 }
-TRANSFORMS = {}  # that were made so far
+TRANSFORMS = {}  # cache
 
 
 def transforms(n, r, dtype):
-    """B', G and A' for tiles of n cells under a window of r, by the interpolation of Toom and Cook."""
+    """B', G and A' for tiles of n cells under a window of r, by Toom-Cook interpolation."""
     if (n, r, dtype) not in TRANSFORMS:
         points = np.array(POINTS[n], float)
         others = [np.delete(points, i) for i in range(n - 1)]
         b = np.zeros((n, n))
-        b[:-1, :-1] = [np.poly(each)[::-1] for each in others]  # from the lowest power up
+        b[:-1, :-1] = [np.poly(each)[::-1] for each in others]  # lowest power first
         b[-1] = np.poly(points)[::-1]
         g, a = (np.append(points[:, None] ** np.arange(k), np.eye(k)[-1:], axis=0) for k in (r, n - r + 1))
         g[:-1] /= [[np.prod(p - each)] for p, each in zip(points, others)]
@@ -70,7 +70,7 @@ def winograd_conv2d(
 ):
     """Convolution by `winograd_filters`, plus `residual`: (N, H, W, C) with (nh, nw, C, F) → (N, *size, F).
 
-    `x` with its pad holds whole tiles: m * tiles + r - 1 cells each way. Error up to 1000 eps of the largest result.
+    Padded, `x` holds whole tiles: m * tiles + r - 1 cells each way. Error up to 1000 eps of the largest result.
     """
     (nh, nw, c, f), (rh, rw) = kernel.shape, window
     mh, mw = nh - rh + 1, nw - rw + 1
