@@ -234,7 +234,7 @@ def test_every_pass_leaves_its_argument_alone() -> None:
         ([Node(("a",), kernels.relu, ("b",))], ("a",), "too early"),
         ([Node(("a",), kernels.relu, ("image",))] * 2, ("a",), "defined twice"),
         ([Node(("class",), kernels.relu, ("image",))], ("class",), "no name"),
-        ([], ("a",), "nothing makes"),
+        ([], ("a",), "nothing computes"),
     ],
 )
 def test_check_finds(nodes: list[Node], outputs: tuple[str, ...], message: str) -> None:

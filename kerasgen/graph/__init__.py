@@ -1,1 +1,1 @@
-"""The graph: nodes and values, the shapes that kernels give, and what is known about kernels."""
+"""The graph: nodes and values, shape inference, and facts about kernels."""

@@ -1,4 +1,4 @@
-"""Nodes that scale and shift each channel: y = x s + t, where s and t are a number or one for each channel.
+"""Nodes that scale and shift each channel: y = x s + t, where s and t are a number or one per channel.
 
 Two in a row are one: (x s + t) u + v = x (s u) + (t u + v).
 """
@@ -14,7 +14,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node, Operand
 
-# What a larger shift takes away in x s + t, where x - mean would keep it: 5 of the 24 bits of a float32.
+# A larger shift in x s + t cancels more than 5 of the 24 bits of a float32, which x - mean would keep.
 LARGEST_SHIFT = 32.0
 SMALLEST_SCALE = 1e-30  # by which a float32 can be divided
 Terms = Callable[[Any], tuple[Any, Any]]
@@ -36,12 +36,12 @@ class Affine:
     shift: np.ndarray
 
     def of(self, inner: Affine) -> Affine:
-        """This one of what the inner one makes, as one."""
+        """The composition: this one applied to the output of the inner one."""
         return Affine(inner.x, inner.scale * self.scale, inner.shift * self.scale + self.shift)
 
     @property
     def cancels(self) -> bool:
-        """Whether so large a shift would take digits away."""
+        """Whether the shift is so large that it cancels digits."""
         return bool(np.abs(self.shift).max() > LARGEST_SHIFT)
 
     @property
@@ -51,7 +51,7 @@ class Affine:
 
 
 def affine(node: Node, graph: Graph) -> Affine | None:
-    """What the node comes to, if that is a finite scale and shift that keep shape and dtype."""
+    """The node as a scale and shift, if these are finite and keep shape and dtype."""
     with np.errstate(all="ignore"):
         x, terms = _terms(node, graph)
     if terms is None or not isinstance(x, str) or not graph.same_form(x, node.output):
@@ -65,9 +65,9 @@ def affine(node: Node, graph: Graph) -> Affine | None:
 def gathered(
     whole: Affine, graph: Graph, makers: Mapping[str, Node], readers: Mapping[str, int]
 ) -> tuple[Affine, list[str]]:
-    """This one with those before it, as one, and the values between them, which then nothing reads.
+    """This one composed with those before it, and the values between them, which nothing reads any more.
 
-    A value that has another reader ends the row, and so does a shift that would take digits away.
+    The chain ends at a value with another reader, and at a shift that would cancel digits.
     """
     between = []
     while readers[whole.x] == 1 and whole.x in makers:
@@ -80,7 +80,7 @@ def gathered(
 
 
 def channel_numbers(operand: Operand, graph: Graph) -> Any:
-    """A literal or a weight in float64, if it is a number, or one for each cell of the last axis, the channels."""
+    """A literal or a weight in float64, if it is a number or one per cell of the last axis, the channels."""
     if isinstance(operand, (int, float)):
         return np.float64(operand)
     array = graph.weights.get(str(operand))
@@ -90,7 +90,7 @@ def channel_numbers(operand: Operand, graph: Graph) -> Any:
 
 
 def scale_and_shift(norm: Node, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The s, and the shift beta - mean s, of a batch normalisation by weights, in float64."""
+    """The scale s and the shift beta - mean s of a batch normalisation by weights, in float64."""
     defaults = (1.0, 0.0, 0.0, 1.0)
     gamma, beta, mean, variance = (
         missing if name is None else weights[str(name)].astype(np.float64)
@@ -101,7 +101,7 @@ def scale_and_shift(norm: Node, weights: Mapping[str, np.ndarray]) -> tuple[np.n
 
 
 def _terms(node: Node, graph: Graph) -> tuple[Operand, tuple[Any, Any] | None]:
-    """What the node scales, and its s and t, if it does no more than that."""
+    """The input that the node scales, and its s and t, if it does nothing else."""
     if node.kernel is kernels.batch_norm:
         by_channel = node.attrs["axis"] == -1 and all(n is None or n in graph.weights for n in node.inputs[1:])
         return node.inputs[0], scale_and_shift(node, graph.weights) if by_channel else None

@@ -1,7 +1,7 @@
-"""What the rest of the program must know of a kernel beside its source: one row for each.
+"""What the rest of the program needs to know about each kernel: one row per kernel.
 
-A pass, the planner, the printer and the summary look their facts up here. A new kernel gets a row, or a test fails;
-`OPAQUE`, which claims nothing, is always right.
+Passes, the planner, the printer and the summary look facts up here. A new kernel needs a row, or a test fails;
+`OPAQUE`, which claims nothing, is always safe.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ class Facts:
     """One row.
 
     aliases: whether the result may share memory with an operand.
-    samples: how many of the leading operands may hold samples, each computed by itself, so that a batch may be cut
-        into parts; 0 where samples mix, or where nobody has looked. The kernel's `axis` must not be the batch's.
+    samples: how many of the leading operands may hold samples that are computed independently, so that a batch may be
+        split; 0 where samples mix, or where that is unknown. The kernel's `axis` must not be the batch axis.
     activation: whether other kernels take it as their `activation`.
-    limits: (low, high) of max(low, min(high, x)), where it is no more than that.
-    conv_axes: of a plain convolution, the number of its spatial axes.
-    output_axes: of a kernel that multiplies by a weight and adds a bias, the axes of the weight that become the
-        channels of the result; empty for all other kernels.
-    by_cell: whether it takes the cells of its first operand one by one, or along its `axis` alone, by default the last.
-    scales: whether it multiplies what it has normalised by its second operand and adds the third.
+    limits: (low, high), if the kernel is max(low, min(high, x)).
+    conv_axes: the number of spatial axes of a plain convolution.
+    output_axes: for a kernel that multiplies by a weight and adds a bias, the axes of the weight that become the
+        output channels; empty for all others.
+    by_cell: whether it works on its first operand elementwise, or along its `axis` alone, by default the last.
+    scales: whether it multiplies its normalised input by the second operand and adds the third.
     inverse: the kernel that undoes it.
-    reshapes: "sample" where it keeps the cells of a sample in their order, "all" those of the whole batch.
-    linear: whether it computes with sizes that grow with the batch as it does with numbers: see `graph.size`.
+    reshapes: "sample" if it keeps the cells of each sample in order, "all" those of the whole batch.
+    linear: whether it can compute with sizes that grow with the batch: see `graph.size`.
     in_place: whether the result may be written over an operand of its shape and dtype.
-    macs: the sizes whose product is its multiply-adds for one sample: see `kerasgen.graph.macs`.
-    gemm: the rows for one sample, depth and columns of the one matrix product that it is, if it is one.
-    syntax: how Python writes it, where that is no call: see `kerasgen.graph.syntax`.
+    macs: the sizes whose product is its multiply-adds per sample: see `kerasgen.graph.macs`.
+    gemm: the rows per sample, depth and columns, if it is a single matrix product.
+    syntax: how Python writes it, if not as a call: see `kerasgen.graph.syntax`.
     moves: whether it hands the numbers of its operands on, at most mixed with those beside them or with a constant.
     saturates: whether it is flat for large numbers, which hides errors of its operand.
     near_one: whether it computes with numbers around 1 or as large as its operand where its result is tiny, as
@@ -362,23 +362,23 @@ FACTS: dict[Kernel, Facts] = {
 
 
 def facts(kernel: Kernel) -> Facts:
-    """The row of a kernel; a ufunc without one makes new arrays, cell by cell, and of others nothing is known."""
+    """The row of a kernel. A ufunc without one is elementwise and returns a new array; others are opaque."""
     return FACTS.get(kernel) or (UFUNC if isinstance(kernel, np.ufunc) else OPAQUE)
 
 
 @cache
 def setting(kernel: Kernel, name: str) -> inspect.Parameter | None:
-    """A parameter of a kernel of ours by its name; None where it has none, and for NumPy's own functions."""
+    """A parameter of one of our kernels by name; None if it has none, and for NumPy's functions."""
     return inspect.signature(kernel).parameters.get(name) if is_copied(kernel) else None
 
 
 def is_copied(thing: Any) -> bool:
-    """Whether a function or class is one whose source is copied: neither built in nor NumPy's nor Python's own."""
+    """Whether the source of a function or class is copied: it is not built in, NumPy's or the standard library's."""
     package = getattr(thing, "__module__", None) or "builtins"
     copied = inspect.isfunction(thing) or inspect.isclass(thing)
     return copied and package.partition(".")[0] not in ("numpy", *sys.stdlib_module_names)
 
 
 def is_users(thing: Any) -> bool:
-    """Whether a function is the user's own, so that nothing is known of it but its name."""
+    """Whether a function is the user's own, so that only its name is known."""
     return is_copied(thing) and not thing.__module__.startswith("kerasgen.")

@@ -1,7 +1,7 @@
-"""Shapes and dtypes, found by running the kernel itself on arrays that cost nothing.
+"""Shape and dtype inference, by running the kernel itself on arrays that cost nothing.
 
-The batch axis is 0 long, so that no work is done. A size that is known only at run time is tried with two different
-values: where the results differ, the result's size is unknown too. There is no second set of shape rules to keep true.
+The batch is empty, so that no work is done. A size that is known only at run time is tried with two values: where the
+results differ, the size of the result is unknown too. There is no second set of shape rules to keep in sync.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kerasgen.graph.ir import Shape, Value
 PROBES = (1024, 1536)  # stand-ins for an unknown size; large, so that no chain of `valid` windows uses them up
 MISFITS = (ValueError, IndexError, ZeroDivisionError)
 BATCHES = (0, 2)  # an empty batch, or a small one for the few operations that reduce over it
-MOST_CELLS = 1 << 26  # of an array that is tried with more than an empty batch
+MOST_CELLS = 1 << 26  # in an array that is tried with a batch that is not empty
 
 
 def infer(kernel: Callable[..., Any], operands: Sequence[Any], attrs: Mapping[str, Any]) -> list[tuple[Shape, str]]:
@@ -29,7 +29,7 @@ def infer(kernel: Callable[..., Any], operands: Sequence[Any], attrs: Mapping[st
     Raises what the kernel raises where the shapes do not fit.
     """
     try:
-        made = _infer(kernel, operands, attrs, BATCHES[0])
+        outputs = _infer(kernel, operands, attrs, BATCHES[0])
     except np.linalg.LinAlgError:
         return _infer(kernel, operands, attrs, BATCHES[1], _regular)
     except MISFITS:
@@ -37,16 +37,16 @@ def infer(kernel: Callable[..., Any], operands: Sequence[Any], attrs: Mapping[st
             raise
         return _infer(kernel, operands, attrs, BATCHES[1])
     batched = any(isinstance(v, Value) and v.shape[:1] == (None,) for v in operands)
-    if batched and any(shape and shape[0] is not None for shape, _ in made) and not _is_large(operands):
-        with contextlib.suppress(*MISFITS):  # of an empty batch joined to 3 rows nothing but the 3 was seen
+    if batched and any(shape and shape[0] is not None for shape, _ in outputs) and not _is_large(operands):
+        with contextlib.suppress(*MISFITS):  # an empty batch joined to 3 rows looked like 3 rows
             return _infer(kernel, operands, attrs, BATCHES[1])
-    return made
+    return outputs
 
 
 def rows(kernel: Callable[..., Any], arrays: Sequence[Value], shape: Shape) -> int | None:
-    """How many rows a result of this shape has along the batch axis for each sample; None where that is not known.
+    """How many rows per sample a result of this shape has along the batch axis; None if unknown.
 
-    As many as the arrays that the kernel reads, but where it makes samples of steps, or the reverse.
+    As many as the arrays that the kernel reads, unless it turns steps into samples, or the reverse.
     """
     if shape[:1] != (None,) or not arrays:
         return 1
@@ -82,8 +82,8 @@ def _infer(
         arrays = [_stand_in(v, batch and batch * size // PROBES[0] + 1, size, cells) for v in operands]
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            made = kernel(*arrays, **attrs)
-        runs.append([np.asarray(array) for array in (made if isinstance(made, (list, tuple)) else [made])])
+            outputs = kernel(*arrays, **attrs)
+        runs.append([np.asarray(array) for array in (outputs if isinstance(outputs, (list, tuple)) else [outputs])])
     first, last = runs[0], runs[-1]
     return [
         (tuple(a if a == b and a != 0 else None for a, b in zip(x.shape, y.shape, strict=True)), x.dtype.name)
@@ -96,13 +96,13 @@ def _unknown(value: Any) -> bool:
 
 
 def _is_large(operands: Sequence[Any]) -> bool:
-    """Whether there are more cells than should be made just to learn a shape."""
+    """Whether the arrays are too large to create just to infer a shape."""
     shapes = [v.shape for v in operands if isinstance(v, Value) and None in v.shape]
     return any(math.prod(PROBES[1] if n is None else n for n in shape[1:]) > MOST_CELLS for shape in shapes)
 
 
 def _stand_in(value: Any, batch: int, size: int, cells: Callable[..., np.ndarray]) -> Any:
-    """A read-only array of these cells, by default of zeros, which take no memory."""
+    """A read-only array of these cells, by default zeros, which takes no memory."""
     if not isinstance(value, Value):
         return value
     shape = [(size if axis else batch) if length is None else length for axis, length in enumerate(value.shape)]
@@ -110,6 +110,6 @@ def _stand_in(value: Any, batch: int, size: int, cells: Callable[..., np.ndarray
 
 
 def _regular(shape: Sequence[int], dtype: str) -> np.ndarray:
-    """A matrix that has an inverse, logarithms and roots, as a matrix of zeros has not."""
+    """A matrix that has an inverse, a logarithm and roots, unlike a matrix of zeros."""
     cells = np.random.RandomState(0).uniform(size=shape[-2:])
     return (cells + sum(shape[-2:]) * np.eye(*cells.shape[:2]) if cells.ndim == 2 else cells).astype(dtype)

@@ -1,4 +1,4 @@
-"""The graph: a list of calls of NumPy functions, the form in which a model is built, optimised and printed.
+"""The graph: a list of calls to NumPy functions, the form in which a model is built, optimised and printed.
 
 A node becomes one line of the module. Its kernel IS the function that the line calls; edges are names. Arrays are
 positional, settings are keywords. The graph can run itself, which makes every pass testable.
@@ -23,11 +23,11 @@ Operand = str | float | int | bool | None  # a name, or a literal; None is an ab
 
 @dataclass(frozen=True)
 class Value:
-    """An array that a node reads or makes: its name, its shape (None: known only at run time) and its dtype.
+    """An array that a node reads or computes: its name, its shape (None: known only at run time) and its dtype.
 
-    `sizes` are the `Size`s that it holds, in an array of objects, if it comes from the shape of another (see
-    `kerasgen.layers.sizes`); `batched` tells that axis 0 is the batch. There it has `rows` for each sample: several
-    where `merge_steps` made samples of steps, None where their number is known only at run time.
+    `sizes` are the `Size`s that it holds, in an array of objects, if it is computed from the shape of another (see
+    `kerasgen.layers.sizes`). `batched` tells that axis 0 is the batch, with `rows` rows per sample: several after
+    `merge_steps`, None if their number is known only at run time.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Node:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it answers the same to the same: functions of the user's own may not."""
+        """Whether equal inputs give equal outputs: the user's own functions may not."""
         return not any(map(is_users, (self.kernel, *self.attrs.values())))
 
     def call(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -70,7 +70,7 @@ class Node:
         return tuple(result) if len(self.outputs) > 1 else (result,)
 
     def with_attrs(self, **attrs: Any) -> Node:
-        """The node with other settings, the rest as they are."""
+        """The node with these settings changed."""
         return replace(self, attrs={**self.attrs, **attrs})
 
 
@@ -78,13 +78,12 @@ class Node:
 class Graph:
     """A model as straight-line code.
 
-    `outputs` names the values returned, `output_names` what the model calls them; `keyed` tells that the model
-    returns a dict. `layers` maps a layer's name to the values that hold its output, as long as some value does.
-    `memory` is what stateful layers leave to the next call: a value that is there at its start, None in the first, and
-    the name of what takes its place.
+    `outputs` are the values returned, `output_names` the model's names for them; `keyed` tells that the model returns
+    a dict. `layers` maps a layer's name to the values that hold its output, as long as there are any. `memory` is the
+    state that stateful layers carry to the next call: the value at the start of a call, None in the first, and the
+    name of the value that replaces it.
 
-    `specs` are the shape and dtype of every value as it was built; what a pass does to a value's border is not in
-    them.
+    `specs` are the shape and dtype of every value as it was built, without the borders that passes add.
     """
 
     inputs: tuple[Value, ...]
@@ -120,38 +119,38 @@ class Graph:
 
     @property
     def results(self) -> tuple[str, ...]:
-        """What the nodes are there for: the outputs, and what the next call starts with."""
+        """What the nodes must compute: the outputs, and the state for the next call."""
         return (*self.outputs, *(name for _, name in self.memory))
 
     def with_every_layer(self) -> Graph:
-        """The graph with every layer's values as outputs, behind the model's own, so that no pass merges them."""
+        """The graph with every layer's values as outputs, after the model's own, so that no pass merges them."""
         values = dict.fromkeys(name for names in self.layers.values() for name in names)
         return replace(self, outputs=(*self.outputs, *values))
 
-    def piece(self, wanted: Sequence[str], known: Mapping[str, np.ndarray]) -> Graph:
-        """The part of the graph that makes the wanted values of known ones, which become its inputs.
+    def piece(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> Graph:
+        """The part of the graph that computes these outputs from these inputs, which are values of the graph.
 
-        The known values must suffice: with the graph's inputs among them they do. Stateful layers start afresh.
+        The inputs must suffice: with the graph's own among them they do. Stateful layers start afresh.
         """
         fresh = {value.name: None for value, _ in self.memory}
-        cut = known.keys() - set(wanted)
-        needed = set(wanted)
+        cut = inputs.keys() - set(outputs)
+        needed = set(outputs)
         nodes: list[Node] = []
         for node in reversed(self.nodes):
             if needed.intersection(node.outputs) - cut:
-                inputs = tuple(fresh.get(i, i) if isinstance(i, str) else i for i in node.inputs)
-                nodes.insert(0, replace(node, inputs=inputs))
+                operands = tuple(fresh.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+                nodes.insert(0, replace(node, inputs=operands))
                 needed.update(nodes[0].reads)
-        read = dict.fromkeys([*(name for node in nodes for name in node.reads), *wanted])
+        read = dict.fromkeys([*(name for node in nodes for name in node.reads), *outputs])
         weights = {name: self.weights[name] for name in read if name in self.weights}
         defined = {*weights, *(name for node in nodes for name in node.outputs)}
-        arrays = {name: known[name] for name in read if name not in defined}
+        arrays = {name: inputs[name] for name in read if name not in defined}
         values = [Value(name, (None, *a.shape[1:])[: a.ndim], a.dtype.name) for name, a in arrays.items()]
-        names = tuple(wanted)
+        names = tuple(outputs)
         return Graph(tuple(values), tuple(nodes), names, weights, names, specs=self.specs).check()
 
     def makers(self) -> dict[str, Node]:
-        """The node that makes each value."""
+        """The node that computes each value."""
         return {name: node for node in self.nodes for name in node.outputs}
 
     def readers(self) -> Counter[str]:
@@ -180,8 +179,8 @@ class Graph:
     ) -> Graph:
         """The graph with these nodes, where every reader of a name in `renamed` reads the other name instead.
 
-        A layer leaves `layers` when its value is gone, or is among those that `changed`: it is no longer the layer's
-        output. Weights stay until `drop_unused` removes them.
+        A layer is dropped from `layers` when its value is gone or in `changed`: it is no longer the layer's output.
+        Weights stay until `drop_unused` removes them.
         """
         new_names = dict(renamed or {})
 
@@ -193,14 +192,14 @@ class Graph:
             new_names.update(dict.fromkeys(passed, name))  # path compression
             return name
 
-        kept = tuple(replace(node, inputs=tuple(map(final, node.inputs))) for node in nodes)
+        new_nodes = tuple(replace(node, inputs=tuple(map(final, node.inputs))) for node in nodes)
         first = (v.name for v in (*self.inputs, *(value for value, _ in self.memory)))
-        defined = set(first).union(*(node.outputs for node in kept))
-        true = ((layer, names) for layer, names in self.layers.items() if changed.isdisjoint(names))
-        layers = {layer: tuple(map(final, names)) for layer, names in true}
+        defined = set(first).union(*(node.outputs for node in new_nodes))
+        unchanged = ((layer, names) for layer, names in self.layers.items() if changed.isdisjoint(names))
+        layers = {layer: tuple(map(final, names)) for layer, names in unchanged}
         return replace(
             self,
-            nodes=kept,
+            nodes=new_nodes,
             outputs=tuple(map(final, self.outputs)),
             memory=tuple((value, final(name)) for value, name in self.memory),
             layers={layer: names for layer, names in layers.items() if defined.issuperset(names)},
@@ -214,7 +213,7 @@ class Graph:
         removed: Container[str] = (),
         changed: Set[str] = frozenset(),
     ) -> Graph:
-        """The graph with other nodes in the place of some, and without others, all by the name of a first output.
+        """The graph with some nodes replaced and some removed, all by the name of their first output.
 
         The readers of a node in `renamed` read the other name instead; nothing may read one in `removed`. `changed` is
         as in `rewrite`.
@@ -226,7 +225,7 @@ class Graph:
     def check(self) -> Graph:
         """The graph itself, if it is sound.
 
-        Every name is an identifier, made once, and made before it is read; weights are in this machine's byte order.
+        Every name is an identifier, defined once, and before it is read; weights are in this machine's byte order.
         """
         defined = set(self.weights)
         swapped = [name for name, array in self.weights.items() if not array.dtype.isnative]
@@ -234,7 +233,7 @@ class Graph:
 
         def define(names: Iterable[str]) -> None:
             for name in names:
-                assert is_identifier(name), f"{name!r} is no name"
+                assert is_identifier(name), f"{name!r} is no identifier"
                 assert name not in defined, f"{name!r} is defined twice"
                 defined.add(name)
 
@@ -243,6 +242,6 @@ class Graph:
         for node in self.nodes:
             assert defined.issuperset(node.reads), f"{node.outputs} reads {set(node.reads) - defined} too early"
             define(node.outputs)
-        wanted = {*self.results, *(name for names in self.layers.values() for name in names)}
-        assert defined.issuperset(wanted), f"nothing makes {wanted - defined}"
+        needed = {*self.results, *(name for names in self.layers.values() for name in names)}
+        assert defined.issuperset(needed), f"nothing computes {needed - defined}"
         return self

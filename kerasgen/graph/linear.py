@@ -1,6 +1,6 @@
-"""Layers that multiply by a weight and add a bias: how their weights take a scale and a shift of the channels.
+"""Layers that multiply by a weight and add a bias: how their weights absorb a scale and a shift of the channels.
 
-Behind the layer, (x * W + b) s + t = x * (W s) + (b s + t), where s and t go along the output channels of W.
+After the layer, (x * W + b) s + t = x * (W s) + (b s + t), where s and t go along the output channels of W.
 Before it, (x s + t) * W + b = x * (W s) + (b + sum of W t), where they go along the input channels.
 All is computed in float64 and rounded once.
 """
@@ -21,12 +21,12 @@ from kerasgen.graph.ir import Graph, Node, Operand
 
 
 def has_weights(layer: Node, graph: Graph) -> bool:
-    """Whether it multiplies by a weight of the model's and adds none but such a bias."""
+    """Whether its kernel, and its bias if it has one, are weights of the model."""
     return bool(facts(layer.kernel).output_axes) and all(i is None or i in graph.weights for i in layer.inputs[1:])
 
 
 def takes_scale(layer: Node, graph: Graph, readers: Mapping[str, int]) -> bool:
-    """Whether the weights can take what scales its input: nothing else reads them, and they are of its dtype."""
+    """Whether its weights can absorb a scale of its input: nothing else reads them, and the dtypes agree."""
     if not has_weights(layer, graph):
         return False
     kernel, x = graph.weights[str(layer.inputs[1])], graph.specs.get(str(layer.inputs[0]))
@@ -34,13 +34,13 @@ def takes_scale(layer: Node, graph: Graph, readers: Mapping[str, int]) -> bool:
 
 
 def adds_zeros(layer: Node) -> bool:
-    """Whether some sums are of fewer cells than the kernel has, as if zeros were among them."""
+    """Whether some outputs sum over fewer cells than the kernel has, as if the others were zeros."""
     pad = layer.attrs.get("pad")
     return facts(layer.kernel).transposed or pad == "same" or bool(np.any(pad or 0))
 
 
 def layers_behind(graph: Graph, readers: Mapping[str, int]) -> dict[str, list[Node]]:
-    """By the name of each value that only layers read which can scale and shift it first: those layers."""
+    """The readers of each value that only layers read whose weights can absorb its scale and shift."""
     behind: dict[str, list[Node]] = defaultdict(list)
     for node in graph.nodes:
         if node.inputs and takes_scale(node, graph, readers) and not adds_zeros(node):
@@ -51,7 +51,7 @@ def layers_behind(graph: Graph, readers: Mapping[str, int]) -> dict[str, list[No
 def scale_output(
     layer: Node, scale: Any, shift: Any, weights: dict[str, np.ndarray], readers: Mapping[str, int]
 ) -> Node:
-    """The layer that answers `layer * scale + shift`, numbers or one for each of its channels.
+    """The layer that computes `layer * scale + shift`, each a number or one per channel.
 
     Its kernel and bias are put into `weights`, over the old ones where nothing else reads them.
     """
@@ -66,7 +66,7 @@ def scale_output(
 
 
 def scale_input(layer: Node, before: Affine, weights: dict[str, np.ndarray], readers: Mapping[str, int]) -> Node:
-    """The layer that first does `before`; its new weights are put into `weights` as by `scale_output`."""
+    """The layer that first applies `before`; its new weights are put into `weights` as by `scale_output`."""
     _, kernel_name, bias_name = (*layer.inputs, None)[:3]
     kernel, bias = weights[str(kernel_name)], None
     if np.any(before.shift):
@@ -78,12 +78,12 @@ def scale_input(layer: Node, before: Affine, weights: dict[str, np.ndarray], rea
 
 
 def _along_inputs(layer: Node, kernel: np.ndarray, numbers: np.ndarray) -> Any:
-    """A number or one for each input channel, shaped to broadcast over the kernel."""
+    """A number or one per input channel, shaped to broadcast over the kernel."""
     if numbers.size == 1 or facts(layer.kernel).transposed:
         return numbers
     groups = layer.attrs.get("groups", 1)
     read_by_group = numbers.reshape(groups, -1)
-    return np.repeat(read_by_group, kernel.shape[-1] // groups, axis=0).T  # for each filter those that it reads
+    return np.repeat(read_by_group, kernel.shape[-1] // groups, axis=0).T  # for each filter, those of its channels
 
 
 def _with_weights(

@@ -1,4 +1,4 @@
-"""Until when each value is needed, views of it included."""
+"""How long each value is needed, views of it included."""
 
 from __future__ import annotations
 

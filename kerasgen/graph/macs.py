@@ -1,4 +1,4 @@
-"""Multiply-adds of a kernel for one sample: the sizes whose product counts them, from shapes.
+"""Multiply-adds of a kernel per sample: the sizes whose product counts them, from shapes.
 
 Each function takes the shape of the result, then those of the operands, then the kernel's settings. A size that is
 known only at run time is None.
@@ -24,12 +24,12 @@ def at_each_input(y: Shape, x: Shape, kernel: Shape, *_: Shape, **__: Any) -> Sh
 
 
 def gemm_at_outputs(y: Shape, x: Shape, kernel: Shape) -> Shape:
-    """The rows for one sample, depth and columns of the matrix product that a convolution is."""
+    """The rows per sample, depth and columns of a convolution as a matrix product."""
     return (*y[1:-1], math.prod(n or 1 for n in kernel[:-1]), kernel[-1])
 
 
 def gemm_at_inputs(y: Shape, x: Shape, kernel: Shape) -> Shape:
-    """The same of a transposed convolution."""
+    """The same for a transposed convolution."""
     return (*x[1:-1], kernel[-1], math.prod(n or 1 for n in kernel[:-1]))
 
 
@@ -56,7 +56,7 @@ def recurrent(y: Shape, x: Shape, kernel: Shape, recurrent: Shape, *_: Shape, **
 
 
 def einsum(y: Shape, *xs: Shape, subscripts: str) -> Shape:
-    """Every axis but the batch."""
+    """The size of every axis but the batch."""
     terms, arrow, result = subscripts.partition("->")
     if not arrow or terms.count(",") != len(xs) - 1:
         return (None,)

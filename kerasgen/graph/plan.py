@@ -1,4 +1,4 @@
-"""What only a printed module has, beside its graph: layouts of weights, buffers, the size of batches and blocks."""
+"""What a module has beside its graph: layouts of weights, buffers, the sizes of batches and blocks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Layout = tuple[Callable[..., np.ndarray], Mapping[str, Any]]  # a function of th
 class Plan:
     """How a module computes a graph.
 
-    `layouts` say which weights the kernels want in another layout: it is made once, when the weights are loaded.
-    `buffers` names the memory that results are put into; `out` maps a value to its buffer, or to the value that it is
-    written over. `max_batch` is the most samples of one run, None for any number. `block` are the bytes of a block,
-    None for what suits most caches.
+    `layouts` are the weights that kernels need in another layout, converted once, when the weights are loaded.
+    `buffers` names the memory that results are put into; `out` maps a value to its buffer, or to the value that it
+    overwrites. `max_batch` is the maximum samples per run, None for any number. `block` is the size of a block in
+    bytes, None for what suits most caches.
     """
 
     graph: Graph
@@ -31,7 +31,7 @@ class Plan:
     block: int | None = None
 
     def on(self, graph: Graph) -> Plan:
-        """The plan of another graph: what that no longer has leaves the plan, too."""
+        """The plan for another graph, without the layouts and results that it no longer has."""
         values = {name for node in graph.nodes for name in node.outputs}
         return replace(
             self,
@@ -41,7 +41,7 @@ class Plan:
         )
 
     def loaded(self) -> dict[str, np.ndarray]:
-        """The weights as the kernels want them."""
+        """The weights in the layouts that the kernels need."""
         weights = self.graph.weights
         laid_out = {name: layout(weights[name], **settings) for name, (layout, settings) in self.layouts.items()}
         return {**weights, **laid_out}
@@ -55,16 +55,16 @@ class Plan:
         """Every value by name: see `Graph.trace`."""
         return self.graph.trace(*arrays, states=states, weights=self.loaded())
 
-    def piece(self, wanted: Sequence[str], known: Mapping[str, np.ndarray]) -> Plan:
-        """The part that makes the wanted values of known ones, without buffers: see `Graph.piece`."""
-        graph = self.graph.piece(wanted, known)
+    def piece(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> Plan:
+        """The part that computes these outputs from these inputs, without buffers: see `Graph.piece`."""
+        graph = self.graph.piece(outputs, inputs)
         return Plan(graph, {name: layout for name, layout in self.layouts.items() if name in graph.weights})
 
     def check(self) -> Plan:
         """The plan itself, if it is sound."""
         self.graph.check()
         values = {name for node in self.graph.nodes for name in node.outputs}
-        assert self.layouts.keys() <= self.graph.weights.keys(), "a layout of no weight"
-        assert self.out.keys() <= values, "a buffer for no value"
-        assert set(self.out.values()) <= values.union(self.buffers), "a value is put where nothing is"
+        assert self.layouts.keys() <= self.graph.weights.keys(), "a layout for a weight that does not exist"
+        assert self.out.keys() <= values, "a buffer for a value that does not exist"
+        assert set(self.out.values()) <= values.union(self.buffers), "a value in a buffer that does not exist"
         return self

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Size:
     """`cells + batches * N`, where N is the number of samples that the caller will pass.
 
-    `Size(4)` is four, `Size(0, 1)` the batch, `Size(0, 12)` what becomes of it when samples of twelve cells are laid
-    flat. `cells` is nan where the size is known only at run time.
+    `Size(4)` is four, `Size(0, 1)` the batch, `Size(0, 12)` the batch flattened together with
+    samples of twelve cells. `cells` is nan where the size is known only at run time.
     """
 
     cells: float

@@ -1,4 +1,4 @@
-"""How Python writes the functions that it has a notation for: `a + b` instead of `np.add(a, b)`."""
+"""How Python writes functions that it has operators for: `a + b` instead of `np.add(a, b)`."""
 
 from __future__ import annotations
 
