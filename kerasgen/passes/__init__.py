@@ -1,6 +1,6 @@
 """Passes: a graph in, a smaller or faster graph with the same answers out; then the plan of the module.
 
-No pass imports another one: what they share are facts about kernels and analyses of graphs, in `kerasgen.graph`.
+No pass imports another one: they share facts about kernels and analyses of graphs, in `kerasgen.graph`.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ Pass = Callable[..., Plan]
 
 
 class Phase(NamedTuple):
-    """Passes with one purpose: `clean` removes nodes, `fold` makes one of several, `plan` decides how to compute."""
+    """Passes with one purpose: `clean` removes nodes, `fold` combines them, `plan` decides how to compute."""
 
     name: str
     passes: tuple[Pass, ...]
 
 
 def on_graph(step: Callable[..., Graph]) -> Pass:
-    """A pass over graphs as one over plans, of which it changes the graph."""
+    """A pass over graphs as a pass over plans, which changes their graph."""
 
     @wraps(step)
     def lifted(plan: Plan, **limits: Any) -> Plan:
@@ -87,12 +87,12 @@ LEVEL = max(PIPELINES)
 
 
 def passes(pipeline: Pipeline) -> Iterator[Pass]:
-    """The passes of a pipeline, one after the other."""
+    """The passes of a pipeline, in order."""
     return (step for phase in pipeline for step in phase.passes)
 
 
 def only_outputs(plan: Plan, count: int) -> Plan:
-    """The plan of a graph with every layer's output, cut down to the model's own, the first `count` ones."""
+    """The plan of a graph with every layer's output, reduced to the model's own, the first `count`."""
     return run(plan.on(replace(plan.graph, outputs=plan.graph.outputs[:count])), (FINISH,))
 
 

@@ -1,1 +1,1 @@
-"""Passes that every level runs: they remove nodes, and change no number."""
+"""Passes that every level runs: they remove nodes and do not change results."""

@@ -1,14 +1,14 @@
-"""Make samples of the steps once for a chain of layers that are applied to each step, and steps again once behind it.
+"""Merge steps into samples once before a chain of layers that are applied to each step, and split them once after it.
 
 merge_steps(split_steps(y, like)) = y
 split_steps(merge_steps(x), like) = x, where x has as many steps as `like`
 split_steps(y, split_steps(z, like)) = split_steps(y, like)
-f(split_steps(y, like)) = split_steps(f(y), like), for an f that takes cells one by one or by the last axis; so for
-f(split_steps(y, like), split_steps(z, like)), the sum of two branches, say
+f(split_steps(y, like)) = split_steps(f(y), like), for an elementwise f or one along the last axis; likewise for
+f(split_steps(y, like), split_steps(z, like)), for example the sum of two branches
 
-Then the layers of the chain stand side by side, and are fused, folded and computed by blocks like any others.
+The layers of the chain are then adjacent, and are fused, folded and computed by blocks like any others.
 
-Declines to move f where a split has another reader, and where f may reach along the steps.
+Declines to move f where a split has another reader, and where f may mix steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kerasgen.graph.ir import Graph, Node
 
 
 def cancel_step_splits(graph: Graph) -> Graph:
-    """The graph without the merges and splits that undo each other, every other split as late as it can be."""
+    """The graph without the merges and splits that undo each other, every other split as late as possible."""
     return _Chains(graph).run()
 
 
@@ -69,26 +69,26 @@ class _Chains:
         return name in self.nodes and self.nodes[name].kernel is kernel
 
     def _same_steps(self, x: str, like: str) -> bool:
-        """Whether the two have as many steps: of as many samples, for the numbers of both agree."""
+        """Whether both have the same number of steps, and so of samples."""
         steps = {self.specs[name].shape[1] if name in self.specs else None for name in (x, like)}
         return x == like or (len(steps) == 1 and None not in steps)
 
     def _rename(self, node: Node, name: str) -> None:
-        """Let the readers of a node read something else, and leave the node out."""
+        """Let the readers of a node read another value instead, and drop the node."""
         self.renamed[node.output] = name
         self.readers[name] += self.readers[node.output]
         for read in node.reads:
             self._release(read)
 
     def _release(self, name: str) -> None:
-        """Take a reader from a value; a merge or split that has none left goes."""
+        """Remove a reader of a value; a merge or split without readers is dropped."""
         self.readers[name] -= 1
         if not self.readers[name] and (self._is(name, kernels.merge_steps) or self._is(name, kernels.split_steps)):
             for read in self.nodes.pop(name).reads:
                 self._release(read)
 
     def _moves(self, node: Node) -> bool:
-        """Whether the node computes the same from samples as from their steps, which nothing else reads."""
+        """Whether the node computes the same before the splits that it reads as after, and nothing else reads them."""
         arrays = [name for name in node.reads if name not in self.graph.weights]
         if not arrays or len(node.outputs) > 1 or node.output not in self.specs:
             return False
@@ -104,10 +104,10 @@ class _Chains:
         return facts(node.kernel).by_cell and arrays == [node.inputs[0]] and node.attrs.get("axis", -1) == -1
 
     def _move(self, node: Node) -> None:
-        """Put the node before the splits that it reads, under the name of the first, and one split behind it."""
+        """Put the node before the splits that it reads, under the name of the first, and one split after it."""
         name, *others = dict.fromkeys(read for read in node.reads if read in self.nodes)
         splits = {each: self.nodes.pop(each).reads for each in (name, *others)}
-        (merged, like), made = splits[name], self.specs[node.output]
+        (merged, like), spec = splits[name], self.specs[node.output]
         inputs = tuple(splits[i][0] if isinstance(i, str) and i in splits else i for i in node.inputs)
         for each in node.reads:
             if each in splits:
@@ -116,7 +116,7 @@ class _Chains:
             self.readers[x] -= 1
         self.readers[like] -= len(others)
         self.readers[name] = 1
-        self.specs[name] = replace(made, name=name, shape=(None, *made.shape[2:]), rows=self.specs[merged].rows)
+        self.specs[name] = replace(spec, name=name, shape=(None, *spec.shape[2:]), rows=self.specs[merged].rows)
         self.nodes[name] = replace(node, outputs=(name,), inputs=inputs)
         self.nodes[node.output] = Node((node.output,), kernels.split_steps, (name, like), {}, node.layer)
         self.moved.update(splits)

@@ -10,7 +10,7 @@ from kerasgen.graph.ir import Graph
 
 
 def cancel_transposes(graph: Graph) -> Graph:
-    """The second of such a pair goes; the first goes too, later, if nothing else reads it."""
+    """The graph without the second of such a pair; `drop_unused` removes the first, if nothing else reads it."""
     makers = {node.output: node for node in graph.nodes if facts(node.kernel).inverse is not None}
     renamed = {}
     for node in makers.values():

@@ -1,4 +1,4 @@
-"""Drop what no result needs: nodes whose results nothing reads, and weights that no node reads."""
+"""Drop what no result needs: nodes whose outputs nothing reads, and weights that no node reads."""
 
 from __future__ import annotations
 

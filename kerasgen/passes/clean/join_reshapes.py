@@ -1,8 +1,8 @@
-"""Let one reshape do what several in a row do, and none what changes no size.
+"""Join consecutive reshapes into one, and remove those that change no size.
 
-reshape(reshape(x)) = reshape(x);  reshape(x) = x, for the shape that x has
+reshape(reshape(x)) = reshape(x);  reshape(x) = x, if x has that shape
 
-Declines where the first has another reader, for it may copy; where the first moves cells between samples and the second
+Declines where the first has another reader, as it may copy; where the first moves cells between samples and the second
 keeps them in theirs; and where more than one size is known only at run time.
 """
 
@@ -15,9 +15,9 @@ from kerasgen.graph.ir import Graph, Node
 
 
 def join_reshapes(graph: Graph) -> Graph:
-    """Of every chain the last reshape, and that one only where it changes the shape."""
+    """The graph with only the last reshape of every chain, and that only if it changes the shape."""
     readers = graph.readers()
-    last: dict[str, Node] = {}  # by the name of its result, as it is now
+    last: dict[str, Node] = {}  # by the name of its output, in its new form
     joined: set[str] = set()
     renamed: dict[str, str] = {}
     for node in graph.nodes:
@@ -43,5 +43,5 @@ def _keeps_shape(node: Node, graph: Graph) -> bool:
     before, after = graph.specs.get(str(node.inputs[0])), graph.specs.get(node.output)
     if before is None or after is None or before.shape != after.shape:
         return False
-    free = after.shape[1:] if facts(node.kernel).reshapes == "sample" else after.shape  # the others keep the batch
+    free = after.shape[1:] if facts(node.kernel).reshapes == "sample" else after.shape  # these keep the batch
     return free.count(None) <= 1

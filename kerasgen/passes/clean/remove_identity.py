@@ -1,4 +1,4 @@
-"""Remove what hands its input on unchanged.
+"""Remove nodes that return their input unchanged.
 
 identity(x) = x;  pad(x, zeros) = x;  crop(x, zeros) = x;  concatenate(x) = x;  transpose(x, 0 1 2 …) = x
 """
@@ -12,7 +12,7 @@ from kerasgen.graph.ir import Graph, Node
 
 
 def remove_identity(graph: Graph) -> Graph:
-    """Readers of such a node read its input instead."""
+    """The graph where readers of such a node read its input instead."""
     removed = [node for node in graph.nodes if _is_identity(node)]
     renamed = {node.output: str(node.inputs[0]) for node in removed}
     return graph.substitute({}, renamed)

@@ -1,4 +1,4 @@
-"""Let a convolution surround its input with zeros itself.
+"""Let a convolution pad its input with zeros itself.
 
 conv(pad(x, p), pad=None) = conv(x, pad=p), for zeros.
 
@@ -15,7 +15,7 @@ from kerasgen.graph.ir import Graph, Node
 
 
 def absorb_pads(graph: Graph) -> Graph:
-    """Every pad that a convolution can do is its own setting."""
+    """The graph with every pad that a convolution can do as its setting."""
     readers = graph.readers()
     makers = graph.makers()
     padded: dict[str, Node] = {}
@@ -30,5 +30,5 @@ def absorb_pads(graph: Graph) -> Graph:
 
 
 def _can_pad(node: Node) -> bool:
-    """Whether it is a convolution that can pad, and does not so far."""
+    """Whether it is a convolution that can pad, and does not yet."""
     return bool(facts(node.kernel).output_axes) and "pad" in node.attrs and node.attrs["pad"] is None

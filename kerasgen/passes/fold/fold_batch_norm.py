@@ -19,7 +19,7 @@ from kerasgen.graph.linear import has_weights, scale_output
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
-    """Every batch normalisation that can be folded is."""
+    """The graph with every batch normalisation folded that can be."""
     readers = graph.readers()
     makers = graph.makers()
     weights = dict(graph.weights)

@@ -2,9 +2,9 @@
 
 f(W) = V, a weight of its own.
 
-Declines where V would take more bytes than go with the weights that nothing else reads, such as floats that are made of
-small integers; where V is a result, or a view of it is, for weights are not handed out; what fails; and functions of
-the user's own, which may answer differently each time.
+Declines where V takes more bytes than the weights that it makes unused, such as floats computed from small integers;
+where V or a view of it is a result, as weights are never returned; where the kernel fails; and for the user's own
+functions, which may answer differently each time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GROWTH = 1 << 10  # bytes that one node may add to the module
 
 
 def fold_constants(graph: Graph, *, growth: int = GROWTH) -> Graph:
-    """Every node that reads nothing but weights is weights."""
+    """The graph with nodes that read only weights replaced by their results."""
     readers = graph.readers()
     last = last_reads(graph)
     weights = dict(graph.weights)
@@ -35,8 +35,8 @@ def fold_constants(graph: Graph, *, growth: int = GROWTH) -> Graph:
         reads, results = set(node.reads), None
         if weights.keys() >= reads and node.repeatable:
             freed = sum(weights[name].nbytes for name in reads if readers[name] == node.reads.count(name))
-            handed_out = any(last[name] == len(graph.nodes) for name in node.outputs)
-            results = _computed(node, weights) if not handed_out and _size(node, graph) <= freed + growth else None
+            returned = any(last[name] == len(graph.nodes) for name in node.outputs)
+            results = _computed(node, weights) if not returned and _size(node, graph) <= freed + growth else None
         if results is None:
             kept.append(node)
             continue
@@ -48,7 +48,7 @@ def fold_constants(graph: Graph, *, growth: int = GROWTH) -> Graph:
 
 
 def _size(node: Node, graph: Graph) -> float:
-    """The bytes that the results take, infinite where that is not known."""
+    """The bytes of the results, infinity if unknown."""
     specs = [graph.specs[name] for name in node.outputs if name in graph.specs]
     if len(specs) < len(node.outputs) or any(None in spec.shape for spec in specs):
         return math.inf
@@ -56,7 +56,7 @@ def _size(node: Node, graph: Graph) -> float:
 
 
 def _computed(node: Node, weights: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
-    """The results; None where the kernel does not take these numbers, which the module then says when it runs."""
+    """The results; None if the kernel rejects these numbers: the module then raises the error when it runs."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:

@@ -1,13 +1,13 @@
-"""Fold the scale and the shift of the channels into the convolution or dense layer behind them.
+"""Fold the scale and the shift of the channels into the convolution or dense layer after them.
 
 conv(x s + t, W, b) = conv(x, W s, b + sum of W t), where s and t go along the input channels of W; several in a row
 fold as one: see `kerasgen.graph.linear`. Zeros around x s + t are cells of -t / s around x. Numbers that are the same
 for all channels fold through a reshape: flatten(x s) = flatten(x) s.
 
-Declines where the scaled array or the kernel has another reader. Declines t where the layer is transposed, for cells at
-its border add up fewer products; where it puts zeros around its input, if that has more channels than an image, an s of
-0, or sizes on which the number of zeros depends; and where t is so large that it would take digits away: then what lies
-between t and the layer folds.
+Declines where the scaled array or the kernel has another reader. Declines t where the layer is transposed, as cells at
+its border add up fewer products; where it pads its input with zeros, if that has more channels than an image, an s of
+0, or unknown sizes on which the padding depends; and where t is so large that it would cancel digits: then only what
+lies between t and the layer folds.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ IMAGE_CHANNELS = 4
 
 
 @dataclass
-class _Found:
-    """Scales and shifts that fold: as one, what each one reads, and the values that then are gone or differ."""
+class _Chain:
+    """Scales and shifts that fold: as one, what each of them reads, and the values that are then gone or differ."""
 
     whole: Affine
     reads: dict[str, str]
@@ -38,7 +38,7 @@ class _Found:
 
 
 def fold_input_scale(graph: Graph) -> Graph:
-    """Every scale and shift that can be folded is."""
+    """The graph with every scale and shift folded that can be."""
     readers = graph.readers()
     makers = graph.makers()
     weights, specs = dict(graph.weights), dict(graph.specs)
@@ -46,22 +46,22 @@ def fold_input_scale(graph: Graph) -> Graph:
     changed: set[str] = set()
     nodes = []
     for node in graph.nodes:
-        found = _before(node, graph, makers, readers) if takes_scale(node, graph, readers) else None
-        if found is not None:
-            if np.any(found.whole.shift) and adds_zeros(node):
-                pad, node = _surround(node, found.whole, graph, specs)
+        chain = _before(node, graph, makers, readers) if takes_scale(node, graph, readers) else None
+        if chain is not None:
+            if np.any(chain.whole.shift) and adds_zeros(node):
+                pad, node = _surround(node, chain.whole, graph, specs)
                 nodes.append(pad)
-            node = scale_input(node, found.whole, weights, readers)
-            renamed.update(found.reads)
-            changed |= found.changed
+            node = scale_input(node, chain.whole, weights, readers)
+            renamed.update(chain.reads)
+            changed |= chain.changed
         nodes.append(node)
     kept = (node for node in nodes if node.outputs[0] not in renamed)
     return replace(graph, weights=weights, specs=specs).rewrite(kept, renamed, changed=changed)
 
 
-def _before(layer: Node, graph: Graph, makers: Mapping[str, Node], readers: Mapping[str, int]) -> _Found | None:
+def _before(layer: Node, graph: Graph, makers: Mapping[str, Node], readers: Mapping[str, int]) -> _Chain | None:
     """The scales and shifts right before the layer."""
-    name, found, passed = str(layer.inputs[0]), None, set()
+    name, chain, passed = str(layer.inputs[0]), None, set()
     while readers[name] == 1 and name in makers:
         node = makers[name]
         if facts(node.kernel).reshapes:
@@ -71,24 +71,24 @@ def _before(layer: Node, graph: Graph, makers: Mapping[str, Node], readers: Mapp
         inner = affine(node, graph)
         if inner is None or (passed and max(inner.scale.size, inner.shift.size) > 1):
             break
-        found = found or _Found(Affine(name, np.ones(1), np.zeros(1)), {}, set())
-        whole = found.whole.of(inner)
+        chain = chain or _Chain(Affine(name, np.ones(1), np.zeros(1)), {}, set())
+        whole = chain.whole.of(inner)
         if np.any(whole.shift) and (whole.cancels or (adds_zeros(layer) and not _can_surround(layer, whole, graph))):
             break
-        found = _Found(whole, {**found.reads, name: inner.x}, {*found.changed, name, *passed})
+        chain = _Chain(whole, {**chain.reads, name: inner.x}, {*chain.changed, name, *passed})
         name = inner.x
-    return found if found and found.reads else None
+    return chain if chain and chain.reads else None
 
 
 def _can_surround(layer: Node, whole: Affine, graph: Graph) -> bool:
     """Whether cells of another number than 0 can be put around the layer's input before its numbers are folded."""
-    known = layer.attrs.get("pad") != "same" or None not in graph.specs[str(layer.inputs[0])].shape[1:-1]
+    fixed = layer.attrs.get("pad") != "same" or None not in graph.specs[str(layer.inputs[0])].shape[1:-1]
     few = max(whole.scale.size, whole.shift.size) <= IMAGE_CHANNELS
-    return not facts(layer.kernel).transposed and known and few and whole.invertible
+    return not facts(layer.kernel).transposed and fixed and few and whole.invertible
 
 
 def _surround(layer: Node, whole: Affine, graph: Graph, specs: dict[str, Value]) -> tuple[Node, Node]:
-    """A pad with what becomes 0, and the layer without one."""
+    """A pad with the numbers that become 0, and the layer without a pad."""
     x = graph.specs[str(layer.inputs[0])]
     pads = layer.attrs["pad"]
     if pads == "same":

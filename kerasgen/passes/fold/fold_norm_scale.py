@@ -1,9 +1,9 @@
-"""Fold the scale and the shift behind a layer normalisation into the layers that read it.
+"""Fold the scale and the shift after a layer normalisation into the layers that read it.
 
 layer_norm(x, gamma, beta) = layer_norm(x) gamma + beta;  rms_norm(x, gamma) = rms_norm(x) gamma
 
-The layers behind then scale and shift, as `kerasgen.graph.linear` has it. Declines where a reader cannot take both
-numbers, where they are not weights that go along the last axis, and shifts that would take digits away.
+Those layers then scale and shift: see `kerasgen.graph.linear`. Declines where a reader cannot absorb both, where they
+are not weights along the last axis, and for shifts that would cancel digits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kerasgen.graph.linear import layers_behind, scale_input
 
 
 def fold_norm_scale(graph: Graph) -> Graph:
-    """Every normalisation of the last axis before layers that can do both neither scales nor shifts."""
+    """The graph where normalisations of the last axis leave scale and shift to the layers after them, if these can."""
     readers = graph.readers()
     behind = layers_behind(graph, readers)
     weights = dict(graph.weights)
@@ -34,7 +34,7 @@ def fold_norm_scale(graph: Graph) -> Graph:
 
 
 def _after(norm: Node, graph: Graph) -> Affine | None:
-    """What the node does after it has normalised, if that is to scale or shift each channel."""
+    """The scale and shift of each channel after the node has normalised, if there are any."""
     if not facts(norm.kernel).scales or norm.attrs.get("axis", (-1,)) != (-1,) or set(norm.inputs[1:]) == {None}:
         return None
     numbers = [

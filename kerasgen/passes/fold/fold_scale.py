@@ -2,7 +2,7 @@
 
 (x * W + b) s = x * (W s) + b s, for a number s or one for each channel: see `kerasgen.graph.linear`.
 
-Declines where the layer's output has another reader or an activation, and where s varies otherwise.
+Declines where the layer's output has another reader or an activation, and where s is no such number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kerasgen.graph.linear import has_weights, scale_output
 
 
 def fold_scale(graph: Graph) -> Graph:
-    """Every such product that can be folded is."""
+    """The graph with every such product folded that can be."""
     readers = graph.readers()
     makers = graph.makers()
     weights = dict(graph.weights)

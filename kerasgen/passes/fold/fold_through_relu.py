@@ -1,11 +1,11 @@
-"""Fold the scale and the shift of the channels before a relu into the layers behind it.
+"""Fold the scale and the shift of the channels before a relu into the layers after it.
 
 relu(x s + t) = clamp(x, low, high) s + t, where the relu cuts at low = -t / s: for s < 0 it cuts from above, and relu6
-on both sides. The layers behind then scale and shift, as `kerasgen.graph.linear` has it: of three times that something
-goes through the array, one or two are left.
+on both sides. The layers after it then scale and shift, see `kerasgen.graph.linear`: of three passes over the array,
+one or two are left.
 
-Declines what that declines, an s of 0 or next to it, arrays without cells, and where a reader of the relu cannot take
-both numbers.
+Declines shifts that would cancel digits, an s of 0 or close to it, arrays without spatial axes, and where a reader of
+the relu cannot absorb both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kerasgen.names import unused
 
 
 def fold_through_relu(graph: Graph) -> Graph:
-    """Every relu of scaled and shifted channels, behind which only layers stand that can do both, is a clamp."""
+    """The graph with clamps for relus of scaled and shifted channels, if all layers after them can do both."""
     readers = graph.readers()
     makers = graph.makers()
     behind = layers_behind(graph, readers)
@@ -45,7 +45,7 @@ def fold_through_relu(graph: Graph) -> Graph:
 
 
 def _cuts_cells(node: Node, graph: Graph) -> bool:
-    """Whether it is a plain relu or relu6 of an array with cells."""
+    """Whether it is a plain relu or relu6 of an array with spatial axes."""
     spec = graph.specs.get(node.outputs[0])
     return facts(node.kernel).limits is not None and not node.attrs and spec is not None and len(spec.shape) > 2
 

@@ -1,4 +1,4 @@
-"""Let the kernel that makes an array apply the activation that follows.
+"""Let the kernel that computes an array apply the activation that follows.
 
 activation(dense(x, W, b)) = dense(x, W, b, activation=activation), likewise for all kernels with that setting.
 
@@ -12,7 +12,7 @@ from kerasgen.graph.ir import Graph, Node
 
 
 def fuse_activation(graph: Graph) -> Graph:
-    """Every activation that can be fused is."""
+    """The graph with every activation fused that can be."""
     readers = graph.readers()
     makers = graph.makers()
     fused: dict[str, Node] = {}
@@ -33,6 +33,6 @@ def _plain(node: Node) -> bool:
 
 
 def _takes_activation(node: Node) -> bool:
-    """Whether it can apply one to its result, and does not so far; a recurrent kernel's acts inside of it."""
+    """Whether it can apply one to its result, and does not yet; recurrent kernels use theirs inside."""
     parameter = setting(node.kernel, "activation")
     return parameter is not None and parameter.default is None and node.attrs.get("activation") is None

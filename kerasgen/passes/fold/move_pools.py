@@ -1,10 +1,10 @@
-"""Let a pooling stand where it costs less.
+"""Move pooling to where it costs less.
 
-average_pool(x W + b) = average_pool(x) W + b, for a convolution of single cells, as no cell of the border counts. First
-pooled, there are fewer cells to multiply; where their number stays, fewer channels to pool are what counts.
-max_pool(relu(x)) = relu(max_pool(x)), for a function that never falls: fewer cells to cut.
+average_pool(x W + b) = average_pool(x) W + b, for a convolution of single cells, as padding does not count. After
+pooling, there are fewer cells to multiply; if their number stays the same, it is better to pool fewer channels.
+max_pool(relu(x)) = relu(max_pool(x)), for a monotonic function: fewer cells to clip.
 
-Declines where there is little to cut, where the array between the two has another reader, where the convolution has an
+Declines where there is little to clip, where the array between the two has another reader, where the convolution has an
 activation, where pooling first would take more than twice the channels, and where a size is known only at run time.
 """
 
@@ -18,11 +18,11 @@ from kerasgen import kernels
 from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node, Shape
 
-LARGE = 1 << 14  # numbers from which it pays to cut them in a line of its own
+LARGE = 1 << 14  # numbers from which clipping them separately pays
 
 
 def move_pools(graph: Graph, *, large: int = LARGE) -> Graph:
-    """Every pooling and its neighbour change places where that is less work."""
+    """The graph with every pooling and its neighbour swapped where that is less work."""
     readers = graph.readers()
     places = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
     nodes, specs, moved = list(graph.nodes), dict(graph.specs), set()
@@ -56,7 +56,7 @@ def _is_less_work(first: Node, last: Node, graph: Graph, large: int) -> bool:
     before, after = (None if spec is None else _sizes(spec.shape) for spec in specs)
     if before is None or after is None:
         return False
-    if facts(first.kernel).limits and not first.attrs:  # never falls
+    if facts(first.kernel).limits and not first.attrs:  # monotonic
         return last.kernel is kernels.max_pool and math.prod(before) >= large and after.cells < before.cells
     if _multiplies_cells(first, graph):
         fewer = after.cells < before.cells and 2 * after.channels >= before.channels

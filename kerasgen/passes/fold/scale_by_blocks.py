@@ -1,10 +1,10 @@
-"""Scale and shift a large array by blocks, with the two numbers of each channel that layers in a row come to.
+"""Scale and shift a large array by blocks, with layers in a row combined into one scale and shift per channel.
 
 batch_norm(x) = x s + (beta - mean s), s = gamma / sqrt(variance + epsilon);  (x u + v) w + z = x (u w) + (v w + z)
 
-Declines where the array is small; where that goes through the array no less often, for a sum or a product does so once,
-`scale_shift` twice; where all channels have the same numbers, with which NumPy is faster by itself; and what varies
-otherwise. Of layers in a row, declines those whose result has another reader, and shifts that would take digits away.
+Declines where the array is small; where that saves no pass over the array, of which a sum or a product takes one and
+`scale_shift` two; where all channels have the same numbers, for which plain NumPy is faster; and where they vary
+otherwise. Of layers in a row, declines those whose result has another reader, and shifts that would cancel digits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LARGE = 1 << 15  # bytes of one sample
 
 
 def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
-    """Every batch normalisation of a large array is a `scale_shift`, and so are three scales and shifts in a row."""
+    """The graph with a `scale_shift` for batch normalisations of large arrays, and for three such nodes in a row."""
     weights = dict(graph.weights)
     readers = graph.readers()
     makers = graph.makers()
@@ -43,7 +43,7 @@ def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
 
 
 def _passes(node: Node) -> int:
-    """How often the node goes through the array; for batch normalisation, which first computes s and t, once more."""
+    """The number of passes over the array; for batch normalisation, which first computes s and t, one more."""
     return 1 if isinstance(node.kernel, np.ufunc) else 3 if node.kernel is kernels.batch_norm else 2
 
 

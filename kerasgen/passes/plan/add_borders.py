@@ -1,4 +1,4 @@
-"""Let a kernel put its result inside the zeros that the next one wants around it, which saves a copy.
+"""Let a kernel write its result inside the padding that the next one needs, which saves a copy.
 
 conv(f(x), pad=p) = conv(f(x, border=p));  pad(f(x), p) = f(x, border=p), for zeros
 
@@ -15,7 +15,7 @@ from kerasgen.graph.ir import Graph, Node
 
 
 def add_borders(graph: Graph) -> Graph:
-    """Every pad that the maker of the array can do is its border."""
+    """The graph with every pad as the border of the node before it, if that can write one."""
     readers = graph.readers()
     makers = graph.makers()
     replaced: dict[str, Node] = {}
@@ -36,7 +36,7 @@ def add_borders(graph: Graph) -> Graph:
 
 
 def _pad(node: Node) -> Any:
-    """The zeros that the node puts around what it reads, if the pass can take them from it."""
+    """The padding of the node's input, if this pass can replace it."""
     if node.kernel is kernels.pad:
         return None if node.attrs.get("value") else node.attrs["pads"]
     return node.attrs.get("pad") if setting(node.kernel, "border") and setting(node.kernel, "pad") else None

@@ -14,7 +14,7 @@
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
-Where a size is known only at run time, it counts as large, but Winograd's tiles are not for it.
+A size that is known only at run time counts as large, but excludes Winograd's tiles.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from kerasgen.graph.plan import Layout, Plan
 
 SMALL = 1 << 18  # bytes
 TILE = 4096  # numbers in the inner loop of a tiled kernel
-# By window: how many results a tile has each way, for which maps at least, and for how many channels. Along one axis
-# alone, less is saved.
+# By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
+# saved.
 Choices = Sequence[tuple[tuple[int, int], int, int]]
 Tiles = Mapping[tuple[int, ...], Choices]
 WINOGRAD: Tiles = {
@@ -79,11 +79,11 @@ class _Layer:
         return replace(self.node, kernel=kernel, attrs=attrs)
 
 
-Choice = tuple[Node, Layout | None]  # a node, and the layout that its kernel wants the weight in
+Choice = tuple[Node, Layout | None]  # a node, and the weight's layout for its kernel
 
 
 def choose_kernels(plan: Plan, *, small: int = SMALL, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE) -> Plan:
-    """Every convolution with the kernel that suits it. Without tiles, the kernels are those that add up products."""
+    """The plan with the kernel that suits each convolution. Without tiles, none uses Winograd's transforms."""
     graph, layouts = plan.graph, dict(plan.layouts)
     readers = graph.readers()
     chosen: dict[str, Node] = {}
@@ -101,7 +101,7 @@ def choose_kernels(plan: Plan, *, small: int = SMALL, winograd: Tiles = WINOGRAD
 
 
 def choose_exact_kernels(plan: Plan) -> Plan:
-    """Every convolution with the fastest kernel that adds up the very products that the layer is made of."""
+    """The plan with the fastest kernel for each convolution that adds up exactly the layer's products."""
     return choose_kernels(plan, winograd={}, depthwise={})
 
 
@@ -149,7 +149,7 @@ def _depthwise(layer: _Layer, winograd: Tiles) -> Choice:
     assert channels
     count = max(1, TILE // channels)
     if width is not None:
-        count = -(-width // -(-width // count))  # as few tiles, as even as can be
+        count = -(-width // -(-width // count))  # as few tiles, but of equal size
     m = _tiles(layer, winograd.get(layer.kernel[:-2], ()), channels)
     if m is not None:
         layout = kernels.winograd_tile, {"m": m[0], "count": count}
@@ -159,7 +159,7 @@ def _depthwise(layer: _Layer, winograd: Tiles) -> Choice:
 
 
 def _tiles(layer: _Layer, choices: Choices, channels: int) -> tuple[int, int] | None:
-    """How many results a tile of Winograd's has each way, if the layer can be cut into tiles, and is worth it."""
+    """The outputs per Winograd tile along each axis, if the layer can be cut into tiles and that pays."""
     strides, dilation, cells = layer.settings["strides"], layer.settings["dilation"], layer.y[1:-1]
     if not {*strides, *dilation} <= {1} or layer.node.attrs.get("pad") == "same" or None in cells:
         return None
@@ -170,7 +170,7 @@ def _tiles(layer: _Layer, choices: Choices, channels: int) -> tuple[int, int] | 
 
 
 def _tiled(layer: _Layer, m: tuple[int, int]) -> dict[str, Any]:
-    """The settings of a layer in tiles, its pad enlarged until it holds whole ones."""
+    """The settings of a layer in tiles, its pad enlarged to whole tiles."""
     size = tuple(n or 0 for n in layer.y[1:-1])
     pads = layer.node.attrs.get("pad") or ((0, 0), (0, 0))
     pads = tuple((a, b + -n % k) for n, k, (a, b) in zip(size, m, pads, strict=True))
@@ -179,5 +179,5 @@ def _tiled(layer: _Layer, m: tuple[int, int]) -> dict[str, Any]:
 
 
 def _unfolded_bytes(x: Shape, y: Shape, kernel: Shape) -> float:
-    """What the unfolded windows of one sample take, if they are unfolded at once."""
+    """The bytes of the windows of one sample, if all are unfolded at once."""
     return 4 * math.prod(math.inf if n is None else n for n in (*y[1:-1], *kernel[:-2], x[-1]))

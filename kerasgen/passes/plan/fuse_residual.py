@@ -1,9 +1,9 @@
-"""Let a convolution add what is added to its result, while that is in the cache.
+"""Let a convolution add a residual to its result while that is in the cache.
 
 conv(x, W, b) + r = conv(x, W, b, residual=r)
 
-Declines where the result has another reader or an activation, and where the shapes differ, for the sum would be larger,
-or the dtypes, for it would be wider.
+Declines where the result has another reader or an activation, and where shapes or dtypes differ, as the sum would be
+larger or wider.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from kerasgen.graph.ir import Graph, Node
 
 
 def fuse_residual(graph: Graph) -> Graph:
-    """Every sum that a convolution can do; of two convolutions, the later one in the code.
+    """The graph with every sum in a convolution that can do it; of two convolutions, the later one in the code.
 
-    The convolution takes the place of the sum, for what it adds must be computed before.
+    The convolution takes the place of the sum, as its residual must be computed before.
     """
     readers = graph.readers()
     order = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}

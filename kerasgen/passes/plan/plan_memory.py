@@ -1,6 +1,6 @@
-"""Give each large result a buffer that nothing needs any more, so that the same few are used at every call.
+"""Give each large result a buffer that is no longer in use, so that every call reuses the same few.
 
-A value lives from the node that makes it to the last one that reads it, or a view of it: see `kerasgen.graph.liveness`.
+A value lives from the node that computes it to the last reader of it or a view of it: see `kerasgen.graph.liveness`.
 Buffers are shared by linear scan: a node takes one whose value is dead, else a new one. A sum or product of a value
 that nothing else needs is written over it. Results of the model are never put into a buffer.
 """
@@ -15,7 +15,7 @@ from kerasgen.graph.liveness import last_reads
 from kerasgen.graph.plan import Plan
 from kerasgen.names import Namespace
 
-LARGE = 1 << 17  # bytes for one sample; NumPy's own memory serves what is smaller
+LARGE = 1 << 17  # bytes per sample; NumPy's allocator serves smaller ones well
 LETTERS = "abcdefghijklmnop"
 
 
@@ -50,7 +50,7 @@ class _Buffers:
 
 
 def plan_memory(plan: Plan, *, large: int = LARGE) -> Plan:
-    """A buffer for every value that takes at least so many bytes a sample, where its kernel allows."""
+    """The plan with a buffer for every value of at least `large` bytes per sample, if its kernel can use one."""
     graph = plan.graph
     last = last_reads(graph)
     names = (name for node in graph.nodes for name in (*node.reads, *node.outputs, node.kernel.__name__))

@@ -1,8 +1,8 @@
-"""Cut off whole rows of cells at a time where a relu stands alone: several times as fast, and inside of a border.
+"""Clip whole rows of cells at a time where a relu is not fused: several times faster, and possible inside a border.
 
 relu(x) = clamp(x, 0);  relu6(x) = clamp(x, 0, 6)
 
-Declines where the array is small or has no cells, and what is no floating point.
+Declines where the array is small, has no spatial axes, or is not floating point.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LARGE = 1 << 15  # bytes of one sample
 
 
 def relu_by_rows(graph: Graph, *, large: int = LARGE) -> Graph:
-    """Every relu of a large array as a `clamp`."""
+    """The graph with every relu of a large array as a `clamp`."""
     return replace(graph, nodes=tuple(_clamp(node) if _fits(node, graph, large) else node for node in graph.nodes))
 
 

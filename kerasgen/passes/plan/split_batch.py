@@ -1,9 +1,8 @@
-"""Run the model on a few samples at a time, so that their arrays stay in the caches.
+"""Run the model on a few samples at a time, so that their arrays fit in the cache.
 
 f(x) = concatenate(f(x[:k]), f(x[k:2k]), ...), if no kernel lets one sample see another.
 
-Declines where a kernel is not known to keep the samples apart, where a size is known only at run time, and in models
-with a memory.
+Declines where a kernel may mix samples, where a size is known only at run time, and for stateful models.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ MAX_BYTES = 1 << 22  # of the largest array of one run
 
 
 def split_batch(plan: Plan, *, max_bytes: int = MAX_BYTES) -> Plan:
-    """The plan with the number of samples whose largest array has so many bytes."""
+    """The plan with the number of samples whose largest array has at most `max_bytes`."""
     graph = plan.graph
     values = [name for node in graph.nodes for name in node.outputs]
     largest = max(map(graph.sample_bytes, values), default=0)
@@ -57,13 +56,13 @@ def _keeps_apart(node: Node, graph: Graph, samples: set[str]) -> bool:
 
 
 def _weights(node: Node) -> Iterator[str]:
-    """The operands that all samples share: those behind the ones that hold samples, but for a residual."""
+    """The operands that all samples share: those after the ones that hold samples, except a residual."""
     shared = node.inputs[facts(node.kernel).samples : 3 if setting(node.kernel, "residual") else None]
     return (operand for operand in shared if isinstance(operand, str))
 
 
 def _broadcasts_within_samples(node: Node, graph: Graph, ranks: set[int], rank: int) -> bool:
-    """Whether a ufunc pairs each sample with itself: one rank, as many rows a sample, and no weight longer than it."""
+    """Whether a ufunc pairs each sample with itself: equal ranks and rows per sample, and no weight with a batch."""
     arrays = {*node.reads, *node.outputs} & graph.specs.keys() - graph.weights.keys()
     rows = {graph.specs[name].rows for name in arrays}
     weights = [graph.weights[name] for name in node.reads if name in graph.weights]

@@ -1,13 +1,13 @@
 """Turn each small convolution into one matrix product, without windows or borders.
 
-conv(x, W, b) = reshape(x) @ M + b, with M from `conv_matrix`: row i is what the layer makes of a 1 in cell i alone.
+conv(x, W, b) = reshape(x) @ M + b, with M from `conv_matrix`: row i is the layer's output for a 1 in cell i alone.
 
-In M, every cell meets every output, most of them with a weight of 0. While M is small, these products take less time
+M connects every cell to every output, mostly with a weight of 0. While M is small, these products take less time
 than the NumPy calls that cut out windows. A NaN or an infinity in the input, times 0, is NaN: it spreads to every
 output of its sample, not only to those whose window it lies in.
 
 Declines where M is large, unless it is W itself: one window covers all cells. Declines where a size is known only at
-run time, where weights are of half precision, for their sums would be rounded at every step, or not finite, and where
+run time, where weights are of half precision, as their sums would be rounded at every step, or not finite, and where
 the weights have another reader.
 """
 
@@ -28,7 +28,7 @@ LIMIT = 1 << 14  # numbers in a matrix; above, a batch of 32 takes longer than b
 
 
 def unroll_small(plan: Plan, *, limit: int = LIMIT) -> Plan:
-    """Every convolution of at most `limit` pairs of an input and an output number as a matrix product."""
+    """The plan with convolutions of at most `limit` pairs of input and output numbers as matrix products."""
     graph, layouts = plan.graph, dict(plan.layouts)
     readers = graph.readers()
     unrolled: dict[str, Node] = {}
@@ -48,7 +48,7 @@ def _is_small(node: Node, graph: Graph, limit: int) -> bool:
 
 
 def _unrolled(node: Node, graph: Graph) -> tuple[Node, Layout]:
-    """The node as a matrix product, and the layout that makes the matrix."""
+    """The node as a matrix product, and the layout that computes the matrix."""
     rank = facts(node.kernel).conv_axes or 0
     window = graph.weights[str(node.inputs[1])].shape[:rank]
     sizes = tuple(size or 1 for size in graph.specs[str(node.inputs[0])].shape[1:-1])
