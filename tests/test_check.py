@@ -89,13 +89,13 @@ def test_another_layer(exported: Run, store: str) -> None:
     assert '-    return dense(x, W["scores/kernel"], W["scores/bias"])' in out
     assert '+    x = dense(x, W["scores/kernel"], W["scores/bias"], activation=relu)' in out
     assert "scores/kernel: float32 (32, 3) becomes float32 (32, 4)" in out
-    assert "new/kernel: comes, float32 (4, 1)" in out
+    assert "new/kernel: added, float32 (4, 1)" in out
 
 
 def test_an_array_goes(exported: Run, store: str) -> None:
     keras.Sequential([keras.Input((6, 6, 1), name="image"), keras.layers.Flatten(name="flat")]).save("changed.keras")
     out, _ = check(exported, store, "--diff", model="changed.keras")
-    assert {"conv/kernel: goes", "conv/bias: goes", "scores/kernel: goes", "scores/bias: goes"} <= set(out)
+    assert {"conv/kernel: removed", "conv/bias: removed", "scores/kernel: removed", "scores/bias: removed"} <= set(out)
 
 
 @pytest.mark.parametrize("options", [["--activations"], []], ids=["activations", "without"])
@@ -144,7 +144,7 @@ def test_damaged_weights(exported: Run, store: str) -> None:
     path.write_bytes(whole[:place] + (b"A" if whole[place : place + 1] != b"A" else b"B") + whole[place + 1 :])
     assert len(check(exported, store, "--diff")[0]) == 1
     path.write_bytes(whole[:-100])
-    assert check(exported, store, "--diff")[0] == ["the weights that are there cannot be read: File is not a zip file"]
+    assert check(exported, store, "--diff")[0] == ["the existing weights cannot be read: File is not a zip file"]
 
 
 def test_a_file_that_holds_the_same_arrays_otherwise(run: Run) -> None:

@@ -92,7 +92,7 @@ def test_a_call_takes_no_more_than_it_may(
 def test_command_line(model: Path, run: Run) -> None:
     export = ["export", model, "-o", "net.py", "--no-verify", "--max-memory"]
     line = run.fails(2, *export, "1.5kB")
-    assert re.fullmatch(rf"kerasgen: {model}: a call takes at least \d+ bytes .*; allow it as many\n", line), line
+    assert re.fullmatch(rf"kerasgen: {model}: a call takes at least \d+ bytes .*; raise the limit\n", line), line
     assert not Path("net.py").exists()
     assert "8MB" in run.fails(2, *export, "much")
     run(*export, "100 MB")

@@ -329,8 +329,8 @@ def test_a_thread_of_a_program_may_export(models: list[Path], tmp_path: Path) ->
 
 def test_waiting_for_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock leaves no file, and ends with the process that holds it."""
-    code = "import sys; from pathlib import Path; from kerasgen.emit.publish import _alone\n"
-    code += "with _alone(Path(sys.argv[1])): print('now', flush=True); sys.stdin.readline()"
+    code = "import sys; from pathlib import Path; from kerasgen.emit.publish import _locked\n"
+    code += "with _locked(Path(sys.argv[1])): print('now', flush=True); sys.stdin.readline()"
     lock = publish.fcntl.flock
     with running([sys.executable, "-c", code, str(tmp_path)]) as process:
         wait_for(process, b"now")

@@ -1,9 +1,8 @@
-"""The last look at a module before anybody else gets it: it can compute, and nothing else.
+"""The final check of a generated module: it can compute, and nothing else.
 
-Whatever a Python program does, it does through a name that Python gives it, a module that it imports, or an attribute
-of something it has. Those three are checked against `ALLOWED`; a module that has none of another kind cannot reach a
-file, a process or the network, whatever the text of its calls. The functions that load the weights and serve the
-command line may do more, and so may those that the user gave: they are not kerasgen's to judge.
+A Python program acts only through builtins, imported modules and attributes. All three are checked against `ALLOWED`: a
+module that uses no others cannot reach a file, a process or the network, whatever its calls look like. The functions
+that load the weights and serve the command line may do more; the user's own functions are not checked.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from kerasgen.emit import runtime
 
 
 class Reach(NamedTuple):
-    """What a part of a module may mention: modules to import, Python's own names, attributes of anything."""
+    """What a part of a module may use: modules to import, builtins, attributes of anything."""
 
     modules: frozenset[str]
     names: frozenset[str]
@@ -50,7 +49,7 @@ _NUMPY = _UFUNCS | _words("""
     zeros_like
     """)
 _LINALG = _words("cholesky cond det eig eigh eigvals inv matrix_rank norm pinv qr slogdet solve svd")
-FUNCTIONS = _NUMPY | _LINALG  # of NumPy's: none of them reaches out of the arrays that it is given
+FUNCTIONS = _NUMPY | _LINALG  # of NumPy: none of them touches anything but arrays
 _SIGNAL = _words("fft fft2 ifft ifft2 irfft irfft2 rfft rfft2")
 _VALUES = _words("""
     T all any append as_strided astype at base c_contiguous clear copy count dtype endswith eps erfc extend fill flags
@@ -66,7 +65,7 @@ _COMPUTING = Reach(
         """),
     attributes=FUNCTIONS | _SIGNAL | _VALUES,
 )
-# What the threads and the memory of `kerasgen.kernels.threads` take.
+# What the threads and the memory of `kerasgen.kernels.threads` need.
 _SHARING = Reach(
     modules=_words("collections queue threading"),
     names=_words("BaseException RuntimeError hasattr"),
@@ -98,15 +97,15 @@ ALLOWED = {
     "lines": Reach(*map(frozenset.union, _COMPUTING, _STARTING)),
 }
 _RUNTIME = {name for name, thing in vars(runtime).items() if getattr(thing, "__module__", "") == runtime.__name__}
-_LOADERS = {"load", "read_array"}  # NumPy's functions that would unpickle
+_LOADERS = {"load", "read_array"}  # NumPy's functions that can unpickle
 
 
 def audit(text: str, yours: Collection[str] = ()) -> None:
-    """Raise AssertionError, naming the line, where a module's text holds what kerasgen means no module to hold.
+    """Raise AssertionError, naming the line, where a module uses anything that is not allowed.
 
-    `yours` are the functions, constants and import lines that come from the user, which are passed over.
+    `yours` are the functions, constants and import lines that come from the user, which are not checked.
     """
-    assert yours or all(line.isprintable() for line in text.split("\n")), "the module holds what cannot be seen"
+    assert yours or all(line.isprintable() for line in text.split("\n")), "the module holds unprintable characters"
     tree = ast.parse(text)
     bound = {name for node in ast.walk(tree) for name in _bound(node)}
     for statement in tree.body:
@@ -126,7 +125,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
-    """The names that a statement or an expression gives a meaning to; those of modules aside."""
+    """The names that a statement or an expression binds, imports excepted."""
     if isinstance(node, _DEFINITIONS):
         yield node.name
     elif isinstance(node, ast.arg):

@@ -16,7 +16,7 @@ from kerasgen.names import Namespace
 
 
 def called(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
-    """The functions to copy that the plan's lines mention."""
+    """The functions that the plan's lines call and the module must contain."""
     yield from [target.kernels.check_batch] if len(plan.graph.inputs) > 1 else []
     yield from [target.kernels.buffers] if plan.buffers else []
     yield from [target.kernels.in_batches] if plan.max_batch else []
@@ -47,7 +47,7 @@ class Body:
                 self.printed[names[0]] = "x"
 
     def lines(self) -> list[str]:
-        """One line for each input, each node, and what is returned."""
+        """One line for each input and node, and the return."""
         memory = [(value.name, self._operand(name)) for value, name in self.graph.memory]
         lines = [*self._inputs(), *(f"{state} = STATES.get({state!r})" for state, _ in memory)]
         lines += [f"{', '.join(map(self._name, node.outputs))} = {self._expression(node)}" for node in self.graph.nodes]
@@ -60,7 +60,7 @@ class Body:
         return [*lines, f"return {self._dict() if self.every_layer or self.graph.keyed else ', '.join(results)}"]
 
     def _returns_last_node(self, results: list[str]) -> bool:
-        """Whether the last line can return at once what it computes."""
+        """Whether the last line can return its result directly."""
         nodes = self.graph.nodes
         return not self.every_layer and not self.graph.keyed and bool(nodes) and results == list(nodes[-1].outputs)
 
@@ -113,7 +113,7 @@ class Body:
 
 
 def layout_line(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> str:
-    """The line that brings a weight into the layout that its kernel wants."""
+    """The line that converts a weight to the layout that its kernel needs."""
     items = ", ".join(f"{key}={literal(value)}" for key, value in settings.items())
     return f"W[{name!a}] = {function.__name__}(W[{name!a}], {items})"
 

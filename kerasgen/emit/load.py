@@ -18,19 +18,19 @@ class _Loader(importlib.abc.SourceLoader):
         self.source = source
 
     def get_filename(self, fullname: str) -> str:
-        """As importlib.abc.SourceLoader has it."""
+        """See importlib.abc.SourceLoader."""
         return str(self.source) if isinstance(self.source, Path) else "<module>"
 
     def get_data(self, path: str | bytes) -> bytes:
-        """As importlib.abc.SourceLoader has it."""
+        """See importlib.abc.SourceLoader."""
         return self.source.read_bytes() if isinstance(self.source, Path) else self.source
 
 
 def load_module(source: Path | bytes) -> ModuleType:
-    """A generated module, run under a name of its own from its file, or from the bytes of one.
+    """A generated module, executed from its file or its bytes, under a name of its own.
 
-    Raises FileError where there is no such file, ParityError where it does not run, UsageError where it is no
-    generated module.
+    Raises FileError if there is no such file, ParityError if it does not run, UsageError if it is not a generated
+    module.
     """
     name = printable(str(source)) if isinstance(source, Path) else "<module>"
     if isinstance(source, Path) and not source.is_file():
@@ -44,7 +44,7 @@ def load_module(source: Path | bytes) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ParityError(f"{name}: does not run: {type(error).__name__}: {error}") from error
-    lacking = [part for part in ("INPUTS", "OUTPUTS", "predict", "as_input") if not hasattr(module, part)]
-    if lacking:
-        raise UsageError(f"{name}: not a module that kerasgen wrote: it lacks {', '.join(lacking)}")
+    missing = [part for part in ("INPUTS", "OUTPUTS", "predict", "as_input") if not hasattr(module, part)]
+    if missing:
+        raise UsageError(f"{name}: not a module that kerasgen wrote: it lacks {', '.join(missing)}")
     return module

@@ -1,4 +1,4 @@
-"""Modules that make do with little memory: smaller blocks take more calls, and less room."""
+"""Modules that fit a memory limit: smaller blocks take less memory, but more calls."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ BLOCKS = (BLOCK, BLOCK // 4, BLOCK // 16, BLOCK // 64)
 
 
 def within(limit: int, plan: Plan, emit: Callable[[Plan], Module], sidecar: str) -> Module:
-    """The module with the largest blocks whose call on one sample makes arrays of at most `limit` bytes at once.
+    """The module with the largest blocks whose arrays in a call on one sample take at most `limit` bytes.
 
-    Raises UsageError where there is none, and where a size of the input is known only at run time.
+    Raises UsageError if there is none, or if a size of an input is known only at run time.
     """
     for value in plan.graph.inputs:
         if None in value.shape[1:]:
-            raise UsageError(f"input {value.name!a} leaves a size open, which the memory of a call depends on")
+            raise UsageError(f"input {value.name!a} leaves a size open, so the memory of a call is unknown")
     needed = []
     for block in BLOCKS:
         module = emit(replace(plan, block=block, max_batch=1 if plan.max_batch else None))
         needed.append(call_bytes(module, plan, sidecar))
         if needed[-1] <= limit:
             return module
-    raise UsageError(f"a call takes at least {min(needed)} bytes of memory beside the weights; allow it as many")
+    raise UsageError(f"a call takes at least {min(needed)} bytes of memory beside the weights; raise the limit")
 
 
 def call_bytes(module: Module, plan: Plan, sidecar: str) -> int:
-    """How many bytes the arrays that calls on one sample make take at once, measured."""
+    """The peak memory of the arrays in a call on one sample, in bytes, measured."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "module.py")
         with open(path, "wb") as file:
@@ -51,7 +51,7 @@ def call_bytes(module: Module, plan: Plan, sidecar: str) -> int:
     inputs = [np.zeros((1, *(size or 1 for size in value.shape[1:])), value.dtype) for value in plan.graph.inputs]
     tracemalloc.start()
     try:
-        for _ in range(2):  # the second call finds all buffers there, at their full size
+        for _ in range(2):  # in the second call, all buffers have their full size
             predict(*inputs)
         return tracemalloc.get_traced_memory()[1]
     finally:

@@ -29,15 +29,15 @@ def check_target(path: Path, *, sources: tuple[Any, ...], force: bool) -> None:
         raise FileError(f"{name}: is a folder")
     if path.exists():
         own = [Path(source) for source in sources if isinstance(source, (str, os.PathLike)) and os.path.exists(source)]
-        if any(path.samefile(part) for file in own for part in (file, *file.glob("*"))):  # it may be a folder
+        if any(path.samefile(part) for file in own for part in (file, *file.glob("*"))):  # a source may be a folder
             raise FileError(f"{name}: is the model itself; give the module another name")
         if not force:
-            _keep(path)
+            _refuse_existing(path)
     if not path.parent.is_dir():
         raise FileError(f"{name}: there is no folder {printable(str(path.parent))}")
 
 
-def _keep(path: Path) -> None:
+def _refuse_existing(path: Path) -> None:
     if path.exists():
         raise FileError(f"{printable(str(path))}: exists; use `force=True` to replace it")
 
@@ -46,23 +46,23 @@ def _keep(path: Path) -> None:
 def staged(files: Mapping[Path, Callable[[Any], Any]], *, force: bool = True) -> Iterator[Path]:
     """Write files into a temporary folder beside their final place; rename them, in order, when the block ends.
 
-    Where the block raises, nothing is left. Of several that are published at one place at once, one prevails with all
-    its files; without `force` it is the first. Yields the staged path of the last file. All files are in one folder.
+    If the block raises, nothing is left. If several publish to one place at once, one wins with all its files; without
+    `force` it is the first. Yields the staged path of the last file. All files are in one folder.
     """
     *_, last = files
     stage = None
     try:
-        with _blaming(last), _uninterrupted():
+        with _naming(last), _uninterrupted():
             stage = Path(tempfile.mkdtemp(prefix=".kerasgen-", dir=last.parent))
         for path, write in files.items():
-            with _blaming(path), open(stage / path.name, "wb") as file:
+            with _naming(path), open(stage / path.name, "wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
         yield stage / last.name
-        with _alone(last.parent), _uninterrupted():
+        with _locked(last.parent), _uninterrupted():
             for path in () if force else files:
-                _keep(path)
+                _refuse_existing(path)
             _rename(stage, list(files))
     finally:
         if stage is not None:
@@ -71,10 +71,10 @@ def staged(files: Mapping[Path, Callable[[Any], Any]], *, force: bool = True) ->
 
 
 def _rename(stage: Path, paths: Sequence[Path]) -> None:
-    """Bring staged files to their places. Where one cannot be, those before it get back what they held."""
+    """Move staged files to their final place. If one fails, those before it are restored."""
     with ExitStack() as undo:
         for path in paths:
-            with _blaming(path):
+            with _naming(path):
                 old = _copy(path, stage) if path.exists() and len(paths) > 1 else ""
                 os.replace(stage / path.name, path)
                 undo.callback(*((os.replace, old, path) if old else (os.unlink, path)))
@@ -82,7 +82,7 @@ def _rename(stage: Path, paths: Sequence[Path]) -> None:
 
 
 def _copy(path: Path, stage: Path) -> str:
-    """A copy of a file, in this folder under a name that none has there."""
+    """A copy of a file in this folder, under a unique name."""
     handle, name = tempfile.mkstemp(dir=stage)
     os.close(handle)
     shutil.copy2(path, name)
@@ -90,8 +90,8 @@ def _copy(path: Path, stage: Path) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other kerasgen renames files in this folder; some systems have no such locks."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on this folder, so that no other kerasgen renames files in it; some systems have no such locks."""
     if fcntl is None:
         yield
         return
@@ -106,36 +106,36 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C and the request to end wait until the block is through."""
-    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+    """Defer SIGINT and SIGTERM until the block ends."""
+    if threading.current_thread() is not threading.main_thread():  # only this one handles signals
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
     handlers = {
-        sign: signal.signal(sign, lambda number, _: came.append(number)) for sign in (signal.SIGINT, signal.SIGTERM)
+        sign: signal.signal(sign, lambda number, _: received.append(number)) for sign in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield
     finally:
         for sign, handler in handlers.items():
             signal.signal(sign, handler or signal.SIG_DFL)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 @contextmanager
 def streamed(write: Callable[[Any], Any], stream: BinaryIO) -> Iterator[io.BytesIO]:
     """Write into memory; hand it to the stream, which stays open, when the block ends without an error."""
-    held = io.BytesIO()
-    write(held)
-    yield held
-    stream.write(held.getbuffer())
+    buffer = io.BytesIO()
+    write(buffer)
+    yield buffer
+    stream.write(buffer.getbuffer())
     stream.flush()
 
 
 @contextmanager
-def _blaming(path: Path) -> Iterator[None]:
-    """An error in here is one of writing this file."""
+def _naming(path: Path) -> Iterator[None]:
+    """Raise an OSError in the block as a FileError that names this file."""
     try:
         yield
     except OSError as error:

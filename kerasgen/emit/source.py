@@ -1,4 +1,4 @@
-"""The source text of functions, and of all that they need, for copying into a module."""
+"""The source of functions and of everything they need, for copying into a module."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kerasgen.graph.facts import is_copied
 
 
 def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], dict[str, str]]:
-    """Import lines, and source blocks by name, of these functions and of what they call, each once.
+    """Import lines, and source blocks by name, of these functions and everything they call.
 
     A function is followed by the helpers that it is the first to use. A constant precedes its first user and follows
-    the functions that make it.
+    the functions that compute it.
 
-    Raises UsageError where a function of the user's cannot stand in a module of its own.
+    Raises UsageError where a user's function cannot be copied into a module.
     """
     imports: set[str] = set()
     things: dict[str, Any] = {}
@@ -35,25 +35,25 @@ def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], dict[st
 def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict[str, str]) -> None:
     name = thing.__name__
     if things.setdefault(name, thing) is not thing:
-        raise UsageError(f"two functions are called {name}: {things[name].__module__} and {thing.__module__} have one")
+        raise UsageError(f"two functions are called {name}, in {things[name].__module__} and {thing.__module__}")
     if name in blocks:
         return
     scope = sys.modules[thing.__module__]
     if name not in vars(scope) or vars(scope)[name] is not thing:
-        raise UsageError(f"{name} of {thing.__module__} must be a function at the top of its module, to be copied")
+        raise UsageError(f"{name} of {thing.__module__} must be defined at the top of its module, to be copied")
     used = {name: getattr(scope, name) for name in _names(thing) if hasattr(scope, name)}
-    for known, value in used.items():
+    for key, value in used.items():
         if isinstance(value, ModuleType):
-            imports.add(_import(value.__name__, known))
+            imports.add(_import(value.__name__, key))
         elif not callable(value):
-            text = _constants(scope)[known]
+            text = _constants(scope)[key]
             for mentioned in _mentioned(text):
                 other: Any = getattr(scope, mentioned, None)
                 if isinstance(other, ModuleType):
                     imports.add(_import(other.__name__, mentioned))
                 elif is_copied(other) and things.get(other.__name__) is not other:
                     _collect(other, imports, things, blocks)
-            blocks.setdefault(known, text)
+            blocks.setdefault(key, text)
         elif not is_copied(value):
             imports.add(f"from {value.__module__} import {value.__name__}")
     blocks[name] = _text(thing)

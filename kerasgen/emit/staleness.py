@@ -1,4 +1,4 @@
-"""Whether a module that was written before is what would be written today, and what would change."""
+"""Whether an existing module is what an export would write now, and what would change."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from kerasgen.names import printable
 class Changes:
     """How a module differs from the one that an export would write.
 
-    `code` is a unified diff, `weights` a line for each array, `missing` the files that are not there. Where all three
-    are empty the module is current.
+    `code` is a unified diff, `weights` a line for each array, `missing` the files that do not exist. If all three
+    are empty, the module is current.
     """
 
     module: Path
@@ -48,12 +48,12 @@ class Changes:
 def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
     """What an export of `new` would change in the module at `path`, and in the sidecar beside it if it has one.
 
-    Raises FileError where a file is there and cannot be read.
+    Raises FileError where a file exists but cannot be read.
     """
     missing = tuple(file for file in (path, sidecar) if file is not None and not file.exists())
     if missing:
         return Changes(path, missing=missing)
-    # How lines end is the business of version control.
+    # Ignore line endings, which version control may convert.
     code, marker, base64 = _read(path).replace(b"\r\n", b"\n").partition(b"\n" + MARKER)
     name = printable(str(path))
     diff = difflib.unified_diff(
@@ -64,7 +64,7 @@ def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
 
 
 def _code(text: str) -> list[str]:
-    """The lines of a module but for those that depend on whether Keras was asked."""
+    """The lines of a module without those that depend on whether Keras was asked."""
     text = re.sub(r"^VERIFIED = .*\n", "", text, count=1, flags=re.M)
     return re.sub(r"^SELFTEST = .*?\n\n", "\n", text, count=1, flags=re.M | re.S).splitlines()
 
@@ -77,7 +77,7 @@ def _read(path: Path) -> bytes:
 
 
 def _decoded(lines: bytes) -> bytes:
-    """The bytes of the .npz file in comment lines; as far as they can be told, where they were edited."""
+    """The bytes of the .npz file in comment lines; b"" if they were edited and cannot be decoded."""
     try:
         return EmbeddedFile(io.BytesIO(lines)).read()
     except (OSError, ValueError):
@@ -91,12 +91,12 @@ def _weights(old: bytes, new: bytes) -> Iterator[str]:
     try:
         before = _arrays(old)
     except Exception as error:  # NumPy and zipfile raise many kinds
-        yield f"the weights that are there cannot be read: {printable(str(error))}"
+        yield f"the existing weights cannot be read: {printable(str(error))}"
         return
     after = _arrays(new)
     lines = [(name, _change(before.get(name), after.get(name))) for name in {**before, **after}]
-    told = [f"{printable(name)}: {line}" for name, line in lines if line]
-    yield from told or ["the arrays are the same, the file that holds them is not"]
+    reports = [f"{printable(name)}: {line}" for name, line in lines if line]
+    yield from reports or ["the arrays are the same, the file that holds them is not"]
 
 
 def _arrays(npz: bytes) -> dict[str, np.ndarray]:
@@ -109,9 +109,9 @@ def _arrays(npz: bytes) -> dict[str, np.ndarray]:
 def _change(old: np.ndarray | None, new: np.ndarray | None) -> str:
     """How one array changes, "" if it does not."""
     if new is None:
-        return "goes"
+        return "removed"
     if old is None:
-        return f"comes, {_kind(new)}"
+        return f"added, {_kind(new)}"
     if _kind(old) != _kind(new):
         return f"{_kind(old)} becomes {_kind(new)}"
     if old.tobytes() == new.tobytes():

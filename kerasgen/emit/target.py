@@ -1,4 +1,4 @@
-"""What a module is printed for: the functions that it may call, how they are written, and the frame around them."""
+"""Targets: the functions that a module may call, how calls are written, and the template around them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from kerasgen.graph.facts import Kernel, facts, is_copied
 class Target:
     """A kind of module.
 
-    `kernels` and `runtime` are where the functions come from that are copied. `syntax` gives the writer of a kernel
-    that the language has a notation for, `name` what a call of any other kernel is called. `library` is the import line
-    of every module, `template` its frame, `style` how it is formatted.
+    Functions are copied from `kernels` and `runtime`. `syntax` gives the writer of a kernel that the language has an
+    operator for, `name` the name by which any other kernel is called. `library` is the import line of every module,
+    `template` the file it is rendered from, `style` how it is formatted.
     """
 
     kernels: ModuleType
@@ -39,7 +39,7 @@ class Target:
 
 @cache
 def numpy_name(function: Any) -> str:
-    """What every NumPy from 1.17 on calls this function. UsageError where no module may call it."""
+    """The name of this function in every NumPy from 1.17 on. Raises UsageError if no module may call it."""
     if is_copied(function):
         return str(function.__name__)
     name = str(function.__name__)
@@ -47,7 +47,7 @@ def numpy_name(function: Any) -> str:
     for prefix, module in (("np.", np), ("np.linalg.", np.linalg)):
         if getattr(module, name, None) is function and name in FUNCTIONS:
             return prefix + name
-    raise UsageError(f"{name} is none of the NumPy functions that a rule may emit: call it in a function of yours")
+    raise UsageError(f"{name} is none of the NumPy functions that a rule may emit: call it in a function of your own")
 
 
 NUMPY = Target(

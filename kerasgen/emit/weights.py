@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 LINE = 116  # characters of base64 in a line, a multiple of 4
-STEP = LINE // 4 * 3 * 10_000  # bytes that become lines at once
+STEP = LINE // 4 * 3 * 10_000  # bytes converted to lines at a time
 
 
 def pack(weights: Mapping[str, np.ndarray]) -> bytes:
