@@ -1,4 +1,4 @@
-"""What can go wrong, one class per exit code."""
+"""Errors, one class per exit code."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ from kerasgen.names import printable
 class KerasgenError(Exception):
     """An error that the user can act on. Its text is one line.
 
-    Settings stand in it as Python spells them, in backticks: `force=True`. The command line shows its own spelling,
+    Settings appear in it as Python spells them, in backticks: `force=True`. The command line shows flags instead:
     --force (see `kerasgen.cli.flags`).
     """
 
     exit_code = 70
 
     def __init__(self, text: str) -> None:
-        super().__init__(printable(text))  # it may hold names that a stranger chose
+        super().__init__(printable(text))  # it may hold names from an untrusted file
 
 
 class ParityError(KerasgenError):
     """The module answers differently from the model.
 
-    `verification` is the comparison that found it (see `kerasgen.verify`), or None where there could be none.
+    `verification` is the comparison that found it (see `kerasgen.verify`), or None if nothing could be compared.
     """
 
     exit_code = 1
@@ -29,7 +29,7 @@ class ParityError(KerasgenError):
 
 
 class UsageError(KerasgenError):
-    """What was asked for cannot be done that way: a missing extra, options that exclude each other."""
+    """The request is not possible: a missing extra, options that exclude each other."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""The one sanitiser: text of a model becomes a Python identifier, or it does not reach the output at all."""
+"""The only sanitiser: text from a model becomes a Python identifier, or does not reach the output at all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from collections.abc import Container, Iterable
 from pathlib import PurePath
 from typing import Any
 
-LONGEST = 80  # characters of a model's name that are kept
-PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # what a variable should not be called
+LONGEST = 80  # characters of a model's name to keep
+PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # not for variables
 
-# What every module defines; `x` is the name of a value that only the next line reads.
+# Defined by every module; `x` is a value that only the next line reads.
 RESERVED = frozenset(
     "np math x W MODEL VERIFIED EXPORT INPUTS OUTPUTS STATES SELFTEST predict activations reset_states main MARKER "
     "EmbeddedFile read_embedded read_sidecar hashed make_input input_noise input_waves factors weighted_sum numbers "
@@ -24,26 +24,26 @@ RESERVED = frozenset(
 
 
 def identifier(text: str) -> str:
-    """An ASCII identifier that resembles `text`: accents dropped, all else than letters, digits and `_` replaced."""
+    """An ASCII identifier that resembles `text`: accents dropped, all but letters, digits and `_` replaced."""
     plain = unicodedata.normalize("NFKD", text[: 4 * LONGEST]).encode("ascii", "ignore").decode()
     name = re.sub(r"\W+", "_", plain)[:LONGEST].strip("_") or "layer"
     return f"layer_{name}" if name[0].isdigit() else name
 
 
 def is_identifier(name: str) -> bool:
-    """Whether a name may stand in the output."""
+    """Whether a name may appear in the output."""
     return name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
 
 
 def printable(text: str) -> str:
-    """The text on one line, with everything escaped that a terminal would act on."""
+    """The text on one line, with everything that a terminal would act on escaped."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def module_name(source: Any) -> str:
-    """The name of the file for a model's module: an identifier that hides no module of Python or NumPy.
+    """The file name for a model's module: an identifier that shadows no standard module and not NumPy.
 
-    `source` is the path of the model, or a live model, which has a name of its own.
+    `source` is the path of the model, or a live model, which has a name.
     """
     is_path = isinstance(source, (str, os.PathLike))
     stem = PurePath(source).stem if is_path else str(getattr(source, "name", "model"))
@@ -51,7 +51,7 @@ def module_name(source: Any) -> str:
 
 
 def path_name(path: Iterable[str]) -> str:
-    """One name for the path of names to a layer; a name that begins with its model's need not be told that again."""
+    """One name for the path of names to a layer; a name that already begins with its model's is not prefixed again."""
     name = ""
     for part in path:
         name = part if part.startswith(name) else f"{name}_{part}"
@@ -65,25 +65,25 @@ def snake_case(kind: str) -> str:
 
 
 def unused(name: str, taken: Container[str]) -> str:
-    """This name for a new weight or value, or one like it where it is taken."""
+    """This name for a new weight or value, or a similar one if it is taken."""
     while name in taken:
         name += "_folded"
     return name
 
 
 class Namespace:
-    """Hands out identifiers, each once. `reserved` are taken; `wanted` are given only to those who ask for them."""
+    """Hands out unique identifiers. `reserved` ones are taken; a numbered name is never one of `expected`."""
 
-    def __init__(self, reserved: Iterable[str] = (), wanted: Iterable[str] = ()) -> None:
+    def __init__(self, reserved: Iterable[str] = (), expected: Iterable[str] = ()) -> None:
         self._taken = set(reserved)
-        self._wanted = set(wanted)
-        self._counts: dict[str, int] = {}  # up to which numbers are taken, by what they follow
+        self._expected = set(expected)
+        self._counts: dict[str, int] = {}  # the last number used, by stem
 
     def new(self, text: str) -> str:
-        """An unused identifier made from `text`; a number is added where it is taken."""
+        """An unused identifier made from `text`, numbered if it is taken."""
         stem = name = identifier(text)
         count = self._counts.get(stem, 1)
-        while name in self._taken or (count > 1 and name in self._wanted):
+        while name in self._taken or (count > 1 and name in self._expected):
             count += 1
             name = f"{stem}_{count}"
         self._taken.add(name)

@@ -51,10 +51,10 @@ def doing(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
 ENDS = {
     "crash": ("import ctypes; ctypes.string_at(0)", InvalidModelError, r"libhdf5 crashes on it \(SIGSEGV\)"),
     "abort": ("import os; os.abort()", InvalidModelError, r"libhdf5 crashes on it \(SIGABRT\)"),
-    "hang": ("while True: pass", InvalidModelError, "libhdf5 runs for ever on it"),
-    "sleep": ("import time; time.sleep(600)", FileError, "libhdf5 does not come to an end"),
-    "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", FileError, "was killed: is memory short?"),
-    "memory": ("return [bytearray(1 << 30)]", FileError, "it takes more memory than there is"),
+    "hang": ("while True: pass", InvalidModelError, "libhdf5 hangs on it"),
+    "sleep": ("import time; time.sleep(600)", FileError, "libhdf5 does not finish"),
+    "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", FileError, "was killed: out of memory?"),
+    "memory": ("return [bytearray(1 << 30)]", FileError, "it needs too much memory"),
     "raise": ("raise RuntimeError('two\\nlines')", InvalidModelError, "unusable HDF5 file: two"),
     "open": ("return open('/etc/hosts').read()", InvalidModelError, "Too many open files"),
 }
@@ -95,7 +95,7 @@ def test_command_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("python", ["/nowhere/python", "/bin/true"])
 def test_does_not_start(python: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", python)
-    with pytest.raises(FileError, match=r"m.h5: cannot be read: no process starts that would"):
+    with pytest.raises(FileError, match=r"m.h5: cannot be read: its reader process does not start"):
         load(path)
 
 

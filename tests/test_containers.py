@@ -150,11 +150,11 @@ def shards(tmp_path):
 
 PLACE = "/layers/dense/vars"
 MAPS = {
-    "out of the folder": ({PLACE: "../w_00000.weights.h5"}, "'../w_00000.weights.h5', which is no file beside it"),
-    "absolute": ({PLACE: "/etc/passwd"}, "which is no file beside it"),
-    "the folder above": ({PLACE: ".."}, "which is no file beside it"),
-    "a number": ({PLACE: 5}, "which is no file beside it"),
-    "nothing": ({PLACE: [""]}, "which is no file beside it"),
+    "out of the folder": ({PLACE: "../w_00000.weights.h5"}, "'../w_00000.weights.h5', which is not a file beside it"),
+    "absolute": ({PLACE: "/etc/passwd"}, "which is not a file beside it"),
+    "the folder above": ({PLACE: ".."}, "which is not a file beside it"),
+    "a number": ({PLACE: 5}, "which is not a file beside it"),
+    "nothing": ({PLACE: [""]}, "which is not a file beside it"),
     "itself": ({PLACE: "w.weights.json"}, "unusable HDF5 file"),
     "no such group": ({"/layers/other": "w_00000.weights.h5"}, "'/layers/other', which "),
     "twice": ({PLACE: ["w_00000.weights.h5"] * 2}, "is a group, or an array that has other names"),

@@ -53,8 +53,8 @@ def test_a_file_without_assets_is_refused(ending: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("-1\n9\n7\nfour\n2\n-2", "something else than whole numbers"),
-        (f"-1\n9\n7\n{2**63}\n2\n-2", "something else than whole numbers"),
+        ("-1\n9\n7\nfour\n2\n-2", "does not hold integers only"),
+        (f"-1\n9\n7\n{2**63}\n2\n-2", "does not hold integers only"),
         ("-1\n9\n7\n4\n2", "is 5 long, but the architecture says 6"),
         ("", "is 0 long"),
         (None, "is missing"),

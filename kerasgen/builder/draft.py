@@ -1,4 +1,4 @@
-"""A graph under construction: what rules emit becomes part of it, under names that are final."""
+"""A graph under construction: adopts what rules emit, under final names."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from kerasgen.readers.model import LayerPath, Variable
 
 
 class Draft:
-    """Inputs, nodes and declared weights so far. `layers` are the paths of all layers that the model has."""
+    """Inputs, nodes and declared weights so far. `layers` are the paths of all layers of the model."""
 
     def __init__(self, layers: Iterable[LayerPath]) -> None:
-        wanted = {identifier(path_name(path)) for path in layers}
+        names = {identifier(path_name(path)) for path in layers}
         self.inputs: list[Value] = []
         self.nodes: list[Node] = []
         self.variables: dict[str, tuple[Variable, Value]] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.specs: dict[str, Value] = {}
-        self.states: dict[str, Value] = {}  # what the last call of a stateful layer leaves
-        self._memory: dict[str, Value] = {}  # what its first call starts with
-        self._names = Namespace([*PYTHON, *RESERVED, *kernels.__all__], wanted)  # of values
-        self._keys = Namespace(wanted=wanted)  # of weights, which may be called what a kernel is called
+        self.states: dict[str, Value] = {}  # after the last call of a stateful layer
+        self._memory: dict[str, Value] = {}  # before its first call
+        self._names = Namespace([*PYTHON, *RESERVED, *kernels.__all__], names)  # of values
+        self._keys = Namespace(expected=names)  # of weights, which may share a name with a kernel
         self._layer_names: dict[LayerPath, tuple[str, str]] = {}  # in both
 
     def input(self, name: str, shape: Shape, dtype: str) -> Value:
@@ -38,7 +38,7 @@ class Draft:
         return value
 
     def assume(self, path: LayerPath, shape: Shape, dtype: str) -> Value:
-        """An output of a layer that could not be built, which no node makes."""
+        """An output of a layer that could not be built; no node produces it."""
         return self._value(path_name(path), shape, dtype)
 
     def _value(self, name: str, shape: Shape, dtype: str) -> Value:
@@ -47,7 +47,7 @@ class Draft:
         return value
 
     def call_names(self, path: LayerPath, call: int) -> tuple[str, str]:
-        """What the names of a layer's weights and of a call's values begin with; a numbered name for a later call."""
+        """The prefixes for the names of a layer's weights and of a call's values; the latter numbers later calls."""
         if path not in self._layer_names:
             name = path_name(path)
             self._layer_names[path] = self._keys.new(name), self._names.new(name)
@@ -55,9 +55,9 @@ class Draft:
         return key, output if call == 1 else self._names.new(output)
 
     def adopt(self, layer: Layer, results: Sequence[Value], others: Iterable[Value] = ()) -> list[Value]:
-        """Take over the weights and nodes of a layer: `results` and `others`, under their final names.
+        """Take over the weights and nodes of a layer; returns `results` and `others` under their final names.
 
-        Raises InvalidModelError where a shared layer's calls disagree on the shape of a weight.
+        Raises InvalidModelError if the calls of a shared layer disagree on the shape of a weight.
         """
         self._declare(layer)
         self._start_states(layer)
@@ -84,9 +84,9 @@ class Draft:
         keyed: bool,
         layers: Mapping[str, tuple[str, ...]],
     ) -> Graph:
-        """The graph that makes these outputs, without its weights but for constants.
+        """The graph with these outputs; of its weights, only the constants.
 
-        Where an output is None, that is not known, it is incomplete and has none.
+        If an output is None, i.e. unknown, the graph is incomplete and has no outputs.
         """
         complete = None not in outputs
         return Graph(
@@ -102,7 +102,7 @@ class Draft:
         )
 
     def _declare(self, layer: Layer) -> None:
-        """The weights and constants of a layer. A shared layer declares the same weights at each call."""
+        """Declare the weights and constants of a layer. A shared layer declares the same weights at each call."""
         for key, (variable, value) in layer.variables.items():
             declared, _ = self.variables.setdefault(key, (variable, value))
             if declared != variable:
@@ -114,14 +114,14 @@ class Draft:
         self.specs.update((key, Value(key, array.shape, array.dtype.name)) for key, array in layer.constants.items())
 
     def _start_states(self, layer: Layer) -> None:
-        """Name the states that a layer recalls from the last `predict`."""
+        """Name the states that a layer keeps from the last `predict`."""
         for key, value in layer.recalled.items():
             if value.name not in layer.final:
                 name = layer.final[value.name] = self._names.new(f"{layer.output}_state")
                 self._memory[key] = self.specs[name] = replace(value, name=name)
 
     def _name_values(self, layer: Layer, results: Sequence[Value]) -> None:
-        """Name what the nodes make: results after the layer, numbered if there are several, the rest after kernels."""
+        """Name the nodes' outputs: results after the layer, numbered if there are several, the rest after kernels."""
         numbers = {value.name: i for i, value in enumerate(results, start=1)}
         for node in layer.nodes:
             for name in node.outputs:

@@ -1,1 +1,1 @@
-"""HDF5 read in a sandbox: libhdf5 crashes on some damaged files, so it runs in a process with limits."""
+"""Reads HDF5 in a sandbox: libhdf5 crashes on some damaged files, so it runs in a process with limits."""

@@ -1,25 +1,24 @@
-"""A process of its own for libhdf5, which crashes on some damaged files and runs for ever on others.
+"""Runs libhdf5 in a separate process: it crashes on some damaged files and hangs on others.
 
-The process runs `kerasgen.hdf5.server`. It is started afresh, not forked: forking is unsafe where there are threads, as
-in a caller's program that has imported TensorFlow, and Windows has no fork. It begins with the interpreter's own
-options and nothing but NumPy and h5py. Requests and replies are lines of JSON on two pipes, arrays their bare bytes
-behind such a line, so that nothing that comes back can do more than be wrong: every array is compared with what the
-architecture implies before it is asked for. Nothing is written to disk.
+The process runs `kerasgen.hdf5.server`. It is spawned, not forked: forking is unsafe in a program with threads, such as
+one that has imported TensorFlow, and Windows has no fork. It starts in isolated mode and imports only NumPy and h5py.
+Requests and replies are lines of JSON on two pipes; the raw bytes of an array follow its line. The worst a reply can do
+is be wrong: every array's shape is compared with the architecture before it is requested. Nothing is written to disk.
 
-| request | what follows it | reply | what follows it |
+| request | followed by | reply | followed by |
 |---|---|---|---|
-| `open` a path, or a file of this many bytes | the file, where it has no path | `objects`: what is in it | |
+| `open` a path, or a file of this many bytes | the file, if it has no path | `objects`: its contents | |
 | `read` arrays by the numbers of file and array | | for each array: `bytes` | the array |
 | `close` all files | | empty | |
 
-Any of the replies may be an `error` instead. The process limits its own memory and processor time, and may neither
-write files nor, once the model is open, open others; this one ends it when it does not answer. Who is to blame:
+Any reply may be an `error` instead. The process limits its own memory and CPU time, cannot write files, and once the
+model is open cannot open others. The parent kills it if it does not answer. Which error is raised:
 
-* an error, a crash, or processor time without end: the file (InvalidModelError);
-* too little memory, or no answer in time while others had the processor: the machine (FileError).
+* InvalidModelError for an error, a crash or too much CPU time: the file is at fault;
+* FileError for too little memory or a timeout while the CPU was busy elsewhere: the machine is.
 
-A process that served one file without an error serves the next one, too. Where a platform has no limits (Windows), only
-the time is limited; where it has no processes (Pyodide), the file is read in this one.
+A process that served one file without an error is reused for the next. On a platform without limits (Windows) there is
+only the timeout; on one without processes (Pyodide) the file is read in this one.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ from typing import Any
 from kerasgen.errors import FileError, InvalidModelError, KerasgenError
 from kerasgen.names import printable
 
-DESCRIBING = 1 << 28  # bytes of memory beside the file itself
-SECONDS = 10  # of the processor; describing the largest models takes less than one
-SLOWEST = 10_000_000  # bytes in a second that an array is read with, at least
-PATIENCE = 120.0  # seconds beyond those of the processor, on the clock
+DESCRIBING = 1 << 28  # bytes of memory, in addition to the file
+SECONDS = 10  # of CPU time; describing the largest models takes less than one
+SLOWEST = 10_000_000  # bytes per second: the minimum speed of reading an array
+PATIENCE = 120.0  # seconds of wall time, in addition to the CPU time
 _ALONE = sys.platform in ("emscripten", "wasi")  # platforms without processes
 _START = "import sys; sys.path[:] = {path}; from kerasgen.hdf5.server import main; main()"
 
@@ -53,15 +52,15 @@ class Child:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        self.files = self.held = 0  # that are open, and the bytes of those that came through the pipe
+        self.files = self.held = 0  # how many are open, and the bytes of those sent through the pipe
         self.started = self.late = False
         self.process: subprocess.Popen[bytes] | None = None
         self._connect()
 
     def open(self, name: str, path: str, size: int = 0, blocks: Iterable[bytes] = ()) -> tuple[int, Any]:
-        """Open the file at `path`, or the one that these blocks make, `size` bytes long together.
+        """Open the file at `path`, or the one in these blocks, `size` bytes in total.
 
-        Its number and what is in it.
+        Returns its number and its contents.
         """
         self.name = name
         with self._patience(SECONDS):
@@ -72,22 +71,22 @@ class Child:
             self.files, self.held = self.files + 1, self.held + size
             return self.files - 1, self._reply()["objects"]
 
-    def read(self, wanted: Sequence[tuple[int, int]], sizes: Sequence[int]) -> Iterator[bytearray]:
-        """Arrays by the numbers of file and array, of these bytes each."""
+    def read(self, numbers: Sequence[tuple[int, int]], sizes: Sequence[int]) -> Iterator[bytearray]:
+        """Arrays by the numbers of file and array; `sizes` are their sizes in bytes."""
         seconds = SECONDS + sum(sizes) // SLOWEST
         memory = DESCRIBING + self.held + 2 * max(sizes, default=0)
         with self._patience(seconds):
-            self._ask(do="read", arrays=wanted, memory=memory, seconds=seconds)
+            self._ask(do="read", arrays=numbers, memory=memory, seconds=seconds)
             self._flush()
             for length in sizes:
                 if self._reply()["bytes"] != length:
-                    raise InvalidModelError(f"{self.name}: unusable HDF5 file: an array is not as long as it says")
+                    raise InvalidModelError(f"{self.name}: unusable HDF5 file: an array has the wrong length")
                 array = bytearray(length)
                 self._fill(memoryview(array))
                 yield array
 
     def close(self) -> None:
-        """Close all files; the process can be given others."""
+        """Close all files; the process can open others."""
         with self._patience(SECONDS):
             self._ask(do="close")
             self._flush()
@@ -100,7 +99,7 @@ class Child:
         self.process.kill()
         self.process.wait()
         for pipe in (self.requests, self.replies):
-            with suppress(OSError):  # what it did not take
+            with suppress(OSError):  # unsent bytes
                 pipe.close()
 
     def _connect(self) -> None:
@@ -117,7 +116,9 @@ class Child:
                 pipesize=1 << 20,
             )
         except OSError as error:
-            raise FileError(f"{self.name}: cannot be read: no process starts that would: {error.strerror}") from error
+            raise FileError(
+                f"{self.name}: cannot be read: its reader process does not start: {error.strerror}"
+            ) from error
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.requests: Any = self.process.stdin
@@ -125,7 +126,7 @@ class Child:
 
     @contextmanager
     def _patience(self, seconds: float) -> Iterator[None]:
-        """End the process where it takes longer than that inside the block."""
+        """Kill the process if the block takes longer than this, plus PATIENCE."""
         timer = threading.Timer(seconds + PATIENCE, self._give_up)
         timer.daemon = True
         timer.start()
@@ -142,7 +143,7 @@ class Child:
     def _ask(self, **request: Any) -> None:
         if not self.started and self.replies.readline() != b"{}\n":
             why = f"`{sys.executable} -c 'import h5py'` may tell why"
-            raise FileError(f"{self.name}: cannot be read: no process starts that would; {why}")
+            raise FileError(f"{self.name}: cannot be read: its reader process does not start; {why}")
         self.started = True
         self._send(json.dumps(request).encode() + b"\n")
 
@@ -168,7 +169,7 @@ class Child:
         if reply["error"] == "file":
             raise FileError(f"{self.name}: cannot be read: {reply['text']}")
         if reply["error"] == "memory":
-            raise FileError(f"{self.name}: cannot be read: it takes more memory than there is, or than a model needs")
+            raise FileError(f"{self.name}: cannot be read: it needs too much memory")
         raise InvalidModelError(f"{self.name}: unusable HDF5 file: {printable(reply['text'])}")
 
     def _fill(self, view: memoryview) -> None:
@@ -179,21 +180,21 @@ class Child:
             view = view[count:]
 
     def _death(self) -> KerasgenError:
-        """What the end of the process says about the file."""
+        """The error to raise when the process has died."""
         assert self.process is not None
         code = self.process.wait()
         reason = signal.Signals(-code).name if code < 0 else f"code {code:#x}"
         if self.late:
-            return FileError(f"{self.name}: cannot be read: libhdf5 does not come to an end")
-        if reason == "SIGKILL":  # Linux ends who takes its last memory
-            return FileError(f"{self.name}: cannot be read: the process that reads it was killed: is memory short?")
+            return FileError(f"{self.name}: cannot be read: libhdf5 does not finish")
+        if reason == "SIGKILL":  # the out-of-memory killer
+            return FileError(f"{self.name}: cannot be read: its reader process was killed: out of memory?")
         if reason == "SIGXCPU":
-            return InvalidModelError(f"{self.name}: unusable HDF5 file: libhdf5 runs for ever on it")
+            return InvalidModelError(f"{self.name}: unusable HDF5 file: libhdf5 hangs on it")
         return InvalidModelError(f"{self.name}: unusable HDF5 file: libhdf5 crashes on it ({reason})")
 
 
 class _InPlace(Child):
-    """The same in this process."""
+    """The same, within this process."""
 
     def _connect(self) -> None:
         from kerasgen.hdf5.server import Server
@@ -218,9 +219,9 @@ _idle: list[Child] = []
 
 
 def start() -> None:
-    """Start the process ahead of time, to have it ready when it is needed."""
+    """Start the process ahead of time, so that it is ready when needed."""
     if not _idle:
-        with suppress(FileError):  # which will come again then
+        with suppress(FileError):  # `reading` will raise it again
             _idle.append(_new(""))
 
 
@@ -230,7 +231,7 @@ def _new(name: str) -> Child:
 
 @contextmanager
 def reading(name: str) -> Iterator[Child]:
-    """The process, to read a file, or the several of a model; messages call it `name`."""
+    """The process, to read the file or files of one model; `name` is used in messages."""
     try:
         child = _idle.pop()
         child.name = name
@@ -254,5 +255,5 @@ def _end() -> None:
         _idle.pop().kill()
 
 
-if hasattr(os, "register_at_fork"):  # a copy of this process has none of its own
+if hasattr(os, "register_at_fork"):  # a forked process must not share this one's
     os.register_at_fork(after_in_child=_idle.clear)

@@ -1,13 +1,13 @@
-"""The only code that touches HDF5: what lies in a file, and its arrays. It runs in the process that `process` starts.
+"""The only code that touches HDF5: lists a file's contents and reads its arrays. It runs in the process of `process`.
 
-Nothing here leads out of the file: links other than hard ones are named, not followed, and arrays are described before
-anything of them is read. Imports nothing but NumPy and h5py, so that the process starts quickly.
+Nothing here leads out of the file: only hard links are followed, others are reported, and arrays are described before
+any is read. Imports only NumPy and h5py, so that the process starts quickly.
 """
 
 from __future__ import annotations
 
 import contextlib
-import encodings.ascii  # noqa: F401 - h5py asks for it late, when no file can be opened any more
+import encodings.ascii  # noqa: F401 - h5py imports it late, when no file can be opened any more
 import errno
 import io
 import json
@@ -25,8 +25,8 @@ try:
 except ImportError:  # Windows has no limits to set
     resource = None  # type: ignore[assignment]
 
-MAX_LINKS = 1 << 17  # the largest models known have some thousands of groups and arrays
-MAX_ATTRIBUTE = 1 << 24  # bytes; the largest architectures known take a few million
+MAX_LINKS = 1 << 17  # the largest known models have some thousands of groups and arrays
+MAX_ATTRIBUTE = 1 << 24  # bytes; the largest known architectures take a few million
 OWN_BYTES = 1 << 27  # of memory, for Python, NumPy and libhdf5
 _ATTRIBUTES = re.compile(rb"(model|training)_config|keras_version|backend|name|(layer|weight)_names\d*")
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
@@ -35,7 +35,7 @@ _WIDTHS = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "b": (1,)}
 
 
 class NoModelError(Exception):
-    """The file is sound HDF5, but such as no model is kept in."""
+    """The file is valid HDF5, but cannot be a model."""
 
 
 class File:
@@ -44,19 +44,19 @@ class File:
     def __init__(self, place: bytes | BinaryIO) -> None:
         self.file = h5py.File(place, "r")
         self.paths: list[bytes] = []  # of groups and arrays, by their number
-        self._numbers: dict[int, int] = {}  # by address: hard links may lead to one thing twice, or in a circle
+        self._numbers: dict[int, int] = {}  # by address: hard links may lead to one object twice, or form a cycle
         self._links = 0
 
     def describe(self) -> list[dict[str, Any]]:
-        """Groups and arrays, the root first; a number is a place in this list.
+        """Groups and arrays, the root first; a number is an index into this list.
 
-        A group has `name`, its path; `links` by name, each a number or a text that says why it cannot be followed; and
-        `attrs`, those that Keras writes, as texts. An array has `shape`, `type` as NumPy spells it or "bfloat16",
-        `stored`, its bytes in the file, and `fault`: why it cannot be read, if so.
+        A group has `name`, its path; `links` by name, each a number or the reason why it cannot be followed; and
+        `attrs`, those that Keras writes, as strings. An array has `shape`; `type`, as NumPy spells it or "bfloat16";
+        `stored`, its bytes in the file; and `fault`, the reason why it cannot be read, or "".
         """
         objects: list[dict[str, Any]] = []
         self._enter(h5py.h5g.open(self.file.id, b"/"), b"/", objects)
-        for entry in objects:  # which grows
+        for entry in objects:  # the list grows
             if "links" in entry:
                 path = entry["name"].encode("utf-8", "surrogateescape")
                 group = h5py.h5g.open(self.file.id, path)
@@ -78,7 +78,7 @@ class File:
             return self._enter(h5py.h5o.open(group, name), path.rstrip(b"/") + b"/" + name, objects)
         except (MemoryError, NoModelError):
             raise
-        except Exception as error:  # it may be one that nobody needs
+        except Exception as error:  # it may not be needed
             return f"is damaged: {_reason(error)}"
 
     def _enter(self, thing: Any, path: bytes, objects: list[dict[str, Any]]) -> int | str:
@@ -102,7 +102,7 @@ class File:
 
 def _array(dataset: h5py.h5d.DatasetID) -> dict[str, Any]:
     settings, dtype = dataset.get_create_plist(), dataset.dtype
-    # NumPy has no bfloat16: Keras writes two opaque bytes
+    # NumPy has no bfloat16: Keras writes it as two opaque bytes
     bfloat16 = dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None and dtype.subdtype is None
     fault = ""
     if settings.get_layout() == h5py.h5d.VIRTUAL or settings.get_external_count():
@@ -118,15 +118,15 @@ def _array(dataset: h5py.h5d.DatasetID) -> dict[str, Any]:
 
 
 def _attributes(group: Any) -> dict[str, Any]:
-    found = {}
+    attributes = {}
     for index in range(h5py.h5a.get_num_attrs(group)):
         attribute = h5py.h5a.open(group, index=index)
         if _ATTRIBUTES.fullmatch(attribute.name):
             name = attribute.name.decode()
             if math.prod(attribute.shape or ()) * attribute.dtype.itemsize > MAX_ATTRIBUTE:
                 raise NoModelError(f"its attribute {name!r} is larger than {MAX_ATTRIBUTE} bytes")
-            found[name] = _texts(h5py.Group(group).attrs[name])
-    return found
+            attributes[name] = _texts(h5py.Group(group).attrs[name])
+    return attributes
 
 
 def _texts(value: Any) -> Any:
@@ -146,14 +146,14 @@ def _reason(error: Exception) -> str:
 
 
 class Server:
-    """Answers requests: lines of JSON, some with bytes behind them, as are the replies. See `kerasgen.hdf5.process`."""
+    """Answers requests. Requests and replies are lines of JSON, some followed by bytes. See `kerasgen.hdf5.process`."""
 
     def __init__(self, requests: BinaryIO, replies: BinaryIO) -> None:
         self.requests, self.replies = requests, replies
         self.files: list[File] = []
 
     def answer(self) -> bool:
-        """Answer one request; False where there is none."""
+        """Answer one request; False if there is none."""
         line = self.requests.readline()
         if line:
             request = json.loads(line)
@@ -161,7 +161,7 @@ class Server:
                 getattr(self, request.pop("do"))(**request)
             except MemoryError:
                 self._reply(error="memory")
-            except Exception as error:  # h5py raises nearly every class, according to which bytes are damaged
+            except Exception as error:  # h5py raises almost any class, depending on which bytes are damaged
                 number = error.errno if isinstance(error, OSError) else None
                 if number in _UNREADABLE:
                     self._reply(error="file", text=os.strerror(number))
@@ -174,11 +174,11 @@ class Server:
         _limit("RLIMIT_NOFILE", 256)
         _allow(memory + size, seconds)
         self.files.append(File(os.fsencode(path) if path else io.BytesIO(self.requests.read(size))))
-        _limit("RLIMIT_NOFILE", 0)  # what the file names cannot be opened
+        _limit("RLIMIT_NOFILE", 0)  # files that this one refers to cannot be opened
         self._reply(objects=self.files[-1].describe())
 
     def read(self, arrays: list[tuple[int, int]], memory: int, seconds: int) -> None:
-        """Send arrays, each told by the number of its file and its own."""
+        """Send arrays by the numbers of file and array."""
         _allow(memory, seconds)
         for file, number in arrays:
             array = self.files[file].read(number)
@@ -192,13 +192,13 @@ class Server:
             self.files.pop().file.close()
         self._reply()
 
-    def _reply(self, **what: Any) -> None:
-        self.replies.write(json.dumps(what).encode() + b"\n")
+    def _reply(self, **reply: Any) -> None:
+        self.replies.write(json.dumps(reply).encode() + b"\n")
         self.replies.flush()
 
 
 def _allow(memory: int, seconds: int) -> None:
-    """Bound what is taken from here on: bytes of memory, seconds of the processor."""
+    """Limit resources from here on: bytes of memory, seconds of CPU time."""
     if resource is not None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         _limit("RLIMIT_CPU", math.ceil(used.ru_utime + used.ru_stime) + seconds)
@@ -206,17 +206,17 @@ def _allow(memory: int, seconds: int) -> None:
 
 
 def _limit(name: str, value: int) -> None:
-    """Set a limit where the platform has it."""
+    """Set a limit if the platform has it."""
     with contextlib.suppress(AttributeError, ValueError, OSError):
         kind = getattr(resource, name)
-        _, most = resource.getrlimit(kind)
-        resource.setrlimit(kind, (value if most == resource.RLIM_INFINITY else min(value, most), most))
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def main() -> None:
     """Serve stdin until it ends."""
     server = Server(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no reply
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # output of libraries must not mix with replies
     _limit("RLIMIT_CORE", 0)
     _limit("RLIMIT_FSIZE", 0)  # it never writes a file
     server.replies.write(b"{}\n")

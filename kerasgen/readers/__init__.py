@@ -1,4 +1,4 @@
-"""Model files in: whatever Keras wrote, in one form. No TensorFlow, no Keras, and nothing of the model is run."""
+"""Reads model files of any Keras into one form, without TensorFlow or Keras; no code of the model is run."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ __all__ = ["read"]
 def read(source: Any, weights: str | os.PathLike[str] | None = None, *, theano_kernels: bool = False) -> ModelFile:
     """The model in `source`, a file or a live Keras model; `weights` is a second file that holds its weights.
 
-    The architecture is read now, the weights when they are bound. `theano_kernels` tells of a file that does not say so
-    itself, as those of Keras 1, that Theano trained it.
+    The architecture is read now, the weights when they are bound. `theano_kernels` says that Theano trained the model,
+    for files that do not record the backend, such as those of Keras 1.
     """
     if isinstance(source, (str, os.PathLike)):
         main = _parts(content.on_disk(Path(source)), theano_kernels)
@@ -57,7 +57,7 @@ def read(source: Any, weights: str | os.PathLike[str] | None = None, *, theano_k
 
 @dataclass(frozen=True)
 class _Parts:
-    """What one file has: an architecture, weights, or both."""
+    """The contents of one file: an architecture, weights, or both."""
 
     name: str
     version: str
@@ -90,7 +90,7 @@ def _saved_parts(container: keras_files.Container) -> _Parts:
 
 
 def _json_version(config: Any) -> str:
-    """`to_json` notes the version in Keras 1 and 2 only. Of the two that note modules, Keras 3 is the other one."""
+    """Only Keras 1 and 2 record the version in `to_json`; a file without it but with modules is from Keras 3."""
     if not isinstance(config, dict):
         return ""
     return str(config.get("keras_version", "3" if "module" in config else ""))

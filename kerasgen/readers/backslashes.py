@@ -1,4 +1,4 @@
-r"""Weights that tf.keras saved on Windows: a group for each object, but named `layers\dense` as one word."""
+r"""Weights that tf.keras saved on Windows: a group for each object, but named `layers\dense` as a single name."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from kerasgen.readers import hdf5
 
 @dataclass(frozen=True)
 class Spelled:
-    """A file of weights, its groups' names spelled as everywhere else."""
+    """A file of weights with its groups' names as on other systems."""
 
     source: hdf5.Source
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name used in messages."""
         return self.source.name
 
     def root(self, process: Child) -> hdf5.Group:
-        """What is in it."""
+        """Its contents."""
         root = self.source.root(process)
         if not any("\\" in name for name in root.links):
             return root

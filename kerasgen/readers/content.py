@@ -1,4 +1,4 @@
-"""Where the bytes of a file are, and which kind of file they make: by what they say, never by the file's extension."""
+"""The bytes of a file and its kind, told by its contents, never by its extension."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kerasgen.errors import FileError, InvalidModelError
 from kerasgen.names import printable
 from kerasgen.readers import foreign
 
-MAX_TEXT = 1 << 24  # bytes; the largest architectures known take a few million
+MAX_TEXT = 1 << 24  # bytes; the largest known architectures take a few million
 MAX_REASON = 300  # characters
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
@@ -22,17 +22,17 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]+(.*)")
 
 @dataclass(frozen=True)
 class Content:
-    """A file or a folder on disk, or the bytes of a file that is gone. `name` is what messages call it."""
+    """A file or a folder on disk, or the bytes of a deleted file. `name` is used in messages."""
 
     name: str
     data: Path | bytes
 
     def handle(self) -> Path | io.BytesIO:
-        """What zipfile opens: the path, which it reads as needed, or the bytes."""
+        """The path or a stream of the bytes, for zipfile to open."""
         return self.data if isinstance(self.data, Path) else io.BytesIO(self.data)
 
     def place(self) -> tuple[str, int, Iterable[bytes]]:
-        """The path, or "" and the bytes: how many, and themselves."""
+        """The path, 0 and (), or "", the size in bytes and the bytes."""
         if isinstance(self.data, Path):
             return str(self.data.absolute()), 0, ()
         return "", len(self.data), (self.data,)
@@ -49,14 +49,14 @@ class Content:
 
 
 def on_disk(path: Path) -> Content:
-    """The file or folder at `path`. FileError for anything else: opening a pipe would wait for ever."""
+    """The file or folder at `path`. FileError for anything else: opening a pipe would block."""
     name = printable(str(path))
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         address = _ADDRESS.match(name)
         if address:
-            url = f"{address[1]}://{address[2]}"  # a Path has dropped a slash
+            url = f"{address[1]}://{address[2]}"  # Path drops a slash
             raise FileError(f"{url}: is an address, not a file: download it and give the file") from error
         raise FileError(f"{name}: cannot be read: {reason(error)}") from error
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
@@ -89,7 +89,7 @@ def magic(head: bytes) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What an error of a library says, short and on one line."""
+    """The message of a library's error, shortened to one line."""
     if isinstance(error, KeyError) and error.args:
         return f"{error.args[0]!r} is missing"[:MAX_REASON]
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__

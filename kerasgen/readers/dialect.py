@@ -1,6 +1,6 @@
-"""One dialect of layer configs: every name that only an older or another Keras uses is translated here.
+"""Translates layer configs into one dialect: names that only older or other versions of Keras use.
 
-Values end as Keras 3 spells them, with what does not change an answer left out. Serialised objects (an activation, a
+Values are spelled as in Keras 3; what does not affect the outputs is left out. Serialised objects (an activation, a
 wrapped layer, a recurrent cell) stay dicts of `class_name` and `config`, both translated in the same way.
 """
 
@@ -19,13 +19,13 @@ CLASSES = {
     "Model": "Functional",
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
-    "GroupQueryAttention": "GroupedQueryAttention",  # its public name; files of weights have the other
+    "GroupQueryAttention": "GroupedQueryAttention",  # the public name; files of weights use the other
     "UnifiedLSTM": "LSTM",
     "UnifiedGRU": "GRU",
 }
 _SETTINGS = {"LeakyReLU": {"alpha": "negative_slope"}}  # ELU keeps its alpha
-_DEFAULTS = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}}  # files older than the setting
-# How a layer was made or trained, and switches between equal computations.
+_DEFAULTS = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}}  # for files older than the setting
+# How a layer was built or trained, and switches between equivalent computations.
 _IRRELEVANT = {"fused", "build_config", "shared_object_id", "batch_input_shape", "input_dtype"}
 _IRRELEVANT_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _IRRELEVANT_UNLESS_SET = {"time_major", "ragged", "quantization_config"}
@@ -35,7 +35,7 @@ _KERAS_PACKAGES = {"keras", "tf_keras", "tensorflow", "builtins"}
 
 
 def layer_kind(data: Mapping[str, Any]) -> str:
-    """Keras's name of a serialised object's class; a name of Keras's that another package took keeps the package."""
+    """Keras's name of a serialised object's class; another package's class with a Keras name keeps its package."""
     package, _, name = data["class_name"].rpartition(">")
     name = CLASSES.get(name, name)
     if "module" in data and str(data["module"]).partition(".")[0] not in _KERAS_PACKAGES:
@@ -46,12 +46,14 @@ def layer_kind(data: Mapping[str, Any]) -> str:
 def layer_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a layer of this kind."""
     renamed = _SETTINGS.get(kind, {})
-    made = {renamed.get(key, key): value(item) for key, item in config.items() if not _is_irrelevant(kind, key, item)}
+    settings = {
+        renamed.get(key, key): value(item) for key, item in config.items() if not _is_irrelevant(kind, key, item)
+    }
     if kind == "InputLayer":
-        made["batch_shape"] = batch_shape(config.get("batch_shape", config.get("batch_input_shape")))
-    if kind == "BatchNormalization" and isinstance(made.get("axis"), list) and len(made["axis"]) == 1:
-        made["axis"] = made["axis"][0]
-    return {**_DEFAULTS.get(kind, {}), **made}
+        settings["batch_shape"] = batch_shape(config.get("batch_shape", config.get("batch_input_shape")))
+    if kind == "BatchNormalization" and isinstance(settings.get("axis"), list) and len(settings["axis"]) == 1:
+        settings["axis"] = settings["axis"][0]
+    return {**_DEFAULTS.get(kind, {}), **settings}
 
 
 def batch_shape(written: Any) -> tuple[int | None, ...]:
@@ -61,21 +63,21 @@ def batch_shape(written: Any) -> tuple[int | None, ...]:
         raise InvalidModelError("the shape of the model's input is missing or not a list")
     for size in shape:
         if size is not None and (type(size) is not int or not 0 <= size < 1 << 31):
-            raise InvalidModelError(f"the shape of the model's input has an axis {size!r} long")
+            raise InvalidModelError(f"the shape of the model's input has an axis of size {size!r}")
     return tuple(shape)
 
 
 def recorded_shape(written: Any) -> tuple[int | None, ...] | None:
-    """The shape of a tensor as a file records it beside what makes it; None where it is none of a batch."""
-    shape = written.get("items") if isinstance(written, dict) else written  # a tuple, as Keras spells it in JSON
+    """The shape of a tensor as recorded in the file; None if it has no open batch size."""
+    shape = written.get("items") if isinstance(written, dict) else written  # a tuple in Keras's JSON
     if not isinstance(shape, (list, tuple)) or not shape or shape[0] is not None:
         return None
-    known = all(size is None or (type(size) is int and 0 <= size < 1 << 31) for size in shape)
-    return tuple(shape) if known else None
+    valid = all(size is None or (type(size) is int and 0 <= size < 1 << 31) for size in shape)
+    return tuple(shape) if valid else None
 
 
 def value(written: Any) -> Any:
-    """A value as Python has it: Keras spells in JSON what JSON lacks."""
+    """A value in Python, decoded from Keras's markers for what JSON lacks."""
     if isinstance(written, list):
         return [value(item) for item in written]
     if not isinstance(written, dict):
@@ -151,5 +153,5 @@ _MARKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "__keras_tensor__": _tensor,
     "function": lambda written: written["config"],
     **dict.fromkeys(_POLICIES, _policy),
-    "DTypePolicyMap": lambda written: "DTypePolicyMap",  # a dtype for each part of a layer: no one name says it
+    "DTypePolicyMap": lambda written: "DTypePolicyMap",  # a dtype for each part of a layer has no single name
 }

@@ -1,4 +1,4 @@
-"""Files of other tools: what each is, by how it begins or by what it holds, else by its name; and what to do."""
+"""Recognises files of other tools by their first bytes or contents, else by their name, and says what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TF_KERAS = "load its folder with tf_keras.models.load_model and save the model a
 
 
 class Format(NamedTuple):
-    """What a file is, and what to do in order to export it. `begins` matches its first bytes, `ends` its name."""
+    """What a file is, and how to export it nevertheless. `begins` matches its first bytes, `ends` its name."""
 
     what: str
     step: str
@@ -60,14 +60,14 @@ FORMATS = (
 
 
 def of_file(head: bytes, name: str) -> Format | None:
-    """The format of a file that begins like this and has this name, if it is known."""
+    """The format of a file with these first bytes and this name, if known."""
     by_content = (each for each in FORMATS if re.match(each.begins, head, re.DOTALL))
     by_name = (each for each in FORMATS if re.search(rf"(?:{each.ends})\Z", PurePath(name).name.lower()))
     return next(by_content, None) or next(by_name, None)
 
 
 def of_archive(names: Iterable[str]) -> Format | None:
-    """The format of a zip file with these members, if it is known."""
+    """The format of a zip file with these members, if known."""
     files = [name for name in names if not name.endswith("/")]
     if any(PurePath(name).name == "data.pkl" for name in files):
         return PYTORCH
@@ -81,5 +81,5 @@ def of_archive(names: Iterable[str]) -> Format | None:
 
 
 def of_json(config: object) -> Format | None:
-    """The format of a JSON file that holds this, if it is known."""
+    """The format of a JSON file with this content, if known."""
     return TENSORFLOW_JS if isinstance(config, dict) and "modelTopology" in config else None

@@ -1,4 +1,4 @@
-"""The config of a model, whichever Keras wrote it, as a `ModelSpec`: layers, their calls, inputs and outputs."""
+"""Parses the config of a model, from any Keras, into a `ModelSpec`: layers, their calls, inputs and outputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, Overf
 
 
 def parse(config: Any, file: str, version: str = "") -> ModelSpec:
-    """The outermost model of a file, which this version of Keras wrote."""
+    """The outermost model of a file written by this version of Keras."""
     try:
         if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
             raise InvalidModelError("not a Keras model: its JSON describes no class")
@@ -60,9 +60,9 @@ def model_spec(data: Mapping[str, Any]) -> ModelSpec:
 
 
 def inner_model(layer: LayerSpec) -> tuple[ModelSpec | None, str]:
-    """The model that a layer is, or that it wraps, and the path of attributes to it.
+    """The nested or wrapped model of a layer, and the path of attributes to it.
 
-    `TimeDistributed` has the model's spec beside the wrapped layer's class.
+    In `TimeDistributed`, the model's spec is next to the wrapped layer's class.
     """
     model, path, wrapped = layer.model, "", layer.config.get("layer")
     while model is None and isinstance(wrapped, dict):
@@ -100,7 +100,7 @@ def _sequential(name: str, written: list[Any], built: Any, build_config: Any) ->
 
 
 def _input_of(model: str, first: LayerSpec, written: Any, built: Any) -> LayerSpec:
-    """The InputLayer of a Sequential model that has none: the first layer carries the shape, or the model does."""
+    """The InputLayer of a Sequential model without one: the shape is in the first layer or in the model."""
     dtype = first.config.get("dtype")
     shape = None
     if isinstance(written["config"], dict):
@@ -120,10 +120,10 @@ def _input_of(model: str, first: LayerSpec, written: Any, built: Any) -> LayerSp
 
 
 def _is_operation(kind: str, config: Any) -> bool:
-    """Whether a node is the operation `Add`, not the layer: a legacy file drops the module that would tell.
+    """Whether a node is an operation such as `Add`, not the layer: legacy files drop the module, which would tell.
 
-    Layers write `trainable`; SpatialDropout does not, but has a `dtype`, and so has the operation `Cast`. Pipeline has
-    neither, but `layers`.
+    Layers have `trainable` in their config; SpatialDropout does not, but has `dtype`, as does the operation `Cast`.
+    Pipeline has neither, but `layers`.
     """
     return "trainable" not in config and not (kind in KERAS_LAYERS and {"dtype", "layers"} & config.keys())
 
@@ -159,7 +159,7 @@ def _layer(data: Any) -> LayerSpec:
 
 
 def _parse_wrapped(written: Mapping[str, Any], config: dict[str, Any]) -> None:
-    """Parse the model that a layer wraps, or that the layer which it wraps does: its spec goes into the config."""
+    """Parse the model that a layer wraps, possibly through another wrapper, and put its spec into the config."""
     wrapped: Any = written.get("layer")
     if is_model(wrapped):
         model = model_spec(wrapped)
@@ -178,7 +178,7 @@ def _name(data: Any) -> str:
 
 
 def _named(data: Any, number: int) -> Any:
-    """A layer of a Sequential model. Models inside of it had no name of their own until Keras 2.2.3."""
+    """A layer of a Sequential model, with a name: nested models had none until Keras 2.2.3."""
     nameless = isinstance(data, dict) and isinstance(data.get("config"), list) and "name" not in data
     return {**data, "name": f"nested_{number}"} if nameless else data
 
@@ -189,7 +189,7 @@ def _calls(data: Mapping[str, Any]) -> tuple[Call, ...]:
 
 
 def _recorded(calls: tuple[Call, ...], data: Mapping[str, Any]) -> tuple[Call, ...]:
-    """The calls of a layer, with the shapes that it was built for where it is called once, on one tensor."""
+    """The calls of a layer; if it is called once, on one tensor, with the shape that it was built for."""
     build, tensors = data.get("build_config"), list(leaves([(call.args, call.kwargs) for call in calls]))
     if len(calls) != 1 or len(tensors) != 1 or tensors[0].shape is not None or not isinstance(build, dict):
         return calls
@@ -207,7 +207,7 @@ def _keras3_call(node: Mapping[str, Any]) -> Call:
 
 
 def _keras2_call(node: Any, *, unpack: bool = True) -> Call:
-    """Each tensor brings the call's keyword arguments along; to a layer, a list of one tensor is that tensor."""
+    """Each tensor repeats the call's keyword arguments; for a layer, a list of one tensor means that tensor."""
     kwargs: dict[str, Any] = {}
     for entry in _entries(node):
         if len(entry) > 3:
@@ -223,7 +223,7 @@ def _is_triple(item: Any) -> bool:
 
 
 def _is_entry(item: Any) -> bool:
-    """`[layer, call, index]`, with keyword arguments or without; or a constant in its place."""
+    """Whether this is `[layer, call, index]`, possibly with keyword arguments, or a constant in its place."""
     if not isinstance(item, list) or len(item) not in (3, 4):
         return False
     return _is_triple(item[:3]) or item[:2] == ["_CONSTANT_VALUE", -1]
@@ -246,7 +246,7 @@ def _first_argument(node: Any) -> Any:
 
 
 def _keyword(item: Any) -> Any:
-    """A keyword argument: tensors appear as bare triples, slices as dicts."""
+    """A keyword argument, in which tensors are bare triples and slices are dicts."""
     if _is_triple(item):
         return Ref(*item)
     if isinstance(item, list):
@@ -259,7 +259,7 @@ def _keyword(item: Any) -> Any:
 
 
 def _kwargs(written: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments that say something. Exported models infer: `training` counts only where it is forced."""
+    """The keyword arguments that matter. Exported models infer: `training` counts only if it is forced."""
     return {
         key: item
         for key, item in written.items()
@@ -268,12 +268,12 @@ def _kwargs(written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(item: Any) -> list[Any]:
-    """A mask of several inputs is a list, of None where none has one."""
+    """The masks of several inputs are a list, with None for an input without one."""
     return item if isinstance(item, list) else [item]
 
 
 def _tensors(written: Any) -> Any:
-    """The structure of a model's inputs or outputs as the file has it: a `Ref`, a list (of one too) or a dict."""
+    """The structure of a model's inputs or outputs in the file: a `Ref`, a list (even of one) or a dict."""
     if _is_triple(written):
         return Ref(*written)
     if isinstance(written, dict):
@@ -284,7 +284,7 @@ def _tensors(written: Any) -> Any:
 
 
 def _all_refs(model: ModelSpec) -> Iterator[tuple[str, Ref]]:
-    """Every tensor that is read, with who reads it."""
+    """Every tensor that is read, with its reader."""
     for layer in model.layers:
         for call in layer.calls:
             yield from ((f"layer {layer.name!r}", ref) for ref in leaves([call.args, call.kwargs]))
@@ -292,7 +292,7 @@ def _all_refs(model: ModelSpec) -> Iterator[tuple[str, Ref]]:
 
 
 def _from_first_call(model: ModelSpec) -> ModelSpec:
-    """The model with calls counted from 0: tf.keras counts the call that built a nested model as its first."""
+    """The model with calls numbered from 0: tf.keras counts the call that built a nested model as its first."""
     last: dict[str, int] = {}
     for _, ref in _all_refs(model):
         last[ref.layer] = max(ref.call, last.get(ref.layer, 0))
@@ -311,7 +311,7 @@ def _from_first_call(model: ModelSpec) -> ModelSpec:
 
 
 def _check(model: ModelSpec) -> None:
-    """InvalidModelError unless names are unique and every tensor read is one that some call makes."""
+    """InvalidModelError unless names are unique and every tensor that is read is an output of a call."""
     calls = {
         layer.name: len(layer.calls) or int(layer.kind == "InputLayer")  # an input is never called
         for layer in model.layers
@@ -321,7 +321,7 @@ def _check(model: ModelSpec) -> None:
         raise InvalidModelError(f"the layer name {next(n for n in names if names[n] > 1)!r} appears twice")
     for reader, ref in _all_refs(model):
         if ref.layer not in calls:
-            raise InvalidModelError(f"{reader}: reads from layer {ref.layer!r}, which the model does not have")
+            raise InvalidModelError(f"{reader}: reads from layer {ref.layer!r}, which is not in the model")
         if not 0 <= ref.call < calls[ref.layer] or ref.index < 0:
             raise InvalidModelError(
                 f"{reader}: reads output {ref.index} of call {ref.call} of layer {ref.layer!r}, "

@@ -1,4 +1,4 @@
-"""HDF5 without its traps: hard links and plain numeric arrays only, and no array read before its shape is compared."""
+"""HDF5 without its traps: only hard links and numeric arrays, and no array is read before its shape is checked."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kerasgen.errors import InvalidModelError
 from kerasgen.hdf5.process import Child, reading
 from kerasgen.readers.model import Variable
 
-# A file of some kilobytes can declare terabytes of one repeated value. Genuine weights do not compress like that.
+# A file of a few kilobytes can declare terabytes of one repeated value. Real weights do not compress like that.
 _BOMB_BYTES, _BOMB_RATIO = 1 << 28, 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Array:
-    """An array in the file: `type` as NumPy spells it, or "bfloat16"; `stored` bytes; `fault` is why it is unusable."""
+    """An array in the file: `type` as in NumPy, or "bfloat16"; `stored` bytes; `fault` is why it is unusable, or ""."""
 
-    number: tuple[int, int]  # of its file, and its own there
+    number: tuple[int, int]  # of the file, and in the file
     shape: tuple[int, ...]
     type: str
     stored: int
@@ -31,7 +31,7 @@ class Array:
 
     @property
     def size(self) -> int:
-        """Bytes, once it is read."""
+        """Its size in memory in bytes."""
         return prod(self.shape) * self.dtype.itemsize
 
     @property
@@ -42,7 +42,7 @@ class Array:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A group: what it holds by name, where a text says why there is nothing to be had; and texts."""
+    """A group: its links by name, a text being the reason why a link is unusable; and its attributes."""
 
     name: str
     links: dict[str, Group | Array | str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class File:
     process: Child
 
     def read(self, arrays: Sequence[Array]) -> Iterator[np.ndarray]:
-        """The arrays one after the other, in this machine's byte order; bfloat16 becomes float32."""
+        """The arrays one by one, in native byte order; bfloat16 becomes float32."""
         buffers = self.process.read([array.number for array in arrays], [array.size for array in arrays])
         for array, buffer in zip(arrays, buffers, strict=True):
             read = np.frombuffer(buffer, array.dtype).reshape(array.shape)
@@ -68,33 +68,33 @@ class File:
                 yield read.astype(read.dtype.newbyteorder("="), copy=False)
 
 
-# A variable, its arrays in the file, the shape that each of them must have, and what makes one of them.
-Made = tuple[Variable, Sequence[Array], tuple[int, ...], Callable[..., np.ndarray]]
+# A variable, its arrays in the file, the shape that each must have, and the function that combines them.
+Assembly = tuple[Variable, Sequence[Array], tuple[int, ...], Callable[..., np.ndarray]]
 
 
 class Place(Protocol):
-    """A file that can be read, again and again."""
+    """A file that can be read repeatedly."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name used in messages."""
         ...
 
     def place(self) -> tuple[str, int, Iterable[bytes]]:
-        """Its path, or "" and what it holds: how many bytes, and the bytes in blocks."""
+        """Its path, 0 and (), or "", the size in bytes and the bytes in blocks."""
         ...
 
 
 class Source(Protocol):
-    """One file or several, seen as one."""
+    """One or several files, seen as one."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name used in messages."""
         ...
 
     def root(self, process: Child) -> Group:
-        """What is in it, once the process has opened it."""
+        """Its contents, after the process has opened it."""
         ...
 
 
@@ -106,24 +106,24 @@ class Single:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name used in messages."""
         return self.file.name
 
     def root(self, process: Child) -> Group:
-        """What is in it."""
+        """Its contents."""
         return _tree(*process.open(self.name, *self.file.place()))
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[File]:
-    """The open file. Where it turns out malformed inside the block, InvalidModelError names it."""
+    """The open file. If it turns out to be malformed inside the block, InvalidModelError names it."""
     with reading(source.name) as process, malformed(source.name):
         yield File(source.name, source.root(process), process)
 
 
 @contextmanager
 def malformed(name: str) -> Iterator[None]:
-    """What goes wrong inside the block, with texts and links that are not what they should be, is the file's fault."""
+    """Errors inside the block, caused by unexpected texts and links, are the file's fault: InvalidModelError."""
     try:
         yield
     except (ValueError, TypeError, AttributeError) as error:
@@ -131,12 +131,12 @@ def malformed(name: str) -> Iterator[None]:
 
 
 def _tree(file: int, objects: list[dict[str, Any]]) -> Group:
-    """The root group of what `kerasgen.hdf5.server.File.describe` lists."""
-    made = [_thing(file, number, entry) for number, entry in enumerate(objects)]
-    for thing, entry in zip(made, objects, strict=True):
+    """The root group of the objects that `kerasgen.hdf5.server.File.describe` lists."""
+    things = [_thing(file, number, entry) for number, entry in enumerate(objects)]
+    for thing, entry in zip(things, objects, strict=True):
         if isinstance(thing, Group):
-            thing.links.update((n, made[to] if isinstance(to, int) else to) for n, to in entry["links"].items())
-    root = made[0]
+            thing.links.update((n, things[to] if isinstance(to, int) else to) for n, to in entry["links"].items())
+    root = things[0]
     assert isinstance(root, Group)
     return root
 
@@ -148,26 +148,26 @@ def _thing(file: int, number: int, entry: dict[str, Any]) -> Group | Array:
 
 
 def find(group: Group, path: str) -> Group | Array | None:
-    """What lies at `path`, or None. ValueError where the way leads over a link, which may point out of the file."""
+    """The object at `path`, or None. ValueError if the path contains a soft or external link."""
     node: Group | Array = group
     for part in filter(None, path.split("/")):
         if not isinstance(node, Group) or part not in node.links:
             return None
-        found = node.links[part]
-        if isinstance(found, str):
-            raise ValueError(f"{f'{node.name}/{part}'!r} {found}")
-        node = found
+        target = node.links[part]
+        if isinstance(target, str):
+            raise ValueError(f"{f'{node.name}/{part}'!r} {target}")
+        node = target
     return node
 
 
 def subgroup(group: Group | None, path: str) -> Group | None:
-    """The group at `path`, None where there is none."""
-    found = None if group is None else find(group, path)
-    return found if isinstance(found, Group) else None
+    """The group at `path`, or None."""
+    target = None if group is None else find(group, path)
+    return target if isinstance(target, Group) else None
 
 
 def graft(arrays: Group, root: Group, path: str) -> None:
-    """Enter a group's arrays and attributes into the group at `path` of another tree."""
+    """Copy a group's arrays and attributes into the group at `path` of another tree."""
     node = root
     for part in filter(None, path.split("/")):
         inner = node.links.setdefault(part, Group(f"{node.name.rstrip('/')}/{part}"))
@@ -183,7 +183,7 @@ def graft(arrays: Group, root: Group, path: str) -> None:
 
 
 def names(group: Group, attribute: str) -> list[str]:
-    """A list of names kept as an attribute; Keras splits those too long for one into `attribute0`, `attribute1`, …"""
+    """A list of names in an attribute; Keras splits long lists into `attribute0`, `attribute1`, …"""
     if attribute in group.attrs and f"{attribute}0" in group.attrs:
         raise ValueError(f"{group.name!r} has its {attribute!r} twice, whole and in parts")
     if attribute in group.attrs:
@@ -194,45 +194,45 @@ def names(group: Group, attribute: str) -> list[str]:
             chunks.append(group.attrs[f"{attribute}{len(chunks)}"])
     if not all(isinstance(chunk, list) for chunk in chunks):
         raise ValueError(f"the attribute {attribute!r} of {group.name!r} is not a list")
-    found = [name for chunk in chunks for name in chunk]
-    for name in found:
-        name.encode()  # UnicodeEncodeError, a ValueError, where the bytes were no UTF-8
-    return found
+    result = [name for chunk in chunks for name in chunk]
+    for name in result:
+        name.encode()  # UnicodeEncodeError, a ValueError, if the bytes were not UTF-8
+    return result
 
 
 def text(group: Group, attribute: str, default: str = "") -> str:
     """An attribute."""
-    found = group.attrs.get(attribute, default)
-    if not isinstance(found, str):
+    value = group.attrs.get(attribute, default)
+    if not isinstance(value, str):
         raise ValueError(f"the attribute {attribute!r} of {group.name!r} is not a text")
-    return found
+    return value
 
 
 def load(file: File, pairs: Iterable[tuple[Variable, Any]]) -> dict[str, np.ndarray]:
-    """The arrays by `Variable.key`. All are compared with what was declared before the first is read."""
+    """The arrays by `Variable.key`. All are compared with the declared shapes before the first is read."""
     return assemble(file, [(variable, [array], variable.shape, lambda array: array) for variable, array in pairs])
 
 
-def assemble(file: File, made: Iterable[Made]) -> dict[str, np.ndarray]:
-    """The arrays by `Variable.key`, each made of one or several that all have the same shape."""
-    made = list(made)
-    for variable, parts, shape, _ in made:
+def assemble(file: File, assemblies: Iterable[Assembly]) -> dict[str, np.ndarray]:
+    """The arrays by `Variable.key`, each combined from one or several of the same shape."""
+    assemblies = list(assemblies)
+    for variable, parts, shape, _ in assemblies:
         for array in parts:
             fault = _fault(array, shape)
             if fault:
                 where = f"layer {'/'.join(variable.owner)!r}: weight {variable.name!r}"
                 raise InvalidModelError(f"{file.name}: {where} {fault}")
-    arrays = [array for _, parts, _, _ in made for array in parts]
+    arrays = [array for _, parts, _, _ in assemblies for array in parts]
     if bomb(arrays):
         raise InvalidModelError(f"{file.name}: its weights {bomb(arrays)}")
     read = file.read(arrays)
-    return {variable.key: make(*islice(read, len(parts))) for variable, parts, _, make in made}
+    return {variable.key: make(*islice(read, len(parts))) for variable, parts, _, make in assemblies}
 
 
 def bomb(arrays: Sequence[Array]) -> str:
-    """One array can be many times as large as what is stored of it, and so can many that are one under many names.
+    """Why these arrays are a decompression bomb; "" if they are not.
 
-    Why they are a bomb; "" if they are none.
+    An array can be many times larger than its stored bytes, and so can many names of the same array.
     """
     size, stored = sum(array.size for array in arrays), sum(array.stored for array in set(arrays))
     return (
@@ -241,7 +241,7 @@ def bomb(arrays: Sequence[Array]) -> str:
 
 
 def _fault(array: Any, shape: tuple[int, ...]) -> str:
-    """What forbids reading this as an array of this shape; "" if nothing does."""
+    """Why this cannot be read as an array of this shape; "" if it can."""
     if not isinstance(array, Array):
         return "is a group, not an array"
     if array.shape != tuple(shape):

@@ -1,6 +1,6 @@
-"""Strict JSON: what Keras writes, and nothing that readers of JSON disagree about.
+"""Strict JSON: what Keras writes, and nothing that JSON parsers disagree about.
 
-Keras writes the infinities, which are orders of norms and limits of `clip`, and NaN as Python spells them.
+Keras writes infinities (orders of norms, limits of `clip`) and NaN as Python spells them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 from kerasgen.errors import InvalidModelError
 from kerasgen.readers.content import reason
 
-_MAX_DIGITS = 40  # no setting of a layer is larger
+_MAX_DIGITS = 40  # no setting of a layer has more
 
 
 def loads(text: bytes | str, where: str) -> Any:
-    """The value that `text` spells. InvalidModelError, naming `where`, if it is malformed, ambiguous or absurd."""
+    """The value of `text`. InvalidModelError, naming `where`, if it is malformed, ambiguous or absurd."""
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
         value = json.loads(decoded, object_pairs_hook=_object, parse_int=_integer, parse_float=_real)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text: it fails here
+        json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate
     except RecursionError:
         raise InvalidModelError(f"{where}: malformed JSON: nested too deeply") from None
     except (UnicodeError, ValueError) as error:
@@ -30,11 +30,11 @@ def loads(text: bytes | str, where: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {twice!r} appears twice in one object")
-    return made
+    return result
 
 
 def _integer(digits: str) -> int:

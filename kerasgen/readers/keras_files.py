@@ -1,4 +1,4 @@
-"""What `model.save` of Keras 3 writes: a config, metadata, a file of weights and assets, in an archive or a folder."""
+"""The files that `model.save` of Keras 3 writes to an archive or a folder: config, metadata, weights and assets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _WEIGHTS, _PICKLED = "model.weights.h5", "model.weights.npz"
 
 
 class Container(Protocol):
-    """What holds the files."""
+    """An archive or a folder."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name used in messages."""
         ...
 
     def names(self) -> list[str]:
@@ -25,11 +25,11 @@ class Container(Protocol):
         ...
 
     def text(self, name: str) -> bytes | None:
-        """A file of text, None if there is none. InvalidModelError beyond MAX_TEXT bytes."""
+        """The contents of a text file, or None. InvalidModelError beyond MAX_TEXT bytes."""
         ...
 
     def place(self, name: str) -> tuple[str, int, Iterable[bytes]] | None:
-        """A file's path, or "" and what it holds: how many bytes, and the bytes in blocks. None if there is none."""
+        """A file's path, 0 and (), or "", the size in bytes and the bytes in blocks; None if there is no such file."""
         ...
 
 
@@ -43,7 +43,7 @@ def config(container: Container) -> Any:
 
 
 def version(container: Container) -> str:
-    """The Keras version that wrote it, "" if it does not say."""
+    """The Keras version that wrote it, "" if not recorded."""
     text = container.text("metadata.json")
     metadata = {} if text is None else jsonfile.loads(text, f"{container.name}: metadata.json")
     return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
@@ -57,11 +57,11 @@ class StoredWeights:
 
     @property
     def name(self) -> str:
-        """What messages call it: the container."""
+        """The name used in messages: the container's."""
         return self.container.name
 
     def place(self) -> tuple[str, int, Iterable[bytes]]:
-        """The file's path, or "" and what it holds: how many bytes, and the bytes in blocks."""
+        """The file's path, 0 and (), or "", the size in bytes and the bytes in blocks."""
         place = self.container.place(_WEIGHTS)
         if place is None and self.container.place(_PICKLED) is not None:
             raise UnsupportedModelError(

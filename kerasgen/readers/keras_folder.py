@@ -13,7 +13,7 @@ from kerasgen.readers.content import MAX_TEXT, Content
 
 @dataclass(frozen=True)
 class Folder:
-    """The files in it, as `keras_files` asks for them. They may be links: downloaded models are kept that way."""
+    """A folder as a `keras_files.Container`. Files may be symbolic links: caches of downloaded models use them."""
 
     folder: Content
 
@@ -28,7 +28,7 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name used in messages."""
         return self.folder.name
 
     def names(self) -> list[str]:
@@ -37,7 +37,7 @@ class Folder:
         return [path.name for path in self.folder.data.iterdir()]
 
     def text(self, name: str) -> bytes | None:
-        """A file of text, None if there is none."""
+        """The contents of a text file, or None."""
         file = self._file(name)
         if file is None:
             return None
@@ -47,12 +47,12 @@ class Folder:
         return data
 
     def place(self, name: str) -> tuple[str, int, Iterable[bytes]] | None:
-        """A file's path, None if there is no such file."""
+        """A file's path, 0 and (); None if there is no such file."""
         file = self._file(name)
         return None if file is None else file.place()
 
     def _file(self, name: str) -> Content | None:
-        """The names of assets are a file's own: they must not lead out of the folder."""
+        """A file in the folder, or None. Names of assets come from the model: they must not lead out of the folder."""
         assert isinstance(self.folder.data, Path)
         path = self.folder.data / name
         if ".." in PurePath(name).parts or PurePath(name).is_absolute() or not path.exists():

@@ -22,13 +22,13 @@ _BOMB_BYTES, _BOMB_RATIO = 1 << 26, 100  # trained weights hardly compress
 
 @dataclass(frozen=True)
 class Archive:
-    """The files in it, as `keras_files` asks for them."""
+    """An archive as a `keras_files.Container`."""
 
     file: Content
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name used in messages."""
         return self.file.name
 
     def names(self) -> list[str]:
@@ -37,25 +37,25 @@ class Archive:
             return archive.namelist()
 
     def text(self, name: str) -> bytes | None:
-        """A file of text, None if there is none."""
+        """The contents of a text file, or None."""
         with self.opened() as archive:
             member = self._member(archive, name, MAX_TEXT)
             return None if member is None else archive.read(member)
 
     def place(self, name: str) -> tuple[str, int, Iterable[bytes]] | None:
-        """It has no path: how many bytes it is long, and the bytes in blocks; None if there is none."""
+        """No path, but the size in bytes and the bytes in blocks; None if there is no such file."""
         with self.opened() as archive:
             member = self._member(archive, name)
         return None if member is None else ("", member.file_size, self.blocks(name))
 
     def blocks(self, name: str | zipfile.ZipInfo) -> Iterator[bytes]:
-        """What a member holds, in blocks."""
+        """The bytes of a member, in blocks."""
         with self.opened() as archive, archive.open(name) as member:
             while block := member.read(_BLOCK):
                 yield block
 
     def _member(self, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> zipfile.ZipInfo | None:
-        """A member that may be read, None if there is none. InvalidModelError for what Keras would not write."""
+        """A member, after checks, or None. InvalidModelError for what Keras would not write."""
         names = archive.namelist()
         if len(set(names)) < len(names):
             raise InvalidModelError(f"{self.name}: unusable archive: it holds a member twice")
@@ -70,7 +70,7 @@ class Archive:
 
     @contextmanager
     def opened(self) -> Iterator[zipfile.ZipFile]:
-        """The archive. InvalidModelError where it turns out damaged inside the block."""
+        """The archive. InvalidModelError if it turns out to be damaged inside the block."""
         try:
             with zipfile.ZipFile(self.file.handle()) as archive:
                 yield archive
@@ -81,19 +81,19 @@ class Archive:
 
 
 def leads_out(name: str) -> bool:
-    """Whether a file of this name lies outside of where it is unpacked."""
-    path = PureWindowsPath(name)  # which knows both slashes
+    """Whether a file of this name would be unpacked outside the target folder."""
+    path = PureWindowsPath(name)  # handles both slashes
     return bool(path.anchor) or ".." in path.parts
 
 
 def length(archive: zipfile.ZipFile) -> int:
-    """Bytes of the whole archive."""
+    """The size of the archive in bytes."""
     assert archive.fp is not None
     return archive.fp.seek(0, io.SEEK_END)
 
 
 def fault(member: zipfile.ZipInfo, available: int, limit: int | None = None) -> str:
-    """What forbids reading this member of an archive that is so many bytes long; "" if nothing does."""
+    """Why this member of an archive of `available` bytes must not be read; "" if it may."""
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a symbolic link"
     if member.flag_bits & 1:

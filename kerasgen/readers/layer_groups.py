@@ -1,7 +1,7 @@
-"""Which group of a `.weights.h5` file belongs to which layer.
+"""Matches the groups of a `.weights.h5` file to layers.
 
-A layer lies at `layers/<class in snake case>`, with `_1`, `_2`, … behind all but the first of its class; a nested model
-holds `layers` of its own. A layer that can be reached twice is there once.
+A layer is at `layers/<class in snake case>`, with a suffix `_1`, `_2`, … for all but the first of its class; a nested
+model has its own `layers`. A shared layer is stored once.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Groups = dict[str, hdf5.Group]  # by the layer's name
 
 
 def holds_layers(root: hdf5.Group) -> bool:
-    """Whether these are weights, by objects. Windows spells paths its own way: see `backslashes`."""
+    """Whether this file holds weights by object. Windows uses other separators: see `backslashes`."""
     return any(re.split(r"[/\\]", name)[0] in ("layers", _OLD_LIST) for name in root.links)
 
 
 def list_of_layers(model: hdf5.Group) -> hdf5.Group | None:
-    """The group that holds those of a model's layers."""
+    """The group that holds the groups of a model's layers."""
     new, old = hdf5.subgroup(model, "layers"), hdf5.subgroup(model, _OLD_LIST)
     if new and old:
         raise ValueError(f"{model.name!r} holds its layers twice, as 'layers' and as {_OLD_LIST!r}")
@@ -36,24 +36,24 @@ def list_of_layers(model: hdf5.Group) -> hdf5.Group | None:
 
 @dataclass(frozen=True)
 class Place:
-    """A layer and its group; None where the file has none for it."""
+    """A layer and its group, None if the file has none."""
 
     layer: LayerSpec
     group: hdf5.Group | None
 
 
 def layer_groups(model: ModelSpec, root: hdf5.Group, variables: Sequence[Variable]) -> dict[LayerPath, Place]:
-    """The place of every layer, those of nested models too, by the path of names to it."""
+    """The place of every layer, including those of nested models, by the path of names to it."""
     owners = {variable.owner[: n + 1] for variable in variables for n in range(len(variable.owner))}
     return dict(_Walk(owners).through(model, root, ()))
 
 
 @dataclass(frozen=True)
 class _Walk:
-    """A walk through nested models. `owners` are the paths of layers that have weights, or hold such a layer.
+    """A walk through nested models. `owners` are the paths of layers that have weights or contain such a layer.
 
-    `seen` are the groups of layers that came up before, in Keras's order, by name and kind: a layer without a group of
-    its own is one of them.
+    `seen` are the groups of earlier layers, in Keras's order, by name and kind: a layer without its own group is a
+    shared one among them.
     """
 
     owners: set[LayerPath]
@@ -75,7 +75,7 @@ class _Walk:
                 yield from self.through(inner, None if group is None else hdf5.subgroup(group, attributes), own)
 
     def _groups(self, model: ModelSpec, holder: hdf5.Group | None, path: LayerPath) -> Groups:
-        """The groups of a model's layers: by the first way that finds all, or all but shared ones."""
+        """The groups of a model's layers: the first candidate with all layers, or all but shared ones."""
         listed = None if holder is None else list_of_layers(holder)
         if listed is None:
             return {}
@@ -83,23 +83,23 @@ class _Walk:
         needed = {layer.name for layer in layers if (*path, layer.name) in self.owners}
         shared = set(_repeats(layers, set(self.seen)))
         by_count = _by_count(listed, layers)
-        ways = [
+        candidates = [
             _by_name(listed),
             by_count,
-            _by_count(listed, [layer for layer in layers if layer.name not in shared]),  # tf.keras counts none twice
+            _by_count(listed, [layer for layer in layers if layer.name not in shared]),  # tf.keras counts each once
         ]
-        complete = (groups for wanted in (needed, needed - shared) for groups in ways if groups.keys() >= wanted)
+        complete = (groups for names in (needed, needed - shared) for groups in candidates if groups.keys() >= names)
         return next(complete, by_count)
 
 
 def _stored_layers(model: ModelSpec) -> list[LayerSpec]:
     """The layers that Keras lists in a file of weights."""
-    left_out = "InputLayer" if model.kind == "Sequential" else ""
-    return [layer for layer in model.layers if not layer.is_operation and layer.kind != left_out]
+    skipped = "InputLayer" if model.kind == "Sequential" else ""
+    return [layer for layer in model.layers if not layer.is_operation and layer.kind != skipped]
 
 
 def _repeats(layers: Sequence[LayerSpec], seen: set[tuple[str, str]]) -> Iterator[str]:
-    """The names of layers that may be shared with a model that came before."""
+    """The names of layers that may be shared with an earlier model."""
     for layer in layers:
         if (layer.name, layer.kind) in seen:
             yield layer.name
@@ -110,7 +110,7 @@ def _repeats(layers: Sequence[LayerSpec], seen: set[tuple[str, str]]) -> Iterato
 
 
 def _by_name(listed: hdf5.Group) -> Groups:
-    """By the name that later versions of Keras 3 note."""
+    """By the name that later versions of Keras 3 record."""
     groups = {}
     for child in listed.links:
         group = hdf5.subgroup(listed, child)
@@ -129,7 +129,7 @@ def _by_count(listed: hdf5.Group, layers: Sequence[LayerSpec]) -> Groups:
         name = snake_case(layer.kind)
         position = count[name]
         count[name] += 1
-        if listed.name.endswith(_OLD_LIST):  # it counts a layer with weights twice: only the order tells
+        if listed.name.endswith(_OLD_LIST):  # it counts a layer with weights twice: only the order is reliable
             child = ranked[name][position] if position < len(ranked.get(name, ())) else ""
         else:
             child = f"{name}_{position}" if position else name
@@ -140,7 +140,7 @@ def _by_count(listed: hdf5.Group, layers: Sequence[LayerSpec]) -> Groups:
 
 
 def _ranked(listed: hdf5.Group) -> dict[str, list[str]]:
-    """The children of a list by class, in the order of their numbers."""
+    """The children of a list by class, in numeric order."""
     ranked: dict[str, list[str]] = {}
     for child in sorted(listed.links, key=_number):
         ranked.setdefault(re.sub(r"_\d+$", "", child), []).append(child)

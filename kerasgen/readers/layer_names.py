@@ -1,4 +1,4 @@
-"""The layer classes that Keras 2 and 3 export: a class of someone else's must not pass for one of these."""
+"""The layer classes that Keras 2 and 3 export: a foreign class must not pass for one of these."""
 
 _NAMES = """
     AbstractRNNCell Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D

@@ -1,7 +1,7 @@
-"""Legacy HDF5: one group per layer of the outermost model, its weights in an order that Keras never wrote down.
+"""Legacy HDF5: one group per layer of the outermost model, its weights in an order that Keras never documented.
 
-Keras matches layers to groups by their order and weights to datasets by theirs: first those that train, then the rest.
-Names are surer where they fit, since the order depends on what was frozen when the file was saved.
+Keras matches layers to groups and weights to datasets by order: first trainable weights, then the rest. Names are more
+reliable if they match, since the order depends on what was frozen when the file was saved.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from kerasgen.readers import hdf5, jsonfile, old_layouts
 from kerasgen.readers.graph_config import inner_model
 from kerasgen.readers.model import LayerPath, LayerSpec, ModelSpec, Variable
 
-_TOP_LEVEL = "top_level_model_weights"  # of the model itself, if it has any
-_RANDOM_STATE = ("StateVar", "seed_generator_state")  # of dropout and augmentation: no weights
-_DIRECTIONS = ("forward_layer", "backward_layer")  # copies of the layer that Bidirectional was given
+_TOP_LEVEL = "top_level_model_weights"  # the model's own weights, if it has any
+_RANDOM_STATE = ("StateVar", "seed_generator_state")  # of dropout and augmentation: not weights
+_DIRECTIONS = ("forward_layer", "backward_layer")  # copies of the layer that Bidirectional wraps
 
 
 def config(root: hdf5.Group, where: str) -> Any:
-    """The architecture of a full model; None in a file of weights only."""
+    """The architecture of a full model; None for a weights-only file."""
     if "model_config" not in root.attrs:
         return None
     return jsonfile.loads(hdf5.text(root, "model_config"), f"{where}: model_config")
 
 
 def version(root: hdf5.Group) -> str:
-    """The Keras version that wrote the file. Keras 1 did not note it beside the weights."""
+    """The Keras version that wrote the file. Keras 1 did not record it with the weights."""
     group = hdf5.subgroup(root, "model_weights") or root
     return hdf5.text(group, "keras_version", hdf5.text(root, "keras_version", "1"))
 
 
 def backend(root: hdf5.Group) -> str:
-    """The backend that trained the weights, "" if the file does not say: Keras 1 did not note it."""
+    """The backend that trained the weights, "" if not recorded, as in Keras 1."""
     group = hdf5.subgroup(root, "model_weights") or root
     return hdf5.text(group, "backend", hdf5.text(root, "backend"))
 
@@ -67,18 +67,18 @@ class LegacyWeights:
             origin = old_layouts.Origin(keras1=version(file.root).startswith("1"), theano=self.theano)
             if origin.theano:
                 self._refuse_borders_of_theano(layers)
-            made = []
+            assemblies = []
             for layer, group in self._groups(declared, stored).items():
                 objects = [_Object(layers, list(owned)) for _, owned in groupby(declared[layer], _object)]
                 cut = [part for item in objects for part in item.parts(origin)]
-                found: dict[str, list[Any]] = {}
+                arrays: dict[str, list[Any]] = {}
                 for variable, array in self._match(layer, cut, stored[group]):
-                    found.setdefault(variable.key, []).append(array)
-                made += [join for item in objects for join in item.joined(found, origin)]
-            return hdf5.assemble(file, made)
+                    arrays.setdefault(variable.key, []).append(array)
+                assemblies += [join for item in objects for join in item.joined(arrays, origin)]
+            return hdf5.assemble(file, assemblies)
 
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
-        """The shapes of the arrays that the file has for each layer, by the path of names to it; none is read."""
+        """The shapes of each layer's arrays in the file, by the path of names to the layer; no array is read."""
         shapes: dict[LayerPath, list[tuple[int, ...]]] = {}
         paths = [path for path, _ in _layers(model, ())]
         with hdf5.opened(self.source) as file:
@@ -90,16 +90,16 @@ class LegacyWeights:
         return shapes
 
     def _refuse_borders_of_theano(self, layers: Mapping[LayerPath, LayerSpec]) -> None:
-        other = [p for p, layer in layers.items() if old_layouts.pads_like_theano_only(layer.kind, layer.config)]
-        if other:
-            names = ", ".join(repr("/".join(path)) for path in other)
+        affected = [p for p, layer in layers.items() if old_layouts.pads_like_theano_only(layer.kind, layer.config)]
+        if affected:
+            names = ", ".join(repr("/".join(path)) for path in affected)
             raise UnsupportedModelError(
-                f"{self.source.name}: Theano trained this model; there `same` means other borders where windows are "
-                f"even, move in strides, or pool: {names}"
+                f"{self.source.name}: Theano trained this model; there `same` means other padding for windows that are "
+                f"even, strided or pooled: {names}"
             )
 
     def _stored(self, file: hdf5.Group) -> dict[str, dict[str, Any]]:
-        """The arrays by layer and weight name, both in the file's order; layers without weights left out."""
+        """The arrays by layer and weight name, both in the file's order, without layers that have no weights."""
         root = hdf5.subgroup(file, "model_weights") or file
         groups = {name: hdf5.find(root, name) for name in (*hdf5.names(root, "layer_names"), _TOP_LEVEL)}
         if groups[_TOP_LEVEL] is None:
@@ -108,9 +108,9 @@ class LegacyWeights:
         return {layer: arrays for layer, arrays in stored.items() if arrays}
 
     def _arrays(self, layer: str, group: Any) -> dict[str, Any]:
-        """A layer's arrays by name; the states of random generators are no weights."""
+        """A layer's arrays by name, without the states of random generators."""
         if not isinstance(group, hdf5.Group):
-            raise InvalidModelError(f"{self.source.name}: layer {layer!r}: the file names it but lacks its group")
+            raise InvalidModelError(f"{self.source.name}: layer {layer!r}: the file lists it but lacks its group")
         names = (n for n in hdf5.names(group, "weight_names") if not any(state in n for state in _RANDOM_STATE))
         arrays = {name: hdf5.find(group, name) for name in names}
         for name, array in arrays.items():
@@ -119,7 +119,7 @@ class LegacyWeights:
         return arrays
 
     def _groups(self, declared: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, str]:
-        """Which group holds each layer: the one of its name, or else, as in Keras, the next in order."""
+        """The group of each layer: by name, or else, as in Keras, by order."""
         extra, missing = ([name for name in a if name not in b] for a, b in ((stored, declared), (declared, stored)))
         if not missing and not extra:
             return {layer: layer for layer in declared}
@@ -134,7 +134,7 @@ class LegacyWeights:
         )
 
     def _match(self, layer: str, owned: list[Variable], stored: dict[str, Any]) -> list[tuple[Variable, Any]]:
-        """The layer's variables with their arrays: by name where names fit one to one, else by order."""
+        """The layer's variables with their arrays: by name if the names match one to one, else by order."""
         if len(owned) != len(stored):
             raise InvalidModelError(
                 f"{self.source.name}: layer {layer!r} has {len(stored)} weights in the file, but the architecture says "
@@ -142,7 +142,7 @@ class LegacyWeights:
             )
         endings = _endings(stored)
         by_name = [endings.get((v.owner[-1] if v.owner[1:] else "", v.name.rpartition("/")[2]), []) for v in owned]
-        if all(len(found) == 1 for found in by_name) and len({found[0] for found in by_name}) == len(owned):
+        if all(len(matches) == 1 for matches in by_name) and len({matches[0] for matches in by_name}) == len(owned):
             return [(variable, stored[name]) for variable, (name,) in zip(owned, by_name, strict=True)]
         trained = [variable for variable in owned if variable.trainable and not variable.frozen]
         rest = [variable for variable in owned if not variable.trainable or variable.frozen]
@@ -159,46 +159,46 @@ def _layers(model: ModelSpec, owner: LayerPath) -> Iterator[tuple[LayerPath, Lay
 
 
 def _owner(weight: str, paths: Sequence[LayerPath]) -> LayerPath:
-    """The path to the layer of a nested model that a weight's name tells of, () where it tells of none."""
+    """The path to the layer of a nested model that appears in a weight's name, or ()."""
     *parts, last = weight.partition(":")[0].split("/")
-    known = [path for path in paths if path[-1] in parts or last.startswith(f"{path[-1]}_")]  # Keras 1: dense_1_W
-    return max(known, key=lambda path: (len({*path} & {*parts}), len(path[-1])), default=())
+    candidates = [path for path in paths if path[-1] in parts or last.startswith(f"{path[-1]}_")]  # Keras 1: dense_1_W
+    return max(candidates, key=lambda path: (len({*path} & {*parts}), len(path[-1])), default=())
 
 
 def _object(variable: Variable) -> tuple[LayerPath, str]:
-    """What owns a variable: a layer, and a part of it."""
+    """The owner of a variable: a layer and a part of it."""
     return variable.owner, variable.name.rpartition("/")[0]
 
 
 class _Object:
-    """The variables of one object: a layer, or a layer that another one holds."""
+    """The variables of one object: a layer, or a layer inside another one."""
 
     def __init__(self, layers: Mapping[LayerPath, LayerSpec], owned: list[Variable]) -> None:
         self.owned = owned
         layer = layers[owned[0].owner]
         self.kind, self.config = layer.kind, layer.config
         for attribute in owned[0].name.split("/")[:-1]:
-            held = self.config.get(attribute, self.config.get("layer") if attribute in _DIRECTIONS else None)
-            if isinstance(held, Mapping) and isinstance(held.get("config"), Mapping):
-                self.kind, self.config = held["class_name"], held["config"]
+            inner = self.config.get(attribute, self.config.get("layer") if attribute in _DIRECTIONS else None)
+            if isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping):
+                self.kind, self.config = inner["class_name"], inner["config"]
 
     def parts(self, origin: old_layouts.Origin) -> list[Variable]:
         return old_layouts.parts(self.kind, self.config, self.owned, origin)
 
-    def joined(self, found: Mapping[str, list[Any]], origin: old_layouts.Origin) -> Iterator[hdf5.Made]:
-        """Each variable with its arrays and what joins them."""
+    def joined(self, arrays: Mapping[str, list[Any]], origin: old_layouts.Origin) -> Iterator[hdf5.Assembly]:
+        """Each variable with its arrays and the function that joins them."""
         shapes = {
-            variable.name.rpartition("/")[2]: [getattr(array, "shape", ()) for array in found[variable.key]]
+            variable.name.rpartition("/")[2]: [getattr(array, "shape", ()) for array in arrays[variable.key]]
             for variable in self.owned
         }
         for variable in self.owned:
             join = old_layouts.joined(self.kind, self.config, variable, shapes, origin)
-            yield variable, found[variable.key], join.shape, join.make
+            yield variable, arrays[variable.key], join.shape, join.make
 
 
 def _endings(stored: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
-    """The stored names by their last part, alone and together with each part before it: inside a nested model, one
-    of those is the inner layer's name."""
+    """The stored names by their last part, alone and with each part before it: inside a nested model, one of those is
+    the inner layer's name."""
     endings: dict[tuple[str, str], list[str]] = {}
     for name in stored:
         *path, last = name.partition(":")[0].split("/")

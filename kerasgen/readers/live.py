@@ -1,4 +1,4 @@
-"""A model in memory, saved the way its own Keras saves it, and read back from there."""
+"""A model in memory, saved by its own Keras and read back from the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def saved(model: Any) -> Content:
     name = printable(str(getattr(model, "name", "model")))
     old = any(base.__module__.startswith(_KERAS_2) for base in type(model).__mro__)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that legacy HDF5 is legacy is no news to the user
+        warnings.simplefilter("ignore")  # the user need not hear that HDF5 is legacy
         path = Path(folder, "model.h5" if old else "model.keras")
         try:
             model.save(str(path))

@@ -1,4 +1,4 @@
-"""The canonical dialect: what every reader returns, whichever Keras wrote the file.
+"""The canonical form of a model: what every reader returns, whichever Keras wrote the file.
 
 A model is a list of layers; a layer lists its calls; a call holds references to the tensors it reads. Sequential
 models arrive in the same form as functional ones. Values of a layer's config stay as Keras 3 spells them.
@@ -19,7 +19,7 @@ OPERATION = "ops."  # the prefix of an operation's kind
 class Ref:
     """A tensor: output `index` of the `call`-th call (from 0) of `layer`.
 
-    `shape` and `dtype` are what the file records of it beside that, None and "" where it does not.
+    `shape` and `dtype` are as recorded in the file, None and "" if they are not.
     """
 
     layer: str
@@ -40,8 +40,8 @@ class Call:
 # The names that lead to a layer, from the outermost model.
 LayerPath = tuple[str, ...]
 
-# Where a call of a layer stands: the layer's name and which of its calls (from 0), after those of the nested models
-# around it.
+# The location of a call of a layer: the layer's name and the number of the call (from 0), preceded by those of the
+# enclosing nested models.
 Address = tuple[tuple[str, int], ...]
 
 
@@ -79,12 +79,12 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Variable:
-    """A weight as a rule declares it: where the file must have it and what shape the config implies.
+    """A weight as a rule declares it: where the file must have it and the shape that the config implies.
 
     `owner` is the path of layer names from the outermost model; `name` is Keras's own ("kernel"), with the attribute
     path before it where a sub-object owns it ("cell/kernel"); `key` is its name in the graph and the module.
-    `frozen` tells that an enclosing layer is not trainable: legacy files order weights by it. `state` tells that Keras
-    keeps it by this name beside its parameters: a vocabulary, say.
+    `frozen` means that an enclosing layer is not trainable: legacy files order weights by it. `state` means that Keras
+    stores it by name, apart from the parameters: a vocabulary, say.
     """
 
     key: str
@@ -97,25 +97,25 @@ class Variable:
 
 
 class WeightStore(Protocol):
-    """The weights of a file. Arrays are read when they are bound, never before their shape has been compared."""
+    """The weights of a file. Arrays are read when they are bound, after their shapes have been checked."""
 
     def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
         """Arrays by `Variable.key`, in the file's dtype. InvalidModelError names a missing, extra or misshapen one."""
         ...
 
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
-        """The shapes of the arrays that the file has for each layer, by the path of names to it; none is read.
+        """The shapes of each layer's arrays in the file, by the path of names to the layer; no array is read.
 
-        `variables` are those that are declared, which need not be all: they help to tell whose arrays are whose.
+        `variables` are the declared ones, not necessarily all: they help to match arrays to layers.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One model as read: architecture, the Keras version that wrote it ("2.0.5", "" where unknown) and its weights.
+    """One model as read: architecture, the Keras version that wrote it ("2.0.5", "" if unknown) and its weights.
 
-    `unlike` tells why no Keras of today answers as the one that wrote the file, where that is so.
+    `unlike` says why current versions of Keras answer differently from the one that wrote the file, if they do.
     """
 
     source: str

@@ -1,7 +1,7 @@
-"""Keras 1, and Keras 2 before it was a part of TensorFlow: their configs as tf.keras would have written them.
+"""Converts configs of multi-backend Keras (1, and 2 before it became part of TensorFlow) to those of tf.keras.
 
-Beside names, Keras 1 knew two things that no other does: layers that take the data format of the installation they run
-in, and Sequential models that begin by merging others. Configs of other versions pass unchanged.
+Apart from names, two things exist only in Keras 1: layers that use the data format of the installation, and Sequential
+models that begin by merging others. Configs of other versions pass unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.readers.model import ModelSpec
 
-THEANO = "Theano trained it, whose kernels Keras of today would take for mirrored ones"
+THEANO = "Theano trained it, and current Keras would apply its kernels mirrored"
 CLASSES = {
     "AtrousConvolution1D": "Conv1D",
     "AtrousConvolution2D": "Conv2D",
@@ -46,7 +46,7 @@ _SIZES = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 _IRRELEVANT = {"init", "inner_init", "forget_bias_init", "input_dim", "input_length", "dropout_W", "dropout_U"}
 _IRRELEVANT |= {f"{weight}_{what}" for weight in "WUb" for what in ("regularizer", "constraint")}
 _FORMATS = {"th": "channels_first", "tf": "channels_last"}
-# The layers whose settings these are; a class of the user's own may use the same words.
+# The layers with these settings; a custom class may use the same words.
 _LAYERS = frozenset("""
     AtrousConvolution1D AtrousConvolution2D AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization
     Conv1D Conv2D Conv3D ConvLSTM2D Convolution1D Convolution2D Convolution3D Cropping2D Cropping3D Deconvolution2D
@@ -55,7 +55,7 @@ _LAYERS = frozenset("""
     MaxPooling3D MaxoutDense SeparableConvolution2D SimpleRNN SpatialDropout1D SpatialDropout2D SpatialDropout3D
     TimeDistributedDense UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
     """.split())
-# They take the data format of the installation, and do not write it down.
+# They use the data format of the installation and do not record it.
 _FORMATLESS = {f"{kind}{rank}D" for kind in ("UpSampling", "ZeroPadding", "Cropping") for rank in (2, 3)}
 _MERGES = {
     "ave": "Average",
@@ -75,23 +75,23 @@ def modern(data: Any, version: str) -> Any:
 
 
 def is_multi_backend(version: str) -> bool:
-    """Whether this is a Keras that stood on TensorFlow, Theano or CNTK: Keras 1, or 2 up to 2.3."""
+    """Whether this Keras ran on TensorFlow, Theano or CNTK: Keras 1, or 2 up to 2.3."""
     return re.match(r"(1|2\.[0-3])(\.|$)", version) is not None and not version.endswith("-tf")
 
 
 def unlike_today(model: ModelSpec) -> str:
-    """Why tf_keras would answer otherwise than the Keras that wrote the model, if it would."""
+    """Why tf_keras would answer differently from the Keras that wrote the model, or ""."""
     for layer in model.layers:
         inner = layer.model and unlike_today(layer.model)
         if inner:
             return inner
         if layer.config.get("interpolation") == "bilinear" and layer.config.get("half_pixel_centers") is False:
-            return f"its Keras interpolated otherwise than that of today (layer {layer.name!r})"
+            return f"its Keras interpolated differently from current Keras (layer {layer.name!r})"
     return ""
 
 
 def _mark_bilinear(data: Any) -> Any:
-    """The config with a mark on bilinear upsampling: there it did not compare the centres of cells."""
+    """The config with a mark on bilinear upsampling: these versions did not use half-pixel centres."""
     if isinstance(data, list):
         return [_mark_bilinear(item) for item in data]
     if not isinstance(data, dict):
@@ -102,7 +102,7 @@ def _mark_bilinear(data: Any) -> Any:
 
 
 def _written_by_keras1(data: Any) -> bool:
-    """Whether a config has a word that only Keras 1 used, or what Keras 2.0 still read of it."""
+    """Whether a config has a word that only Keras 1 used, although Keras 2.0 could still read it."""
     if isinstance(data, list):
         return any(_written_by_keras1(item) for item in data)
     if not isinstance(data, dict):
@@ -116,23 +116,23 @@ def _written_by_keras1(data: Any) -> bool:
 
 
 def _format(data: Any) -> str:
-    """The data format of the installation: what most layers that note it say."""
-    found: list[str] = []
+    """The data format of the installation: that of most layers that record it."""
+    formats: list[str] = []
 
     def look(item: Any) -> None:
         if isinstance(item, dict):
-            found.extend(item[key] for key in ("dim_ordering", "data_format") if isinstance(item.get(key), str))
+            formats.extend(item[key] for key in ("dim_ordering", "data_format") if isinstance(item.get(key), str))
         for part in item.values() if isinstance(item, dict) else item:
             if isinstance(part, (dict, list)):
                 look(part)
 
     look(data)
-    first = sum(name in ("th", "channels_first") for name in found)
-    return "channels_first" if 2 * first > len(found) else "channels_last"
+    first = sum(name in ("th", "channels_first") for name in formats)
+    return "channels_first" if 2 * first > len(formats) else "channels_last"
 
 
 class _Modern:
-    """The translation of one file, written under an installation with this data format."""
+    """Translates one file, written by an installation with this data format."""
 
     def __init__(self, data_format: str) -> None:
         self.data_format = data_format
@@ -149,7 +149,7 @@ class _Modern:
         return {**data, "config": {**config, "layers": [self.layer(item) for item in config["layers"]]}}
 
     def layer(self, data: Any) -> Any:
-        """One layer; what is malformed is left for the reader to name."""
+        """One layer; the reader reports a malformed one."""
         if not isinstance(data, dict) or not isinstance(data.get("class_name"), str):
             return data
         config = data.get("config")
@@ -170,19 +170,19 @@ class _Modern:
         return {**data, "class_name": CLASSES.get(kind, kind), "config": config}
 
     def _settings(self, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
-        made = {_SETTINGS.get(key, key): item for key, item in config.items() if key not in _IRRELEVANT}
+        settings = {_SETTINGS.get(key, key): item for key, item in config.items() if key not in _IRRELEVANT}
         for parts in _SIZES:
-            if all(part in made for part in parts):
-                made["kernel_size"] = [made.pop(part) for part in parts]
-        if "dtype" in made and "input_dtype" in config and kind != "InputLayer":
-            made["input_dtype"] = made.pop("dtype")  # of what comes in, not of the layer
+            if all(part in settings for part in parts):
+                settings["kernel_size"] = [settings.pop(part) for part in parts]
+        if "dtype" in settings and "input_dtype" in config and kind != "InputLayer":
+            settings["input_dtype"] = settings.pop("dtype")  # of the input, not of the layer
         if kind in _FORMATLESS:
-            made.setdefault("data_format", self.data_format)
-        if "data_format" in made:
-            made["data_format"] = _FORMATS.get(made["data_format"], made["data_format"])
+            settings.setdefault("data_format", self.data_format)
+        if "data_format" in settings:
+            settings["data_format"] = _FORMATS.get(settings["data_format"], settings["data_format"])
         if kind.startswith("ZeroPadding"):
-            made["padding"] = _sides(made.get("padding"))
-        return made
+            settings["padding"] = _sides(settings.get("padding"))
+        return settings
 
 
 def _kind(data: Any) -> Any:
@@ -201,18 +201,18 @@ def _sides(written: Any) -> Any:
 
 
 def _merge(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The layer that a Merge became."""
+    """The layer that replaces a Merge."""
     kind = _MERGES.get(str(config.get("mode")), "Merge")
-    made = {"name": config.get("name"), "trainable": True}
+    settings = {"name": config.get("name"), "trainable": True}
     if kind == "Concatenate":
-        made["axis"] = config.get("concat_axis", -1)
+        settings["axis"] = config.get("concat_axis", -1)
     elif kind in ("Dot", "Merge"):
-        made |= {"axes": config.get("dot_axes", -1), "mode": config.get("mode")}
-    return {"class_name": kind, "config": made}
+        settings |= {"axes": config.get("dot_axes", -1), "mode": config.get("mode")}
+    return {"class_name": kind, "config": settings}
 
 
 def _with_input(layers: list[Any]) -> list[Any]:
-    """The layers behind an InputLayer, where the first one tells its shape and its dtype."""
+    """The layers after an InputLayer, if the first one gives its shape and dtype."""
     first = layers[0] if layers else None
     config = first.get("config") if isinstance(first, dict) else None
     if not isinstance(config, dict) or _kind(first) == "InputLayer" or config.get("batch_input_shape") is None:
@@ -222,15 +222,15 @@ def _with_input(layers: list[Any]) -> list[Any]:
 
 def _input(config: Mapping[str, Any]) -> dict[str, Any]:
     name, dtype = f"{config.get('name')}_input", config.get("input_dtype") or "float32"
-    made = {"name": name, "batch_input_shape": config["batch_input_shape"], "dtype": dtype}
-    return {"class_name": "InputLayer", "name": name, "config": made, "inbound_nodes": []}
+    settings = {"name": name, "batch_input_shape": config["batch_input_shape"], "dtype": dtype}
+    return {"class_name": "InputLayer", "name": name, "config": settings, "inbound_nodes": []}
 
 
 class _Branches:
-    """A Sequential model that begins with a Merge, as a functional one: what Keras 1 made of it, too."""
+    """A Sequential model that begins with a Merge, as a functional model, which Keras 1 also made of it."""
 
     def __init__(self) -> None:
-        self.layers: dict[str, Any] = {}  # by name: a branch may come twice
+        self.layers: dict[str, Any] = {}  # by name: a branch may occur twice
         self.inputs: list[str] = []
 
     def functional(self, layers: list[Any]) -> dict[str, Any]:
@@ -244,7 +244,7 @@ class _Branches:
         }
 
     def _chain(self, layers: list[Any]) -> str:
-        """Enter layers that follow one another; the last one's name."""
+        """Add a chain of layers; returns the last one's name."""
         if not layers or not isinstance(layers[0], dict) or not isinstance(layers[0].get("config"), dict):
             raise InvalidModelError("malformed config: a Merge of models that do not begin with a layer")
         config: Any = layers[0]["config"]

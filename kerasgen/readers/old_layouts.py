@@ -1,7 +1,7 @@
-"""Weights as old versions kept them: split by gate, with other axes first, for cuDNN, or mirrored for Theano.
+"""Weight layouts of old versions: split by gate, with other axis orders, for cuDNN, or mirrored for Theano.
 
-What is declared is the layout of Keras 2 and 3. A layer's arrays are first counted out (`parts`), then, when the file's
-are at hand, joined (`joined`). The rules are those by which Keras 2 loaded such files.
+Variables are declared in the layout of Keras 2 and 3. `parts` says how many arrays the file has for each; `joined`
+combines them once they are matched. The rules are those by which Keras 2 loaded such files.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from kerasgen.readers.model import Variable
 Shape = tuple[int, ...]
 Arrays = Callable[..., np.ndarray]
 
-# How many gates Keras 1 stored apart, and the place of each of ours among them: it wrote i, c, f, o.
+# For layers whose gates Keras 1 stored separately: the place of each of our gates among them; it wrote i, c, f, o.
 GATES = {"LSTM": (0, 2, 1, 3), "ConvLSTM2D": (0, 2, 1, 3), "GRU": (0, 1, 2)}
 CUDNN = {"LSTM": 4, "CuDNNLSTM": 4, "GRU": 3, "CuDNNGRU": 3}
-# Where our axes stood in Keras 1, by kind and whether channels come first.
+# The places of our axes in Keras 1, by kind and whether channels come first.
 AXES: Mapping[tuple[str, bool], tuple[int, ...]] = {
     ("Conv2D", True): (2, 3, 1, 0),
     ("Conv3D", True): (2, 3, 4, 1, 0),
@@ -30,29 +30,29 @@ AXES: Mapping[tuple[str, bool], tuple[int, ...]] = {
     ("ConvLSTM2D", True): (2, 3, 1, 0),
     ("SeparableConv2D", True): (2, 3, 1, 0),
 }
-# The kernels that Theano turned round. It did the same to those of depthwise convolution, but Keras made up for it.
+# Theano flipped these kernels. It also flipped those of depthwise convolution, but Keras compensated.
 CONVOLUTIONS = {"Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM2D"}
 MIRRORED = {"kernel", "recurrent_kernel"}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known of the file that holds the weights."""
+    """Who wrote the file of weights."""
 
     keras1: bool = False
-    theano: bool = False  # convolved with kernels turned round
+    theano: bool = False  # convolved with flipped kernels
 
 
 @dataclass(frozen=True)
 class Join:
-    """How a variable is made of arrays in the file: the shape that each must have, and what puts them together."""
+    """How to combine arrays in the file into a variable: the shape of each array, and the function."""
 
     shape: Shape
     make: Arrays
 
 
 def parts(kind: str, config: Mapping[str, Any], variables: Sequence[Variable], origin: Origin) -> list[Variable]:
-    """The variables of one object in the file's order, each as often as it is cut into parts."""
+    """The variables of one object in the file's order, each repeated for its number of parts."""
     gates = GATES.get(kind, ())
     if not origin.keras1 or not gates or (config.get("consume_less") == "gpu" and kind != "ConvLSTM2D"):
         return list(variables)
@@ -62,18 +62,18 @@ def parts(kind: str, config: Mapping[str, Any], variables: Sequence[Variable], o
 def joined(
     kind: str, config: Mapping[str, Any], variable: Variable, shapes: Mapping[str, Sequence[Shape]], origin: Origin
 ) -> Join:
-    """How to make a variable of the object, of whose variables the file has arrays of these shapes, by last name."""
+    """How to assemble a variable; `shapes` are those of the arrays of the object's variables, by last name."""
     name = variable.name.rpartition("/")[2]
-    mine, bias = shapes[name], shapes.get("bias", [()])
-    if len(mine) > 1:
-        return _gates(kind, config, variable, name, len(mine), origin)
+    own, bias = shapes[name], shapes.get("bias", [()])
+    if len(own) > 1:
+        return _gates(kind, config, variable, name, len(own), origin)
     if kind in CUDNN and len(bias) == 1 and bias[0] == (2 * CUDNN[kind] * _units(variable, CUDNN[kind]),):
         return _cudnn(variable, name, CUDNN[kind])
-    return _turned(kind, name, origin, _moved(kind, config, variable, name, mine[0], origin))
+    return _turned(kind, name, origin, _moved(kind, config, variable, name, own[0], origin))
 
 
 def pads_like_theano_only(kind: str, config: Mapping[str, Any]) -> bool:
-    """Whether a layer's `same` means other borders in Theano, which puts half a window on either side."""
+    """Whether `same` means other padding in Theano, which puts half a window on either side."""
     if kind not in CONVOLUTIONS and not re.fullmatch(r"(Separable|Depthwise)Conv\dD|(Max|Average)Pooling\dD", kind):
         return False
     if config.get("padding") != "same" and kind != "ConvLSTM2D":
@@ -94,7 +94,7 @@ def _units(variable: Variable, gates: int) -> int:
 
 
 def _moved(kind: str, config: Mapping[str, Any], variable: Variable, name: str, stored: Shape, origin: Origin) -> Join:
-    """The join that only moves axes."""
+    """The join that only permutes axes."""
     shape = variable.shape
     if not origin.keras1 or not name.endswith("kernel"):
         return Join(shape, _same)
@@ -111,19 +111,19 @@ def _moved(kind: str, config: Mapping[str, Any], variable: Variable, name: str, 
 
 
 def _turned(kind: str, name: str, origin: Origin, join: Join) -> Join:
-    """The join, then the spatial axes of a kernel of Theano's turned round."""
+    """The join, followed by a flip of a Theano kernel's spatial axes."""
     if not origin.theano or kind not in CONVOLUTIONS or name not in MIRRORED:
         return join
 
     def turn(array: np.ndarray) -> np.ndarray:
-        made = join.make(array)
-        return np.flip(made, axis=tuple(range(made.ndim - 2)))
+        result = join.make(array)
+        return np.flip(result, axis=tuple(range(result.ndim - 2)))
 
     return Join(join.shape, turn)
 
 
 def _gates(kind: str, config: Mapping[str, Any], variable: Variable, name: str, count: int, origin: Origin) -> Join:
-    """Gates side by side, each stored by itself."""
+    """The concatenation of gates that are stored separately."""
     gate = Variable(variable.key, variable.owner, variable.name, (*variable.shape[:-1], variable.shape[-1] // count))
     one = _turned(kind, name, origin, _moved(kind, config, gate, name, gate.shape, origin))
     order = GATES[kind]
@@ -131,7 +131,7 @@ def _gates(kind: str, config: Mapping[str, Any], variable: Variable, name: str, 
 
 
 def _cudnn(variable: Variable, name: str, gates: int) -> Join:
-    """cuDNN keeps each gate's matrix transposed, and a bias for the input beside one for the state."""
+    """cuDNN stores each gate's matrix transposed, and two biases, for the input and for the state."""
     if name == "bias":
         stored = (2 * gates * _units(variable, gates),)
         if len(variable.shape) == 2:

@@ -1,6 +1,6 @@
-"""Sharded weights: `X.weights.json` tells in which of the HDF5 files beside it the variables of each object are.
+"""Sharded weights: `X.weights.json` maps each object to the HDF5 files beside it that hold its variables.
 
-Those of one object may lie in several: its group is then in each of them, with some of its variables.
+If an object is split over several files, each has its group with some of the variables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kerasgen.readers.content import Content
 
 
 def is_map(config: Any) -> bool:
-    """Whether this is the content of such a JSON file."""
+    """Whether this is the contents of such a JSON file."""
     return isinstance(config, dict) and isinstance(config.get("weight_map"), dict)
 
 
@@ -30,11 +30,11 @@ class Shards:
 
     @property
     def name(self) -> str:
-        """What messages call it: the JSON file."""
+        """The name used in messages: the JSON file's."""
         return self.file.name
 
     def root(self, process: Child) -> hdf5.Group:
-        """What is in all of them."""
+        """The contents of all shards."""
         assert isinstance(self.file.data, Path)
         root = hdf5.Group("/")
         for name, paths in self._paths().items():
@@ -44,7 +44,7 @@ class Shards:
                 for path in paths:
                     arrays = hdf5.subgroup(whole, path)
                     if arrays is None:
-                        raise ValueError(f"{path!r}, which {self.name} promises, is missing")
+                        raise ValueError(f"{path!r}, which {self.name} lists, is missing")
                     hdf5.graft(arrays, root, path)
         return root
 
@@ -54,6 +54,8 @@ class Shards:
         for path, shards in self.config["weight_map"].items():
             for shard in shards if isinstance(shards, list) else [shards]:
                 if not isinstance(shard, str) or shard in ("", "..") or PurePath(shard).name != shard:
-                    raise InvalidModelError(f"{self.name}: its weight_map names {shard!r}, which is no file beside it")
+                    raise InvalidModelError(
+                        f"{self.name}: its weight_map names {shard!r}, which is not a file beside it"
+                    )
                 paths.setdefault(shard, []).append(path)
         return paths

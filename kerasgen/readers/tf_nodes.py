@@ -1,7 +1,7 @@
-"""TensorFlow functions inside a model of tf.keras, as calls of operations named `ops.tf.<function>`.
+"""TensorFlow functions in tf.keras models, as calls of operations named `ops.tf.<function>`.
 
-From 2.4 on a function is a layer, `TFOpLambda`, that holds its name. Before, it became nodes of TensorFlow's own graph,
-each a `TensorFlowOpLayer` that holds the node: there it is `raw_ops.<operation>`.
+Since 2.4 a function is a layer, `TFOpLambda`, which holds its name. Before, it became nodes of TensorFlow's graph, each
+a `TensorFlowOpLayer` that holds the node; these become `raw_ops.<operation>`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from kerasgen.errors import InvalidModelError
 from kerasgen.readers.model import Call
 
 CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
-# Arguments that TensorFlow 1 names otherwise.
+# Arguments that have other names in TensorFlow 1.
 _OLD_NAMES = {"keep_dims": "keepdims", "reduction_indices": "axis", "dim": "axis", "dimension": "axis"}
-# Attributes that only repeat the inputs' dtypes and number, choose between equal computations, or are for training.
+# Attributes that repeat the inputs' dtypes or number, choose between equivalent computations, or are for training.
 _IRRELEVANT = re.compile(
     r"_.*|T[A-Za-z]*|N|Index|SrcT|U|Truncate|use_cudnn_on_gpu|index_type|incompatible_shape_error|grad_[abxy]"
 )
@@ -26,7 +26,7 @@ _TYPES = {"float": "float32", "double": "float64", "half": "float16"}
 
 
 def kind(data: Mapping[str, Any]) -> str:
-    """The operation that such a layer is."""
+    """The operation of such a layer."""
     config = data["config"]
     if data["class_name"] == "TensorFlowOpLayer":
         return f"ops.tf.raw_ops.{_node(config)['op']}"
@@ -37,7 +37,7 @@ def kind(data: Mapping[str, Any]) -> str:
 
 
 def call(data: Mapping[str, Any], written: Call) -> Call:
-    """A call with the function's own arguments, as `written` lists its tensors."""
+    """A call with the function's own arguments; `written` has its tensors."""
     if data["class_name"] != "TensorFlowOpLayer":
         return Call(written.args, {_OLD_NAMES.get(k, k): item for k, item in written.kwargs.items() if k != "name"})
     inputs = written.args[0] if isinstance(written.args[0], list) else list(written.args)
@@ -59,7 +59,7 @@ def _node(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _attribute(written: Mapping[str, Any]) -> Any:
-    """An attribute's value: protobuf's JSON names its type, and writes whole numbers and bytes as strings."""
+    """An attribute's value: protobuf's JSON names its type, and writes integers and bytes as strings."""
     ((form, value),) = written.items()
     if form == "i":
         return int(value)

@@ -1,7 +1,7 @@
-"""`.weights.h5`, alone or inside `.keras`: one group per object, at the path of attributes that leads to it.
+"""`.weights.h5`, alone or inside `.keras`: one group per object, at its path of attributes.
 
-`layer_groups` finds the layers; a part of one lies at the attribute that holds the part; the variables of each lie in
-`vars/0`, `vars/1`, …, or under the names by which Keras keeps states.
+`layer_groups` finds the layers; a part of a layer is at the attribute that holds it; variables are in `vars/0`,
+`vars/1`, …, or, for states, under Keras's names.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from kerasgen.readers import hdf5
 from kerasgen.readers.layer_groups import Place, layer_groups, list_of_layers
 from kerasgen.readers.model import LayerPath, ModelSpec, Variable
 
-_RANDOM_STATE = "seed_generator"  # of dropout and augmentation: no weights
+_RANDOM_STATE = "seed_generator"  # of dropout and augmentation: not weights
 
 Places = Mapping[LayerPath, Place]
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """A variable, what the file has for it, and the group that this lies in."""
+    """A variable, its array in the file, and the group of the array."""
 
     variable: Variable
     array: Any
@@ -33,7 +33,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class ObjectWeights:
-    """The weights of a `.weights.h5` file; `asset` gives the text files that may stand beside it, by path."""
+    """The weights of a `.weights.h5` file; `asset` returns the text file at a path beside it, if any."""
 
     source: hdf5.Source
     asset: Callable[[str], bytes | None] = lambda path: None
@@ -52,7 +52,7 @@ class ObjectWeights:
             return {**hdf5.load(file, [(item.variable, item.array) for item in stored]), **texts}
 
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
-        """The shapes of the arrays that the file has for each layer, by the path of names to it; none is read."""
+        """The shapes of each layer's arrays in the file, by the path of names to the layer; no array is read."""
         shapes, seen = {}, set[hdf5.Group]()
         with hdf5.opened(self.source) as file:
             for path, place in layer_groups(model, file.root, variables).items():
@@ -62,7 +62,7 @@ class ObjectWeights:
         return shapes
 
     def _weights(self, weights: Iterable[Variable], places: Places) -> Iterator[_Stored]:
-        """Weights, by the order in which each object declares them."""
+        """Weights, in the order in which each object declares them."""
         parts: dict[tuple[LayerPath, str], list[Variable]] = {}
         for weight in weights:
             parts.setdefault((weight.owner, weight.name.rpartition("/")[0]), []).append(weight)
@@ -81,7 +81,7 @@ class ObjectWeights:
                 yield _Stored(weight, array, group)
 
     def _text(self, state: Variable, group: hdf5.Group | None) -> np.ndarray:
-        """A state of whole numbers, one on each line of an asset."""
+        """A state of integers, one per line of an asset."""
         part, _, name = state.name.rpartition("/")
         where = f"{self.source.name}: layer {'/'.join(state.owner)!r}: its {state.name}"
         folder = f"assets{group.name}/{part}".rstrip("/") if group else ""
@@ -91,14 +91,14 @@ class ObjectWeights:
         try:
             array = np.array([int(line) for line in text.split()], np.int64)
         except (ValueError, OverflowError) as error:
-            raise InvalidModelError(f"{where} holds something else than whole numbers") from error
+            raise InvalidModelError(f"{where} does not hold integers only") from error
         if array.shape != state.shape:
             raise InvalidModelError(f"{where} is {len(array)} long, but the architecture says {state.shape[0]}")
         return array
 
 
 def _states(states: Iterable[Variable], places: Places) -> Iterator[_Stored]:
-    """Those states that the file has, by name."""
+    """The states that the file has, by name."""
     for state in states:
         part, _, name = state.name.rpartition("/")
         group = hdf5.subgroup(places[state.owner].group, f"{part}/vars")
@@ -107,7 +107,7 @@ def _states(states: Iterable[Variable], places: Places) -> Iterator[_Stored]:
 
 
 def _numbered_arrays(group: hdf5.Group | None, part: str) -> tuple[hdf5.Group | None, list[Any]]:
-    """The group of one object's arrays, and these in order. tf.keras has private names for some: `_query_dense`."""
+    """The group of an object's arrays, and the arrays in order. tf.keras has private names for some: `_query_dense`."""
     for attribute in filter(None, part.split("/")):
         group = hdf5.subgroup(group, attribute) or hdf5.subgroup(group, f"_{attribute}")
     own = hdf5.subgroup(group, "vars")
@@ -115,20 +115,20 @@ def _numbered_arrays(group: hdf5.Group | None, part: str) -> tuple[hdf5.Group | 
 
 
 def _all_arrays(group: hdf5.Group) -> Iterator[hdf5.Array]:
-    """The arrays of a layer and of all its parts."""
+    """The arrays of a layer and its parts."""
     for own in _holders(group):
         yield from (link for name, link in own.links.items() if name.isdigit() and isinstance(link, hdf5.Array))
 
 
 def _unused(root: hdf5.Group, used: set[hdf5.Group]) -> Iterator[str]:
-    """The paths of variables of layers that nothing used; what has a name may be in the config as well."""
+    """The paths of layers' variables that were not used; a named one may also be in the config."""
     for own in _holders(list_of_layers(root)):
         if any(map(str.isdigit, own.links)) and own not in used:
             yield own.name
 
 
 def _holders(group: hdf5.Group | None) -> Iterator[hdf5.Group]:
-    """The groups that hold variables, in and below this one."""
+    """The groups that hold variables, at or below this one."""
     pending = [group]
     while pending:
         group = pending.pop()

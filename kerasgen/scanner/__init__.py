@@ -1,6 +1,6 @@
-"""What is dangerous in a model file, found by looking at it: nothing is loaded, run, imported or followed.
+"""Finds dangers in a model file by inspection: nothing is loaded, run, imported or followed.
 
-The readers refuse what is found here, but stop at the first; this goes on, and tells what Keras would do.
+The readers refuse the same things, but stop at the first; the scanner goes on, and says what Keras would do.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["RISKS", "Finding", "Scan", "scan"]
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found in a model, the dangers before what is merely odd."""
+    """The findings in a model, dangers before oddities."""
 
     source: str
     findings: tuple[Finding, ...]
 
     @property
     def dangerous(self) -> bool:
-        """Whether there is more than what is merely odd."""
+        """Whether there is a danger among the findings."""
         return any(RISKS[finding.risk].danger for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -37,13 +37,13 @@ class Scan:
 
 
 def scan(path: str | os.PathLike[str]) -> Scan:
-    """What is dangerous in a model, a file or a folder.
+    """Scan a model, a file or a folder.
 
-    Raises FileError where it cannot be read, InvalidModelError where it is no model, or damaged and nothing else.
+    Raises FileError if it cannot be read, InvalidModelError if it is not a model, or if damage is the only finding.
     """
     file = content.on_disk(Path(path))
-    found = list(dict.fromkeys(look_at(file)))
-    if found and all(finding.risk == "damage" for finding in found):
-        raise InvalidModelError(f"{found[0].where}: {found[0].what}")
-    found.sort(key=lambda finding: not RISKS[finding.risk].danger)
-    return Scan(file.name, tuple(finding.inside(file.name) for finding in found))
+    findings = list(dict.fromkeys(look_at(file)))
+    if findings and all(finding.risk == "damage" for finding in findings):
+        raise InvalidModelError(f"{findings[0].where}: {findings[0].what}")
+    findings.sort(key=lambda finding: not RISKS[finding.risk].danger)
+    return Scan(file.name, tuple(finding.inside(file.name) for finding in findings))

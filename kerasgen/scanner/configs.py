@@ -1,4 +1,4 @@
-"""The config of a model, gone through for what Keras would do with it."""
+"""Scans the config of a model for what Keras would do with it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from kerasgen.readers.keras_zip import leads_out
 from kerasgen.readers.layer_names import KERAS_LAYERS
 from kerasgen.scanner.risks import Finding
 
-AGAIN = "\0again"  # the key of values whose own key came again
-HUGE = 1 << 31  # cells; the largest arrays of weights have some hundred million
-LONGEST = 80  # characters of a text that are shown
+AGAIN = "\0again"  # the key of values whose own key is repeated
+HUGE = 1 << 31  # elements; the largest arrays of weights have some hundred million
+LONGEST = 80  # characters of a text to show
 _LAYERS = KERAS_LAYERS | RULES.keys() | UNSUPPORTED.keys() | dialect.CLASSES.keys() | multi_backend.CLASSES.keys()
 _LAYERS |= {*tf_nodes.CLASSES, "Functional", "Sequential"}
 _PROGRAMS = {"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 _FUNCTIONS = ("function", "mask", "output_shape")  # of a Lambda
-# Where Keras keeps what a config may name. What else it has are tools, which a config could turn against its reader.
+# The modules of Keras that a config may name. The rest are tools, which a config could abuse.
 _PARTS = r"activations applications\.convnext constraints distribution dtype_policies engine initializers layers losses"
 _PARTS += " metrics mixed_precision models ops optimizers quantizers random regularizers"
 _OWN = re.compile(
     rf"(tensorflow\.python\.|tf_)?keras(\.src)?(\.({'|'.join(_PARTS.split())})(\.\w+)*)?|builtins|__main__"
 )
 _TOOLS = {*sys.stdlib_module_names, "keras", "numpy", "tensorflow", "tf_keras"}
-# Where TensorFlow keeps what only computes.
+# The modules of TensorFlow that only compute.
 _PURE = re.compile(r"ops\.tf\.(__operators__|bitwise|image|linalg|math|nn|random|signal|sparse|strings)\.\w+")
 _PLACE = re.compile(r"[a-z][a-z0-9+.-]*://|~?/[^/\s]|\\\\\w|[a-z]:[\\/]|\.\.?[\\/]", re.IGNORECASE)
 _FILES = {"filepath", "filename", "fname", "idf_weights", "origin", "path", "url", "vocabulary"}
@@ -40,7 +40,7 @@ _SIZES = {"batch_input_shape", "batch_shape", "filters", "input_dim", "max_token
 
 
 def look_through(text: bytes | str, where: str) -> Iterator[Finding]:
-    """What is dangerous in the text of a config."""
+    """Findings in the text of a config."""
     try:
         config = jsonfile.loads(text, where)
     except InvalidModelError as error:
@@ -52,17 +52,17 @@ def look_through(text: bytes | str, where: str) -> Iterator[Finding]:
     try:
         yield from _value("", config, where)
     except RecursionError:
-        yield Finding("damage", where, "nested too deeply to be looked through")
+        yield Finding("damage", where, "nested too deeply to be scanned")
 
 
 def _is_subclassed(config: Any) -> bool:
-    """Whether the outermost object is a model that only its author's code can make."""
+    """Whether the outermost object is a model that only its author's code can build."""
     kind = config.get("class_name") if isinstance(config, dict) else None
     return isinstance(kind, str) and kind not in _LAYERS and not is_model(config)
 
 
 def _lenient(text: bytes | str) -> Any:
-    """What can be told of malformed JSON; None where nothing can."""
+    """Malformed JSON as far as it can be parsed; None if it cannot."""
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig", "replace")
         return json.loads(decoded, object_pairs_hook=_with_all, parse_int=lambda digits: int(digits[:LONGEST]))
@@ -71,14 +71,14 @@ def _lenient(text: bytes | str) -> Any:
 
 
 def _with_all(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        made[AGAIN] = [value for key, value in pairs if value is not made[key]]
-    return made
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        result[AGAIN] = [value for key, value in pairs if value is not result[key]]
+    return result
 
 
 def _value(key: str, value: Any, where: str) -> Iterator[Finding]:
-    """What is dangerous in what stands under this key."""
+    """Findings in the value of this key."""
     if key in _SIZES and _cells(value) > HUGE:
         yield Finding("bomb", where, f"{key!r} is {_short(value)}")
     elif isinstance(value, dict):
@@ -89,14 +89,14 @@ def _value(key: str, value: Any, where: str) -> Iterator[Finding]:
             yield from _value(inner, item, where)
     elif isinstance(value, list):
         for item in value:
-            if not isinstance(item, str):  # those in lists are names or data
+            if not isinstance(item, str):  # strings in lists are names or data
                 yield from _value(key, item, where)
     elif isinstance(value, str):
         yield from _text(key, value, where)
 
 
 def _place(config: Mapping[str, Any], where: str) -> str:
-    """Where an object is: in a layer, which may be in another one. Models are not said."""
+    """The location of an object: its layer, possibly inside another one. Models are not named."""
     inner = config.get("config")
     name = config.get("name", inner.get("name") if isinstance(inner, dict) else None)
     return f"{where}: layer {_short(name)}" if isinstance(name, str) and _is_layer(config) else where
@@ -108,7 +108,7 @@ def _is_layer(config: Mapping[str, Any]) -> bool:
 
 
 def _object(config: Mapping[str, Any], where: str) -> Iterator[Finding]:
-    """What Keras would do to make this object."""
+    """What Keras would do to build this object."""
     kind, module = config["class_name"], config.get("module")
     name = str(config.get("registered_name") or kind)
     package, _, plain = name.rpartition(">")
@@ -132,12 +132,12 @@ def _is_keras(package: str, config: Mapping[str, Any]) -> bool:
 
 
 def _is_known(config: Mapping[str, Any], name: str) -> bool:
-    """Whether it is a layer or an operation of Keras's, or no layer at all."""
+    """Whether it is a layer or an operation of Keras, or not a layer at all."""
     return not _is_layer(config) or name in _LAYERS or f"ops.{name}" in _LAYERS
 
 
 def _is_called(config: Mapping[str, Any], kind: str, module: Any) -> bool:
-    """Whether a function or a tool stands where a class of Keras's belongs."""
+    """Whether it names a function or a tool in place of a Keras class."""
     if not isinstance(module, str):
         return False
     if kind == "function":
@@ -150,7 +150,7 @@ def _is_tool(module: str) -> bool:
 
 
 def _tensorflow(config: Mapping[str, Any], where: str) -> Iterator[Finding]:
-    """A function of TensorFlow's in a model."""
+    """A TensorFlow function in a model."""
     try:
         function = tf_nodes.kind(config)
     except (InvalidModelError, AttributeError, KeyError):
@@ -174,7 +174,7 @@ def _text(key: str, text: str, where: str) -> Iterator[Finding]:
         if leads_out(text):
             yield Finding("escape", where, f"the name {_short(text)} leads to another folder")
         elif not text.isprintable():
-            yield Finding("name", where, f"the name {_short(text)} holds what cannot be seen")
+            yield Finding("name", where, f"the name {_short(text)} holds invisible characters")
     elif text and (key in _FILES or _PLACE.match(text)):
         yield Finding("path", where, f"{_short(key)} is {_short(text)}")
 

@@ -1,4 +1,4 @@
-"""Files, archives and folders, gone through for what is dangerous in them."""
+"""Scans files, archives and folders for dangers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kerasgen.readers.content import MAX_TEXT, Content
 from kerasgen.scanner.configs import look_through
 from kerasgen.scanner.risks import Finding
 
-# How the readers' reasons begin, and what they mean; all others mean damage.
+# The risk behind a reader's reason, by how the reason begins; all others mean damage.
 _REASONS = {
     "is a soft or external link": "elsewhere",
     "is stored in another file": "elsewhere",
@@ -29,7 +29,7 @@ _REASONS = {
     "unpacks": "bomb",
 }
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
-_PICKLES = re.compile(r".*\.(npz|pickle|pkl|pt|pth|joblib)", re.IGNORECASE)  # they are, or hold some
+_PICKLES = re.compile(r".*\.(npz|pickle|pkl|pt|pth|joblib)", re.IGNORECASE)  # are pickles, or may hold some
 _TEXTS = re.compile(r"(config|metadata|.*\.weights)\.json")
 _WEIGHTS = re.compile(r".*\.weights\.h5")
 _ASSETS = re.compile(r"assets/.*|.*/", re.DOTALL)
@@ -37,7 +37,7 @@ _CONFIGS = ("model_config", "training_config")  # attributes of legacy HDF5
 
 
 class Piece(hdf5.Place, Protocol):
-    """A file, on disk or in an archive; messages call it by the names of both."""
+    """A file on disk or in an archive; messages name both."""
 
     def read(self, size: int) -> bytes:
         """The first `size` bytes."""
@@ -46,14 +46,14 @@ class Piece(hdf5.Place, Protocol):
 
 @dataclass(frozen=True)
 class _Member:
-    """A file in an archive, which is called by the names of both. Others may have its name."""
+    """A file in an archive, named after both. Other members may have the same name."""
 
     archive: keras_zip.Archive
     info: zipfile.ZipInfo
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name used in messages."""
         return self.archive.name
 
     def read(self, size: int) -> bytes:
@@ -62,12 +62,12 @@ class _Member:
             return member.read(size)
 
     def place(self) -> tuple[str, int, Iterable[bytes]]:
-        """It has no path: how many bytes it is long, and the bytes in blocks."""
+        """No path; the size in bytes, and the bytes in blocks."""
         return "", self.info.file_size, self.archive.blocks(self.info)
 
 
 def look_at(file: Content) -> Iterator[Finding]:
-    """What is dangerous in a model. InvalidModelError where it is none, FileError where it cannot be read."""
+    """Findings in a model. InvalidModelError if it is not one, FileError if it cannot be read."""
     if isinstance(file.data, Path) and file.data.is_dir():
         yield from _folder(file, file.data)
     elif _is_pickle(file, file.name):
@@ -109,7 +109,7 @@ def _archive(file: Content) -> Iterator[Finding]:
 
 
 def _part(piece: Piece, name: str) -> Iterator[Finding]:
-    """What is dangerous in one file of several; this is its name among them."""
+    """Findings in one file of several; `name` is its name among them."""
     if _TEXTS.fullmatch(name):
         yield from _going_on(_text, piece)
     elif _WEIGHTS.fullmatch(name):
@@ -119,7 +119,7 @@ def _part(piece: Piece, name: str) -> Iterator[Finding]:
 
 
 def _other(piece: Piece, name: str) -> Iterator[Finding]:
-    """A file that has none of the names that Keras gives."""
+    """A file that does not have a name that Keras uses."""
     if _is_pickle(piece, name):
         yield Finding("pickle", piece.name, "a pickle, or arrays that may hold some")
         return
@@ -134,7 +134,7 @@ def _is_pickle(piece: Piece, name: str) -> bool:
 
 
 def _going_on(look: Callable[[Any], Iterator[Finding]], piece: Piece) -> Iterator[Finding]:
-    """What `look` finds in a piece, and that it is damaged where it is, which keeps from looking further into it."""
+    """What `look` finds in a piece; if the piece is damaged, that is the last finding."""
     try:
         yield from look(piece)
     except InvalidModelError as error:
@@ -154,7 +154,7 @@ def _hdf5(piece: Piece) -> Iterator[Finding]:
     arrays = []
     with hdf5.opened(hdf5.Single(piece)) as file:
         groups = [file.root]
-        for group in groups:  # which grows
+        for group in groups:  # the list grows
             for name, thing in group.links.items():
                 where = f"{piece.name}: {printable(group.name.rstrip('/'))}/{printable(name)}"
                 if isinstance(thing, hdf5.Group):
@@ -174,6 +174,6 @@ def _hdf5(piece: Piece) -> Iterator[Finding]:
 
 
 def _refused(where: str, reason: str) -> Finding:
-    """What a reader refuses for this reason."""
+    """The finding for something that a reader refuses for this reason."""
     risk = next((risk for start, risk in _REASONS.items() if reason.startswith(start)), "damage")
     return Finding(risk, where, reason.partition(";")[0])

@@ -1,4 +1,4 @@
-"""What can be dangerous in a model file: one table, and the findings that refer to it."""
+"""What can be dangerous in a model file: a table of risks, and the findings that refer to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Risk(NamedTuple):
-    """Whether it is a danger or merely odd, what it does where Keras loads the file, and what to do instead."""
+    """Whether it is a danger or merely odd, what happens when Keras loads the file, and what to do instead."""
 
     danger: bool
     effect: str
@@ -17,7 +17,7 @@ RISKS = {
     "code": Risk(
         True,
         "Keras runs it when it loads the file or calls the model (CVE-2024-3660, CVE-2025-9905)",
-        "do not load it with Keras; give kerasgen a function of your own: `custom={'NAME': function}`",
+        "do not load it with Keras; give kerasgen your own function: `custom={'NAME': function}`",
     ),
     "import": Risk(
         True,
@@ -36,47 +36,47 @@ RISKS = {
     ),
     "class": Risk(
         True,
-        "loading needs Python code of the author's, which runs",
-        "read that code first, or give kerasgen a rule of your own: `custom={'NAME': function}`",
+        "loading runs the author's Python code",
+        "read that code first, or give kerasgen your own rule: `custom={'NAME': function}`",
     ),
     "pickle": Risk(
         True,
-        "whoever unpickles it runs whatever it says",
+        "unpickling it can run any code",
         "do not load it; ask for weights in HDF5",
     ),
     "path": Risk(
         True,
-        "Keras reads what lies there, a file of yours or an address on the network (CVE-2025-12058)",
+        "Keras reads it, a local file or a network address (CVE-2025-12058)",
         "do not load it with Keras; ask for a model that holds its vocabularies itself",
     ),
     "elsewhere": Risk(
         True,
-        "HDF5 reads something else in its place, other files of yours, too (CVE-2026-1669)",
+        "HDF5 reads something else in its place, even other local files (CVE-2026-1669)",
         "do not load it with Keras; ask for the model to be saved again",
     ),
     "escape": Risk(
         True,
-        "Keras writes or reads outside of the folder that it unpacks to (CVE-2026-12479)",
-        "do not unpack it, nor load it with Keras",
+        "Keras writes or reads outside the folder that it unpacks to (CVE-2026-12479)",
+        "do not unpack it or load it with Keras",
     ),
     "bomb": Risk(
         True,
-        "loading takes all the memory that there is (CVE-2026-0897)",
+        "loading exhausts the memory (CVE-2026-0897)",
         "do not load it with Keras",
     ),
     "ambiguous": Risk(
         True,
-        "programs differ in what they take it for: what one has checked, another does not load",
+        "programs read it differently: one may load what another did not check",
         "ask for the model to be saved again",
     ),
     "damage": Risk(
         True,
-        "Keras does not write this; what reads it may crash or misread it",
+        "Keras does not write this; a reader may crash on it or misread it",
         "ask for the model to be saved again",
     ),
     "name": Risk(
         False,
-        "a terminal, a log or an editor shows something else than what is there",
+        "a terminal, a log or an editor does not show what is really there",
         "do not copy it; kerasgen escapes it",
     ),
     "stranger": Risk(
@@ -95,5 +95,5 @@ class Finding(NamedTuple):
     what: str
 
     def inside(self, source: str) -> Finding:
-        """The same, its place told without the name of the model."""
+        """The same, with the model's name removed from `where`."""
         return self._replace(where=self.where.removeprefix(source).removeprefix(": "))

@@ -135,7 +135,7 @@ FAULTS = [
         "a heap without end",
         altered(legacy(), endless),
         3,
-        "unusable HDF5 file: (libhdf5 runs for ever on it|.*heap.*)",
+        "unusable HDF5 file: (libhdf5 hangs on it|.*heap.*)",
     ),
     Fault(21, "names that are a number", legacy(spoil=attribute("weight_names", 5)), 3, ".*'weight_names'.*not a list"),
     Fault(21, "names that are no UTF-8", legacy(spoil=attribute("weight_names", [b"\xff\xfe"])), 3, "unusable HDF5 .*"),
