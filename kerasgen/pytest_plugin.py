@@ -1,6 +1,6 @@
 """For pytest: `pytest --kerasgen-models 'models/*.h5'` exports each model and compares the module with Keras.
 
-pytest imports this file wherever kerasgen is installed, so it imports nothing that is not needed then.
+pytest imports this file wherever kerasgen is installed, so it imports as little as possible.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # -k and -m choose among these tests, too
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add a test for each model. UsageError where there is none of that name."""
+    """Add a test for each model. UsageError if a pattern matches none."""
     folder = config.invocation_params.dir
     for pattern in config.getoption("kerasgen_models"):
         names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))
@@ -41,24 +41,24 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 class ModelFile(pytest.File):
-    """A model; its name among the tests is that of the file."""
+    """A model file, collected under its own name."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """The one test of it."""
+        """Its only test."""
         yield ModelTest.from_parent(self, name="kerasgen")
 
 
 class ModelTest(pytest.Item):
-    """That the module of a model answers as Keras does."""
+    """The module of a model answers as Keras does."""
 
     def runtest(self) -> None:
-        """Export the model into memory, compared with Keras."""
+        """Export the model into memory and compare with Keras."""
         import kerasgen
 
         kerasgen.export(self.path, io.BytesIO(), verify=True)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """What is wrong: where the module differs, each output and the first wrong layer."""
+        """The error; if the module differs, each output and the first wrong layer."""
         from kerasgen import KerasgenError
 
         error = excinfo.value
@@ -67,5 +67,5 @@ class ModelTest(pytest.Item):
         return str(getattr(error, "verification", None) or error)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where the test is, and its heading."""
+        """The test's location and heading."""
         return self.path, None, f"kerasgen: {self.path.name}"

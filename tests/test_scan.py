@@ -185,7 +185,7 @@ def test_table(run: Run) -> None:
     assert f"code: {RISKS['code'].effect}; {flags(RISKS['code'].advice)}" in " ".join(out.split())
     assert out.rstrip().endswith("both.keras: dangerous")
     out, err = run("scan", run.files / "small.h5")
-    assert (out, err) == (f"{run.files / 'small.h5'}: nothing dangerous is known in it\n", "")
+    assert (out, err) == (f"{run.files / 'small.h5'}: no known dangers found\n", "")
 
 
 def test_json(run: Run) -> None:

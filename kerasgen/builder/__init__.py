@@ -1,4 +1,4 @@
-"""A model file becomes a graph: the builder, custom rules, and the summary of what was built."""
+"""Turns a model file into a graph: the builder, custom rules, and the summary of a graph."""
 
 from kerasgen.builder.builder import Built, build
 

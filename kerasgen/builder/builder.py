@@ -1,4 +1,4 @@
-"""A model becomes a graph: each call of a layer goes to the layer's rule, nested models are written out in place."""
+"""Builds the graph of a model: the layer's rule handles each call of a layer, nested models are inlined."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from kerasgen.readers.model import (
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer: its outputs' shapes (None where they are not known), its weights, and why it is not supported.
+    """One layer: its outputs' shapes (None if unknown), its weights, and why it is not supported.
 
-    `variables` is None where it could not be built, for its own sake or because of what it reads.
+    `variables` is None if it could not be built, because of itself or its inputs.
     """
 
     name: str
@@ -53,8 +53,8 @@ class LayerReport:
 class Built:
     """The graph of a model, its weights declared but not read.
 
-    `addresses` tells which call in the file each name in the graph's `layers` stands for. `outputs` names the model's
-    outputs, None where one is not known; only where all are, the graph has them.
+    `addresses` maps each name in the graph's `layers` to its call in the file. `outputs` names the model's outputs, or
+    None for an unknown one; the graph has outputs only if all are known.
     """
 
     file: ModelFile
@@ -73,8 +73,8 @@ class Built:
     def bind(self) -> Graph:
         """The graph with its weights, read from the file.
 
-        Raises UnsupportedModelError with every unsupported layer; InvalidModelError where the file's weights differ
-        from what the config implies.
+        Raises UnsupportedModelError with every unsupported layer; InvalidModelError if the file's weights do not match
+        the config.
         """
         if self.problems:
             raise UnsupportedModelError(f"{self.file.source}: unsupported: {'; '.join(self.problems)}")
@@ -84,11 +84,11 @@ class Built:
 
 
 def build(file: ModelFile, custom: Rules | None = None) -> Built:
-    """The graph of the model. What is unsupported is listed in the result, all of it at once.
+    """The graph of the model. The result lists everything that is unsupported.
 
-    `custom` holds functions of the user's own, by a layer's name or its kind.
+    `custom` holds the user's own functions, by a layer's name or kind.
 
-    Raises InvalidModelError where the file contradicts itself.
+    Raises InvalidModelError if the file contradicts itself.
     """
     return _Builder(file, custom or {}).run()
 
@@ -96,8 +96,8 @@ def build(file: ModelFile, custom: Rules | None = None) -> Built:
 def _bind(rule: Callable[..., Any], layer: Layer, args: Any, kwargs: Any) -> Mapping[str, Any]:
     """The arguments of a rule by name.
 
-    Raises UnsupportedModelError for a call that it does not take, InvalidModelError where what it takes for tensors are
-    neither tensors nor arrays from the config.
+    Raises UnsupportedModelError for a call that does not fit its signature, InvalidModelError if a tensor argument is
+    neither a tensor nor an array from the config.
     """
     signature = inspect.signature(rule)
     try:
@@ -115,7 +115,7 @@ def _bind(rule: Callable[..., Any], layer: Layer, args: Any, kwargs: Any) -> Map
 
 
 class _Missing:
-    """Stands for the tensors of a layer that could not be built, and of what follows from it."""
+    """Stands for the tensors of a layer that could not be built, and of the layers that depend on it."""
 
 
 MISSING = _Missing()
@@ -133,12 +133,12 @@ class _Builder:
         self.count = 0  # of all calls
         self.calls: Counter[LayerPath] = Counter()
         self.reports: dict[str, LayerReport] = {}
-        self.values: dict[str, tuple[str, ...]] = {}  # of each layer's output
+        self.values: dict[str, tuple[str, ...]] = {}  # each layer's outputs
         self.addresses: dict[str, Address] = {}
-        self.address: Address = ()  # of the call at hand
+        self.address: Address = ()  # of the current call
         self.masks = Masks(self.keras_major)
         self.halves = HalfPrecision()
-        self.assumed: set[str] = set()  # values that only the file's word tells of, and what follows from them
+        self.assumed: set[str] = set()  # values known only by recorded shapes, and those that depend on them
 
     def run(self) -> Built:
         model = self.file.model
@@ -174,42 +174,42 @@ class _Builder:
         return tuple(seen.new(ref.layer) for ref in leaves(model.outputs)), False
 
     def _output(self, value: Value) -> Value:
-        """An output of the model, in the dtype that Keras has for it; NumPy has no bfloat16."""
+        """An output of the model in Keras's dtype; bfloat16, which NumPy lacks, stays float32."""
         in_float16 = value.dtype == "float32" and self.halves.dtype(value) == "float16"
         return self.draft.cast(value, "float16") if in_float16 else value
 
     def _model(self, model: ModelSpec, path: LayerPath, inputs: Iterable[Any], *, frozen: bool) -> list[Any]:
-        """Build every layer of a model on these inputs, in the file's order as far as calls allow; its outputs."""
-        made: dict[tuple[str, int], Any] = {}
-        wanted = list(leaves(model.inputs))
-        given = list(inputs)
-        if len(wanted) != len(given):
-            raise InvalidModelError(f"{self._where(path)}takes {len(wanted)} inputs, not {len(given)}")
-        for ref, value in zip(wanted, given, strict=True):
-            made[ref.layer, ref.call] = [value]
+        """Build every layer of a model on these inputs, in the file's order as far as possible; returns its outputs."""
+        tensors: dict[tuple[str, int], Any] = {}
+        input_refs = list(leaves(model.inputs))
+        values = list(inputs)
+        if len(input_refs) != len(values):
+            raise InvalidModelError(f"{self._where(path)}takes {len(input_refs)} inputs, not {len(values)}")
+        for ref, value in zip(input_refs, values, strict=True):
+            tensors[ref.layer, ref.call] = [value]
         recorded: Mapping[tuple[str, int], Mapping[int, Ref]] | None = None
-        for layer, index in _in_order(model, made):
-            outputs = made[layer.name, index] = self._call(layer, index, path, made, frozen=frozen)
+        for layer, index in _in_order(model, tensors):
+            outputs = tensors[layer.name, index] = self._call(layer, index, path, tensors, frozen=frozen)
             if outputs is MISSING or MISSING in outputs:
                 recorded = _recorded(model) if recorded is None else recorded
                 refs = recorded.get((layer.name, index), {})
-                made[layer.name, index] = self._assumed((*path, layer.name), refs, outputs)
+                tensors[layer.name, index] = self._assumed((*path, layer.name), refs, outputs)
         for layer in model.layers:
-            if any((layer.name, index) not in made for index in range(len(layer.calls))):
+            if any((layer.name, index) not in tensors for index in range(len(layer.calls))):
                 name = "/".join((*path, layer.name))
-                raise InvalidModelError(f"{self.file.source}: layer {name!a} reads a tensor that nothing makes")
-        return [self._tensor(ref, made, path) for ref in leaves(model.outputs)]
+                raise InvalidModelError(f"{self.file.source}: layer {name!a} reads a tensor that no layer produces")
+        return [self._tensor(ref, tensors, path) for ref in leaves(model.outputs)]
 
-    def _tensor(self, ref: Ref, made: Mapping[tuple[str, int], Any], path: LayerPath) -> Any:
-        tensors = made.get((ref.layer, ref.call))
-        if isinstance(tensors, Mapping):  # of the outputs of a call that could not be built, those that are recorded
+    def _tensor(self, ref: Ref, produced: Mapping[tuple[str, int], Any], path: LayerPath) -> Any:
+        tensors = produced.get((ref.layer, ref.call))
+        if isinstance(tensors, Mapping):  # the recorded outputs of a call that could not be built
             return tensors.get(ref.index, MISSING)
         if tensors is None or not 0 <= ref.index < len(tensors):
             raise InvalidModelError(f"{self._where((*path, ref.layer))}has no output {ref.call}:{ref.index}")
         return tensors[ref.index]
 
     def _assumed(self, path: LayerPath, recorded: Mapping[int, Ref], outputs: Any) -> Any:
-        """The outputs of a call that could not be built, as far as the file records what they are."""
+        """The outputs of a call that could not be built, as far as the file records their shapes."""
         values: dict[int, Value] = {} if outputs is MISSING else dict(enumerate(outputs))
         for index, ref in recorded.items():
             dtype = "float32" if ref.dtype in ("", "bfloat16") else ref.dtype
@@ -223,14 +223,14 @@ class _Builder:
         return values
 
     def _call(
-        self, spec: LayerSpec, index: int, path: LayerPath, made: Mapping[tuple[str, int], Any], *, frozen: bool
+        self, spec: LayerSpec, index: int, path: LayerPath, produced: Mapping[tuple[str, int], Any], *, frozen: bool
     ) -> Any:
-        """The output tensors of one call of a layer; MISSING where it or what it reads is unsupported."""
+        """The output tensors of one call of a layer; MISSING if it or one of its inputs is unsupported."""
         self.count += 1
-        if self.count > MOST_CALLS:  # a model in itself twice, that one in itself twice: 30 times are a billion
+        if self.count > MOST_CALLS:  # a model that calls another twice, 30 levels deep, makes a billion calls
             raise InvalidModelError(f"{self.file.source}: its layers are called more than {MOST_CALLS} times")
         call = spec.calls[index]
-        args, kwargs = map_leaves((call.args, dict(call.kwargs)), lambda ref: self._tensor(ref, made, path))
+        args, kwargs = map_leaves((call.args, dict(call.kwargs)), lambda ref: self._tensor(ref, produced, path))
         path = (*path, spec.name)
         try:
             with self._at(spec, index), self._locating(spec, path):
@@ -242,11 +242,11 @@ class _Builder:
         except InvalidModelError:
             if spec.model is not None or not self._is_assumed(args, kwargs):
                 raise
-            return self._unbuilt(spec, path)  # perhaps it is the assumption that is wrong
+            return self._unbuilt(spec, path)  # perhaps the assumption is wrong
 
     @contextmanager
     def _at(self, spec: LayerSpec, index: int) -> Iterator[None]:
-        """While a call is built, `address` is its own."""
+        """Set `address` while a call is built."""
         around, self.address = self.address, (*self.address, (spec.name, index))
         try:
             yield
@@ -255,20 +255,20 @@ class _Builder:
 
     @contextmanager
     def _locating(self, spec: LayerSpec, path: LayerPath) -> Iterator[None]:
-        """InvalidModelError names the file and the layer; what a malformed config raises in a rule becomes one."""
+        """Make InvalidModelError name the file and the layer; errors that a malformed config causes become one."""
         where = f"{self._where(path)}({spec.kind})"
         try:
             yield
         except InvalidModelError as error:
             if spec.model is not None:
-                raise  # it names the inner layer already
+                raise  # already names the inner layer
             raise InvalidModelError(f"{where}: {error}") from error
         except MALFORMED as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise InvalidModelError(f"{where}: malformed config: {reason}") from error
 
     def _outputs(self, spec: LayerSpec, path: LayerPath, args: Any, kwargs: Any, *, frozen: bool) -> Any:
-        """The output tensors of a nested model or of a layer, by its rule; MISSING where what it reads is."""
+        """The output tensors of a nested model or of a layer, by its rule; MISSING if an input is missing."""
         if spec.model is not None:
             kwargs.pop("mask", None)
             return self._model(spec.model, path, leaves((args, kwargs), (Value, _Missing)), frozen=frozen)
@@ -287,7 +287,7 @@ class _Builder:
         return outputs
 
     def _is_assumed(self, args: Any, kwargs: Any) -> bool:
-        """Whether a call reads what only the file's word tells of."""
+        """Whether a call reads an assumed value."""
         return any(value.name in self.assumed for value in leaves((args, kwargs), Value))
 
     def _unbuilt(self, spec: LayerSpec, path: LayerPath) -> _Missing:
@@ -296,7 +296,7 @@ class _Builder:
         return MISSING
 
     def _rule(self, spec: LayerSpec, name: str) -> Callable[..., Any]:
-        """The rule for a layer: the user's own for this very layer, then for its kind, then the table's."""
+        """The rule for a layer: the user's for this layer, then the user's for its kind, then the built-in one."""
         for key in (name, spec.name, spec.kind):
             if key in self.custom:
                 return as_rule(self.custom[key])
@@ -306,10 +306,10 @@ class _Builder:
         if spec.is_operation:
             raise UnsupportedModelError(reason)
         key = name if spec.kind == "Lambda" else spec.kind
-        raise UnsupportedModelError(f"{reason}; give one of your own: `custom={{{key!r}: function}}`")
+        raise UnsupportedModelError(f"{reason}; give your own: `custom={{{key!r}: function}}`")
 
     def _apply(self, rule: Callable[..., Any], layer: Layer, args: Any, kwargs: Any) -> list[Value]:
-        """Run a rule on the arguments of a call and take over what it emits; its results."""
+        """Run a rule on the arguments of a call and adopt what it emits; returns the outputs."""
         mask = self.masks.of_call(args, kwargs)
         kwargs = {**kwargs, **self.masks.argument(rule, args, kwargs)}
         arguments = _bind(rule, layer, args, kwargs)
@@ -322,7 +322,7 @@ class _Builder:
         return outputs
 
     def _report(self, layer: Layer, outputs: Sequence[Value]) -> None:
-        """Enter a call in the tables of the result: its values, its address, and the layer's report at the first."""
+        """Record a call: its values, its address and, for the first call, the layer's report."""
         count = self.calls[layer.path]
         name = layer.name if count == 1 else f"{layer.name}#{count}"
         self.values[name] = tuple(value.name for value in outputs)
@@ -332,7 +332,7 @@ class _Builder:
         self.reports.setdefault(layer.name, LayerReport(layer.name, layer.kind, shapes, variables))
 
     def _layer(self, spec: LayerSpec, path: LayerPath, *, frozen: bool) -> Layer:
-        """The layer at `path` for another call: its name is its own at the first, numbered later."""
+        """The layer at `path` for its next call; names of later calls are numbered."""
         self.calls[path] += 1
         ident, output = self.draft.call_names(path, self.calls[path])
         return Layer(
@@ -349,33 +349,33 @@ class _Builder:
     def _wrapped_model(
         self, layer: Layer, model: ModelSpec, inputs: Iterable[Value], mask: Value | None = None
     ) -> list[Value]:
-        """Build a model that a layer wraps, on values that the layer has made so far; `mask` is the first one's."""
-        given = self.draft.adopt(layer, [], leaves([list(inputs), mask], Value))
+        """Build a model that a layer wraps, on values that the layer has emitted; `mask` is that of the first."""
+        values = self.draft.adopt(layer, [], leaves([list(inputs), mask], Value))
         if mask is not None:
-            self.masks.set(given[0], given.pop())
-        made = self._model(model, layer.path, given, frozen=layer.frozen)
-        if any(isinstance(value, _Missing) or value.name in self.assumed for value in made):
+            self.masks.set(values[0], values.pop())
+        outputs = self._model(model, layer.path, values, frozen=layer.frozen)
+        if any(isinstance(value, _Missing) or value.name in self.assumed for value in outputs):
             raise UnsupportedModelError("it wraps a model that is unsupported")
-        layer.inner_mask = self.masks.of(made[0])
-        return made
+        layer.inner_mask = self.masks.of(outputs[0])
+        return outputs
 
     def _where(self, path: LayerPath) -> str:
         return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "
 
 
-def _in_order(model: ModelSpec, made: Container[tuple[str, int]]) -> Iterator[tuple[LayerSpec, int]]:
-    """The calls of a model's layers: each after those that it reads, else in the file's order, turn after turn.
+def _in_order(model: ModelSpec, tensors: Container[tuple[str, int]]) -> Iterator[tuple[LayerSpec, int]]:
+    """The calls of a model's layers in topological order, otherwise in the file's order, in repeated passes.
 
-    Those that are `made` are left out, and so are those that read what nothing makes.
+    Calls whose outputs are in `tensors` are left out, and so are those that read a tensor that no call produces.
     """
     calls = [(layer, index) for layer in model.layers for index in range(len(layer.calls))]
-    calls = [(layer, index) for layer, index in calls if (layer.name, index) not in made]
+    calls = [(layer, index) for layer, index in calls if (layer.name, index) not in tensors]
     missing = []
     readers: dict[tuple[str, int], list[int]] = {}
     for position, (layer, index) in enumerate(calls):
         call = layer.calls[index]
         reads = {(ref.layer, ref.call) for ref in leaves((call.args, call.kwargs))}
-        reads = {read for read in reads if read not in made}
+        reads = {read for read in reads if read not in tensors}
         missing.append(len(reads))
         for read in reads:
             readers.setdefault(read, []).append(position)
@@ -391,7 +391,7 @@ def _in_order(model: ModelSpec, made: Container[tuple[str, int]]) -> Iterator[tu
 
 
 def _recorded(model: ModelSpec) -> dict[tuple[str, int], dict[int, Ref]]:
-    """The tensors whose shapes the file records where they are read, by the call that makes them and their index."""
+    """The tensors whose shapes the file records at their readers, by the call that produces them and their index."""
     recorded: dict[tuple[str, int], dict[int, Ref]] = {}
     for ref in leaves([(call.args, call.kwargs) for layer in model.layers for call in layer.calls]):
         if ref.shape is not None:
@@ -400,7 +400,7 @@ def _recorded(model: ModelSpec) -> dict[tuple[str, int], dict[int, Ref]]:
 
 
 def _paths(model: ModelSpec, path: LayerPath = ()) -> Iterator[LayerPath]:
-    """The path of names to every layer, those of nested models included."""
+    """The path of names to every layer, including those of nested models."""
     for layer in model.layers:
         yield (*path, layer.name)
         if layer.model is not None:

@@ -1,4 +1,4 @@
-"""Functions of the user's own, for layers that kerasgen has no rule for: named by the user, never by a file."""
+"""The user's own functions for layers that kerasgen has no rule for; named by the user, never by a file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Rules = Mapping[str, Callable[..., Any]]
 
 
 def load(assignments: Iterable[str]) -> dict[str, Callable[..., Any]]:
-    """The functions that `NAME=module:function` name, by NAME. Modules are looked for in the current folder, too.
+    """The functions of `NAME=module:function` assignments, by NAME. Modules may also be in the current folder.
 
-    Raises UsageError where one is not of that form or cannot be had.
+    Raises UsageError if an assignment is malformed or its function cannot be imported.
     """
     functions = {}
     for assignment in assignments:
@@ -48,10 +48,10 @@ def _current_folder() -> Iterator[None]:
 
 
 def as_rule(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function as a rule: itself if its first parameter is called `layer`, else the rule that calls it on arrays.
+    """A function as a rule: itself if its first parameter is called `layer`, else a rule that calls it on arrays.
 
-    Such a function becomes a kernel: it is given the arrays that the layer is called with, and those entries of the
-    config's `arguments` (which a Lambda layer has) that it takes.
+    Such a function becomes a kernel: it receives the arrays that the layer is called with, and the entries of the
+    config's `arguments` (of a Lambda layer) that it accepts.
     """
     parameters = inspect.signature(function).parameters
     if next(iter(parameters), "") == "layer":
@@ -60,7 +60,7 @@ def as_rule(function: Callable[..., Any]) -> Callable[..., Any]:
     def rule(layer: Layer, *args: Any, **kwargs: Any) -> Any:
         arguments = layer.config.get("arguments", None) or {}
         settings = {key: value for key, value in arguments.items() if key in parameters}
-        made = layer.emit_many(function, *leaves((args, kwargs), Value), **settings)
-        return made if len(made) > 1 else made[0]
+        outputs = layer.emit_many(function, *leaves((args, kwargs), Value), **settings)
+        return outputs if len(outputs) > 1 else outputs[0]
 
     return rule

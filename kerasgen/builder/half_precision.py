@@ -1,4 +1,4 @@
-"""Half precision: the graph holds in float32 what Keras would hold in float16 or bfloat16."""
+"""Half precision: the graph holds values in float32 that Keras would hold in float16 or bfloat16."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class HalfPrecision:
         self._dtypes: dict[str, str] = {}
 
     def dtype(self, value: Value) -> str:
-        """The half precision of a value in Keras, or ""."""
+        """The half-precision dtype of a value in Keras, or ""."""
         return self._dtypes.get(value.name, "float16" if value.dtype == "float16" else "")
 
     def of_operation(self, tensors: Iterable[Value]) -> str:
-        """The half precision that an operation computes in, or "": the widest dtype of its float inputs decides."""
+        """The half-precision dtype that an operation computes in, or "": the widest of its float inputs decides."""
         dtypes = {self.dtype(value) for value in tensors if "float" in value.dtype}
         return dtypes.pop() if len(dtypes) == 1 else ""
 
@@ -30,7 +30,7 @@ class HalfPrecision:
 
 
 def autocast(layer: Layer, value: Value) -> Value:
-    """A layer's input in the dtype that the layer computes in; an operation takes floats as they are, float16 apart."""
+    """A layer's input in the dtype that the layer computes in; for an operation, only float16 is cast."""
     if layer.is_operation:
         return layer.cast(value, "float32") if value.dtype == "float16" else value
     return layer.cast(value, layer.dtype) if "float" in value.dtype else value

@@ -1,4 +1,4 @@
-"""Masks of the values of a model: which one a layer is called with, and which ones its outputs have."""
+"""Masks of a model's values: which one a layer is called with, and which ones its outputs get."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kerasgen.readers.model import leaves, map_leaves
 
 
 class Masks:
-    """The masks of values, by the name of the value; most values have none."""
+    """The masks of values, by the value's name; most values have none."""
 
     def __init__(self, keras_major: int) -> None:
         self._keras_major = keras_major
         self._masks: dict[str, Value] = {}
 
     def of(self, structure: Any) -> Any:
-        """The same structure with the mask, or None, of every tensor in its place."""
+        """The same structure with every tensor replaced by its mask, or None."""
         return map_leaves(structure, lambda value: self._masks.get(value.name), Value)
 
     def set(self, value: Value, mask: Value) -> None:
@@ -28,25 +28,25 @@ class Masks:
         self._masks[value.name] = mask
 
     def of_call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """The mask that a call hands on: its argument `mask`, else that of the tensors in its first argument."""
+        """The mask that a call passes on: its argument `mask`, else that of the tensors in its first argument."""
         return kwargs.get("mask", self.of(args[0]) if args else None)
 
     def argument(self, rule: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The argument `mask` of a rule, if it takes one and there is one.
+        """The argument `mask` for a rule, if it takes one and there is one.
 
-        Keras 3 passes the masks of tensors along only where one argument of the call alone holds tensors.
+        Keras 3 passes on the masks of tensors only if just one argument of the call holds tensors.
         """
         if "mask" not in signature(rule).parameters:
             return {}
         holders = sum(_has_tensors(item) for item in (*args, *kwargs.values()))
-        written_only = self._keras_major >= 3 and holders > 1
-        mask = kwargs.get("mask") if written_only else self.of_call(args, kwargs)
+        explicit_only = self._keras_major >= 3 and holders > 1
+        mask = kwargs.get("mask") if explicit_only else self.of_call(args, kwargs)
         return {"mask": mask} if _has_tensors(mask) else {}
 
     def pass_on(self, layer: Layer, read: Iterable[Value], mask: Any, outputs: Iterable[Value]) -> None:
-        """Give the outputs of a layer their masks, once the builder has taken them over.
+        """Give the outputs of a layer their masks, once the builder has adopted them.
 
-        `read` are the tensors that it was called with, `mask` is what `of_call` found.
+        `read` are the tensors that it was called with, `mask` is the result of `of_call`.
         """
         if layer.strips_masks:
             for value in read:

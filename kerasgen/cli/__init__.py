@@ -22,21 +22,21 @@ def main(arguments: list[str] | None = None) -> Any:
     if sys.stdout is None:
         sys.exit(report(kerasgen.FileError("stdout: is closed")))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal has no letters for
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot encode
     try:
         code = app(arguments, standalone_mode=False)
         sys.stdout.flush()
-    except Exception as error:  # of the options before the command, or of what was printed
+    except Exception as error:  # from the options before the command, or from printing
         code = report(error)
     sys.exit(code or 0)
 
 
 def _terminated(*_: Any) -> None:
-    """End by an exception, so that what is half written is removed."""
+    """Exit by an exception, so that half-written files are removed."""
     sys.exit(128 + signal.SIGTERM)
 
 
 def _unheard() -> None:
-    """A signal that comes when all is done, and Python ends, changes nothing."""
+    """Ignore signals while Python shuts down."""
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.SIG_IGN)

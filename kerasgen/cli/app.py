@@ -20,20 +20,20 @@ from kerasgen.names import printable
 
 
 class Settings:
-    """What the options before the command say."""
+    """The global options."""
 
     debug = False
     quiet = False
 
 
 class Commands(typer.core.TyperGroup):
-    """The commands, with our exit codes: some errors typer would answer with its own."""
+    """The commands, with our exit codes in place of typer's."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """--quiet and --debug may stand behind the command, too."""
+        """--quiet and --debug may follow the command, too."""
         try:
             return super().parse_args(ctx, sorted(args, key=lambda word: word not in ("--quiet", "-q", "--debug")))
-        except OSError as error:  # of what --help prints; typer has a code of its own for a pipe that was closed
+        except OSError as error:  # from printing --help; typer has another exit code for a closed pipe
             raise typer.Exit(report(error)) from error
 
     def invoke(self, ctx: Any) -> Any:
@@ -65,23 +65,23 @@ app = typer.Typer(
 Model = Annotated[
     Path, typer.Argument(help="A .h5, .keras or JSON file, or the folder of an unzipped .keras.", show_default=False)
 ]
-Weights = Annotated[Path | None, typer.Option(help="The weights, where MODEL is an architecture in JSON.")]
+Weights = Annotated[Path | None, typer.Option(help="The weights, if MODEL is an architecture in JSON.")]
 Custom = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=MODULE:FUNCTION",
-        help="A function of yours for the layer or the class NAME; may be given several times.",
+        help="Your own function for the layer or the class NAME; may be given several times.",
         show_default=False,
     ),
 ]
 Theano = Annotated[
-    bool, typer.Option("--theano-kernels", help="Theano trained MODEL, a file of Keras 1, which does not say so.")
+    bool, typer.Option("--theano-kernels", help="MODEL, a Keras 1 file, was trained with Theano but does not say so.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         print(f"kerasgen {kerasgen.__version__}")
         raise typer.Exit
 
@@ -102,14 +102,14 @@ def _options(
 
 
 def say(text: str) -> None:
-    """A message for people, on stderr; --quiet keeps it back."""
+    """A message for people, on stderr, unless --quiet."""
     if not Settings.quiet:
         print(flags(text), file=sys.stderr)
 
 
 @contextmanager
 def progress(text: str) -> Iterator[None]:
-    """A spinner on stderr while a long step runs, on a terminal only."""
+    """A spinner on stderr during a long step, on a terminal only."""
     if Settings.quiet or not sys.stderr.isatty():
         yield
         return
@@ -130,9 +130,9 @@ def functions(assignments: list[str] | None) -> dict[str, Any]:
 
 
 def report(error: BaseException) -> int:
-    """One line about an error; the exit code that goes with it.
+    """Print one line about an error; returns its exit code.
 
-    A pipe that nobody reads any more, as in `| head`, is no error to tell of; the code is a shell's for SIGPIPE.
+    A closed pipe, as in `| head`, is not reported; its exit code is that of a shell for SIGPIPE.
     """
     if isinstance(error, BrokenPipeError):
         _drop_stdout()
@@ -147,17 +147,17 @@ def report(error: BaseException) -> int:
 def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KerasgenError):
         return flags(str(error)), error.exit_code
-    if hasattr(error, "format_message"):  # typer's own errors; where their class lives depends on its version
+    if hasattr(error, "format_message"):  # typer's own errors; the module of their class depends on its version
         return f"{' '.join(error.format_message().split())} (--help tells more)", kerasgen.UsageError.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return "interrupted", 130
-    if isinstance(error, OSError):  # of files, FileError tells
+    if isinstance(error, OSError):  # errors about files are FileErrors
         _drop_stdout()
         return f"stdout: cannot be written: {error.strerror or error}", kerasgen.FileError.exit_code
     return f"a bug in kerasgen: {type(error).__name__}: {' '.join(str(error).split())}", KerasgenError.exit_code
 
 
 def _drop_stdout() -> None:
-    """What could not be written goes nowhere, else Python tries again when it ends."""
+    """Discard unwritten output; otherwise Python retries at exit."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -29,18 +29,18 @@ def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: 
 
 @app.command()
 def scan(model: Model, json: Json = False) -> None:
-    """Tell what is dangerous in MODEL, without loading it. Exit code 1 where something is."""
+    """Report what is dangerous in MODEL, without loading it. Exit code 1 if anything is."""
     process.start()
-    found = kerasgen.scan(model)
+    result = kerasgen.scan(model)
     if json:
         import json as encoder
 
-        print(encoder.dumps(flags_in(found.to_dict(), ("advice",)), indent=2))
+        print(encoder.dumps(flags_in(result.to_dict(), ("advice",)), indent=2))
     else:
         from kerasgen.cli.tables import print_scan
 
-        print_scan(found)
-    if found.dangerous:
+        print_scan(result)
+    if result.dangerous:
         raise typer.Exit(1)
 
 

@@ -19,28 +19,28 @@ def bench(
     ] = None,
     suite: Annotated[bool, typer.Option("--suite", help="All models of the suite, with geometric means.")] = False,
     weights: Weights = None,
-    batch: Annotated[str, typer.Option(help="Sizes of batches, separated by commas.")] = "1",
+    batch: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1",
     threads: Annotated[int, typer.Option(help="Threads of each engine.", min=1)] = 2,
-    rounds: Annotated[int, typer.Option(help="Rounds, in which the engines take turns.", min=1)] = 15,
+    rounds: Annotated[int, typer.Option(help="Rounds in which the engines take turns.", min=1)] = 15,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Each line of the module, beside its matrix product alone.")
+        bool, typer.Option("--layers", help="Time each line of the module, next to its matrix product alone.")
     ] = False,
     against_level: Annotated[
         list[int] | None,
-        typer.Option(help="A module of another level of optimisation as well.", min=0, max=2, show_default=False),
+        typer.Option(help="Also time a module of this optimisation level.", min=0, max=2, show_default=False),
     ] = None,
     crew: Annotated[
-        bool, typer.Option("--crew", help="The module as well with KERASGEN_THREADS beside those of the BLAS.")
+        bool, typer.Option("--crew", help="Also time the module with KERASGEN_THREADS in addition to BLAS threads.")
     ] = False,
     cache: Annotated[
-        Path | None, typer.Option(help="A folder that keeps converted models and those of the suite.")
+        Path | None, typer.Option(help="A folder to keep converted models and those of the suite in.")
     ] = None,
     into: Annotated[
-        Path | None, typer.Option(help="Put the tables into this Markdown file, between its marks of `bench`.")
+        Path | None, typer.Option(help="Write the tables into this Markdown file, between its `bench` markers.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Time the module of MODEL beside Keras, ONNX Runtime and LiteRT, as far as they are installed."""
+    """Time the module of MODEL against Keras, ONNX Runtime and LiteRT, if they are installed."""
     from kerasgen.bench import compare
     from kerasgen.bench.report import around, insert, markdown
     from kerasgen.bench.suite import NAMES
@@ -76,11 +76,11 @@ def bench(
 
 
 def _sizes(text: str) -> list[int]:
-    """Whole numbers above 0 that are separated by commas."""
+    """Positive integers, separated by commas."""
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError:
         sizes = []
     if not sizes or min(sizes) < 1:
-        raise kerasgen.UsageError(f"--batch takes whole numbers above 0, separated by commas, not {text!r}")
+        raise kerasgen.UsageError(f"--batch takes positive integers, separated by commas, not {text!r}")
     return sizes

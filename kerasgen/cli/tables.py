@@ -26,7 +26,7 @@ def print_summary(summary: Summary) -> None:
 
 @contextmanager
 def _printed() -> Iterator[Console]:
-    """What is drawn on this console is printed at the end: rich has its own way with a broken pipe."""
+    """A console whose output is printed at the end: rich handles a broken pipe in its own way."""
     console = Console(width=None if Console().is_terminal else 120)
     with console.capture() as text:
         yield console
@@ -56,7 +56,7 @@ def _print_summary(console: Console, summary: Summary) -> None:
 
 
 def print_scan(scan: Scan) -> None:
-    """What was found in a model, then what each kind of it does."""
+    """The findings in a model, then the effect of each kind."""
     table = Table("risk", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("where", overflow="fold")
     table.add_column("what", overflow="fold")
@@ -67,12 +67,12 @@ def print_scan(scan: Scan) -> None:
             console.print(table)
         for risk in dict.fromkeys(finding.risk for finding in scan.findings):
             console.print(Text(f"{risk}: {RISKS[risk].effect}; {flags(RISKS[risk].advice)}"))
-        verdict = "dangerous" if scan.dangerous else "nothing dangerous is known in it"
+        verdict = "dangerous" if scan.dangerous else "no known dangers found"
         console.print(Text(f"{printable(scan.source)}: {verdict}"))
 
 
 def print_layers(families: Mapping[str, Sequence[str]], unsupported: Mapping[str, str]) -> None:
-    """The supported layers and operations by family, then what is left out and why."""
+    """The supported layers and operations by family, then the unsupported ones and why."""
     supported = Table("family", "layers and operations", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
     for family, kinds in families.items():
         supported.add_row(family, ", ".join(kinds))

@@ -164,13 +164,13 @@ FAULTS = [
         functional(
             layer("a", nodes=[reading(("dense", 0, 0))], units=2), dense() | {"inbound_nodes": [reading(("a", 0, 0))]}
         ),
-        "layer '(a|dense)' reads a tensor that nothing makes",
+        "layer '(a|dense)' reads a tensor that no layer produces",
     ),
     row(
         30,
         "a layer that is not there",
         functional(dense() | {"inbound_nodes": [reading(("z", 0, 0))]}),
-        "layer 'dense': reads from layer 'z', which the model does not have",
+        "layer 'dense': reads from layer 'z', which is not in the model",
     ),
     row(
         30,
