@@ -292,7 +292,7 @@ def test_missing_and_failing_engines_are_named(file: Path, monkeypatch: pytest.M
     monkeypatch.setattr(compare, "OTHERS", (absent, broken))
     said: list[str] = []
     (result,) = compare.bench([str(file)], [1], rounds=1, say=said.append).comparisons
-    assert said[0] == ("LiteRT is left out: no_such_package not installed (pip install 'kerasgen-numpy[bench]')")
+    assert said[0] == ("LiteRT is skipped: no_such_package not installed (pip install 'kerasgen-numpy[bench]')")
     assert [t.engine for t in result.timings] == ["kerasgen", "ONNX Runtime"]
     assert result["ONNX Runtime"].problem == "fails: KeyError: 'unheard_of'"
 
@@ -308,7 +308,7 @@ def test_an_engine_that_dies_in_a_round_is_reported(file: Path, monkeypatch: pyt
 
     monkeypatch.setattr(rounds.Worker, "round", round)
     (result,) = compare.bench([str(file)], [1], rounds=2).comparisons
-    assert result["Keras predict"].problem == "fails: its process was ended by signal 9"
+    assert result["Keras predict"].problem == "fails: its process was killed by signal 9"
     assert result["kerasgen"].median > 0
 
 
@@ -344,8 +344,8 @@ def test_a_process_that_dies_tells_its_last_line() -> None:
     ("arguments", "message"),
     [
         (["bench"], "kerasgen: bench needs a model"),
-        (["bench", "m.keras", "--batch", "1,x"], "kerasgen: --batch takes whole numbers above 0"),
-        (["bench", "m.keras", "--batch", "0"], "kerasgen: --batch takes whole numbers above 0"),
+        (["bench", "m.keras", "--batch", "1,x"], "kerasgen: --batch takes positive integers"),
+        (["bench", "m.keras", "--batch", "0"], "kerasgen: --batch takes positive integers"),
     ],
 )
 def test_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

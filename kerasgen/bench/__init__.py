@@ -1,1 +1,1 @@
-"""How fast a module is, beside Keras and other runtimes. Kept empty: every process that is measured imports it."""
+"""Benchmarks a module against Keras and other runtimes. Kept empty: every measured process imports it."""

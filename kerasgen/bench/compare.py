@@ -1,4 +1,4 @@
-"""A model on every engine: converted, checked against each other, then timed in turns."""
+"""Runs a model on every engine: converts it, compares the outputs, then times the engines in turns."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from kerasgen.verification.compare import OutputReport, compare, precisions
 from kerasgen.verification.inputs import draw, recipes
 from kerasgen.verification.oracle import available
 
-REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs tells what is right
+REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs is the reference
 INSTALL = "pip install 'kerasgen-numpy[bench]'"
 PACKAGES = ("numpy", "keras", "tensorflow", "onnxruntime", "ai-edge-litert")
-TOLD = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # variables that change how fast a BLAS is
+BLAS_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # variables that change the speed of a BLAS
 
 
 @dataclass(frozen=True)
 class Bench:
-    """How to measure: the engines, threads for each of them, rounds, whether to time each line, a folder for
-    converted files, who hears news."""
+    """How to measure: the engines, threads per engine, rounds, whether to time each line, the folder for converted
+    files, and a function for messages."""
 
     engines: Sequence[Engine]
     threads: int
@@ -88,20 +88,20 @@ class Bench:
         return Comparison(model.stem, batch, tuple(timings[engine.name] for engine in self.engines), lines)
 
     def _model(self, name: str) -> Path:
-        """The model's file; one of the suite is built, unless the folder has it."""
+        """The model's file; a model of the suite is built, unless the folder has it."""
         if name not in suite.NAMES:
             return Path(name)
         path = self.folder / f"{name}.keras"
         if not path.exists():
             if not available():
                 raise UsageError(f"{name}: models of the suite need TensorFlow: {INSTALL}")
-            self.say(f"{name}: is being built")
+            self.say(f"{name}: building")
             run("kerasgen.bench.suite", {"name": name, "target": str(path)}, OWN.threads(self.threads))
         return path
 
 
 class Task:
-    """One model with a batch of one size: the jobs of the engines, which share the inputs and the converted files."""
+    """One model with one batch size: the jobs of the engines, which share the inputs and the converted files."""
 
     def __init__(self, bench: Bench, path: Path, weights: Path | None, batch: int, scratch: Path) -> None:
         self.bench, self.path, self.weights, self.scratch = bench, path, weights, scratch
@@ -116,7 +116,7 @@ class Task:
         np.savez(scratch / "inputs.npz", *self.arrays)
 
     def job(self, engine: Engine) -> dict[str, Any]:
-        """What a worker needs to know. Raises EngineError where the model cannot be converted for the engine."""
+        """The job of a worker. Raises EngineError if the model cannot be converted for the engine."""
         if engine.packages == ():
             path = self._module(engine)
         elif engine.format:
@@ -130,7 +130,7 @@ class Task:
         return {"runner": engine.runner, **paths, **settings}
 
     def lines(self) -> tuple[Line, ...]:
-        """The lines of our module, timed in a process of their own."""
+        """The lines of our module, timed in a separate process."""
         self.bench.say(f"{self.path.stem}: line by line")
         sizes = products(build(self.file), len(self.arrays[0]))
         target = self.scratch / "lines.json"
@@ -139,7 +139,7 @@ class Task:
         return tuple(Line(*row) for row in json.loads(target.read_text(encoding="utf-8")))
 
     def _module(self, engine: Engine) -> Path:
-        """The module of a level, written with its weights beside it."""
+        """The module at an engine's level, with its weights in a file beside it."""
         path = self.scratch / f"module_{engine.level}.py"
         if not path.exists():
             level = LEVEL if engine.level is None else engine.level
@@ -149,7 +149,7 @@ class Task:
         return path
 
     def _converted(self, ending: str) -> Path:
-        """The model in another format, from the bench's folder if that has it."""
+        """The model in another format, cached in the bench's folder."""
         digest = hashlib.sha256()
         for path in filter(None, (self.path, self.weights)):
             for file in sorted(path.rglob("*.*")) if path.is_dir() else [path]:
@@ -177,7 +177,7 @@ class Task:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers depend on: processor, Python, the versions of the engines, and what the BLAS was told."""
+    """What the numbers depend on: processor, Python, versions of the engines, and BLAS variables."""
     versions = {}
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -188,12 +188,12 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "kerasgen": kerasgen.__version__,
         **versions,
-        **{name: os.environ[name] for name in TOLD if name in os.environ},
+        **{name: os.environ[name] for name in BLAS_VARIABLES if name in os.environ},
     }
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The processor's name, as far as the system reports it."""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
@@ -215,19 +215,18 @@ def bench(
     cache: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Compare the engines on every model, a file or a name of the suite, with batches of every size.
+    """Compare the engines on every model, a file or a name of the suite, with every batch size.
 
-    `levels` are other levels of optimisation for modules of ours to compare with, `crew` adds one that shares the work
-    among threads of its own. `lines` times each line of our module as well. `cache` is a folder that keeps converted
-    models and those of the suite.
+    `levels` adds modules of ours at other levels of optimisation, `crew` one that has its own threads. `lines` also
+    times each line of our module. `cache` is a folder for converted models and those of the suite.
 
-    Raises what `kerasgen.readers.read` and `kerasgen.api.generate` raise, FileError where the folder cannot be made,
-    ParityError where no Keras of today answers as the one of the file, UsageError and EngineError where a model of the
-    suite cannot be built.
+    Raises what `kerasgen.readers.read` and `kerasgen.api.generate` raise, FileError if the folder cannot be created,
+    ParityError if no current Keras answers as the file's Keras did, UsageError or EngineError if a model of the suite
+    cannot be built.
     """
     for engine in OTHERS:
         if engine.missing:
-            say(f"{engine.name} is left out: {', '.join(engine.missing)} not installed ({INSTALL})")
+            say(f"{engine.name} is skipped: {', '.join(engine.missing)} not installed ({INSTALL})")
     own = [OWN, *([CREW] if crew else []), *map(at_level, levels)]
     engines = [*own, *(engine for engine in OTHERS if not engine.missing)]
     with ExitStack() as stack:
@@ -235,7 +234,7 @@ def bench(
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(f"{printable(str(folder))}: cannot be made: {error.strerror or error}") from error
+            raise FileError(f"{printable(str(folder))}: cannot be created: {error.strerror or error}") from error
         measure = Bench(engines, threads, rounds, lines, folder.resolve(), say)
         done = [measure.compare(model, weights, batch) for model in models for batch in batches]
     groups = suite.GROUPS if set(suite.NAMES) <= set(models) else {}

@@ -1,4 +1,4 @@
-"""A model as an ONNX or a LiteRT file for batches of one size. Runs in a process of its own: `python -m … JOB`."""
+"""Converts a model to ONNX or LiteRT for one batch size. Runs in a separate process: `python -m … JOB`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from kerasgen.verification.oracle import Oracle, oracle
 
 OPSET = 17
-LARGE = 1_000_000  # numbers from which a matrix does not go through tf2onnx
+LARGE = 1_000_000  # elements; larger matrices bypass tf2onnx
 
 
 def to_tflite(keras: Oracle, specs: Sequence[Any]) -> bytes:
@@ -20,8 +20,8 @@ def to_tflite(keras: Oracle, specs: Sequence[Any]) -> bytes:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def call(*given: Any) -> Any:
-        return keras.model(keras.arranged(given), training=False)
+    def call(*arrays: Any) -> Any:
+        return keras.model(keras.arranged(arrays), training=False)
 
     frozen = convert_variables_to_constants_v2(tf.function(call, input_signature=specs).get_concrete_function())
     return bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
@@ -30,8 +30,8 @@ def to_tflite(keras: Oracle, specs: Sequence[Any]) -> bytes:
 def to_onnx(keras: Oracle, specs: Sequence[Any]) -> bytes:
     """The model as an ONNX file.
 
-    tf2onnx copies constants over and over, more than a machine has memory for where a dense layer is large: such
-    matrices go in as inputs and become constants afterwards, as do arrays that layers hold beside their weights.
+    tf2onnx copies constants so often that large dense layers exhaust the memory: such matrices go in as inputs and
+    become constants afterwards, as do arrays that layers hold in addition to their weights.
     """
     import onnx
     import tensorflow as tf
@@ -40,8 +40,8 @@ def to_onnx(keras: Oracle, specs: Sequence[Any]) -> bytes:
     weights = list(getattr(keras.model, "trainable_variables", ())) if hasattr(keras.model, "stateless_call") else []
     large = {f"weight_{i}": v for i, v in enumerate(weights) if len(v.shape) == 2 and math.prod(v.shape) > LARGE}
 
-    def call(*given: Any) -> Any:
-        inputs, matrices = keras.arranged(given[: len(specs)]), dict(zip(large, given[len(specs) :], strict=True))
+    def call(*arrays: Any) -> Any:
+        inputs, matrices = keras.arranged(arrays[: len(specs)]), dict(zip(large, arrays[len(specs) :], strict=True))
         if not large:
             return keras.model(inputs, training=False)
         values = [matrices.get(f"weight_{i}", v.value) for i, v in enumerate(weights)]
@@ -49,7 +49,7 @@ def to_onnx(keras: Oracle, specs: Sequence[Any]) -> bytes:
         return keras.model.stateless_call(values, rest, inputs, training=False)[0]
 
     signature = [*specs, *(tf.TensorSpec(v.shape, v.dtype, name=name) for name, v in large.items())]
-    tf.config.run_functions_eagerly(True)  # functions that Keras compiles by themselves become part of this one
+    tf.config.run_functions_eagerly(True)  # functions that Keras compiles separately become part of this one
     tf.nn.gelu = _gelu(tf.nn.gelu, tf.math.erf)
     traced = tf.function(call, input_signature=signature)
     converted, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
@@ -66,7 +66,7 @@ def to_onnx(keras: Oracle, specs: Sequence[Any]) -> bytes:
 
 
 def _gelu(gelu: Any, erf: Any) -> Any:
-    """GELU by `erf`, for tf2onnx lacks `erfc`, of which TensorFlow makes it."""
+    """GELU by `erf`: TensorFlow uses `erfc`, which tf2onnx lacks."""
 
     def by_erf(features: Any, approximate: bool = False, name: Any = None) -> Any:
         if approximate:
@@ -88,9 +88,9 @@ def main() -> None:
     # Runtimes sort inputs by name.
     specs = [tf.TensorSpec(shape, dtype, name=f"input_{i:03}") for i, (shape, dtype) in enumerate(job["inputs"])]
     target = Path(job["target"])
-    half = target.with_name(f"{target.name}.part")
-    half.write_bytes(CONVERTERS[target.suffix[1:]](keras, specs))
-    half.replace(target)
+    part = target.with_name(f"{target.name}.part")
+    part.write_bytes(CONVERTERS[target.suffix[1:]](keras, specs))
+    part.replace(target)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The engines that a module is compared with."""
+"""The engines to compare a module with."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 MODULE = "kerasgen"
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 CREW_THREADS = "KERASGEN_THREADS"
-SPINNING = "OPENBLAS_THREAD_TIMEOUT"  # the logarithm of how many cycles a thread of OpenBLAS spins until it sleeps
+SPINNING = "OPENBLAS_THREAD_TIMEOUT"  # log2 of the cycles that an OpenBLAS thread spins before it sleeps
 
 
 @dataclass(frozen=True)
 class Engine:
     """One way to run a model.
 
-    `runner` names the function of `kerasgen.bench.worker` that loads it; `packages` is what it imports. `format` is
-    the ending of the file that the model is first converted to; `level` the optimisation of a module of our own, None
-    for the usual one. `crew` gives the module threads of its own beside those of the BLAS, which then spin for less.
+    `runner` names the function of `kerasgen.bench.worker` that loads it; `packages` are those that it imports. `format`
+    is the extension of the file that the model is first converted to; `level` is the optimisation level of one of our
+    modules, None for the default. `crew` gives the module its own threads besides those of the BLAS, which then spin
+    for a shorter time.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Engine:
         return tuple(name for name in self.packages if importlib.util.find_spec(name) is None)
 
     def threads(self, count: int) -> dict[str, str]:
-        """The environment variables by which this engine has so many threads."""
+        """The environment variables that give this engine this many threads."""
         crew = {CREW_THREADS: str(count), SPINNING: "16"} if self.crew else {CREW_THREADS: "1"}
         return {**dict.fromkeys(BLAS_THREADS, str(count)), **crew}
 
@@ -49,5 +50,5 @@ OTHERS = (
 
 
 def at_level(level: int) -> Engine:
-    """A module of our own at a level of optimisation."""
+    """Our module at a level of optimisation."""
     return Engine(f"{MODULE} -O{level}", "module", level=level)

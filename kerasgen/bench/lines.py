@@ -1,6 +1,6 @@
-"""How long each line of a module's `predict` takes, and how long its matrix product would take alone.
+"""Times each line of a module's `predict`, and its matrix product alone.
 
-Run as a program, it imports the module as users do, with a clock around every line.
+Run as a program, it imports the module as users do, with a timer around every line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from kerasgen.builder import Built
 from kerasgen.graph.facts import facts
 
-CELLS = 1 << 24  # numbers in a factor at most: a longer product takes as much more as it is longer
+CELLS = 1 << 24  # at most so many elements in a factor: the time of a longer product is proportional
 TRIES = 5
 WEIGHT = re.compile(r"W\['([^']+)'\]")
 CLOCK = """
@@ -34,9 +34,9 @@ _seconds[{}] += _clock() - _start
 
 
 def clocked(module: ModuleType, source: str) -> tuple[list[str], list[float]]:
-    """Put a clock around each line of the module's `predict`; the lines, and the list that their seconds add up in.
+    """Put a timer around each line of the module's `predict`; returns the lines and the list of their total seconds.
 
-    A line under a condition is not timed: it calls `predict` for a part of the batch.
+    Conditional lines are not timed: they call `predict` for a part of the batch.
     """
     functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     (predict,) = [function for function in functions if function.name == "predict"]
@@ -60,7 +60,7 @@ def clocked(module: ModuleType, source: str) -> tuple[list[str], list[float]]:
 
 
 def measure(path: Path, arrays: Sequence[np.ndarray], rounds: int) -> list[tuple[str, float]]:
-    """Each line of the module's `predict` with the median of its seconds."""
+    """Each line of the module's `predict` with its median time in seconds."""
     sys.path.insert(0, str(path.parent))
     module = importlib.import_module(path.stem)
     lines, seconds = clocked(module, path.read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ Size = tuple[int, int, int]
 
 
 def products(built: Built, batch: int) -> dict[str, Size]:
-    """The rows, depth and columns of the matrix product of each layer that is one, by the name of its weights."""
+    """The rows, depth and columns of each layer that is a matrix product, by the name of its weights."""
     sizes = {}
     for node in built.graph.nodes:
         gemm = facts(node.kernel).gemm
@@ -89,7 +89,7 @@ def products(built: Built, batch: int) -> dict[str, Size]:
 
 
 def product_seconds(size: Size) -> float:
-    """The shortest time of a matrix product of this size, into memory that is there already."""
+    """The shortest time of a matrix product of this size, into allocated memory."""
     rows, depth, columns = size
     part = max(1, min(rows, CELLS // max(depth, columns)))
     a, b = np.ones((part, depth), np.float32), np.ones((depth, columns), np.float32)

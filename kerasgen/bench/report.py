@@ -1,4 +1,4 @@
-"""What was measured: numbers, ratios, geometric means; as JSON and as tables."""
+"""Benchmark results: times, ratios, geometric means; as JSON and as tables."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kerasgen.names import printable
 
 @dataclass(frozen=True)
 class Timing:
-    """One engine on one model: seconds for a call, seconds to the first answer, peak of memory in bytes.
+    """One engine on one model: seconds per call, seconds to the first answer, peak memory in bytes.
 
-    `error` is the largest difference from the reference, as a part of the largest number. An engine that fails or
+    `error` is the largest difference from the reference, relative to the largest value. An engine that fails or
     answers wrongly has a `problem` and no times.
     """
 
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Engines on one model with batches of one size, and the lines of our module where they were asked for."""
+    """Engines on one model with one batch size, and the lines of our module if requested."""
 
     model: str
     batch: int
@@ -58,12 +58,12 @@ class Comparison:
         return next((timing for timing in self.timings if timing.engine == engine), Timing(engine))
 
     def ratio(self, *engines: str) -> float:
-        """Our median over the smallest median of these engines: below 1 we are faster. NaN where none was timed."""
+        """Our median over the smallest median of these engines: below 1 we are faster. NaN if none was timed."""
         medians = [m for m in (self[engine].median for engine in engines) if not math.isnan(m)]
         return self[MODULE].median / min(medians) if medians else math.nan
 
 
-# What the suite is judged by: our time over that of the fastest of these engines.
+# The suite's score: our time over that of the fastest of these engines.
 RIVALS: Mapping[str, tuple[str, ...]] = {
     "tf.function": ("tf.function",),
     "Keras predict": ("Keras predict",),
@@ -72,14 +72,14 @@ RIVALS: Mapping[str, tuple[str, ...]] = {
 
 
 def geometric_mean(ratios: Iterable[float]) -> float:
-    """The geometric mean of those that are numbers, NaN where none is."""
+    """The geometric mean, ignoring NaN; NaN if there is nothing else."""
     logs = [math.log(ratio) for ratio in ratios if not math.isnan(ratio)]
     return math.exp(sum(logs) / len(logs)) if logs else math.nan
 
 
 @dataclass(frozen=True)
 class Report:
-    """All comparisons of a run; `groups` are the models of which geometric means are taken, by the groups' names."""
+    """All comparisons of a run; `groups` are the models to take geometric means of, by the group's name."""
 
     threads: int
     rounds: int
@@ -88,7 +88,7 @@ class Report:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def means(self) -> list[dict[str, Any]]:
-        """For each group, batch size and rival, the geometric mean of the ratios; only where models were timed."""
+        """The geometric mean of the ratios for each group, batch size and rival for which models were timed."""
         rows = []
         for group, models in self.groups.items():
             for batch in sorted({c.batch for c in self.comparisons if c.model in models}):
@@ -101,7 +101,7 @@ class Report:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON, where None stands for a number that there is not."""
+        """Plain data, for JSON; a missing number is None."""
         results = [
             {
                 "model": c.model,
@@ -124,7 +124,7 @@ def _plain(data: Any) -> Any:
 
 
 def duration(seconds: float) -> str:
-    """A time in a unit that suits it, with three digits."""
+    """A time in a suitable unit, with three digits."""
     if math.isnan(seconds):
         return ""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
@@ -186,7 +186,7 @@ def sentences(report: Report) -> list[str]:
 
 
 def markdown(report: Report) -> str:
-    """Tables with a row for each model: the median of each engine with our ratio to it, then start and memory."""
+    """Tables with a row for each model: each engine's median and our ratio to it, then startup time and memory."""
     engines = list(dict.fromkeys(t.engine for c in report.comparisons for t in c.timings))
     machine = ", ".join(f"{name} {version}" for name, version in report.machine.items() if name not in UNNAMED)
     head = f"{report.threads} threads of {report.machine['processor']}; {machine}. In brackets: our time over theirs."
@@ -219,7 +219,7 @@ def _start(comparison: Comparison, timing: Timing) -> str:
 
 
 def around(path: Path) -> tuple[str, str]:
-    """What a file has up to the place of the tables, and from its end on. Raises FileError where there is no place."""
+    """The text of a file before the tables and after them. Raises FileError if the markers are missing."""
     try:
         before, start, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
     except OSError as error:
@@ -231,7 +231,7 @@ def around(path: Path) -> tuple[str, str]:
 
 
 def insert(path: Path, text: str) -> None:
-    """Put text into the place of the tables. Raises FileError where that cannot be done."""
+    """Replace the tables in a file by `text`. Raises FileError if that fails."""
     before, after = around(path)
     try:
         path.write_text(before + text + after, encoding="utf-8")

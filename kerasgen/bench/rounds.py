@@ -1,4 +1,4 @@
-"""Processes that take turns: each is asked for a round of calls while the others sleep."""
+"""Processes that take turns: each runs a round of calls while the others sleep."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import numpy as np
 
 from kerasgen.errors import KerasgenError
 
-PAUSE = 0.05  # seconds before a round, in which threads of the last one that still spin fall asleep
+PAUSE = 0.05  # seconds before a round, for spinning threads of the last one to fall asleep
 ROUND = 0.1  # seconds that a round should last
-CALLS = 1000  # in a round at most
+CALLS = 1000  # per round, at most
 
 
 class EngineError(KerasgenError):
-    """A process of the benchmark ended early. Its text is the last line that the process wrote."""
+    """A benchmark process ended early. The text is the last line that it wrote."""
 
 
 def environment(threads: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process with these variables for its threads, and no graphics card."""
+    """The environment of a process: these variables for its threads, and no GPU."""
     here = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
     settings = {"PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -35,7 +35,7 @@ def environment(threads: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(program: str, job: Mapping[str, Any], threads: Mapping[str, str]) -> None:
-    """Run a module of this package to its end. Raises EngineError where it fails."""
+    """Run a module of this package to completion. Raises EngineError if it fails."""
     process = subprocess.run(
         [sys.executable, "-m", program, json.dumps(job)],
         env=environment(threads),
@@ -52,7 +52,7 @@ class Worker:
     """A process that holds one engine.
 
     `first` is the seconds from its start to its first answer, `times` those of each call in the rounds so far, `memory`
-    its largest size in bytes. Raises EngineError where the process ends early.
+    its peak memory in bytes. Raises EngineError if the process ends early.
     """
 
     def __init__(self, job: Mapping[str, Any], threads: Mapping[str, str]) -> None:
@@ -84,7 +84,7 @@ class Worker:
             return [npz[name] for name in npz.files]
 
     def calibrate(self) -> None:
-        """Choose how many calls a round has."""
+        """Choose the number of calls per round."""
         fastest = min(self._ask(3))
         self.calls = max(1, min(CALLS, round(ROUND / fastest)))
 
@@ -95,7 +95,7 @@ class Worker:
 
     def _ask(self, calls: int) -> Sequence[float]:
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # what became of the process is told where its answer is missing
+        with suppress(BrokenPipeError):  # `_read` reports why the process ended
             self.process.stdin.write(f"{calls}\n")
             self.process.stdin.flush()
         reply = json.loads(self._read())
@@ -113,7 +113,7 @@ class Worker:
         return line
 
     def close(self) -> None:
-        """End the process; once more does nothing."""
+        """End the process; does nothing if called again."""
         if self.messages.closed:
             return
         self.process.kill()
@@ -123,6 +123,6 @@ class Worker:
 
 def _last_line(messages: bytes, code: int) -> str:
     if code < 0:
-        return f"its process was ended by signal {-code}"
+        return f"its process was killed by signal {-code}"
     lines = messages.decode(errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else f"its process ended with code {code}"

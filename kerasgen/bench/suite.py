@@ -1,4 +1,4 @@
-"""The models that speed is judged by, with random weights. Run as a program, it builds one of them with Keras."""
+"""The models of the benchmark suite, with random weights. Run as a program, it builds one of them with Keras."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def mnist_cnn(keras: Any) -> Any:
 TINY: Mapping[str, Callable[[Any], Any]] = {"TwoConv1D": two_conv1d, "MnistCNN": mnist_cnn}
 GROUPS = {"large nets": LARGE, "tiny nets": tuple(TINY)}
 SIZE = (224, 224)
-SIZES = {"InceptionV3": (299, 299), "Xception": (299, 299)}  # what they are trained with
+SIZES = {"InceptionV3": (299, 299), "Xception": (299, 299)}  # that they are trained with
 NAMES = (*TINY, *LARGE)
 SCALING = ("Rescaling", "Normalization")
 
 
 def build(name: str) -> Any:
-    """A model of the suite, every weight random."""
+    """A model of the suite, with random weights."""
     import keras
 
     random = np.random.Generator(np.random.SFC64(NAMES.index(name)))
@@ -73,7 +73,7 @@ def build(name: str) -> Any:
 
 
 def inputs(model: ModelSpec, shape: Sequence[int | None], batch: int) -> np.ndarray:
-    """What a model of the suite is timed with."""
+    """The inputs that a model of the suite is timed with."""
     random = np.random.Generator(np.random.SFC64(batch))
     size = tuple(n or 1 for n in shape[1:])
     if len(size) < 3:
@@ -82,7 +82,7 @@ def inputs(model: ModelSpec, shape: Sequence[int | None], batch: int) -> np.ndar
 
 
 def images(random: np.random.Generator, count: int, size: tuple[int, ...], scaled: bool) -> np.ndarray:
-    """Coarse patches under fine noise: pixels of 0 to 255 for a network that scales them, else about -2 to 2."""
+    """Coarse patches with fine noise: pixels of 0 to 255 for a network that scales them, else about -2 to 2."""
     height, width, channels = size
     coarse = random.random((count, height // 16 + 1, width // 16 + 1, channels), dtype=np.float32)
     coarse = coarse.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
@@ -91,16 +91,16 @@ def images(random: np.random.Generator, count: int, size: tuple[int, ...], scale
 
 
 def randomize(model: Any, random: np.random.Generator, batch: np.ndarray) -> None:
-    """Give every weight a random value, and the network the manners of a trained one.
+    """Give every weight a random value, such that the network behaves like a trained one.
 
-    Random statistics would drown the image in constants within fifty layers. They are therefore those of a random
-    batch. Mostly positive shifts keep most units alive: with dead ones, the rounding of a sum grows by each layer, and
-    two exact computations of 150 layers differ in the fourth digit.
+    With random statistics the image would vanish among constants within fifty layers. So the statistics are those of a
+    random batch. Mostly positive shifts keep most units alive: with dead ones, rounding errors grow with each layer,
+    and two correct computations of 150 layers differ in the fourth digit.
     """
     import keras
 
     for variable in model.weights:
-        if "int" not in variable.dtype:  # how many samples a Normalization has seen
+        if "int" not in variable.dtype:  # not the sample count of a Normalization
             variable.assign(_random_weight(variable, random))
             assert variable.shape == () or np.ptp(variable) > 0
     layers = list(model._flatten_layers(include_self=False))
@@ -121,7 +121,7 @@ def _random_weight(variable: Any, random: np.random.Generator) -> np.ndarray:
 
 
 def _measure(model: Any, norms: Sequence[Any], batch: np.ndarray) -> None:
-    """Give batch normalisations the statistics of this batch."""
+    """Set the statistics of batch normalisations to those of this batch."""
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
@@ -137,9 +137,9 @@ def main() -> None:
     """Write the model `name` to the file `target`."""
     job = json.loads(sys.argv[1])
     target = Path(job["target"])
-    half = target.with_name(f"part-{target.name}")
-    build(job["name"]).save(half)
-    half.replace(target)
+    part = target.with_name(f"part-{target.name}")
+    build(job["name"]).save(part)
+    part.replace(target)
 
 
 if __name__ == "__main__":

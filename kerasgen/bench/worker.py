@@ -1,8 +1,8 @@
-"""One engine in a process of its own: it loads a model, answers once, then times calls whenever it is asked to.
+"""One engine in a separate process: it loads a model, answers once, then times calls on request.
 
-The job is a JSON object in the only argument, the inputs and the first answer are .npz files. Each line on stdin is a
-number of calls; each line on stdout tells their times. Nothing is imported that the engine does not need, so that the
-time to the first answer and the peak of memory are the engine's.
+The job is a JSON object in the only argument; the inputs and the first answer are .npz files. Each line on stdin is a
+number of calls; each line on stdout has their times. Only what the engine needs is imported, so that the time to the
+first answer and the peak memory are the engine's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def module(job: Job, arrays: Arrays) -> Run:
 
 
 def predict(job: Job, arrays: Arrays) -> Run:
-    """Keras's own `predict`, the whole batch at once."""
+    """Keras's `predict`, the whole batch at once."""
     model, batch = _model(job, arrays)
     return lambda: model.predict(batch, len(arrays[0]), verbose=0)
 
@@ -43,7 +43,7 @@ def function(job: Job, arrays: Arrays) -> Run:
     model, batch = _model(job, arrays)
     import tensorflow as tf
 
-    traced = tf.function(lambda given: model(given, training=False))
+    traced = tf.function(lambda inputs: model(inputs, training=False))
 
     def run() -> Any:
         return tf.nest.map_structure(lambda tensor: tensor.numpy(), traced(tf.nest.map_structure(tf.constant, batch)))
@@ -52,7 +52,7 @@ def function(job: Job, arrays: Arrays) -> Run:
 
 
 def _model(job: Job, arrays: Arrays) -> tuple[Any, Any]:
-    """The model, loaded by Keras, and the arrays in the form that it takes."""
+    """The model, loaded by Keras, and the arrays in the structure that it takes."""
     import tensorflow as tf
 
     from kerasgen.verification.oracle import oracle
@@ -72,8 +72,8 @@ def onnx(job: Job, arrays: Arrays) -> Run:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(job["path"], options, providers=["CPUExecutionProvider"])
-    given = dict(zip(sorted(value.name for value in session.get_inputs()), arrays, strict=True))
-    return lambda: session.run(None, given)
+    feeds = dict(zip(sorted(value.name for value in session.get_inputs()), arrays, strict=True))
+    return lambda: session.run(None, feeds)
 
 
 def litert(job: Job, arrays: Arrays) -> Run:
@@ -84,13 +84,13 @@ def litert(job: Job, arrays: Arrays) -> Run:
     interpreter.allocate_tensors()
     inputs = sorted(interpreter.get_input_details(), key=lambda detail: detail["name"])
     places = [detail["index"] for detail in inputs]
-    results = [detail["index"] for detail in interpreter.get_output_details()]
+    outputs = [detail["index"] for detail in interpreter.get_output_details()]
 
     def run() -> list[Any]:
         for place, array in zip(places, arrays, strict=True):
             interpreter.set_tensor(place, array)
         interpreter.invoke()
-        return [interpreter.get_tensor(index) for index in results]
+        return [interpreter.get_tensor(index) for index in outputs]
 
     return run
 
@@ -99,9 +99,9 @@ RUNNERS = {runner.__name__: runner for runner in (module, predict, function, onn
 
 
 def peak_memory() -> int | None:
-    """The largest resident size of this process in bytes; None where the system does not tell.
+    """The peak resident size of this process in bytes; None if the system does not report it.
 
-    `getrusage` would count what the parent held when it started this process.
+    `getrusage` would include the memory of the parent when it started this process.
     """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -111,7 +111,7 @@ def peak_memory() -> int | None:
 
 
 def timed(run: Run, calls: int) -> list[float]:
-    """The seconds of each call, after one that warms the caches up again."""
+    """The seconds of each call, after one that warms up the caches."""
     run()
     clock, times = time.perf_counter, []
     for _ in range(calls):
@@ -122,7 +122,7 @@ def timed(run: Run, calls: int) -> list[float]:
 
 
 def flat(result: Any) -> list[Any]:
-    """What an engine returned, as a list."""
+    """The outputs of an engine, as a list."""
     if isinstance(result, Mapping):
         return list(result.values())
     return list(result) if isinstance(result, (list, tuple)) else [result]
@@ -131,7 +131,7 @@ def flat(result: Any) -> list[Any]:
 def main() -> None:
     """Answer once, then serve rounds until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # output of libraries must not mix with answers
     job = json.loads(sys.argv[1])
     with np.load(job["inputs"], allow_pickle=False) as npz:
         arrays = [npz[name] for name in npz.files]
