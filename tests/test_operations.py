@@ -24,7 +24,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "unique unsorted": (lambda x: ops.unique(x, sorted=False, size=3), "not defined"),
     "bincount": (lambda x: ops.bincount(ops.cast(x[:, 0], "int32")), "depends on the data"),
     "argpartition": (lambda x: ops.argpartition(x, 1), "do not agree"),
-    "rot90 half a turn": (lambda x: ops.rot90(x, k=2, axes=(1, 2)), "do not agree about half a turn"),
+    "rot90 half a turn": (lambda x: ops.rot90(x, k=2, axes=(1, 2)), "do not agree about a half turn"),
     "vstack of one axis": (lambda x: ops.vstack([ops.mean(x, axis=(1, 2)), ops.mean(x, axis=(1, 2))]), "of one axis"),
     "unravel_index": (lambda x: ops.unravel_index(ops.cast(x, "int32"), (2, 3))[0], "a single axis"),
     "broadcast_to": (lambda x: ops.broadcast_to(x, (3, 4, 5)), "size of the batch"),

@@ -421,9 +421,9 @@ class MinimalCell(L.Layer):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda x: L.RNN(MinimalCell())(x), "the cell 'MinimalCell' is code of its own; known: SimpleRNNCell"),
+        (lambda x: L.RNN(MinimalCell())(x), "the cell 'MinimalCell' is custom code; supported: SimpleRNNCell"),
         (lambda x: L.LSTM(2, activation=L.LeakyReLU())(x), "must be a function, not a layer"),
-        (lambda x: L.TimeDistributed(L.LSTM(2, stateful=True))(x[:, :, None]), "the layer inside is stateful"),
+        (lambda x: L.TimeDistributed(L.LSTM(2, stateful=True))(x[:, :, None]), "the inner layer is stateful"),
     ],
 )
 def test_refused(make: Callable[[Any], Any], message: str, tmp_path: Path) -> None:

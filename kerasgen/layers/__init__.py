@@ -1,4 +1,4 @@
-"""The rules: how each Keras layer and operation becomes calls of kernels."""
+"""The rules: how each Keras layer and operation becomes kernel calls."""
 
 from kerasgen.layers.keras import (
     activation,
@@ -37,7 +37,7 @@ from kerasgen.layers.unsupported import UNSUPPORTED
 
 __all__ = ["RULES", "UNSUPPORTED", "Layer", "rule"]
 
-# Importing a family enters its rules in the table.
+# Importing a family registers its rules.
 FAMILIES = (
     core,
     activation,

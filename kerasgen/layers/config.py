@@ -1,4 +1,4 @@
-"""Typed reading of a layer's config: a wrong type or value is the file's fault and is reported as such."""
+"""Typed access to a layer's config: a wrong type or value is the file's fault and is reported as such."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from kerasgen.errors import InvalidModelError
 
 REQUIRED: Any = object()
-LARGEST = 2**31  # no size in a real config comes near
+LARGEST = 2**31  # sizes in real configs are far smaller
 
 
 class Config:
-    """One layer's settings. Every getter takes the value that a missing key stands for; without one it is required.
+    """One layer's settings. A getter without a default requires the key.
 
-    Raises InvalidModelError where a value has the wrong type or is out of range.
+    Raises InvalidModelError if a value has the wrong type or is out of range.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -28,14 +28,14 @@ class Config:
         return value
 
     def integer(self, key: str, default: Any = REQUIRED, *, least: int = 1, below: int = LARGEST) -> int:
-        """A whole number, at least `least`; `below` keeps down what arrays are made by it."""
+        """An integer, at least `least`; `below` bounds the sizes of arrays."""
         value = self._int(key, self.get(key, default), least)
         if value >= below:
             raise self._wrong(key, value, f"a number below {below}")
         return value
 
     def integers(self, key: str, count: int, default: Any = REQUIRED, *, least: int = 1) -> tuple[int, ...]:
-        """`count` whole numbers; one number stands for `count` equal ones."""
+        """`count` integers; a single number stands for `count` equal ones."""
         value = self.get(key, default)
         values = value if isinstance(value, (list, tuple)) else [value] * count
         if len(values) != count:
@@ -49,14 +49,14 @@ class Config:
         return tuple(self._int(key, item, -LARGEST) for item in values)
 
     def one_axis(self, key: str = "axis", default: Any = REQUIRED) -> int:
-        """One axis, be it in a list."""
+        """One axis, possibly a one-element list."""
         axes = self.axes(key, default)
         if len(axes) != 1:
             raise self._wrong(key, self.get(key, default), "one axis")
         return axes[0]
 
     def axis(self, key: str = "axis", default: Any = None) -> int | tuple[int, ...] | None:
-        """One axis, several, or None: all."""
+        """One axis, several, or None for all."""
         value = self.get(key, default)
         if value is None:
             return None
@@ -64,14 +64,14 @@ class Config:
         return axes if isinstance(value, (list, tuple)) else axes[0]
 
     def sizes(self, key: str) -> tuple[int, ...]:
-        """The sizes of a shape; what is left open is -1."""
+        """The sizes of a shape, -1 for open ones."""
         values = self.get(key)
         if not isinstance(values, (list, tuple)):
             raise self._wrong(key, values, "a list of sizes")
         return tuple(-1 if size is None else self._int(key, size, -1) for size in values)
 
     def edges(self, key: str, rank: int, default: Any = REQUIRED) -> tuple[tuple[int, int], ...]:
-        """Cells before and after each spatial axis: from one number, one per axis, or a pair per axis."""
+        """The widths before and after each spatial axis: from one number, one per axis, or a pair per axis."""
         value = self.get(key, default)
         if not isinstance(value, (list, tuple)):
             value = [value] * rank
@@ -89,7 +89,7 @@ class Config:
         return self._number(key, self.get(key, default))
 
     def numbers(self, key: str, count: int | None = None, default: Any = REQUIRED) -> tuple[float, ...]:
-        """A list of finite numbers, `count` of them where that is given."""
+        """A list of finite numbers, `count` of them unless it is None."""
         values = self.get(key, default)
         if not isinstance(values, (list, tuple)) or count not in (None, len(values)):
             raise self._wrong(key, values, "a list of numbers" if count is None else f"{count} numbers")
@@ -121,5 +121,5 @@ class Config:
             raise self._wrong(key, value, "a whole number" if least < 0 else f"a whole number from {least}")
         return value
 
-    def _wrong(self, key: str, value: Any, wanted: str) -> InvalidModelError:
-        return InvalidModelError(f"its config has {key} = {ascii(value)[:80]}, not {wanted}")
+    def _wrong(self, key: str, value: Any, expected: str) -> InvalidModelError:
+        return InvalidModelError(f"its config has {key} = {ascii(value)[:80]}, not {expected}")

@@ -1,4 +1,4 @@
-"""Equations like "abc,cd->abd", which say what a dense layer multiplies and sums."""
+"""Einsum equations like "abc,cd->abd", as in EinsumDense."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EQUATION = re.compile(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-
 
 @dataclass(frozen=True)
 class Equation:
-    """An equation "ab,bc->ac" as the letters of its axes, those that "..." stands for included, and their sizes."""
+    """An equation "ab,bc->ac" as the letters of its axes, including those of "...", and their sizes."""
 
     x: str
     kernel: str
@@ -25,13 +25,13 @@ class Equation:
 
     @property
     def contracted(self) -> int:
-        """How many last axes of x and first of the kernel are summed over, if nothing else happens; 0 otherwise."""
+        """How many last axes of x are contracted with the kernel's first ones; 0 if the equation does more."""
         count = sum(letter in self.x and letter not in self.y for letter in self.kernel)
         plain = self.x.endswith(self.kernel[:count]) and self.y == self.x[: -count or None] + self.kernel[count:]
         return count if plain else 0
 
     def summed_axes(self) -> tuple[int, ...]:
-        """The axes of x that the output lacks, counted from the end."""
+        """The axes of x that are not in the output, counted from the end."""
         return tuple(axis - len(self.x) for axis, letter in enumerate(self.x) if letter not in self.y)
 
     def kernel_shape(self) -> Shape:
@@ -39,7 +39,7 @@ class Equation:
         return tuple(self.sizes[letter] for letter in self.kernel)
 
     def bias_shape(self, axes: str) -> Shape:
-        """The shape of a bias along these axes: from the first of them on, 1 for those between."""
+        """The shape of a bias along these axes: from the first one on, 1 for other axes."""
         if not set(axes) <= set(self.y):
             raise InvalidModelError(f"its bias is along {axes!a}, its output along {self.y!a}")
         first = min(self.y.index(letter) for letter in axes)
@@ -47,9 +47,9 @@ class Equation:
 
 
 def parse(equation: Any, x_shape: Shape, y_shape: Sequence[int | None]) -> Equation:
-    """The equation, for an input of this shape; `y_shape` is what the config says of the output's axes.
+    """The equation, for an input of this shape; `y_shape` has the output sizes from the config.
 
-    Raises InvalidModelError where they do not fit.
+    Raises InvalidModelError if they do not fit.
     """
     match = EQUATION.fullmatch(str(equation))
     misfit = InvalidModelError(f"its equation {equation!a} does not fit an input of {len(x_shape)} axes")
@@ -61,7 +61,7 @@ def parse(equation: Any, x_shape: Shape, y_shape: Sequence[int | None]) -> Equat
         raise misfit
     elided = "".join([letter for letter in string.ascii_letters if letter not in x + kernel + y][:count])
     x, y = (elided + x, elided + y) if left else (x + elided, y + elided)
-    start = max(count, 1) if left else 1  # behind the batch, and behind what is elided on the left
+    start = max(count, 1) if left else 1  # after the batch axis and the axes elided on the left
     sizes = dict(zip(x, x_shape, strict=True))
     for letter, size in zip(y[start:], y_shape, strict=False):
         if size is not None and sizes.setdefault(letter, size) not in (None, size):

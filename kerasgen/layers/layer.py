@@ -1,4 +1,4 @@
-"""What a rule sees: one call of one layer, with the means to declare weights and to emit nodes."""
+"""The interface for rules: one call of one layer, with methods to declare weights and to emit nodes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from kerasgen.layers.registry import RULES
 from kerasgen.readers.model import OPERATION, LayerPath, LayerSpec, Variable
 
 HALF = ("float16", "bfloat16")
-KEEP = object()  # the output's mask is what the layer's kind makes of the input's
+KEEP = object()  # the layer's kind decides whether the output keeps the input's mask
 
 
 class Layer:
     """One call of a layer while its rule runs.
 
-    `ident` begins the names of its weights, `output` those of this call's values. `dtype` is the dtype that it computes
-    in: half precision is computed in float32, which NumPy does faster and better.
+    `ident` is the prefix of its weights' names, `output` that of this call's values. `dtype` is the dtype that it
+    computes in: float32 for half precision, since NumPy is faster and more accurate in it.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Layer:
         self.nodes: list[Node] = []
         self.variables: dict[str, tuple[Variable, Value]] = {}
         self.constants: dict[str, np.ndarray] = {}
-        self.values: dict[str, Value] = {}  # that the nodes make
-        self.final: dict[str, str] = {}  # their names in the graph, once the builder has taken them over
-        self.output_mask: Any = KEEP  # where a rule sets it: the first output's mask or None, or a list, one for each
-        self.recalled: dict[str, Value] = {}  # what was read of the states that the call before this one left
-        self.remembered: dict[str, Value] = {}  # the states that this call leaves
-        self.inner_mask: Any = KEEP  # the same of the layer that it wraps, once that is applied
-        self.masks: Mapping[str, Any] = {}  # the implied masks of the arguments' tensors, by the argument's name
-        self.strips_masks = False  # whether layers that follow no longer see the masks of these tensors
+        self.values: dict[str, Value] = {}  # the nodes' outputs
+        self.final: dict[str, str] = {}  # their names in the graph, once the builder has adopted them
+        self.output_mask: Any = KEEP  # if a rule sets it: the first output's mask or None, or a list with one for each
+        self.recalled: dict[str, Value] = {}  # states of the previous call that were read
+        self.remembered: dict[str, Value] = {}  # states for the next call
+        self.inner_mask: Any = KEEP  # that of the wrapped layer, once it is applied
+        self.masks: Mapping[str, Any] = {}  # the implicit masks of the arguments' tensors, by the argument's name
+        self.strips_masks = False  # whether later layers no longer see the masks of these tensors
         self._inline = inline
         self._states = states
         self._prefix = ""
@@ -67,11 +67,11 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """The layer's name, after the names of the models that it is nested in."""
+        """The layer's name, prefixed by the names of the enclosing models."""
         return "/".join(self.path)
 
     def renamed(self, value: Value) -> Value:
-        """A value under its name in the graph, once the builder has taken it over."""
+        """A value under its name in the graph, once the builder has adopted it."""
         return replace(value, name=self.final.get(value.name, value.name))
 
     @property
@@ -80,21 +80,21 @@ class Layer:
         return self.kind.startswith(OPERATION)
 
     def weight(self, name: str, shape: Shape, *, trainable: bool = True, dtype: str = "", state: bool = False) -> Value:
-        """Declare a weight, in the order in which Keras creates them. `name` is Keras's own.
+        """Declare a weight, in the order in which Keras creates them. `name` is Keras's.
 
-        Raises UnsupportedModelError where the shape depends on a size that is known only at run time.
+        Raises UnsupportedModelError if the shape depends on a size that is known only at run time.
         """
         if None in shape:
             raise UnsupportedModelError(f"the shape of {name} depends on an input size that must be known: {shape}")
         name = self._prefix + name
         key = f"{self.ident}/{name}"
-        known = tuple(int(n) for n in shape if n is not None)
-        value = Value(key, known, dtype or self.dtype)
-        self.variables[key] = (Variable(key, self.path, name, known, trainable, self.frozen, state), value)
+        sizes = tuple(int(n) for n in shape if n is not None)
+        value = Value(key, sizes, dtype or self.dtype)
+        self.variables[key] = (Variable(key, self.path, name, sizes, trainable, self.frozen, state), value)
         return value
 
     def constant(self, name: str, array: Any) -> Value:
-        """An array that comes from the config instead of the weights."""
+        """An array from the config, not from the weights."""
         key = f"{self.ident}/{name}"
         while key in self.constants:
             key += "_"
@@ -103,15 +103,15 @@ class Layer:
         return Value(key, self.constants[key].shape, self.constants[key].dtype.name)
 
     def emit(self, kernel: Callable[..., Any], *inputs: Any, **attrs: Any) -> Value:
-        """Add the node `kernel(*inputs, **attrs)`, which makes one array. Inputs are values, constants or literals."""
+        """Add the node `kernel(*inputs, **attrs)` with one output. Inputs are values, constants or literals."""
         (value,) = self.emit_many(kernel, *inputs, **attrs)
         return value
 
     def emit_many(self, kernel: Callable[..., Any], *inputs: Any, **attrs: Any) -> list[Value]:
-        """Add a node that makes a list of arrays."""
+        """Add a node with a list of outputs."""
         operands = [self._operand(item) for item in inputs]
         try:
-            made = infer.infer(kernel, operands, attrs)
+            outputs = infer.infer(kernel, operands, attrs)
         except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError) as error:
             shapes = ", ".join(str(v.shape) for v in operands if isinstance(v, Value))
             reason = f"{kernel.__name__} cannot take {shapes}: {' '.join(str(error).split())[:200]}"
@@ -122,7 +122,7 @@ class Layer:
         batched = all(v.batched for v in arrays)
         values = [
             Value(f"%{len(self.values)}.{i}", shape, dtype, batched=batched, rows=infer.rows(kernel, arrays, shape))
-            for i, (shape, dtype) in enumerate(made)
+            for i, (shape, dtype) in enumerate(outputs)
         ]
         self.values.update((value.name, value) for value in values)
         names = tuple(v.name if isinstance(v, Value) else v for v in operands)
@@ -130,46 +130,46 @@ class Layer:
         return values
 
     def cast(self, x: Value, dtype: str) -> Value:
-        """`x` in another dtype; `x` itself where it has it."""
+        """`x` in this dtype; `x` itself if it already has it."""
         return x if x.dtype == dtype else self.emit(kernels.cast, x, dtype=dtype)
 
     def recall(self, name: str, shape: Shape) -> Value:
-        """A state of a stateful layer as its call before left it, be it an earlier one of the same `predict`."""
+        """A state of a stateful layer after its previous call, possibly in the same `predict`."""
         key = f"{self.ident}/{self._prefix}{name}"
         return self._states.get(key) or self.recalled.setdefault(key, Value(f"%{key}", shape, self.dtype))
 
     def remember(self, name: str, state: Value) -> None:
-        """Leave a state to the next call."""
+        """Keep a state for the next call."""
         self.remembered[f"{self.ident}/{self._prefix}{name}"] = state
 
     def part(self, attribute: str) -> Layer:
-        """An object that this layer holds at `attribute`, with the same config.
+        """A part of this layer, at `attribute`, with the same config.
 
-        Its nodes and weights belong to this layer, the weights under names that begin with the attribute's.
+        Its nodes and weights belong to this layer; the names of the weights are prefixed with the attribute.
         """
         part = copy.copy(self)
         part._prefix = f"{self._prefix}{attribute}/"
         return part
 
     def held(self, attribute: str, written: Any) -> Layer:
-        """A layer that this one holds at `attribute`, as its config has it: a part with a config of its own."""
+        """An inner layer at `attribute`, from its serialised form: a part with its own config."""
         if not isinstance(written, Mapping) or not isinstance(written.get("config"), Mapping):
             raise InvalidModelError(f"its config has no layer as {attribute}")
-        held = self.part(attribute)
-        held.kind, held.config = str(written["class_name"]), Config(written["config"])
-        held.frozen = self.frozen or written["config"].get("trainable") is False
-        return held
+        inner = self.part(attribute)
+        inner.kind, inner.config = str(written["class_name"]), Config(written["config"])
+        inner.frozen = self.frozen or written["config"].get("trainable") is False
+        return inner
 
     def wrapped(self, attribute: str, written: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply a layer or a model that this one holds at `attribute`, as its config has it; what its rule returns."""
+        """Apply the inner layer or model at `attribute`, from its serialised form; returns its rule's result."""
         if isinstance(written, Mapping) and "model" in written:
             return self._inline(self, written["model"], args, **kwargs)
-        held = self.held(attribute, written)
-        if held.kind not in RULES:
-            raise UnsupportedModelError(f"no rule for the layer that it wraps, {held.kind!a}")
-        made = RULES[held.kind](held, *args, **kwargs)
-        self.inner_mask = held.output_mask
-        return made
+        inner = self.held(attribute, written)
+        if inner.kind not in RULES:
+            raise UnsupportedModelError(f"no rule for the layer that it wraps, {inner.kind!a}")
+        result = RULES[inner.kind](inner, *args, **kwargs)
+        self.inner_mask = inner.output_mask
+        return result
 
     def _operand(self, item: Any) -> Any:
         if isinstance(item, np.ndarray) and item.ndim:

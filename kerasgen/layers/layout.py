@@ -1,4 +1,4 @@
-"""Where channels and windows are: data formats and padding, common to all that slides over an image or a series."""
+"""Data formats and padding, shared by all layers with sliding windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Pads = tuple[tuple[int, int], ...] | str | None
 
 
 def channels_last(layer: Layer, x: Value, apply: Callable[[Value], Value]) -> Value:
-    """`apply` to `x` with the channels last, whatever the layer's data format; the result is in the layer's format."""
+    """`apply` to `x` with channels last; input and result are in the layer's data format."""
     if not is_channels_first(layer):
         return apply(x)
     y = apply(layer.emit(kernels.channels_last, x))
@@ -22,7 +22,7 @@ def channels_last(layer: Layer, x: Value, apply: Callable[[Value], Value]) -> Va
 
 
 def images_last(layer: Layer, x: Value, apply: Callable[[Value], Value]) -> Value:
-    """The same for images, of which there may be one alone, without a batch axis."""
+    """The same for images, or a single image without a batch axis."""
     if len(x.shape) > 3:
         return channels_last(layer, x, apply)
     y = channels_last(layer, layer.emit(np.expand_dims, x, axis=0), apply)
@@ -30,7 +30,7 @@ def images_last(layer: Layer, x: Value, apply: Callable[[Value], Value]) -> Valu
 
 
 def is_channels_first(layer: Layer) -> bool:
-    """The layer's data format; an operation may leave it open."""
+    """Whether the layer's data format is channels first; an operation may leave it open."""
     options = ("channels_last", "channels_first")
     return (
         layer.config.get("data_format", None) is not None and layer.config.choice("data_format", options) == options[1]
@@ -38,14 +38,14 @@ def is_channels_first(layer: Layer) -> bool:
 
 
 def from_end(axis: int, rank: int) -> int:
-    """The axis as Keras writes it, counted from the end where it is the last."""
+    """The axis as Keras writes it, but -1 for the last."""
     return -1 if axis in (-1, rank - 1) else axis % rank
 
 
 def window_pads(
     x: Value, padding: str, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
 ) -> Pads:
-    """The cells to add around `x` (channels last); "same" where they depend on a size known only at run time."""
+    """The padding of `x` (channels last); "same" if it depends on a size known only at run time."""
     if padding == "valid":
         return None
     if padding == "causal":

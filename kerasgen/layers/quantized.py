@@ -1,4 +1,4 @@
-"""Quantised layers: what a policy like "int8_from_float32" makes of a layer's weights and of its inputs."""
+"""Quantised layers: how a policy like "int8_from_float32" changes a layer's weights and inputs."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from kerasgen.layers.equation import Equation
 from kerasgen.layers.layer import Layer
 
 POLICY = re.compile(r"(int8|int4|float8|gptq|awq)((?:/-?\d{1,9})*)_from_.*")
-HISTORY = 1024  # how many steps of training a float8 layer remembers
+HISTORY = 1024  # training steps in the amax history of a float8 layer
 
 Operands = tuple[Value, Value, Value | None]
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """How a layer is quantised, and the numbers that its policy gives: bits, sizes of blocks."""
+    """How a layer is quantised, and the numbers in its policy: bits, block size."""
 
     mode: str
     numbers: tuple[int, ...]
 
     @property
     def block(self) -> int | None:
-        """How many rows share a scale; None for all of them."""
+        """How many rows share a scale; None for all."""
         return self.numbers[-1] if self.numbers and self.numbers[-1] > 0 else None
 
     def groups(self, rows: int) -> int:
-        """How many blocks there are."""
+        """The number of blocks."""
         return math.ceil(rows / self.block) if self.block else 1
 
 
 def scheme_of(layer: Layer) -> Scheme | None:
-    """How the layer is quantised; None where it is not."""
+    """How the layer is quantised; None if it is not."""
     policy = str(layer.config.get("dtype", ""))
     match = POLICY.fullmatch(policy)
     if match is None and "_from_" in policy:
@@ -50,7 +50,7 @@ def scheme_of(layer: Layer) -> Scheme | None:
 
 
 def operands(layer: Layer, x: Value, equation: Equation, bias_axes: str) -> Operands:
-    """The input, the kernel and the bias of a dense layer, its weights declared in the order of the file."""
+    """The input, kernel and bias of a dense layer; declares its weights in the file's order."""
     scheme = scheme_of(layer)
     return (
         PLANS[scheme.mode](layer, scheme, x, equation, bias_axes) if scheme else _plain(layer, x, equation, bias_axes)
@@ -84,16 +84,16 @@ def _int4(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias_axes:
         kernel = layer.emit(np.divide, kernel, scale)
         x = rounded(layer, x, equation.summed_axes(), None)
     else:
-        many = (scheme.groups(rows), columns)
-        scale = layer.weight("kernel_scale", many, trainable=False)
-        zero = layer.weight("kernel_zero", many, trainable=False, dtype="int8")
+        blocks = (scheme.groups(rows), columns)
+        scale = layer.weight("kernel_scale", blocks, trainable=False)
+        zero = layer.weight("kernel_zero", blocks, trainable=False, dtype="int8")
         groups = layer.weight("g_idx", (rows,), trainable=False)
         kernel = layer.emit(kernels.dequantize, kernel, scale, zero, groups, axis=0)
     return x, _shaped(layer, kernel, shape), bias
 
 
 def _calibrated(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias_axes: str) -> Operands:
-    """GPTQ and AWQ: unsigned numbers, transposed; AWQ also scaled the rows by how large their inputs are."""
+    """GPTQ and AWQ: unsigned integers, transposed; AWQ also scales the rows by the magnitude of their inputs."""
     if len(scheme.numbers) != 2:
         raise InvalidModelError(f"its policy {layer.config.get('dtype')!a} gives no bits and group size")
     shape = _known(equation.kernel_shape())
@@ -101,15 +101,15 @@ def _calibrated(layer: Layer, scheme: Scheme, x: Value, equation: Equation, bias
         raise InvalidModelError(f"a kernel of {len(shape)} axes cannot be quantised by {scheme.mode}")
     leading = (
         shape[:1] if len(shape) == 2 or shape[0] == max(shape) else shape[:2]
-    )  # Keras takes the longest for inputs
+    )  # Keras takes the longest axis for the inputs
     rows, columns = math.prod(leading), math.prod(shape[len(leading) :])
     bias = _bias(layer, equation, bias_axes)
     packs = scheme.numbers[0] == 4
     stored = layer.weight("kernel", ((columns + 1) // 2 if packs else columns, rows), trainable=False, dtype="uint8")
-    many = (columns, scheme.groups(rows))
-    scale = layer.weight("kernel_scale", many, trainable=False)
+    blocks = (columns, scheme.groups(rows))
+    scale = layer.weight("kernel_scale", blocks, trainable=False)
     name = "kernel_zero" if layer.kind == "Dense" else "zero_point"
-    zero = layer.weight(name, many, trainable=False, dtype="uint8")
+    zero = layer.weight(name, blocks, trainable=False, dtype="uint8")
     factor = layer.weight("awq_scales", (rows,), trainable=False) if scheme.mode == "awq" else None
     groups = layer.weight("g_idx", (rows,), trainable=False)
     if packs:
@@ -142,9 +142,9 @@ PLANS: Mapping[str, Callable[[Layer, Scheme, Value, Equation, str], Operands]] =
 
 
 def rounded(layer: Layer, x: Value, axes: tuple[int, ...] | None, limits: tuple[int, int] | None) -> Value:
-    """The input as the layer's config says that it is quantised; by default between `limits`, None for not at all.
+    """The input, quantised as in the layer's config; by default to the range `limits`, None for not at all.
 
-    One scale is taken over these axes, or over those that the config says.
+    One scale is shared along these axes, or those in the config.
     """
     epsilon = 1e-7
     written = layer.config.get("quantization_config", None)
@@ -165,7 +165,7 @@ def rounded(layer: Layer, x: Value, axes: tuple[int, ...] | None, limits: tuple[
 
 
 def _settings(key: str, written: Any) -> Config:
-    """The settings of an object in the config."""
+    """The settings of a serialised object."""
     if not isinstance(written, Mapping) or not isinstance(written.get("config"), Mapping):
         raise InvalidModelError(f"its config has {key} = {ascii(written)[:80]}, not an object")
     return Config(written["config"])
@@ -176,7 +176,7 @@ def _bias(layer: Layer, equation: Equation, axes: str) -> Value | None:
 
 
 def _by_kernel(layer: Layer, equation: Equation, scale: Value) -> Value:
-    """A scale along the output's axes, so that it broadcasts over the kernel."""
+    """A scale along the output's axes, arranged to broadcast over the kernel."""
     along_y = [letter for letter in equation.y if letter in equation.kernel]
     along_kernel = [letter for letter in equation.kernel if letter in equation.y]
     scale = _shaped(layer, scale, _known(tuple(equation.sizes[letter] for letter in along_y)))

@@ -1,6 +1,6 @@
-"""Sizes that a model computes with: `tf.shape(x)` and what is made of it, as far as it is known before the model runs.
+"""Sizes that a model computes with: `tf.shape(x)` and values derived from it, as far as known at export.
 
-Arrays of sizes have the dtype object, so that NumPy's own functions compute with them.
+Arrays of sizes have dtype object, so that NumPy functions can compute with them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def axis_sizes(x: Value) -> np.ndarray:
 
 
 def known_sizes(item: Any) -> np.ndarray | None:
-    """What a tensor, a number or a list of these holds, if that is known."""
+    """The sizes in a tensor, a number or a list of these, if known."""
     if isinstance(item, Value):
         return item.sizes
     if isinstance(item, (list, tuple)):
@@ -46,7 +46,7 @@ def known_sizes(item: Any) -> np.ndarray | None:
 
 
 def sizes(item: Any, what: str) -> list[Size]:
-    """The sizes that an argument lists, each a number or growing with the batch. Raises UnsupportedModelError."""
+    """The sizes in an argument, each a number or a multiple of the batch size. Raises UnsupportedModelError."""
     known = known_sizes(item)
     if known is None or any(size.is_unknown for size in known.flat):
         raise UnsupportedModelError(f"{what} must be known when it is exported")
@@ -54,12 +54,12 @@ def sizes(item: Any, what: str) -> list[Size]:
 
 
 def numbers(sizes: Sequence[Size], growing: int) -> list[int]:
-    """Sizes as numbers, with the number `growing` for each that grows with the batch."""
+    """Sizes as numbers, with `growing` for each that grows with the batch."""
     return [growing if size.batches else int(size.cells) for size in sizes]
 
 
 def integers(item: Any, what: str) -> list[int]:
-    """The whole numbers that an argument lists. Raises UnsupportedModelError where they depend on the batch."""
+    """The integers in an argument. Raises UnsupportedModelError if they depend on the batch."""
     known = sizes(item, what)
     if any(size.batches for size in known):
         raise UnsupportedModelError(f"{what} depends on the size of the batch")
@@ -67,7 +67,7 @@ def integers(item: Any, what: str) -> list[int]:
 
 
 def integer(item: Any, what: str) -> int:
-    """The only number of an argument."""
+    """The only integer in an argument."""
     numbers = integers(item, what)
     if len(numbers) != 1:
         raise UnsupportedModelError(f"{what} must be one number")
@@ -75,7 +75,7 @@ def integer(item: Any, what: str) -> int:
 
 
 def concrete(item: Any) -> Any:
-    """An argument, its tensors replaced by the numbers that they are known to hold."""
+    """An argument, with tensors of known contents replaced by their numbers."""
     if isinstance(item, (list, tuple)):
         return type(item)(concrete(part) for part in item)
     if isinstance(item, slice):
@@ -86,7 +86,7 @@ def concrete(item: Any) -> Any:
 
 
 def propagate(layer: Layer, arguments: Any, nodes: Sequence[Node], result: Any) -> Any:
-    """The result of a rule, with the sizes that its tensors hold: the rule's nodes, run on those of its arguments."""
+    """The result of a rule, annotated with the sizes in its tensors: runs the rule's nodes on known sizes."""
     sizes = {value.name: value.sizes for value in leaves(arguments, Value) if value.sizes is not None}
     if not sizes:
         return result
@@ -105,7 +105,7 @@ def propagate(layer: Layer, arguments: Any, nodes: Sequence[Node], result: Any) 
 
 
 def _run(node: Node, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
-    """The sizes that a node makes of arrays of numbers or sizes, or None."""
+    """The sizes that a node computes from arrays of numbers or sizes, or None."""
     if any(name not in arrays for name in node.reads):
         return None
     if any(arrays[name].dtype == object for name in node.reads):
@@ -120,7 +120,7 @@ def _run(node: Node, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray] | Non
 
 
 def _as_numbers(sizes: np.ndarray) -> np.ndarray:
-    """Sizes as an array of numbers, whole ones if possible; as they are where one of them is not a number."""
+    """Sizes as an array of numbers, integers if possible; unchanged if one of them is not a number."""
     if not _all_numbers(sizes):
         return sizes
     cells = _cells(sizes)

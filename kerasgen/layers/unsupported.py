@@ -1,4 +1,4 @@
-"""What is left out, and why: each class of Keras that has no rule, with the reason that the user is told."""
+"""The Keras classes that have no rule, each with the reason to show the user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNSUPPORTED: dict[str, str] = {
     "Hashing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
     "JaxLayer": "it runs code of another library, which the file does not hold",
     "Lambda": "it calls a Python function, which the file holds as the bytecode of one version of Python at best",
-    "MaxNumBoundingBoxes": "it changes dicts of images and bounding boxes; what it does to images is nothing",
+    "MaxNumBoundingBoxes": "it pads bounding boxes in dicts and leaves images unchanged",
     "StringLookup": "its input or its output is text, which the module does not take",
     "TFSMLayer": "it runs a SavedModel of TensorFlow, which is not in the file",
     "TextVectorization": "its input is text, which the module does not take",
@@ -23,10 +23,10 @@ UNSUPPORTED: dict[str, str] = {
     "ops.ForiLoop": "it calls a Python function, which the file names at best but does not hold",
     "ops.JVP": "it calls a Python function, which the file names at best but does not hold",
     "ops.Map": "it calls a Python function, which the file names at best but does not hold",
-    "ops.Ndim": "its result is no tensor, and Keras records a wrong shape for it",
+    "ops.Ndim": "its result is not a tensor, and Keras records a wrong shape for it",
     "ops.Nonzero": "the shape of its result depends on the data",
     "ops.Scan": "it calls a Python function, which the file names at best but does not hold",
-    "ops.SegmentReduction": "the base of the operations on segments, of which no model has one",
+    "ops.SegmentReduction": "the base class of the operations on segments, never in a model",
     "ops.Switch": "it calls a Python function, which the file names at best but does not hold",
     "ops.VectorizedMap": "it calls a Python function, which the file names at best but does not hold",
     "ops.WhileLoop": "it calls a Python function, which the file names at best but does not hold",

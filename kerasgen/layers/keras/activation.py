@@ -13,23 +13,23 @@ from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
-# What Keras 1 and 2 meant by a name whose meaning Keras 3 changed.
+# The meaning in Keras 1 and 2 of names that Keras 3 redefined.
 BEFORE_KERAS_3: Mapping[str, Callable[..., Any]] = {"hard_sigmoid": kernels.hard_sigmoid_keras2}
 
 
 def activate(layer: Layer, x: Value) -> Value:
-    """`x` through the activation that the layer's config names, if it names one."""
-    wanted = layer.config.get("activation", None)
-    if wanted is None or wanted == "linear":
+    """`x` through the activation in the layer's config, if any."""
+    name = layer.config.get("activation", None)
+    if name is None or name == "linear":
         return x
-    if isinstance(wanted, Mapping):  # a layer used as an activation
-        result: Value = layer.wrapped("activation", wanted, x)
+    if isinstance(name, Mapping):  # a layer used as an activation
+        result: Value = layer.wrapped("activation", name, x)
         return result
-    return layer.emit(activation_kernel(layer, wanted), x)
+    return layer.emit(activation_kernel(layer, name), x)
 
 
 def activation_kernel(layer: Layer, name: Any) -> Callable[..., Any]:
-    """The kernel of an activation that the layer's config names, as the Keras of its file understood it."""
+    """The kernel of an activation in the layer's config, as defined by the Keras that wrote the file."""
     if isinstance(name, Mapping):
         raise UnsupportedModelError("an activation inside a recurrent layer must be a function, not a layer")
     kernel = kernels.ACTIVATIONS.get("linear" if name is None else name)
@@ -71,7 +71,7 @@ def leaky_relu(layer: Layer, x: Value) -> Value:
 
 @rule("ops.LeakyRelu")
 def leaky_relu_operation(layer: Layer, x: Value) -> Value:
-    """`leaky_relu` with the operation's own default."""
+    """`leaky_relu` with the operation's default."""
     return layer.emit(kernels.leaky_relu, x, negative_slope=layer.config.number("negative_slope", 0.2))
 
 
@@ -95,7 +95,7 @@ def elu(layer: Layer, x: Value) -> Value:
 
 @rule("Softmax", "ops.Softmax")
 def softmax(layer: Layer, x: Value, mask: Value | None = None) -> Value:
-    """Softmax over one axis or several, of what the mask admits."""
+    """Softmax over one axis or several, under the mask."""
     if mask is not None and mask.dtype != "bool":
         mask = layer.emit(np.greater, mask, 0.5)
     robust = layer.config.flag("robust_masking", False)
@@ -103,9 +103,9 @@ def softmax(layer: Layer, x: Value, mask: Value | None = None) -> Value:
 
 
 def softmax_where(layer: Layer, x: Value, mask: Value | None, axis: Any, *, robust: bool, zeroed: bool) -> Value:
-    """Softmax of what the mask admits; what it hides is 0 if `zeroed`, even where it hides all, in Keras 3.
+    """Softmax under the mask; in Keras 3 and if `zeroed`, masked entries are 0, even if all are masked.
 
-    Before Keras 3 a mask, unless it was `robust`, lowered the numbers instead of replacing them.
+    Before Keras 3 a mask, unless `robust`, was added to the scores as a large negative number.
     """
     if mask is None:
         return layer.emit(kernels.softmax, x, axis=axis)
@@ -152,7 +152,7 @@ def gelu(layer: Layer, x: Value) -> Value:
 
 
 def _axis(layer: Layer, x: Value) -> Any:
-    """The axis setting: one number or a tuple, counted from the end where that is the last; or None, all of them."""
+    """The axis setting: one number or a tuple, with -1 for the last axis; or None for all."""
     if layer.config.get("axis", -1) is None:
         return None
     axes = layer.config.axes("axis", -1)

@@ -16,7 +16,7 @@ from kerasgen.layers.keras.activation import softmax_where
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
-LETTERS = string.ascii_lowercase  # what axes are called in equations
+LETTERS = string.ascii_lowercase  # names of axes in equations
 
 
 @rule("Attention")
@@ -27,7 +27,7 @@ def attention(
     return_attention_scores: bool = False,
     use_causal_mask: bool = False,
 ) -> list[Value]:
-    """Each query takes the mean of the values, weighted by how its product with their keys compares."""
+    """Each query gets the mean of the values, weighted by the softmax of its products with their keys."""
     query, _, key = _inputs(inputs)
     scale = layer.weight("scale", ()) if layer.config.flag("use_scale", False) else None
     if layer.config.choice("score_mode", ("dot", "concat"), "dot") == "concat":
@@ -55,7 +55,7 @@ def additive_attention(
 
 
 def _inputs(inputs: Any) -> tuple[Value, Value, Value]:
-    """Query, value and key; the values are keys too where these are not given."""
+    """Query, value and key; the key defaults to the value."""
     if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
         raise InvalidModelError("is not called on a query, a value and perhaps a key")
     return inputs[0], inputs[1], inputs[-1]
@@ -65,13 +65,13 @@ def _attend(layer: Layer, value: Value, scores: Value, mask: Any, return_scores:
     if mask is not None and (not isinstance(mask, (list, tuple)) or len(mask) not in (2, 3)):
         raise InvalidModelError("is not given a mask of the query and one of the value")
     query_mask, value_mask = (None, None) if mask is None else mask[:2]
-    admitted = None if value_mask is None else layer.cast(value_mask, "bool")
-    if admitted is not None and len(admitted.shape) == 2:
-        admitted = _as_mask(layer, admitted, (..., None, slice(None)))
+    allowed = None if value_mask is None else layer.cast(value_mask, "bool")
+    if allowed is not None and len(allowed.shape) == 2:
+        allowed = _as_mask(layer, allowed, (..., None, slice(None)))
     if causal:
-        admitted = _both(layer, admitted, layer.emit(kernels.band_mask, scores, causal=True))
-    if admitted is not None:
-        scores = layer.emit(kernels.mask_scores, scores, admitted)
+        allowed = _both(layer, allowed, layer.emit(kernels.band_mask, scores, causal=True))
+    if allowed is not None:
+        scores = layer.emit(kernels.mask_scores, scores, allowed)
     weights = layer.emit(kernels.softmax, scores)
     result = layer.emit(np.matmul, weights, value)
     if query_mask is not None:
@@ -101,7 +101,7 @@ def multi_head_attention(
     axes = tuple(range(1, rank - 1))
     if layer.config.get("attention_axes", None) is not None:
         axes = tuple(axis % rank for axis in layer.config.axes("attention_axes"))
-    # Keras 3 takes the implied mask of the query even where another is given, and strips its inputs of their masks.
+    # Keras 3 uses the implicit mask of the query even if another is passed, and removes the masks of its inputs.
     layer.output_mask = query_mask = layer.masks.get("query")
     layer.strips_masks = layer.keras_major >= 3
     mask = _all_masks(layer, query_mask, value_mask, key_mask, attention_mask)
@@ -145,7 +145,7 @@ def grouped_query_attention(
     size, heads = layer.config.integer("head_dim"), layer.config.integer("num_query_heads")
     groups = layer.config.integer("num_key_value_heads")
     if heads % groups:
-        raise InvalidModelError(f"its {heads} query heads are no multiple of its {groups} heads of keys and values")
+        raise InvalidModelError(f"its {heads} query heads are not a multiple of its {groups} heads of keys and values")
     layer.output_mask = layer.masks.get("query")
     mask = _all_masks(layer, query_mask or layer.masks.get("query"), value_mask, key_mask, attention_mask)
 
@@ -169,7 +169,7 @@ def grouped_query_attention(
 def dot_product_attention(
     layer: Layer, query: Value, key: Value, value: Value, bias: Any = None, mask: Any = None, scale: Any = None
 ) -> Value:
-    """The attention of several heads, on projections that were made before."""
+    """Multi-head attention on inputs that are already projected."""
     if not len(query.shape) == len(key.shape) == 4:
         raise InvalidModelError(f"queries and keys have 4 axes, not {len(query.shape)} and {len(key.shape)}")
     heads, groups = query.shape[2], key.shape[2]
@@ -190,14 +190,14 @@ def dot_product_attention(
 
 
 def _project(layer: Layer, attribute: str, x: Value, shape: Sequence[int | None], contracted: int = 1) -> Value:
-    """`x`, its last axes replaced by axes of this shape, through the dense layer held at `attribute`."""
+    """`x` through the dense layer at `attribute`, which replaces its last axes by axes of this shape."""
     free = len(x.shape) - contracted
-    kept, summed = LETTERS[:free], LETTERS[free : free + contracted]
-    made = LETTERS[free + contracted :][: len(shape)]
+    outer, summed = LETTERS[:free], LETTERS[free : free + contracted]
+    new = LETTERS[free + contracted :][: len(shape)]
     config = {
-        "equation": f"{kept}{summed},{summed}{made}->{kept}{made}",
+        "equation": f"{outer}{summed},{summed}{new}->{outer}{new}",
         "output_shape": (*(None,) * (free - 1), *shape),
-        "bias_axes": made if layer.config.flag("use_bias", True) else None,
+        "bias_axes": new if layer.config.flag("use_bias", True) else None,
         "dtype": layer.config.get("dtype", "float32"),
     }
     if attribute == "gate_dense":
@@ -211,7 +211,7 @@ def _gate(layer: Layer, query: Value, shape: tuple[int, int]) -> Value | None:
 
 
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
-    """Keras's equations for attention over these axes of (batch, …, heads, features): products, and their use."""
+    """Keras's equations for attention over these axes of (batch, …, heads, features): for the scores and the result."""
     if rank > len(LETTERS) // 2:
         raise UnsupportedModelError(f"attention on tensors of {rank - 1} axes")
     target = LETTERS[:rank]
@@ -223,23 +223,23 @@ def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
 
 
 def _all_masks(layer: Layer, query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any) -> Value | None:
-    """What every mask admits, given or implied: (N, T, S), where the sizes that nothing depends on are 1."""
+    """The intersection of all masks, explicit or implicit: (N, T, S), with 1 for sizes that do not matter."""
     mask = None if attention_mask is None else layer.cast(attention_mask, "bool")
     if query_mask is not None:
         mask = _both(layer, _as_mask(layer, query_mask, (..., None)), mask)
-    for name, given in (("value", value_mask), ("key", key_mask)):
-        given = given or layer.masks.get(name)
-        if given is not None:
-            mask = _both(layer, _as_mask(layer, given, (..., None, slice(None))), mask)
+    for name, item in (("value", value_mask), ("key", key_mask)):
+        item = item or layer.masks.get(name)
+        if item is not None:
+            mask = _both(layer, _as_mask(layer, item, (..., None, slice(None))), mask)
     return mask
 
 
 def _weights(
     layer: Layer, scores: Value, mask: Value | None, axes: int, *, causal: bool, zeroed: bool = False
 ) -> Value:
-    """Softmax of the scores over as many last axes as attention has, under the mask and the layer's own limits."""
+    """Softmax of the scores over the last `axes` axes, under the mask, the causal mask and the sliding window."""
     window = layer.config.integer("sliding_window") if layer.config.get("sliding_window", None) else None
-    if mask is not None and 2 * axes < len(mask.shape) < len(scores.shape):  # the heads' axis is missing
+    if mask is not None and 2 * axes < len(mask.shape) < len(scores.shape):  # without an axis for the heads
         missing = (None,) * (len(scores.shape) - len(mask.shape))
         mask = layer.emit(kernels.get_item, mask, index=(..., *missing, *(slice(None),) * 2 * axes))
     if causal or window:

@@ -1,4 +1,4 @@
-"""Cells of recurrent layers: how each runs over all steps, and which ones a layer consists of."""
+"""Cells of recurrent layers: how each runs over all steps, and the cells of each layer."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kerasgen.layers.keras.conv import CONV
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import window_pads
 
-InitialStates = Callable[[Shape], Sequence[Value | None]]  # by the shape that each must have; None stands for zeros
+InitialStates = Callable[[Shape], Sequence[Value | None]]  # from the shape of each state; None stands for zeros
 
 
 @dataclass(frozen=True)
 class Cell:
     """A kind of cell.
 
-    `run(layer, x, mask, initial_states, returns)` runs it over all steps of `x`: its output, then its last states if
-    `returns` asks for them. `name` is Keras's for one in a list of cells.
+    `run(layer, x, mask, initial_states, returns)` runs it over all steps of `x`; returns the output, then the last
+    states if `returns` requests them. `name` is Keras's name for it in a list of cells.
     """
 
     run: Callable[[Layer, Value, Value | None, InitialStates, Mapping[str, Any]], list[Value]]
@@ -39,7 +39,7 @@ def _weights(cell: Layer, x: Value, gates: int, bias_shape: tuple[int, ...]) -> 
 
 
 def _activations(cell: Layer) -> dict[str, Any]:
-    """The functions of a cell with gates; a config for cuDNN leaves them out."""
+    """The functions of a cell with gates; configs of cuDNN layers omit them."""
     defaults = {"activation": "tanh", "recurrent_activation": "sigmoid"}
     return {key: activation_kernel(cell, cell.config.get(key, default)) for key, default in defaults.items()}
 
@@ -71,7 +71,7 @@ def _gru(cell: Layer, x: Value, mask: Value | None, states: InitialStates, retur
 def _conv_lstm(
     cell: Layer, x: Value, mask: Value | None, states: InitialStates, returns: Mapping[str, Any]
 ) -> list[Value]:
-    """The inputs' convolution for all steps at once, then the loop."""
+    """The convolution of the inputs for all steps at once, then the loop."""
     config, rank = cell.config, len(x.shape) - 3
     if rank not in CONV:
         raise InvalidModelError(f"a series of images cannot have {len(x.shape)} axes")
@@ -93,7 +93,7 @@ CELLS: Mapping[str, Cell] = {
     "LSTMCell": Cell(_lstm, "lstm_cell", 2),
     "GRUCell": Cell(_gru, "gru_cell", 1),
 }
-# Layers that are one cell, whose settings are the layer's own
+# Layers with a single cell, which shares the layer's settings
 LAYERS: Mapping[str, Cell] = {
     "SimpleRNN": CELLS["SimpleRNNCell"],
     "LSTM": CELLS["LSTMCell"],
@@ -105,9 +105,9 @@ LAYERS: Mapping[str, Cell] = {
 
 
 def cells_of(layer: Layer) -> Iterator[tuple[Layer, Cell]]:
-    """The cells that a layer or a stack of cells consists of, each with the part of the layer that holds its weights.
+    """The cells of a layer or a stack of cells, each with the part of the layer that holds its weights.
 
-    Raises UnsupportedModelError for a cell of the user's own.
+    Raises UnsupportedModelError for a custom cell.
     """
     if layer.kind in LAYERS:
         yield layer.part("cell"), LAYERS[layer.kind]
@@ -119,11 +119,11 @@ def cells_of(layer: Layer) -> Iterator[tuple[Layer, Cell]]:
         for part in _stacked(layer):
             yield from cells_of(part)
     else:
-        raise UnsupportedModelError(f"the cell {layer.kind!a} is code of its own; known: {', '.join(CELLS)}")
+        raise UnsupportedModelError(f"the cell {layer.kind!a} is custom code; supported: {', '.join(CELLS)}")
 
 
 def _stacked(layer: Layer) -> Iterator[Layer]:
-    """The parts of a stack of cells, under the names that Keras gives them: numbered, if they are of one kind."""
+    """The parts of a stack of cells, under Keras's names: numbered if of the same kind."""
     configs = layer.config.get("cells")
     if not isinstance(configs, list) or not configs:
         raise InvalidModelError("its config has no list of cells")

@@ -13,7 +13,7 @@ from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import channels_last, is_channels_first, window_pads
 from kerasgen.layers.registry import rule
 
-# By the number of axes that the window has.
+# By the number of window axes.
 CONV = {1: kernels.conv1d, 2: kernels.conv2d, 3: kernels.conv3d}
 GROUPED_CONV = {1: kernels.grouped_conv1d, 2: kernels.grouped_conv2d, 3: kernels.grouped_conv3d}
 DEPTHWISE_CONV = {1: kernels.depthwise_conv1d, 2: kernels.depthwise_conv2d}
@@ -73,7 +73,7 @@ def _depthwise(layer: Layer, x: Value, kernel: Value, bias: Value | None, window
 
 @rule("DepthwiseConv1D", "DepthwiseConv2D")
 def depthwise_conv(layer: Layer, x: Value) -> Value:
-    """Convolution of each channel by itself."""
+    """Convolution of each channel separately."""
     window = _Window(layer, layer.config.integers("kernel_size", len(x.shape) - 2))
     multiplier = layer.config.integer("depth_multiplier", 1)
 
@@ -87,7 +87,7 @@ def depthwise_conv(layer: Layer, x: Value) -> Value:
 
 @rule("SeparableConv1D", "SeparableConv2D")
 def separable_conv(layer: Layer, x: Value) -> Value:
-    """Depthwise convolution, then one over channels only."""
+    """Depthwise convolution, then a pointwise one."""
     rank = len(x.shape) - 2
     filters = layer.config.integer("filters")
     multiplier = layer.config.integer("depth_multiplier", 1)
@@ -117,13 +117,13 @@ def conv_transpose(layer: Layer, x: Value) -> Value:
 
 
 def _output_padding(layer: Layer, x: Value, window: _Window) -> tuple[int, ...] | None:
-    """The setting, or what it had to be for the size of the output, which Keras 1 wrote instead."""
+    """The setting, or the value that follows from the output's size, which Keras 1 wrote instead."""
     rank, shape = len(window.size), layer.config.get("output_shape", None)
     if not isinstance(shape, (list, tuple)):
-        given = layer.config.get("output_padding", None) is not None
-        return layer.config.integers("output_padding", rank, least=0) if given else None
-    wanted = shape[2:] if is_channels_first(layer) else shape[1:-1]
-    if len(wanted) != rank or not all(type(size) is int and size > 0 for size in wanted):
+        is_set = layer.config.get("output_padding", None) is not None
+        return layer.config.integers("output_padding", rank, least=0) if is_set else None
+    sizes = shape[2:] if is_channels_first(layer) else shape[1:-1]
+    if len(sizes) != rank or not all(type(size) is int and size > 0 for size in sizes):
         raise InvalidModelError(f"its config has output_shape = {ascii(shape)[:80]}, not the sizes of {rank} axes")
     if None in x.shape[1:-1]:
         raise UnsupportedModelError("the size of its input must be known")
@@ -131,7 +131,7 @@ def _output_padding(layer: Layer, x: Value, window: _Window) -> tuple[int, ...] 
         ((n or 1) - 1) * s + (k if window.padding == "valid" else k % 2)
         for n, s, k in zip(x.shape[1:-1], window.strides, window.size, strict=True)
     ]
-    return tuple(size - smallest for size, smallest in zip(wanted, least, strict=True))
+    return tuple(size - low for size, low in zip(sizes, least, strict=True))
 
 
 def _transpose(layer: Layer, x: Value, kernel: Value, bias: Value | None, window: _Window) -> Value:

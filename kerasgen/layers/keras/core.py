@@ -26,7 +26,7 @@ def dense(layer: Layer, x: Value) -> Value:
 
 @rule("EinsumDense")
 def einsum_dense(layer: Layer, x: Value) -> Value:
-    """A product of the input and a kernel by an equation, plus a bias along some of its axes."""
+    """An einsum of the input and a kernel, plus a bias along some of the axes."""
     shape = layer.config.get("output_shape")
     shape = shape if isinstance(shape, (list, tuple)) else [shape]
     if not all(size is None or (type(size) is int and size > 0) for size in shape):
@@ -54,5 +54,5 @@ def einsum_dense(layer: Layer, x: Value) -> Value:
     "ops.StopGradient",
 )
 def identity(layer: Layer, x: Value, mask: Any = None) -> Value:
-    """Layers that only act in training."""
+    """Layers that act only in training."""
     return layer.emit(kernels.identity, x)

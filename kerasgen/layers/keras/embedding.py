@@ -16,7 +16,7 @@ from kerasgen.layers.registry import rule
 
 @dataclass(frozen=True)
 class _Table:
-    """A matrix as the file has it: floats, or whole numbers with their scales; `size` is the unpacked axis's length."""
+    """A matrix as stored: floats, or integers with their scales; `size` is the length of the packed axis, unpacked."""
 
     values: Value
     scale: Value | None = None
@@ -25,7 +25,7 @@ class _Table:
     size: int | None = None
 
     def rows(self, layer: Layer, numbers: Value) -> Value:
-        """The rows of these numbers."""
+        """The rows with these numbers."""
 
         def pick(x: Value | None) -> Value | None:
             return None if x is None else layer.emit(np.take, x, numbers, axis=0)
@@ -34,7 +34,7 @@ class _Table:
         return replace(self, values=values, scale=pick(self.scale), zero=pick(self.zero)).restored(layer)
 
     def restored(self, layer: Layer, axis: int = -1) -> Value:
-        """The matrix as floats, its scales one for each place along `axis` or for each of its groups."""
+        """The matrix as floats; there is a scale for each place along `axis`, or for each group."""
         values = self.values
         if self.size is not None:
             values = layer.emit(kernels.unpack_int4, values, size=self.size, axis=axis)
@@ -68,14 +68,14 @@ def _table(layer: Layer) -> _Table:
     if not packed or scheme.block is None:
         scale = layer.weight("embeddings_scale", (rows,), trainable=False)
         return _Table(values, scale, size=width if packed else None)
-    many = (rows, scheme.groups(width))
-    scale = layer.weight("embeddings_scale", many, trainable=False)
-    zero = layer.weight("embeddings_zero", many, trainable=False, dtype="int8")
+    blocks = (rows, scheme.groups(width))
+    scale = layer.weight("embeddings_scale", blocks, trainable=False)
+    zero = layer.weight("embeddings_zero", blocks, trainable=False, dtype="int8")
     return _Table(values, scale, zero, layer.weight("g_idx", (width,), trainable=False), width)
 
 
 def _reverse_table(layer: Layer, groups: Value | None) -> _Table:
-    """The matrix of its own that the reverse has where the weights are not tied: columns where the table has rows."""
+    """The separate matrix of the reverse if the weights are not tied: the table's shape, transposed."""
     rows, width = _sizes(layer)
     scheme = _scheme(layer)
     if scheme is None:
@@ -86,9 +86,9 @@ def _reverse_table(layer: Layer, groups: Value | None) -> _Table:
     if not packed or scheme.block is None:
         scale = layer.weight("reverse_embeddings_scale", (rows,), trainable=False)
         return _Table(values, scale, size=width if packed else None)
-    many = (scheme.groups(width), rows)
-    scale = layer.weight("reverse_embeddings_scale", many, trainable=False)
-    return _Table(values, scale, layer.weight("reverse_embeddings_zero", many, trainable=False), groups, width)
+    blocks = (scheme.groups(width), rows)
+    scale = layer.weight("reverse_embeddings_scale", blocks, trainable=False)
+    return _Table(values, scale, layer.weight("reverse_embeddings_zero", blocks, trainable=False), groups, width)
 
 
 def _lookup(layer: Layer, x: Value, table: _Table) -> Value:
@@ -99,13 +99,13 @@ def _lookup(layer: Layer, x: Value, table: _Table) -> Value:
 
 @rule("Embedding")
 def embedding(layer: Layer, inputs: Value) -> Value:
-    """A row of the table for each number."""
+    """A row of the table for each index."""
     return _lookup(layer, inputs, _table(layer))
 
 
 @rule("ReversibleEmbedding")
 def reversible_embedding(layer: Layer, inputs: Value, reverse: bool = False) -> Value:
-    """An embedding, or its reverse: how much a vector resembles each row, by the same table or one of its own."""
+    """An embedding, or its reverse: products of a vector with each row, of the same or a separate table."""
     table = _table(layer)
     own = None if layer.config.flag("tie_weights", True) else _reverse_table(layer, table.groups)
     if not reverse:

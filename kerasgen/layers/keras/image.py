@@ -9,7 +9,7 @@ from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import channels_last
 from kerasgen.layers.registry import rule
 
-# Those that cast what they hand on; the others leave whole numbers as they are.
+# Layers that cast their input; the others leave integers as they are.
 CASTS = frozenset("""
     AugMix CutMix RandAugment RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomPerspective
     RandomRotation RandomSharpness RandomShear RandomTranslation RandomZoom Solarization
@@ -33,14 +33,14 @@ CASTS = frozenset("""
     "RandomWidth",
 )
 def augmentation(layer: Layer, x: Value) -> Value:
-    """Images as they are."""
+    """Images unchanged."""
     casts = layer.kind in CASTS or layer.keras_major < 3
     return layer.emit(kernels.identity, layer.cast(x, layer.dtype) if casts else x)
 
 
 @rule("RandomCrop")
 def random_crop(layer: Layer, x: Value) -> Value:
-    """Images as they are; until Keras 2 the largest middle part that has the aspect ratio, resized."""
+    """Images unchanged; before Keras 3 the largest central part with the aspect ratio, resized."""
     if layer.keras_major >= 3:
         return layer.emit(kernels.identity, x)
     size = _size(layer)
@@ -50,7 +50,7 @@ def random_crop(layer: Layer, x: Value) -> Value:
 
 @rule("CenterCrop")
 def center_crop(layer: Layer, x: Value) -> Value:
-    """The middle of images."""
+    """The central part of images."""
     size = _size(layer)
 
     def apply(x: Value) -> Value:
@@ -65,13 +65,13 @@ def center_crop(layer: Layer, x: Value) -> Value:
 
 @rule("AutoContrast")
 def auto_contrast(layer: Layer, x: Value) -> Value:
-    """Contrast as large as the range of values allows; along the same two axes whatever the data format."""
+    """Contrast stretched to the range of values, along the same two axes in both data formats."""
     return layer.emit(kernels.auto_contrast, layer.cast(_batch(x), layer.dtype), value_range=_value_range(layer))
 
 
 @rule("ContrastLimitedAdaptiveHistogramEqualization")
 def equalize_adaptively(layer: Layer, x: Value) -> Value:
-    """Contrast evened out from tile to tile."""
+    """Contrast equalised tile by tile (CLAHE)."""
     settings = {
         "value_range": _value_range(layer),
         "clip_limit": layer.config.number("clip_limit", 4.0),
@@ -82,7 +82,7 @@ def equalize_adaptively(layer: Layer, x: Value) -> Value:
 
 def _batch(x: Value) -> Value:
     if len(x.shape) != 4:
-        raise UnsupportedModelError("takes batches of images: Keras would take the batch for one image")
+        raise UnsupportedModelError("takes batches of images: Keras would treat the batch as one image")
     return x
 
 

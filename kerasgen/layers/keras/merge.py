@@ -18,7 +18,7 @@ from kerasgen.layers.registry import rule
 
 
 def _merge(layer: Layer, xs: Sequence[Value], kernel: Callable[..., Any]) -> Value:
-    """`kernel` from left to right. Inputs of fewer axes get new ones behind the batch, as Keras does it."""
+    """`kernel` from left to right. As in Keras, inputs with fewer axes get new ones after the batch axis."""
     layer.output_mask = merged_mask(layer, layer.masks["xs"])
     rank = max(len(x.shape) for x in xs)
     first, *rest = (_with_rank(layer, x, rank) for x in xs)
@@ -33,22 +33,22 @@ def _with_rank(layer: Layer, x: Value, rank: int) -> Value:
 
 
 def _masks(layer: Layer) -> list[Value | None]:
-    """The masks of the inputs whose masked steps do not count: Keras 3 leaves them out of some merges."""
+    """The masks of the inputs; None before Keras 3, which ignores masked steps in some merges."""
     masks = list(layer.masks["xs"])
     return masks if layer.keras_major >= 3 else [None for _ in masks]
 
 
 def _extreme(layer: Layer, xs: Sequence[Value], kernel: Callable[..., Any]) -> Value:
-    """`_merge`, where a masked step gives way to that of the other input."""
+    """`_merge`, but a masked step is replaced by that of the other input."""
     masks = _masks(layer)
     if not any(masks):
         return _merge(layer, xs, kernel)
-    (y, *rest), (known, *others) = xs, masks
+    (y, *rest), (y_mask, *others) = xs, masks
     for x, mask in zip(rest, others, strict=True):
         x = _or_else(layer, mask, x, y) if mask else x
-        y = layer.emit(kernel, _or_else(layer, known, y, x) if known else y, x)
-        known = layer.emit(np.logical_or, known, mask) if known and mask else None
-    layer.output_mask = known
+        y = layer.emit(kernel, _or_else(layer, y_mask, y, x) if y_mask else y, x)
+        y_mask = layer.emit(np.logical_or, y_mask, mask) if y_mask and mask else None
+    layer.output_mask = y_mask
     return y
 
 
@@ -64,7 +64,7 @@ def add(layer: Layer, xs: Sequence[Value]) -> Value:
 
 @rule("Subtract")
 def subtract(layer: Layer, xs: Sequence[Value]) -> Value:
-    """The first less the second."""
+    """The first minus the second."""
     return _merge(layer, xs, np.subtract)
 
 
@@ -85,19 +85,19 @@ def average(layer: Layer, xs: Sequence[Value]) -> Value:
 
 @rule("Maximum")
 def maximum(layer: Layer, xs: Sequence[Value]) -> Value:
-    """The largest at each place."""
+    """The elementwise maximum."""
     return _extreme(layer, xs, np.maximum)
 
 
 @rule("Minimum")
 def minimum(layer: Layer, xs: Sequence[Value]) -> Value:
-    """The smallest at each place."""
+    """The elementwise minimum."""
     return _extreme(layer, xs, np.minimum)
 
 
 @rule("Concatenate", "ops.Concatenate")
 def concatenate(layer: Layer, xs: Sequence[Any]) -> Value:
-    """One after the other along an axis."""
+    """Concatenation along an axis."""
     axis = layer.config.one_axis("axis", 0 if layer.is_operation else -1)
     xs = promote_list(layer, xs)
     if layer.kind == "Concatenate":
@@ -107,7 +107,7 @@ def concatenate(layer: Layer, xs: Sequence[Any]) -> Value:
 
 @rule("Dot")
 def dot(layer: Layer, xs: Sequence[Value]) -> Value:
-    """Sums of products over one axis of each of two tensors, sample by sample."""
+    """Batched dot product over one axis of each of two tensors."""
     axes = layer.config.axes("axes")
     if not isinstance(xs, (list, tuple)) or len(xs) != 2:
         raise InvalidModelError("is not called on two tensors")
@@ -115,7 +115,7 @@ def dot(layer: Layer, xs: Sequence[Value]) -> Value:
     if len(pair) != 2 or 0 in pair:
         raise InvalidModelError(f"a dot product over the axes {axes}")
     if layer.config.flag("normalize", False):
-        # Keras 2 bounds the square of the length by 1e-12, Keras 3 the length by 1e-7.
+        # Keras 2 bounds the squared norm by 1e-12, Keras 3 the norm by 1e-7.
         epsilon = 1e-7 if layer.keras_major >= 3 else 1e-6
         xs = [layer.emit(kernels.normalize, x, axis=axis, epsilon=epsilon) for x, axis in zip(xs, pair, strict=True)]
     return layer.emit(kernels.batch_dot, *xs, axes=tuple(pair))
@@ -123,5 +123,5 @@ def dot(layer: Layer, xs: Sequence[Value]) -> Value:
 
 @rule("CustomScaleLayer")
 def custom_scale_layer(layer: Layer, xs: Sequence[Value]) -> Value:
-    """`x0 + x1 * scale`, as InceptionResNetV2's blocks have it."""
+    """`x0 + x1 * scale`, from the blocks of InceptionResNetV2."""
     return layer.emit(np.add, xs[0], layer.emit(np.multiply, xs[1], layer.config.number("scale")))

@@ -16,16 +16,16 @@ from kerasgen.layers.registry import rule
 
 @rule("BatchNormalization")
 def batch_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
-    """By the statistics that training gathered."""
+    """By the moving statistics from training."""
     rank = len(x.shape)
     axes = sorted(axis % rank for axis in layer.config.axes("axis", -1))
-    axis = from_end(axes[0], rank) if len(axes) == 1 else None  # Keras 2 takes several: then parameters have all axes
+    axis = from_end(axes[0], rank) if len(axes) == 1 else None  # Keras 2 allows several: then parameters have all axes
     shape = (x.shape[axes[0]],) if axis is not None else tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
     gamma = layer.weight("gamma", shape) if layer.config.flag("scale", True) else None
     beta = layer.weight("beta", shape) if layer.config.flag("center", True) else None
     mean = layer.weight("moving_mean", shape, trainable=False)
     variance = layer.weight("moving_variance", shape, trainable=False)
-    if layer.config.flag("renorm", False):  # statistics that only training reads
+    if layer.config.flag("renorm", False):  # used only in training
         for name in ("moving_stddev", "renorm_mean", "renorm_stddev"):
             layer.weight(name, shape, trainable=False)
     epsilon = layer.config.number("epsilon", 1e-3)
@@ -48,9 +48,9 @@ def layer_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
 
 @rule("GroupNormalization")
 def group_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
-    """By the mean and variance of each sample over a group of channels; -1 groups are as many as channels."""
+    """By the mean and variance of each sample over a group of channels; -1 means a group per channel."""
     if mask is not None and layer.keras_major < 3:
-        raise UnsupportedModelError("Keras 2 leaves masked cells out of the statistics, Keras 3 does not")
+        raise UnsupportedModelError("Keras 2 excludes masked steps from the statistics, Keras 3 does not")
     axis = from_end(layer.config.one_axis("axis", -1), len(x.shape))
     channels = x.shape[axis]
     gamma = layer.weight("gamma", (channels,)) if layer.config.flag("scale", True) else None
@@ -75,9 +75,9 @@ def rms_norm(layer: Layer, x: Value) -> Value:
 
 @rule("UnitNormalization")
 def unit_norm(layer: Layer, x: Value, mask: Any = None) -> Value:
-    """Each sample to length 1 along the given axes."""
+    """Each sample scaled to norm 1 along the given axes."""
     axes = layer.config.axes("axis", -1)
-    # Keras 2 bounds the square of the length, Keras 3 the length.
+    # Keras 2 bounds the squared norm, Keras 3 the norm.
     epsilon = 1e-12 if layer.keras_major >= 3 else 1e-6
     return layer.emit(kernels.normalize, x, axis=axes[0] if len(axes) == 1 else axes, epsilon=epsilon)
 
@@ -96,12 +96,12 @@ def spectral_norm(layer: Layer, x: Value) -> Any:
 
 @rule("Normalization")
 def normalization(layer: Layer, x: Value) -> Value:
-    """By a mean and a variance that were adapted to the training data, or given."""
+    """By a mean and a variance, adapted to the training data or from the config."""
     x = layer.cast(x, layer.dtype)
     rank = len(x.shape)
     axes = [] if layer.config.get("axis", -1) is None else sorted(axis % rank for axis in layer.config.axes("axis", -1))
     if layer.config.get("mean", None) is not None:
-        moments = [layer.constant(key, _given(layer, key, axes, rank)) for key in ("mean", "variance")]
+        moments = [layer.constant(key, _statistics(layer, key, axes, rank)) for key in ("mean", "variance")]
     else:
         shape = tuple(x.shape[axis] for axis in axes)
         moments = [layer.weight(key, shape, trainable=False) for key in ("mean", "variance")]
@@ -112,12 +112,12 @@ def normalization(layer: Layer, x: Value) -> Value:
     return layer.emit(kernels.normalization, x, *moments, invert=layer.config.flag("invert", False))
 
 
-def _given(layer: Layer, key: str, axes: list[int], rank: int) -> np.ndarray:
-    """Statistics from the config, shaped so that their axes stand for the last of `axes`."""
+def _statistics(layer: Layer, key: str, axes: list[int], rank: int) -> np.ndarray:
+    """Statistics from the config, reshaped so that their axes align with the last of `axes`."""
     try:
         array = np.asarray(layer.config.get(key), layer.dtype)
     except (TypeError, ValueError) as error:
-        raise InvalidModelError(f"its config has a {key} that is no array of numbers") from error
+        raise InvalidModelError(f"its config has a {key} that is not an array of numbers") from error
     if array.ndim > len(axes):
         raise InvalidModelError(f"its config has a {key} of {array.ndim} axes for {len(axes)}")
     shape = [1] * rank
@@ -140,7 +140,7 @@ def rescaling(layer: Layer, x: Value) -> Value:
 
 @rule("LayerScale")
 def layer_scale(layer: Layer, x: Value) -> Value:
-    """`x * gamma`, as ConvNeXt's blocks have it."""
+    """`x * gamma`, from the blocks of ConvNeXt."""
     return layer.emit(np.multiply, x, layer.weight("gamma", (layer.config.integer("projection_dim"),)))
 
 
@@ -171,7 +171,7 @@ def rms_norm_operation(layer: Layer, x: Value, scale: Any = None) -> Value:
 def _norm_settings(layer: Layer, x: Value) -> dict[str, Any]:
     rank = len(x.shape)
     epsilon = layer.config.get("epsilon", None)
-    # Keras's own default where an operation leaves it open (keras/src/backend/config.py: epsilon()).
+    # Keras's default if the operation has none (keras/src/backend/config.py: epsilon()).
     return {
         "axis": tuple(sorted(axis % rank - rank for axis in layer.config.axes("axis", -1))),
         "epsilon": 1e-7 if epsilon is None else layer.config.number("epsilon"),

@@ -18,7 +18,7 @@ from kerasgen.layers.registry import rule
 
 @rule("Highway")
 def highway(layer: Layer, x: Value) -> Value:
-    """A dense layer, mixed with its input as a gate decides."""
+    """A dense layer, mixed with its input by a gate."""
     width = x.shape[-1]
     use_bias = layer.config.flag("use_bias", True)
     kernel, carry = layer.weight("kernel", (width, width)), layer.weight("carry_kernel", (width, width))
@@ -32,7 +32,7 @@ def highway(layer: Layer, x: Value) -> Value:
 
 @rule("MaxoutDense")
 def maxout_dense(layer: Layer, x: Value) -> Value:
-    """The largest of several dense layers."""
+    """The maximum of several dense layers."""
     count, units = layer.config.integer("nb_feature", 4), layer.config.integer("units")
     kernel = layer.weight("kernel", (count, x.shape[-1], units))
     bias = layer.weight("bias", (count, units)) if layer.config.flag("use_bias", True) else None
@@ -42,23 +42,23 @@ def maxout_dense(layer: Layer, x: Value) -> Value:
 
 @rule("ParametricSoftplus")
 def parametric_softplus(layer: Layer, x: Value) -> Value:
-    """`alpha * softplus(beta * x)` with two learned numbers for each place."""
+    """`alpha * softplus(beta * x)` with two learned parameters per element."""
     alpha, beta = (layer.weight(name, x.shape[1:]) for name in ("alphas", "betas"))
     return layer.emit(np.multiply, alpha, layer.emit(kernels.softplus, layer.emit(np.multiply, beta, x)))
 
 
 @rule("SReLU")
 def srelu(layer: Layer, x: Value) -> Value:
-    """Three lines that meet at two learned places."""
+    """A piecewise linear function of three parts with two learned thresholds."""
     names = ("t_left", "a_left", "t_right", "a_right")
     return layer.emit(kernels.srelu, x, *(layer.weight(name, x.shape[1:]) for name in names))
 
 
 @rule("BatchNormalizationKeras1")
 def batch_normalization_by_mode(layer: Layer, x: Value) -> Value:
-    """Modes that Keras 2 dropped: by each sample's own statistics, or by those of the batch at hand."""
+    """Modes that Keras 2 dropped: by the statistics of each sample, or of the current batch."""
     if layer.config.integer("mode") != 1:
-        raise UnsupportedModelError("mode 2 normalises by the statistics of the batch at hand")
+        raise UnsupportedModelError("mode 2 normalises by the statistics of the current batch")
     shape = (x.shape[from_end(layer.config.one_axis("axis", -1), len(x.shape))],)
     gamma, beta = layer.weight("gamma", shape), layer.weight("beta", shape)
     for name in ("moving_mean", "moving_variance"):
@@ -68,7 +68,7 @@ def batch_normalization_by_mode(layer: Layer, x: Value) -> Value:
 
 @rule("Merge")
 def merge(layer: Layer, xs: Sequence[Value]) -> Value:
-    """The mode of merging that did not become a layer: the cosine of two vectors."""
+    """The only mode that did not become a layer: the cosine of two vectors."""
     if layer.config.get("mode") != "cos" or any(len(x.shape) != 2 for x in xs):
         raise UnsupportedModelError("its mode is a Python function, whose code is not run")
     a, b = xs
@@ -77,7 +77,7 @@ def merge(layer: Layer, xs: Sequence[Value]) -> Value:
 
 @rule("LocallyConnected1D", "LocallyConnected2D")
 def locally_connected(layer: Layer, x: Value) -> Value:
-    """Convolution with a kernel of its own at each place."""
+    """Convolution with a separate kernel at each position."""
     config, rank = layer.config, len(x.shape) - 2
     size, strides = config.integers("kernel_size", rank), config.integers("strides", rank, 1)
     filters = config.integer("filters")
@@ -89,9 +89,9 @@ def locally_connected(layer: Layer, x: Value) -> Value:
         if None in x.shape[1:]:
             raise UnsupportedModelError("the size of its input must be known")
         channels = x.shape[-1] or 0
-        places = [(n - k) // s + 1 for n, k, s in zip(_known(x.shape[1:-1]), size, strides, strict=True)]
-        kernel = layer.weight("kernel", (int(np.prod(places)), int(np.prod(size)) * channels, filters))
-        bias = layer.weight("bias", (*places, filters)) if config.flag("use_bias", True) else None
+        positions = [(n - k) // s + 1 for n, k, s in zip(_known(x.shape[1:-1]), size, strides, strict=True)]
+        kernel = layer.weight("kernel", (int(np.prod(positions)), int(np.prod(size)) * channels, filters))
+        bias = layer.weight("bias", (*positions, filters)) if config.flag("use_bias", True) else None
         settings: dict[str, Any] = {"size": size, "strides": strides, "channels_first": first}
         return layer.emit(kernels.locally_connected, x, kernel, bias, **settings)
 

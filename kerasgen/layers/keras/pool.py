@@ -27,7 +27,7 @@ def _pool(layer: Layer, x: Value, kernel: Callable[..., Any]) -> Value:
 
 @rule("MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "ops.MaxPool")
 def max_pool(layer: Layer, x: Value) -> Value:
-    """The largest of each window."""
+    """The maximum of each window."""
     return _pool(layer, x, kernels.max_pool)
 
 
@@ -44,13 +44,13 @@ def _global(layer: Layer, x: Value, kernel: Callable[..., Any]) -> Value:
 
 @rule("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D")
 def global_max_pool(layer: Layer, x: Value) -> Value:
-    """The largest of everything."""
+    """The maximum over all positions."""
     return _global(layer, x, kernels.global_max_pool)
 
 
 @rule("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
 def global_average_pool(layer: Layer, x: Value, mask: Any = None) -> Value:
-    """The mean of everything, or of the steps that a mask leaves."""
+    """The mean over all positions, or over the steps in the mask."""
     if mask is not None and layer.kind == "GlobalAveragePooling1D":
         keepdims = layer.config.flag("keepdims", False)
         return channels_last(layer, x, lambda x: layer.emit(kernels.masked_average, x, mask, keepdims=keepdims))
@@ -64,11 +64,11 @@ def _adaptive(layer: Layer, x: Value, kernel: Callable[..., Any]) -> Value:
 
 @rule("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "ops.AdaptiveMaxPool")
 def adaptive_max_pool(layer: Layer, x: Value) -> Value:
-    """The largest of each of so many windows."""
+    """The maximum of each window, for a given number of windows."""
     return _adaptive(layer, x, kernels.adaptive_max_pool)
 
 
 @rule("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "ops.AdaptiveAveragePool")
 def adaptive_average_pool(layer: Layer, x: Value) -> Value:
-    """The mean of each of so many windows."""
+    """The mean of each window, for a given number of windows."""
     return _adaptive(layer, x, kernels.adaptive_average_pool)

@@ -18,11 +18,11 @@ from kerasgen.layers.registry import rule
 from kerasgen.names import snake_case
 
 ENCODINGS = ("one_hot", "multi_hot", "count", "binary")  # "binary" is an old name of "multi_hot"
-EPSILON = 1e-7  # Keras's own where a layer leaves it open (keras/src/backend/config.py: epsilon())
+EPSILON = 1e-7  # Keras's default (keras/src/backend/config.py: epsilon())
 
 
 def _encode(layer: Layer, x: Value, mode: str, depth: int, dtype: str, weights: Value | None = None) -> Value:
-    """Classes as vectors: each for itself, or those of a sample together, by whether or how often they are there."""
+    """Classes as vectors: one-hot, or for all classes of a sample whether or how often they occur."""
     if mode == "one_hot" and len(x.shape) > 1 and x.shape[-1] == 1:
         x = layer.emit(np.squeeze, x, axis=-1)
     x = layer.emit(kernels.one_hot, x, num_classes=depth, dtype=dtype)
@@ -42,17 +42,17 @@ def category_encoding(layer: Layer, x: Value, count_weights: Value | None = None
 
 @rule("Discretization")
 def discretization(layer: Layer, x: Value) -> Value:
-    """Numbers as the bins that they fall into."""
+    """Numbers as indices of bins."""
     mode = layer.config.choice("output_mode", ("int", *ENCODINGS), "int")
     written = layer.config.get("bin_boundaries", None)
     if written is None:
         raise UnsupportedModelError(
-            "the file does not say where its bins end: Keras 3 notes that once the layer has been adapted, Keras 2 "
-            "only where the layer was made with bin_boundaries"
+            "the file has no bin boundaries: Keras 3 records them once the layer has been adapted, Keras 2 "
+            "only if the layer was created with bin_boundaries"
         )
     boundaries = np.asarray(layer.config.numbers("bin_boundaries", len(written)), layer.dtype)
     if np.any(np.diff(boundaries) < 0):
-        raise InvalidModelError("its bin_boundaries do not rise")
+        raise InvalidModelError("its bin_boundaries do not increase")
     y = layer.emit(np.searchsorted, layer.constant("bin_boundaries", boundaries), x, side="right")
     if mode == "int":
         return layer.cast(y, "int32" if layer.keras_major >= 3 else "int64")
@@ -61,7 +61,7 @@ def discretization(layer: Layer, x: Value) -> Value:
 
 @rule("IntegerLookup")
 def integer_lookup(layer: Layer, x: Value) -> Value:
-    """Numbers as their places in a vocabulary, or the other way round."""
+    """Integers as their indices in a vocabulary, or the inverse."""
     config = layer.config
     mode = config.choice("output_mode", ("int", *ENCODINGS, "tf_idf", "tf-idf"), "int")
     oov, oov_token = config.integer("num_oov_indices", 1, least=0), config.integer("oov_token", -1, least=-LARGEST)
@@ -70,12 +70,12 @@ def integer_lookup(layer: Layer, x: Value) -> Value:
     if mask_token is not None:
         mask_token = config.integer("mask_token", least=-LARGEST)
         special = [mask_token, *special] if mode == "int" else special
-    vocabulary, given = _vocabulary(layer, special)
+    vocabulary, has_special = _vocabulary(layer, special)
     x = layer.cast(x, "int64")
     if config.flag("invert", False):
         return layer.emit(kernels.inverse_lookup, x, vocabulary, oov_token=oov_token)
     if oov > 1 and config.get("oov_method", "floormod") != "floormod":
-        raise UnsupportedModelError("it hashes numbers that are not in its vocabulary with TensorFlow's FarmHash")
+        raise UnsupportedModelError("it hashes numbers outside its vocabulary with TensorFlow's FarmHash")
     settings = {"first": len(special), "oov": oov, "mask_token": mask_token, "masked": 0 if mode == "int" else -1}
     y = layer.emit(kernels.lookup, x, vocabulary, **settings)
     if mode == "int":
@@ -84,11 +84,11 @@ def integer_lookup(layer: Layer, x: Value) -> Value:
     if not mode.startswith("tf"):
         return _encode(layer, y, mode, depth, "int64" if layer.keras_major >= 3 else layer.dtype)
     counts = _encode(layer, y, "count", depth, layer.dtype)
-    return layer.emit(np.multiply, counts, _idf_weights(layer, len(special), given, depth))
+    return layer.emit(np.multiply, counts, _idf_weights(layer, len(special), has_special, depth))
 
 
 def _vocabulary(layer: Layer, special: list[int]) -> tuple[Value, bool]:
-    """The vocabulary behind the places for special tokens, and whether the config had those places as well."""
+    """The vocabulary with special tokens first, and whether the config included those."""
     written = layer.config.get("vocabulary", None)
     if written is None:
         size = layer.config.get("vocabulary_size", None)
@@ -96,7 +96,7 @@ def _vocabulary(layer: Layer, special: list[int]) -> tuple[Value, bool]:
             raise UnsupportedModelError("it has no vocabulary: adapt it or give it one, then save the model again")
         return layer.weight("vocabulary", (layer.config.integer("vocabulary_size"),), dtype="int64", state=True), True
     if isinstance(written, str):
-        raise UnsupportedModelError("its vocabulary is in a file of its own, which is not read")
+        raise UnsupportedModelError("its vocabulary is in a separate file, which is not read")
     tokens = [int(token) for token in layer.config.integers("vocabulary", len(written), least=-LARGEST)]
     has_special = tokens[: len(special)] == special
     array = np.asarray(tokens if has_special else special + tokens, "int64")
@@ -104,7 +104,7 @@ def _vocabulary(layer: Layer, special: list[int]) -> tuple[Value, bool]:
 
 
 def _idf_weights(layer: Layer, special: int, has_special: bool, depth: int) -> Value:
-    """How much each token weighs: special ones that the config does not list the mean, those not there nothing."""
+    """The weight of each token: the mean for special tokens missing in the config, 0 for unused indices."""
     written = layer.config.get("idf_weights", None)
     if written is None:
         return layer.weight("idf_weights", (depth,), state=True)
@@ -117,7 +117,7 @@ def _idf_weights(layer: Layer, special: int, has_special: bool, depth: int) -> V
 
 @rule("MelSpectrogram")
 def mel_spectrogram(layer: Layer, x: Value) -> Value:
-    """How loud each band of frequencies, spaced as the ear hears them, is over time."""
+    """The power of each band of the mel scale over time."""
     config = layer.config
     real, imag = stft(layer, layer.cast(x, layer.dtype))
     bands = layer.constant("bands", _mel_bands(layer, config.integer("fft_length", 2048) // 2 + 1).astype(layer.dtype))
@@ -133,7 +133,7 @@ def mel_spectrogram(layer: Layer, x: Value) -> Value:
 
 
 def _mel_bands(layer: Layer, frequencies: int) -> np.ndarray:
-    """How much each frequency adds to each band: triangles of equal width on the scale mel = 1127 ln(1 + f / 700).
+    """The weight of each frequency in each band: triangles of equal width on the scale mel = 1127 ln(1 + f / 700).
 
     In float32, as Keras computes them.
     """
@@ -153,13 +153,13 @@ def _mel_bands(layer: Layer, frequencies: int) -> np.ndarray:
 
 @rule("STFTSpectrogram")
 def stft_spectrogram(layer: Layer, x: Value) -> Value:
-    """Short-time Fourier transforms, by convolution with waves, and what can be made of them."""
+    """The short-time Fourier transform, by convolution with waves, or a spectrogram derived from it."""
     config = layer.config
     mode = config.choice("mode", ("log", "magnitude", "psd", "real", "imag", "angle", "stft"), "log")
     length = config.integer("frame_length", 256)
     stride = config.integer("frame_step") if config.get("frame_step", None) is not None else length // 2
-    given = config.get("fft_length", None) is not None
-    full = config.integer("fft_length") if given else 2 ** (length - 1).bit_length()
+    is_set = config.get("fft_length", None) is not None
+    full = config.integer("fft_length") if is_set else 2 ** (length - 1).bit_length()
     first = is_channels_first(layer)
     x = layer.emit(kernels.channels_last, x) if first else x
     pad = window_pads(x, config.choice("padding", ("valid", "same"), "valid"), (length,), (stride,), (1,))
@@ -192,7 +192,7 @@ def _spectrogram(layer: Layer, mode: str, parts: list[Value]) -> Value:
 
 @rule("Pipeline")
 def pipeline(layer: Layer, x: Value, mask: Any = None) -> Any:
-    """One layer after the other."""
+    """A chain of layers."""
     written = layer.config.get("layers")
     if not isinstance(written, list):
         raise InvalidModelError("its config has no list of layers")

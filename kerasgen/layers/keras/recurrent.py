@@ -18,20 +18,20 @@ from kerasgen.readers.model import leaves
 
 MOST_STEPS = 100_000
 FLAGS = ("return_sequences", "return_state", "stateful", "zero_output_for_mask")
-ALONG_CHANNELS = ("softmax", "log_softmax", "glu", "sparsemax")  # along the last axis: it must hold the channels
+ALONG_CHANNELS = ("softmax", "log_softmax", "glu", "sparsemax")  # along the last axis, which must be the channels
 MERGE: Mapping[str, Callable[..., Any]] = {"sum": np.add, "mul": np.multiply, "ave": np.add}
 
 
 @rule("RNN", *LAYERS)
 def recurrent(layer: Layer, sequences: Any, initial_state: Any = None, mask: Any = None) -> list[Value]:
-    """Step by step, forwards or backwards; a step that the mask leaves out changes nothing."""
+    """Step by step, forwards or backwards; masked steps keep the states unchanged."""
     x, states = _with_states(sequences, initial_state)
     mask = next(leaves(mask, Value), None)
     settings = {flag: layer.config.flag(flag, False) for flag in FLAGS}
     if layer.config.get("time_major", False):
         raise UnsupportedModelError("time_major: the first axis is not the batch")
     if x.shape[1] is not None and x.shape[1] > MOST_STEPS:
-        raise UnsupportedModelError(f"{x.shape[1]} steps; more than {MOST_STEPS} are not run one after the other")
+        raise UnsupportedModelError(f"{x.shape[1]} steps; more than {MOST_STEPS} are not supported")
     if not settings["return_sequences"]:
         layer.output_mask = None
     if layer.config.flag("go_backwards", False):
@@ -40,7 +40,7 @@ def recurrent(layer: Layer, sequences: Any, initial_state: Any = None, mask: Any
 
 
 def _with_states(sequences: Any, initial_state: Any) -> tuple[Value, list[Value]]:
-    """The sequences and the states to start with; before Keras 3, these come in one list."""
+    """The sequences and the initial states; before Keras 3, both come in one list."""
     x, *states = leaves(sequences, Value)
     return x, states or list(leaves(initial_state, Value))
 
@@ -55,16 +55,16 @@ def _backwards(layer: Layer, x: Value, mask: Value | None, states: Sequence[Valu
     reverse_mask = mask and layer.emit(np.flip, mask, axis=1)
     y, *last = _forwards(layer, reverse, reverse_mask, states, **settings)
     if unrolled and mask is not None:
-        y = layer.emit(kernels.masked, y, mask)  # the mask as it is: no Keras turns it round here
+        y = layer.emit(kernels.masked, y, mask)  # the mask unflipped: no version of Keras flips it here
     return [y, *last]
 
 
 def _forwards(layer: Layer, x: Value, mask: Value | None, states: Sequence[Value], **settings: bool) -> list[Value]:
-    """From the first step to the last, the channels moved behind the other axes and back where they come first."""
+    """From the first step to the last; channels first are moved to the end and back."""
     if not is_channels_first(layer):
         return _run(layer, x, mask, states, **settings)
     if any(layer.config.get(key, "") in ALONG_CHANNELS for key in ("activation", "recurrent_activation")):
-        raise UnsupportedModelError("an activation along the last axis, where the channels are first")
+        raise UnsupportedModelError("an activation along the last axis, with channels first")
     rank = len(x.shape) - 3
     x = layer.emit(np.moveaxis, x, source=2, destination=-1)
     states = [layer.emit(kernels.channels_last, state) for state in states]
@@ -83,7 +83,7 @@ def _run(
     stateful: bool = False,
     zero_output_for_mask: bool = False,
 ) -> list[Value]:
-    """The output and the last states of one cell after the other: a stack of cells equals a stack of layers."""
+    """The output and the last states of a chain of cells: a stack of cells equals a stack of layers."""
     cells = list(cells_of(layer))
     count = sum(cell.states for _, cell in cells)
     if states and len(states) != count:
@@ -97,7 +97,7 @@ def _run(
             "return_state": return_state or stateful,
             "zero_output_for_mask": zero_output_for_mask and mask is not None and is_last,
         }
-        x, *final = cell.run(part, x, mask, initial, {flag: True for flag, wanted in returns.items() if wanted})
+        x, *final = cell.run(part, x, mask, initial, {flag: True for flag, is_set in returns.items() if is_set})
         if stateful:
             _remember(part, final)
         last += final
@@ -105,7 +105,7 @@ def _run(
 
 
 def _recall(part: Layer, count: int) -> InitialStates:
-    """The states that the last call left."""
+    """The states after the last call."""
     return lambda shape: [part.recall(f"state_{i}", shape) for i in range(count)]
 
 
@@ -115,7 +115,7 @@ def _remember(part: Layer, states: Sequence[Value]) -> None:
 
 
 def _take(states: Iterator[Value], count: int) -> InitialStates:
-    """The next of the states that a call is given; zeros if it is given none."""
+    """The next of the initial states; zeros if there are none."""
 
     def take(shape: Shape) -> list[Value | None]:
         return [next(states, None) for _ in range(count)]
@@ -132,7 +132,7 @@ def cell(layer: Layer, inputs: Value, states: Any) -> list[Value]:
 
 @rule("Bidirectional")
 def bidirectional(layer: Layer, sequences: Any, initial_state: Any = None, mask: Any = None) -> list[Value]:
-    """Forwards and backwards, the two outputs merged."""
+    """Forwards and backwards; the two outputs are merged."""
     config = layer.held("forward_layer", layer.config.get("layer")).config
     return_sequences = config.flag("return_sequences", False)
     mode = layer.config.get("merge_mode", "concat") and layer.config.choice("merge_mode", (*MERGE, "concat"), "concat")
@@ -150,9 +150,9 @@ def bidirectional(layer: Layer, sequences: Any, initial_state: Any = None, mask:
 
 
 def _direction(layer: Layer, attribute: str, x: Value, states: list[Value], mask: Any) -> list[Value]:
-    """The output and the last states of the layer that `layer` holds at `attribute`.
+    """The output and the last states of the inner layer at `attribute`.
 
-    The backward layer is, by default, the forward layer with `go_backwards` turned round.
+    The backward layer is, by default, the forward layer with `go_backwards` inverted.
     """
     written = layer.config.get("layer")
     forward = layer.held("forward_layer", written).config

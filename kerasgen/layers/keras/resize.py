@@ -1,4 +1,4 @@
-"""Resizing: larger and smaller images."""
+"""Resizing: upsampling and interpolation of images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import channels_last, images_last
 from kerasgen.layers.registry import rule
 
-# The last three until Keras 2 only.
+# The last three only before Keras 3.
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area", "gaussian", "mitchellcubic")
 
 
 @rule("UpSampling1D", "UpSampling3D")
 def upsampling(layer: Layer, x: Value) -> Value:
-    """Every cell repeated."""
+    """Every element repeated."""
     size = layer.config.integers("size", len(x.shape) - 2, 2)
     return channels_last(layer, x, lambda x: layer.emit(kernels.upsample_nearest, x, size=size))
 
@@ -41,13 +41,13 @@ def upsampling2d(layer: Layer, x: Value) -> Value:
 
 @rule("ops.Resize")
 def resize(layer: Layer, x: Value) -> Value:
-    """An image, or a batch of them, at another size."""
+    """An image or a batch of images, resized."""
     return _resize(layer, x, layer.config.integers("size", 2))
 
 
 @rule("Resizing")
 def resizing(layer: Layer, x: Value) -> Value:
-    """Images at another size; whole numbers stay such from Keras 3 on."""
+    """Images, resized; from Keras 3 on integers stay integers."""
     size = layer.config.integer("height"), layer.config.integer("width")
     return _resize(layer, layer.cast(x, layer.dtype) if layer.keras_major < 3 else x, size)
 
@@ -65,7 +65,7 @@ def _resize(layer: Layer, x: Value, size: tuple[int, ...]) -> Value:
             x = layer.emit(kernels.crop_to_aspect_ratio, x, size=size)
         elif config.flag("pad_to_aspect_ratio", False):
             if config.get("fill_mode", "constant") != "constant":
-                raise UnsupportedModelError("padding to an aspect ratio is supported with a constant only")
+                raise UnsupportedModelError("padding to an aspect ratio is supported only with a constant")
             fill = config.number("fill_value", 0.0)
             x = layer.emit(kernels.pad_to_aspect_ratio, x, size=size, value=fill)
         y = layer.emit(kernels.resize, x, **settings)

@@ -17,7 +17,7 @@ from kerasgen.layers.registry import rule
 
 @rule("Flatten")
 def flatten(layer: Layer, x: Value) -> Value:
-    """All axes but the batch in one; channels vary fastest whatever the data format."""
+    """All axes but the batch merged into one; channels vary fastest in both data formats."""
     if is_channels_first(layer) and len(x.shape) > 2:
         x = layer.emit(kernels.channels_last, x)
     return layer.emit(kernels.flatten, x)
@@ -25,13 +25,13 @@ def flatten(layer: Layer, x: Value) -> Value:
 
 @rule("Reshape")
 def reshape(layer: Layer, x: Value) -> Value:
-    """Other axes, same numbers; one size may be -1."""
+    """The same elements in another shape; one size may be -1."""
     target = layer.config.axes("target_shape")
     return layer.emit(kernels.reshape, x, shape=resolve_shape(target, x.shape[1:]))
 
 
 def resolve_shape(target: Sequence[int], sizes: Sequence[int | None]) -> tuple[int, ...]:
-    """The target shape, its -1 replaced where the sizes are known. Raises InvalidModelError where they do not fit."""
+    """The target shape, with its -1 replaced if the sizes are known. Raises InvalidModelError if they do not fit."""
     if None in sizes:
         return tuple(target)
     cells = math.prod(size or 0 for size in sizes)
@@ -44,7 +44,7 @@ def resolve_shape(target: Sequence[int], sizes: Sequence[int | None]) -> tuple[i
 
 @rule("RepeatVector")
 def repeat_vector(layer: Layer, x: Value) -> Value:
-    """A vector as so many equal steps."""
+    """A vector repeated for `n` steps."""
     x = layer.emit(kernels.get_item, x, index=(slice(None), None))
     return layer.emit(np.repeat, x, repeats=layer.config.integer("n"), axis=1)
 
@@ -57,13 +57,13 @@ def permute(layer: Layer, x: Value) -> Value:
 
 @rule("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 def zero_padding(layer: Layer, x: Value) -> Value:
-    """Zeros around."""
+    """Zeros at the borders."""
     pads = layer.config.edges("padding", len(x.shape) - 2, 1)
     return channels_last(layer, x, lambda x: layer.emit(kernels.pad, x, pads=pads))
 
 
 @rule("Cropping1D", "Cropping2D", "Cropping3D")
 def cropping(layer: Layer, x: Value) -> Value:
-    """Cells cut off at the borders."""
+    """Rows, columns or planes cut off at the borders."""
     crops = layer.config.edges("cropping", len(x.shape) - 2)
     return channels_last(layer, x, lambda x: layer.emit(kernels.crop, x, crops=crops))

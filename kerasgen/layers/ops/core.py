@@ -34,7 +34,7 @@ def _segments(kind: str, kernel: Callable[..., Any]) -> None:
         elif ids.name in layer.constants:
             count = int(layer.constants[ids.name].max(initial=-1)) + 1
         elif None not in ids.shape:
-            raise UnsupportedModelError("how many segments there are depends on the data; `num_segments` would tell")
+            raise UnsupportedModelError("the number of segments depends on the data; set `num_segments`")
         if layer.config.flag("sorted", False) and kind in ("SegmentMax", "SegmentMin"):
             return layer.emit(kernel, data, ids, count=count, empty=0)  # TensorFlow fills gaps between sorted segments
         return layer.emit(kernel, data, ids, count=count)
@@ -46,7 +46,7 @@ for _kind, _kernel in SEGMENTS.items():
 
 @rule("ops.Slice")
 def slice_(layer: Layer, inputs: Any, start_indices: Any) -> Value:
-    """A part of a given shape, from a place on; -1 is the rest of an axis."""
+    """A part of a given shape, from a start index; -1 is the rest of an axis."""
     inputs = argument(layer, "inputs", inputs)
     sizes = layer.config.integers("shape", len(inputs.shape), least=-1)
     if isinstance(start_indices, Value):
@@ -63,14 +63,14 @@ def slice_(layer: Layer, inputs: Any, start_indices: Any) -> Value:
 
 @rule("ops.SliceUpdate")
 def slice_update(layer: Layer, inputs: Any, start_indices: Any, updates: Any) -> Value:
-    """Another array written over a part."""
+    """A part overwritten by another array."""
     arguments = {"inputs": inputs, "start": start_indices, "updates": updates}
     return layer.emit(kernels.slice_update, *(argument(layer, name, x) for name, x in arguments.items()))
 
 
 @rule("ops.Scatter")
 def scatter(layer: Layer, indices: Any, values: Any) -> Value:
-    """Zeros with values added at given places."""
+    """Zeros with values added at given indices."""
     shape = layer.config.axes("shape")
     indices, values = argument(layer, "indices", indices), argument(layer, "values", values)
     return layer.emit(kernels.scatter_nd, indices, values, shape=shape)
@@ -78,7 +78,7 @@ def scatter(layer: Layer, indices: Any, values: Any) -> Value:
 
 @rule("ops.ScatterUpdate")
 def scatter_update(layer: Layer, inputs: Any, indices: Any, updates: Any) -> Value:
-    """Values written, or combined with what is there, at given places."""
+    """Values written at given indices, or combined with the old ones."""
     reduction = layer.config.get("reduction", None)
     if reduction is not None:
         reduction = layer.config.choice("reduction", ("add", "max", "min", "mul"))
@@ -89,14 +89,14 @@ def scatter_update(layer: Layer, inputs: Any, indices: Any, updates: Any) -> Val
 
 @rule("ops.Unstack")
 def unstack(layer: Layer, x: Value) -> list[Value]:
-    """The arrays of which a stack consists."""
+    """The arrays of a stack."""
     axis = layer.config.integer("axis", 0, least=-len(x.shape))
     if axis >= len(x.shape):
         raise InvalidModelError(f"axis {axis} of {len(x.shape)} axes")
     num = layer.config.get("num", None)
     num = x.shape[axis] if num is None else layer.config.integer("num")
     if num is None:
-        raise UnsupportedModelError("how many arrays it makes depends on the data")
+        raise UnsupportedModelError("the number of its outputs depends on the data")
     if num == 1:
         return [layer.emit(np.squeeze, x, axis=axis)]
     return layer.emit_many(kernels.unstack, x, num=num, axis=axis)
@@ -104,27 +104,27 @@ def unstack(layer: Layer, x: Value) -> list[Value]:
 
 @rule("ops.SaturateCast")
 def saturate_cast(layer: Layer, x: Value) -> Value:
-    """Another dtype; what does not fit into it becomes its smallest or largest number."""
+    """A cast to another dtype, clipped to its limits."""
     return saturate(layer, x, wanted_dtype(layer, x.dtype))
 
 
 def _groups(axes: str) -> list[list[str]]:
-    """The axes of one side of a pattern: "b (h w) c" has three, of which the second has two parts."""
+    """The axes of one side of a pattern: "b (h w) c" has three; the second has two parts."""
     return [group.strip("()").split() for group in re.findall(r"\w+|\(.*?\)", axes)]
 
 
 @rule("ops.Rearrange")
 def rearrange(layer: Layer, tensor: Value, pattern: Any, **axes_lengths: Any) -> Value:
-    """Axes split, reordered and merged, as an einops pattern says."""
+    """Axes split, reordered and merged by an einops pattern."""
     sides = [_groups(side) for side in str(pattern).split("->")]
     names = [[name for group in side for name in group] for side in sides]
     if len(sides) != 2 or sorted(names[0]) != sorted(names[-1]) or len(sides[0]) != len(tensor.shape):
         raise InvalidModelError(f"the pattern {pattern!a} does not fit {len(tensor.shape)} axes")
-    given = {name: size for name, size in axes_lengths.items() if isinstance(size, int) and size > 0}
+    sizes = {name: size for name, size in axes_lengths.items() if isinstance(size, int) and size > 0}
     return layer.emit(
         kernels.rearrange,
         tensor,
-        split=tuple(tuple(given.get(name, -1) if len(group) > 1 else -1 for name in group) for group in sides[0]),
+        split=tuple(tuple(sizes.get(name, -1) if len(group) > 1 else -1 for name in group) for group in sides[0]),
         order=tuple(names[0].index(name) for name in names[1]),
         merge=tuple(len(group) for group in sides[1]),
     )

@@ -21,7 +21,7 @@ COLOURS: dict[str, Callable[..., Any]] = {
     "RGBToHSV": kernels.rgb_to_hsv,
     "HSVToRGB": kernels.hsv_to_rgb,
 }
-LARGEST_FILTER = 1000  # no filter in a real config comes near
+LARGEST_FILTER = 1000  # filters in real configs are far smaller
 METHODS = ("linear", "bilinear", "trilinear", "cubic", "bicubic", "tricubic", "lanczos3", "lanczos5")
 
 
@@ -76,12 +76,12 @@ def unfold(layer: Layer, x: Value) -> Value:
 
 @rule("ops.Fold")
 def fold(layer: Layer, x: Value) -> Value:
-    """Columns painted as windows, channels first."""
+    """Columns added up as windows, channels first."""
     return layer.emit(kernels.fold, x, sizes=layer.config.integers("output_size", 2), **_windows(layer.config))
 
 
 def _borders(layer: Layer, ending: str, sizes: Sequence[int | None], sign: int) -> tuple[tuple[int, int], ...]:
-    """What to add to (sign 1) or to take from (-1) both ends of rows and columns."""
+    """The widths to add to (sign 1) or to remove from (-1) both ends of rows and columns."""
     height, width = sizes
     return (
         _border(layer, height, "height", (f"top_{ending}", f"bottom_{ending}"), sign),
@@ -90,7 +90,7 @@ def _borders(layer: Layer, ending: str, sizes: Sequence[int | None], sign: int) 
 
 
 def _border(layer: Layer, size: int | None, axis: str, keys: tuple[str, str], sign: int) -> tuple[int, int]:
-    """Cells before and after an axis; the config has two of these and the axis' new size."""
+    """The widths before and after an axis; the config has two of them and the axis's new size."""
     before, after, new = (
         None if layer.config.get(key, None) is None else layer.config.integer(key, least=0)
         for key in (*keys, f"target_{axis}")
@@ -125,22 +125,22 @@ def crop_images(layer: Layer, images: Value) -> Value:
     return images_last(layer, images, apply)
 
 
-def _bell(size: int, sigma: float) -> np.ndarray:
-    """A bell curve over `size` cells, of sum 1."""
+def _gaussian(size: int, sigma: float) -> np.ndarray:
+    """A Gaussian of `size` elements with sum 1."""
     if size > LARGEST_FILTER or sigma <= 0:
-        raise InvalidModelError(f"a bell curve of {size} cells and deviation {sigma}")
+        raise InvalidModelError(f"a Gaussian of size {size} and sigma {sigma}")
     weights = np.exp(-0.5 * np.square((np.arange(size) - (size - 1) / 2) / sigma))
     return np.asarray(weights / weights.sum())
 
 
 @rule("ops.GaussianBlur")
 def gaussian_blur(layer: Layer, images: Value) -> Value:
-    """An image, smoothed by a bell curve."""
+    """An image, smoothed by a Gaussian."""
     sizes = layer.config.integers("kernel_size", 2, 3)
     one = not isinstance(layer.config.get("sigma", 1.0), (list, tuple))
     sigmas = (layer.config.number("sigma", 1.0),) * 2 if one else layer.config.numbers("sigma", 2)
-    bells = [_bell(size, sigma) for size, sigma in zip(sizes, sigmas, strict=True)]
-    weights = np.outer(bells[1], bells[0]).reshape(*sizes, 1, 1)  # in the order of Keras, which is odd if sizes differ
+    gaussians = [_gaussian(size, sigma) for size, sigma in zip(sizes, sigmas, strict=True)]
+    weights = np.outer(gaussians[1], gaussians[0]).reshape(*sizes, 1, 1)  # Keras's order, odd if sizes differ
 
     def apply(x: Value) -> Value:
         if x.shape[-1] is None:
@@ -153,7 +153,7 @@ def gaussian_blur(layer: Layer, images: Value) -> Value:
 
 @rule("ops.SobelEdges")
 def sobel_edges(layer: Layer, images: Value) -> Value:
-    """Where an image changes, along rows and columns."""
+    """The gradients of an image, along rows and columns."""
     if not is_channels_first(layer):
         return layer.emit(kernels.sobel_edges, images)
     edges = layer.emit(kernels.sobel_edges, layer.emit(kernels.channels_last, images))
@@ -162,12 +162,12 @@ def sobel_edges(layer: Layer, images: Value) -> Value:
 
 @rule("ops.SSIM")
 def ssim(layer: Layer, image1: Any, image2: Any) -> Value:
-    """How alike two images look."""
+    """The structural similarity of two images."""
     image1, image2 = argument(layer, "image1", image1), argument(layer, "image2", image2)
     dtype = image1.dtype
     size = layer.config.integer("filter_size", 11)
-    bell = _bell(size, layer.config.number("filter_sigma", 1.5))
-    window = layer.constant("window", np.outer(bell, bell).astype(floats(image1)))
+    gaussian = _gaussian(size, layer.config.number("filter_sigma", 1.5))
+    window = layer.constant("window", np.outer(gaussian, gaussian).astype(floats(image1)))
     settings = {key: layer.config.number(key, value) for key, value in (("max_val", 1.0), ("k1", 0.01), ("k2", 0.03))}
     pair = []
     for x in (image1, image2):
@@ -190,7 +190,7 @@ def _projected(layer: Layer, images: Any, transform: Any, fill_mode: str) -> Val
 
 @rule("ops.AffineTransform")
 def affine_transform(layer: Layer, images: Any, transform: Any) -> Value:
-    """An image turned, stretched, slanted and moved."""
+    """An image under an affine transform."""
     if not isinstance(transform, Value):
         transform = np.atleast_2d(tensor(transform))
     transform = argument(layer, "transform", transform)
@@ -202,7 +202,7 @@ def affine_transform(layer: Layer, images: Any, transform: Any) -> Value:
 
 @rule("ops.PerspectiveTransform")
 def perspective_transform(layer: Layer, images: Any, start_points: Any, end_points: Any) -> Value:
-    """An image seen from elsewhere: four points and where they go."""
+    """An image under the perspective transform that maps four points to four others."""
     values = []
     for points in (start_points, end_points):
         v = layer.cast(argument(layer, "points", points), "float32")
@@ -212,7 +212,7 @@ def perspective_transform(layer: Layer, images: Any, start_points: Any, end_poin
 
 @rule("ops.MapCoordinates")
 def map_coordinates(layer: Layer, inputs: Any, coordinates: Any) -> Value:
-    """An array read between its cells."""
+    """An array interpolated at given coordinates."""
     order = layer.config.integer("order", least=0)
     if order > 1:
         raise UnsupportedModelError("coordinates are mapped with order 0 and 1 only, as Keras does")
@@ -229,7 +229,7 @@ def map_coordinates(layer: Layer, inputs: Any, coordinates: Any) -> Value:
 
 @rule("ops.ScaleAndTranslate")
 def scale_and_translate(layer: Layer, images: Any, output_shape: Any, scale: Any, translation: Any) -> Value:
-    """An image stretched and moved along some of its axes."""
+    """An image scaled and translated along some axes."""
     images = argument(layer, "images", images)
     axes = tuple(axis % len(images.shape) for axis in layer.config.axes("spatial_dims"))
     if not axes:

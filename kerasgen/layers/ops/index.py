@@ -1,4 +1,4 @@
-"""Choosing: operations that pick cells by index or by condition."""
+"""Choosing: operations that select elements by index or by condition."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def get_item(layer: Layer, x: Value, key: Any) -> Value:
 
 @rule("ops.Take")
 def take(layer: Layer, x: Any, indices: Any) -> Value:
-    """The cells at these places along an axis; negative ones count from the end."""
+    """The elements at these indices along an axis; negative ones count from the end."""
     return layer.emit(np.take, x, tensor(indices), axis=layer.config.axis())
 
 
 @rule("ops.TakeAlongAxis")
 def take_along_axis(layer: Layer, x: Any, indices: Any) -> Value:
-    """For each cell of `indices` the cell of `x` that stands so far along the axis."""
-    places = tensor(indices)
-    if "int" not in str(places.dtype):
-        places = convert(layer, places, "int64")
-    return layer.emit(np.take_along_axis, x, places, axis=layer.config.axis())
+    """For each element of `indices`, the element of `x` at that index along the axis."""
+    positions = tensor(indices)
+    if "int" not in str(positions.dtype):
+        positions = convert(layer, positions, "int64")
+    return layer.emit(np.take_along_axis, x, positions, axis=layer.config.axis())
 
 
 @rule("ops.SearchSorted")
 def search_sorted(layer: Layer, sorted_sequence: Any, values: Any) -> Value:
-    """Where each value would have to stand in a sorted sequence."""
+    """The index of each value's place in a sorted sequence."""
     sequence, side = tensor(sorted_sequence), layer.config.choice("side", ("left", "right"), "left")
     y = layer.emit(np.searchsorted, sequence, tensor(values), side=side)
     return layer.cast(y, "int64" if sequence.shape[0] is None else "int32")
@@ -49,21 +49,21 @@ def search_sorted(layer: Layer, sorted_sequence: Any, values: Any) -> Value:
 
 @rule("ops.Digitize")
 def digitize(layer: Layer, x: Value, bins: Any) -> Value:
-    """The bin that each number falls into: how many edges do not exceed it."""
+    """The bin of each number: how many edges do not exceed it."""
     edges = np.asarray(tensor(bins), "float32")
     return layer.cast(layer.emit(np.digitize, x, edges), "int32")
 
 
 @rule("ops.IsIn")
 def is_in(layer: Layer, x1: Any, x2: Any) -> Value:
-    """Whether each cell is among those of another array."""
+    """Whether each element is in another array."""
     settings = {"invert": True} if layer.config.flag("invert", False) else {}
     return layer.emit(np.isin, *promote(layer, (x1, x2)), **settings)
 
 
 @rule("ops.Select")
 def select(layer: Layer, condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Value:
-    """The first choice whose condition holds; NumPy's own dtypes, not Keras's."""
+    """The first choice whose condition holds; with NumPy's dtypes, not Keras's."""
     choices = [tensor(x) for x in choicelist]
     kinds = [np.dtype(x.dtype) if hasattr(x, "dtype") else x for x in (*choices, default)]
     y = layer.emit(kernels.select, *(tensor(x) for x in condlist), *choices, default)
@@ -72,7 +72,7 @@ def select(layer: Layer, condlist: Sequence[Any], choicelist: Sequence[Any], def
 
 @rule("ops.UnravelIndex")
 def unravel_index(layer: Layer, indices: Value) -> list[Value]:
-    """The position in an array of some shape, from the place in a row of its cells."""
+    """The coordinates in an array of a given shape, from flat indices."""
     shape = layer.config.axes("shape")
     if len(indices.shape) != 1:
         raise UnsupportedModelError("Keras's backends do not agree, unless the indices have a single axis")

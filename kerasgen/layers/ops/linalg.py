@@ -19,7 +19,7 @@ ONE: dict[str, Callable[..., Any]] = {  # of one matrix
     "Inv": np.linalg.inv,
     "Logdet": kernels.logdet,
 }
-SEVERAL: dict[str, Callable[..., Any]] = {  # that make more than one array
+SEVERAL: dict[str, Callable[..., Any]] = {  # with more than one output
     "Eig": kernels.eig,
     "Eigh": np.linalg.eigh,
     "LuFactor": kernels.lu_factor,
@@ -53,7 +53,7 @@ def cholesky(layer: Layer, x: Value) -> Value:
 
 @rule("ops.CholeskyInverse")
 def cholesky_inverse(layer: Layer, x: Value) -> Value:
-    """The inverse of a matrix by its Cholesky factor."""
+    """The inverse of a matrix from its Cholesky factor."""
     return layer.emit(kernels.cholesky_inverse, x, upper=layer.config.flag("upper", False))
 
 
@@ -91,7 +91,7 @@ def _limit(layer: Layer, key: str) -> float | None:
 
 @rule("ops.Lstsq")
 def lstsq(layer: Layer, a: Any, b: Any) -> Value:
-    """The solution of too many equations, by least squares."""
+    """The least-squares solution of overdetermined equations."""
     a, b = argument(layer, "a", a), argument(layer, "b", b)
     limit = _limit(layer, "rcond")
     if limit is not None and limit < 0:
@@ -107,7 +107,7 @@ def pinv(layer: Layer, x: Value) -> Value:
 
 @rule("ops.MatrixRank")
 def matrix_rank(layer: Layer, x: Value) -> Value:
-    """How many singular values are not zero."""
+    """The number of nonzero singular values."""
     limit = _limit(layer, "tol")
     settings = {} if limit is None else {"tol": limit}
     return layer.cast(layer.emit(np.linalg.matrix_rank, x, **settings), "int32")

@@ -1,4 +1,4 @@
-"""Making: operations that fill, count up, or compute with whole arrays."""
+"""Making: operations that create arrays, or compute with whole arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kerasgen.layers.registry import rule
 
 
 def _dtype(layer: Layer, x: Value) -> dict[str, str]:
-    """The setting `dtype`, where it changes something."""
+    """The setting `dtype`, if it changes anything."""
     dtype = wanted_dtype(layer, x.dtype)
     return {} if dtype == x.dtype else {"dtype": dtype}
 
@@ -42,7 +42,7 @@ def full_like(layer: Layer, x: Any, fill_value: Any) -> Value:
 
 @rule("ops.Full")
 def full(layer: Layer, fill_value: Value) -> Value:
-    """A value in a shape."""
+    """A value broadcast to a shape."""
     x = layer.cast(fill_value, wanted_dtype(layer, "float32"))
     return layer.emit(np.broadcast_to, x, shape=layer.config.axes("shape"))
 
@@ -58,7 +58,7 @@ def _steps(layer: Layer) -> dict[str, Any]:
 
 @rule("ops.Linspace")
 def linspace(layer: Layer, start: Any, stop: Any) -> Value:
-    """Numbers at equal distances, along a new axis."""
+    """Evenly spaced numbers, along a new axis."""
     if layer.config.get("retstep", False):
         raise UnsupportedModelError("`retstep` is not supported; Keras cannot run it either")
     start, stop = tensor(start), tensor(stop)
@@ -71,20 +71,20 @@ def linspace(layer: Layer, start: Any, stop: Any) -> Value:
 
 @rule("ops.Logspace")
 def logspace(layer: Layer, start: Any, stop: Any) -> Value:
-    """Powers of a base, their exponents at equal distances."""
+    """Powers of a base, with evenly spaced exponents."""
     return layer.emit(np.power, layer.config.get("base", 10), linspace(layer, start, stop))
 
 
 @rule("ops.Geomspace")
 def geomspace(layer: Layer, start: Any, stop: Any) -> Value:
-    """Numbers of equal ratios, along a new axis."""
+    """Numbers with a constant ratio, along a new axis."""
     dtype = wanted_dtype(layer, "float32")
     return layer.emit(kernels.geomspace, tensor(start), tensor(stop), **_steps(layer), dtype=dtype)
 
 
 @rule("ops.Meshgrid")
 def meshgrid(layer: Layer, *x: Any) -> list[Value]:
-    """Coordinates of a grid."""
+    """The coordinates of a grid."""
     xs = [tensor(item) for item in x]
     if len(xs) == 1:
         return [layer.emit(np.ravel, xs[0])]
@@ -101,21 +101,21 @@ def vander(layer: Layer, x: Value) -> Value:
 
 @rule("ops.Trapezoid")
 def trapezoid(layer: Layer, y: Value) -> Value:
-    """The area below points of a curve."""
-    places = None if layer.config.get("x", None) is None else layer.config.numbers("x")
+    """The integral by the trapezoidal rule."""
+    positions = None if layer.config.get("x", None) is None else layer.config.numbers("x")
     axis = layer.config.one_axis("axis", -1)
-    return apply(layer, kernels.trapezoid, y, rule=floats, x=places, dx=layer.config.number("dx", 1.0), axis=axis)
+    return apply(layer, kernels.trapezoid, y, rule=floats, x=positions, dx=layer.config.number("dx", 1.0), axis=axis)
 
 
 @rule("ops.Corrcoef")
 def corrcoef(layer: Layer, x: Value) -> Value:
-    """The correlation of each row with each."""
+    """The correlation of each pair of rows."""
     return apply(layer, np.corrcoef, x, rule=floats)
 
 
 @rule("ops.Correlate")
 def correlate(layer: Layer, x1: Any, x2: Any) -> Value:
-    """Two sequences, one slid along the other."""
+    """The cross-correlation of two sequences."""
     mode = layer.config.choice("mode", ("valid", "same", "full"), "valid")
     return apply(layer, np.correlate, x1, x2, rule=wide_floats, mode=mode)
 

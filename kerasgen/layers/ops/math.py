@@ -1,4 +1,4 @@
-"""Arithmetic: tables of functions that work cell by cell, and the operations whose arguments need a translation."""
+"""Arithmetic: tables of elementwise functions, and operations whose arguments need translation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kerasgen.layers.dtypes import (
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
-# What the operands become, and what the function of Keras's class then is. The result has the same dtype.
+# The dtype of operands and result, and the function for each Keras class.
 ARITHMETIC: tuple[tuple[DtypeRule, dict[str, Callable[..., Any]]], ...] = (
     (
         floats,
@@ -121,7 +121,7 @@ ARITHMETIC: tuple[tuple[DtypeRule, dict[str, Callable[..., Any]]], ...] = (
         },
     ),
 )
-# Functions whose result has a dtype of its own: truth values, or the parts of complex numbers.
+# Functions whose result has a different dtype: booleans, or parts of complex numbers.
 OTHERS: tuple[tuple[DtypeRule, dict[str, Callable[..., Any]]], ...] = (
     (floats, {"Angle": np.angle}),
     (
@@ -153,10 +153,10 @@ OTHERS: tuple[tuple[DtypeRule, dict[str, Callable[..., Any]]], ...] = (
 )
 
 
-def _enter(kind: str, kernel: Callable[..., Any], dtype: DtypeRule, own: bool) -> None:
+def _register(kind: str, kernel: Callable[..., Any], dtype: DtypeRule, own_dtype: bool) -> None:
     @rule(f"ops.{kind}")
     def operation(layer: Layer, *xs: Any) -> Value:
-        if not own:
+        if not own_dtype:
             return apply(layer, kernel, *xs, rule=dtype)
         operands = [tensor(x) for x in xs]
         return layer.emit(kernel, *(convert(layer, x, dtype(*operands)) for x in operands))
@@ -165,38 +165,38 @@ def _enter(kind: str, kernel: Callable[..., Any], dtype: DtypeRule, own: bool) -
 for _own, _table in ((False, ARITHMETIC), (True, OTHERS)):
     for _dtype, _kinds in _table:
         for _kind, _kernel in _kinds.items():
-            _enter(_kind, _kernel, _dtype, _own)
+            _register(_kind, _kernel, _dtype, _own)
 
 
 @rule("ops.FloorDivide")
 def floor_divide(layer: Layer, x1: Any, x2: Any) -> Value:
-    """A quotient rounded down; of floats the rounded quotient itself, where NumPy's makes up for the rounding."""
+    """A quotient rounded down; for floats without NumPy's correction of the quotient's rounding error."""
     kernel = kernels.floor_divide if "float" in same(tensor(x1), tensor(x2)) else np.floor_divide
     return apply(layer, kernel, x1, x2)
 
 
 @rule("ops.Matmul")
 def matmul(layer: Layer, x1: Any, x2: Any) -> Value:
-    """A matrix product; of 8 bits it has 32."""
+    """A matrix product; 8-bit operands give 32 bits."""
     return apply(layer, np.matmul, x1, x2, rule=products)
 
 
 @rule("ops.Ldexp")
 def ldexp(layer: Layer, x1: Any, x2: Any) -> Value:
-    """`x1 * 2 ** x2`, by whole `x2`."""
+    """`x1 * 2 ** x2` for integer `x2`."""
     x1, x2 = tensor(x1), tensor(x2)
     return layer.emit(np.ldexp, convert(layer, x1, floats(x1, x2)), x2)
 
 
 @rule("ops.Trunc")
 def trunc(layer: Layer, x: Value) -> Value:
-    """Without the fraction."""
+    """Rounded towards zero."""
     return layer.emit(np.trunc if "float" in x.dtype else kernels.identity, x)
 
 
 @rule("ops.Round")
 def round_(layer: Layer, x: Value) -> Value:
-    """Rounded to so many decimals, halves to the even neighbour."""
+    """Rounded to a number of decimals, halves to even."""
     decimals = layer.config.integer("decimals", 0, least=-LARGEST)
     if "float" in x.dtype:
         return layer.emit(np.round, x, decimals=decimals)
@@ -207,14 +207,14 @@ def round_(layer: Layer, x: Value) -> Value:
 
 @rule("ops.NanToNum")
 def nan_to_num(layer: Layer, x: Value) -> Value:
-    """Numbers in the place of NaN and of infinities."""
+    """NaN and infinities replaced by numbers."""
     settings = {key: layer.config.get(key, None) for key in ("nan", "posinf", "neginf")}
     return layer.emit(np.nan_to_num, x, **{key: value for key, value in settings.items() if value is not None})
 
 
 @rule("ops.Isclose")
 def is_close(layer: Layer, x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Value:
-    """Whether two numbers differ by less than a tolerance; whole ones must be equal."""
+    """Whether two numbers differ by less than a tolerance; integers must be equal."""
     x1, x2 = promote(layer, (x1, x2))
     if "float" not in same(x1, x2):
         return layer.emit(np.equal, x1, x2)
@@ -257,7 +257,7 @@ def tensordot(layer: Layer, x1: Any, x2: Any) -> Value:
 
 @rule("ops.Cross")
 def cross(layer: Layer, x1: Any, x2: Any) -> Value:
-    """The vector product along an axis of 3; an axis of 2 stands for a vector without the third part."""
+    """The cross product along an axis of size 3; size 2 means that the third component is 0."""
     axis = layer.config.get("axis", None)
     keys = ("axisa", "axisb", "axisc")
     axes: dict[str, Any] = {key: layer.config.one_axis("axis" if axis is not None else key, -1) for key in keys}

@@ -30,7 +30,7 @@ for _kind, _kernel in SPECIAL.items():
 
 @rule("ops.OneHot")
 def one_hot(layer: Layer, x: Value) -> Value:
-    """A place for each class: 1 at the class, 0 elsewhere."""
+    """A vector with 1 at the class, 0 elsewhere."""
     axis = layer.config.axis("axis", -1)
     dtype = wanted_dtype(layer, "float32")
     return layer.emit(kernels.one_hot, x, num_classes=layer.config.integer("num_classes"), axis=axis, dtype=dtype)
@@ -38,19 +38,19 @@ def one_hot(layer: Layer, x: Value) -> Value:
 
 @rule("ops.MultiHot")
 def multi_hot(layer: Layer, inputs: Value) -> Value:
-    """A place for each class: 1 at the classes of a sample, 0 elsewhere."""
+    """A vector with 1 at the classes of a sample, 0 elsewhere."""
     return layer.emit(np.max, one_hot(layer, inputs), axis=1 if len(inputs.shape) > 1 else 0)
 
 
 @rule("ops.TopK")
 def top_k(layer: Layer, x: Value) -> list[Value]:
-    """The largest and their places."""
+    """The largest elements and their indices."""
     return layer.emit_many(kernels.top_k, x, k=layer.config.integer("k"))
 
 
 @rule("ops.InTopK")
 def in_top_k(layer: Layer, targets: Any, predictions: Any) -> Value:
-    """Whether the target is among the best."""
+    """Whether the target is among the top k predictions."""
     arrays = argument(layer, "targets", targets), argument(layer, "predictions", predictions)
     return layer.emit(kernels.in_top_k, *arrays, k=layer.config.integer("k"))
 
@@ -91,7 +91,7 @@ def normalize(layer: Layer, x: Value) -> Value:
 
 @rule("ops.PSNR")
 def psnr(layer: Layer, x1: Any, x2: Any) -> Value:
-    """How alike two arrays are, in decibels."""
+    """The peak signal-to-noise ratio of two arrays, in decibels."""
     return apply(layer, kernels.psnr, x1, x2, rule=floats, max_val=layer.config.number("max_val"))
 
 
@@ -99,8 +99,8 @@ def psnr(layer: Layer, x1: Any, x2: Any) -> Value:
 def binary_crossentropy(layer: Layer, target: Any, output: Any) -> Value:
     """The loss of a probability, or of a logit.
 
-    Keras takes the logit of a probability that a sigmoid or a softmax has just made: the loss is the same, but not cut
-    at 16, where the probability is nearly 0.
+    For the output of a sigmoid or a softmax, Keras uses the logit: the loss is the same, but not limited to 16 for
+    probabilities near 0.
     """
     settings = {"from_logits": layer.config.flag("from_logits", False)}
     return apply(layer, kernels.binary_crossentropy, target, output, rule=floats, **settings)
@@ -108,14 +108,14 @@ def binary_crossentropy(layer: Layer, target: Any, output: Any) -> Value:
 
 @rule("ops.CategoricalCrossentropy")
 def categorical_crossentropy(layer: Layer, target: Any, output: Any) -> Value:
-    """The loss of probabilities, or of logits, beside a distribution."""
+    """The loss of probabilities, or of logits, for a target distribution."""
     settings = {"from_logits": layer.config.flag("from_logits", False), "axis": layer.config.axis("axis", -1)}
     return apply(layer, kernels.categorical_crossentropy, target, output, rule=floats, **settings)
 
 
 @rule("ops.SparseCategoricalCrossentropy")
 def sparse_categorical_crossentropy(layer: Layer, target: Any, output: Any) -> Value:
-    """The loss of probabilities, or of logits, beside a class."""
+    """The loss of probabilities, or of logits, for a target class."""
     target, output = argument(layer, "target", target), argument(layer, "output", output)
     if len(target.shape) == len(output.shape):
         target = layer.emit(np.squeeze, target, axis=-1)
@@ -125,7 +125,7 @@ def sparse_categorical_crossentropy(layer: Layer, target: Any, output: Any) -> V
 
 @rule("ops.CTCLoss")
 def ctc_loss(layer: Layer, target: Any, output: Any, target_length: Any, output_length: Any) -> Value:
-    """The loss of a sequence of logits beside a sequence of labels."""
+    """The loss of a sequence of logits for a sequence of labels."""
     arrays = {"target": target, "output": output, "target_length": target_length, "output_length": output_length}
     operands = [argument(layer, name, x) for name, x in arrays.items()]
     return layer.emit(kernels.ctc_loss, *operands, mask_index=layer.config.integer("mask_index", 0, least=-LARGEST))
@@ -133,7 +133,7 @@ def ctc_loss(layer: Layer, target: Any, output: Any, target_length: Any, output_
 
 @rule("ops.CTCDecode")
 def ctc_decode(layer: Layer, inputs: Any, sequence_lengths: Any) -> list[Value]:
-    """The labels that a sequence of logits spells."""
+    """The sequence of labels from a sequence of logits."""
     inputs, lengths = argument(layer, "inputs", inputs), argument(layer, "lengths", sequence_lengths)
     config = layer.config
     blank = None if config.get("mask_index", 0) is None else config.integer("mask_index", 0, least=-LARGEST)
@@ -144,7 +144,7 @@ def ctc_decode(layer: Layer, inputs: Any, sequence_lengths: Any) -> list[Value]:
         )
     if blank is not None and blank < 0:
         raise UnsupportedModelError(
-            "Keras takes other classes for the blank, where a beam search counts it from the end"
+            "Keras's beam search takes a different class for the blank if its index is negative"
         )
     settings = {"beam_width": config.integer("beam_width", 100), "top_paths": config.integer("top_paths", 1)}
     return layer.emit_many(kernels.ctc_beam, inputs, lengths, mask_index=blank, **settings)
@@ -152,7 +152,7 @@ def ctc_decode(layer: Layer, inputs: Any, sequence_lengths: Any) -> list[Value]:
 
 @rule("ops.FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVars")
 def fake_quant(layer: Layer, inputs: Value, min_vals: Any, max_vals: Any) -> Value:
-    """Rounded to as many steps between two bounds as so many bits can hold."""
+    """Rounded to the levels of a quantised type between two bounds."""
     axis = layer.config.axis()
     return layer.emit(
         kernels.fake_quant,

@@ -1,4 +1,4 @@
-"""Reductions: sums, extremes, averages and quantiles along axes, and what runs along one."""
+"""Reductions: sums, extremes, averages and quantiles along axes, and cumulative operations."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ REDUCTIONS: tuple[tuple[DtypeRule, dict[str, Callable[..., Any]]], ...] = (
         },
     ),
 )
-PLACES: dict[str, Callable[..., Any]] = {  # results that have a dtype of their own
+PLACES: dict[str, Callable[..., Any]] = {  # whose results have a different dtype
     "All": np.all,
     "Any": np.any,
     "Argmax": kernels.arg_max,
     "Argmin": kernels.arg_min,
 }
 NAN_PLACES = {"Nanargmax": kernels.nan_arg_max, "Nanargmin": kernels.nan_arg_min}
-MOST_CELLS = 1 << 24  # made by a number in the config
+MOST_CELLS = 1 << 24  # from a number in the config
 RUNNING: dict[str, Callable[..., Any]] = {
     "Cumprod": np.cumprod,
     "Cumsum": np.cumsum,
@@ -61,7 +61,7 @@ def _settings(layer: Layer) -> dict[str, Any]:
     return {**({} if axis is None else {"axis": axis}), **({"keepdims": True} if keepdims else {})}
 
 
-def _enter_reduction(kind: str, kernel: Callable[..., Any], dtype: DtypeRule) -> None:
+def _register_reduction(kind: str, kernel: Callable[..., Any], dtype: DtypeRule) -> None:
     @rule(f"ops.{kind}")
     def reduction(layer: Layer, x: Value) -> Value:
         if layer.config.get("dtype", None) not in (None, dtype(x)):
@@ -72,19 +72,19 @@ def _enter_reduction(kind: str, kernel: Callable[..., Any], dtype: DtypeRule) ->
         return apply(layer, kernel, x, rule=dtype, **settings)
 
 
-def _enter_place(kind: str, kernel: Callable[..., Any]) -> None:
+def _register_place(kind: str, kernel: Callable[..., Any]) -> None:
     @rule(f"ops.{kind}")
     def place(layer: Layer, x: Value) -> Value:
         return layer.emit(kernel, x, **_settings(layer))
 
 
-def _enter_nan_place(kind: str, kernel: Callable[..., Any], whole: Callable[..., Any]) -> None:
+def _register_nan_place(kind: str, kernel: Callable[..., Any], whole: Callable[..., Any]) -> None:
     @rule(f"ops.{kind}")
     def nan_place(layer: Layer, x: Value) -> Value:
         return layer.emit(kernel if "float" in x.dtype else whole, x, **_settings(layer))
 
 
-def _enter_running(kind: str, kernel: Callable[..., Any]) -> None:
+def _register_running(kind: str, kernel: Callable[..., Any]) -> None:
     @rule(f"ops.{kind}")
     def running(layer: Layer, x: Value) -> Value:
         x = layer.cast(x, wanted_dtype(layer, x.dtype))
@@ -93,18 +93,18 @@ def _enter_running(kind: str, kernel: Callable[..., Any]) -> None:
 
 for _dtype, _kinds in REDUCTIONS:
     for _kind, _kernel in _kinds.items():
-        _enter_reduction(_kind, _kernel, _dtype)
+        _register_reduction(_kind, _kernel, _dtype)
 for _kind, _kernel in PLACES.items():
-    _enter_place(_kind, _kernel)
+    _register_place(_kind, _kernel)
 for _kind, _kernel in NAN_PLACES.items():
-    _enter_nan_place(_kind, _kernel, PLACES[_kind.replace("Nana", "A")])
+    _register_nan_place(_kind, _kernel, PLACES[_kind.replace("Nana", "A")])
 for _kind, _kernel in RUNNING.items():
-    _enter_running(_kind, _kernel)
+    _register_running(_kind, _kernel)
 
 
 @rule("ops.CountNonzero")
 def count_nonzero(layer: Layer, x: Value) -> Value:
-    """How many cells are not zero."""
+    """The number of nonzero elements."""
     return layer.emit(kernels.count_nonzero, x, **_settings(layer))
 
 
@@ -118,19 +118,19 @@ def average(layer: Layer, x: Value, weights: Any = None) -> Value:
 
 @rule("ops.Median", "ops.Nanmedian")
 def median(layer: Layer, x: Value) -> Value:
-    """The middle of the sorted cells."""
+    """The median."""
     return _quantile(layer, x, 0.5)
 
 
 @rule("ops.Quantile", "ops.Nanquantile")
 def quantile(layer: Layer, x: Value, q: Any) -> Value:
-    """What a part of the cells does not exceed."""
+    """Quantiles, as fractions."""
     return _quantile(layer, x, q)
 
 
 @rule("ops.Percentile", "ops.Nanpercentile")
 def percentile(layer: Layer, x: Value, q: Any) -> Value:
-    """What so many in a hundred cells do not exceed."""
+    """Quantiles, in percent."""
     if isinstance(q, Value):
         return _quantile(layer, x, layer.emit(np.divide, convert(layer, q, "float32"), 100.0))
     parts = np.asarray(tensor(q), "float32") / np.float32(100)
@@ -149,7 +149,7 @@ def _quantile(layer: Layer, x: Value, q: Any) -> Value:
 
 @rule("ops.Histogram")
 def histogram(layer: Layer, x: Value) -> list[Value]:
-    """How many cells fall into each bin, and where the bins end."""
+    """The number of elements in each bin, and the edges of the bins."""
     limits = layer.config.get("range", None)
     limits = None if limits is None else layer.config.numbers("range", 2)
     return layer.emit_many(kernels.histogram, x, bins=layer.config.integer("bins", 10, below=MOST_CELLS), limits=limits)
@@ -157,17 +157,17 @@ def histogram(layer: Layer, x: Value) -> list[Value]:
 
 @rule("ops.Unique")
 def unique(layer: Layer, x: Value) -> list[Value]:
-    """The different cells, as many as `size` says."""
+    """The unique elements, `size` of them."""
     if layer.config.get("size", None) is None:
-        raise UnsupportedModelError("the shape of its result depends on the data, unless it has a `size`")
+        raise UnsupportedModelError("the shape of its result depends on the data; set `size`")
     if not layer.config.flag("sorted", True):
         raise UnsupportedModelError("the order of its result is not defined, unless it is sorted")
-    wanted = {key: layer.config.flag(f"return_{key}", False) for key in ("index", "inverse", "counts")}
+    flags = {key: layer.config.flag(f"return_{key}", False) for key in ("index", "inverse", "counts")}
     return layer.emit_many(
         kernels.unique,
         x,
         size=layer.config.integer("size", below=MOST_CELLS),
         fill_value=layer.config.get("fill_value", None) or 0,
         axis=layer.config.axis(),
-        **{key: True for key, flag in wanted.items() if flag},
+        **{key: True for key, flag in flags.items() if flag},
     )

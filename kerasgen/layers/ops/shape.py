@@ -17,7 +17,7 @@ from kerasgen.layers.layer import Layer
 from kerasgen.layers.layout import channels_last
 from kerasgen.layers.registry import rule
 
-# Functions of one array that Keras and NumPy call alike: their settings with the defaults of both.
+# Functions of one array with the same name in Keras and NumPy: their settings with the common defaults.
 MOVES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Argsort": (kernels.arg_sort, {"axis": -1}),
     "Diag": (np.diag, {"k": 0}),
@@ -44,14 +44,14 @@ def _settings(layer: Layer, defaults: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value != defaults[key]}
 
 
-def _enter_move(kind: str, kernel: Callable[..., Any], defaults: dict[str, Any]) -> None:
+def _register_move(kind: str, kernel: Callable[..., Any], defaults: dict[str, Any]) -> None:
     @rule(f"ops.{kind}")
     def move(layer: Layer, x: Value) -> Value:
         return layer.emit(kernel, x, **_settings(layer, defaults))
 
 
 for _kind, (_kernel, _defaults) in MOVES.items():
-    _enter_move(_kind, _kernel, _defaults)
+    _register_move(_kind, _kernel, _defaults)
 
 
 @rule("ops.Trace")
@@ -62,18 +62,18 @@ def trace(layer: Layer, x: Value) -> Value:
 
 @rule("ops.Rot90")
 def rot90(layer: Layer, array: Value) -> Value:
-    """Turned by right angles in the plane of two axes."""
+    """Rotated by multiples of 90 degrees in the plane of two axes."""
     turns, axes = layer.config.integer("k", 1, least=-LARGEST), layer.config.integers("axes", 2, (0, 1), least=-LARGEST)
     if turns % 4 == 2 and array.shape[axes[0]] != array.shape[axes[1]]:
-        raise UnsupportedModelError("Keras's backends do not agree about half a turn, unless of a square")
+        raise UnsupportedModelError("Keras's backends do not agree about a half turn, except for squares")
     return layer.emit(np.rot90, array, k=turns, axes=axes)
 
 
 @rule("ops.Reshape")
 def reshape(layer: Layer, x: Value) -> Value:
-    """Other axes, the batch among them."""
+    """The same elements in another shape, including the batch axis."""
     target = layer.config.sizes("newshape")
-    if target[:1] == (-1,) and -1 not in target[1:]:  # the batch, or what it becomes
+    if target[:1] == (-1,) and -1 not in target[1:]:  # the batch axis, or one merged with it
         return layer.emit(kernels.reshape_all, x, shape=target)
     return layer.emit(kernels.reshape_all, x, shape=resolve_shape(target, x.shape))
 
@@ -102,20 +102,20 @@ def stack(layer: Layer, xs: Sequence[Any]) -> Value:
 
 @rule("ops.Append")
 def append(layer: Layer, x1: Any, x2: Any) -> Value:
-    """One after the other along an axis, or all cells in a row."""
+    """Concatenation along an axis, or of the flattened arrays."""
     return apply(layer, np.append, x1, x2, **_settings(layer, {"axis": None}))
 
 
 @rule("ops.Hstack")
 def hstack(layer: Layer, xs: Sequence[Any]) -> Value:
-    """Side by side."""
+    """Concatenation along the second axis, or the only one."""
     xs = promote_list(layer, xs)
     return layer.emit(kernels.concatenate, *xs, axis=0 if len(xs[0].shape) == 1 else 1)
 
 
 @rule("ops.Vstack")
 def vstack(layer: Layer, xs: Sequence[Any]) -> Value:
-    """One below the other."""
+    """Concatenation along the first axis."""
     xs = promote_list(layer, xs)
     if len(xs[0].shape) == 1:
         raise UnsupportedModelError("Keras's backends do not agree about tensors of one axis")
@@ -124,55 +124,55 @@ def vstack(layer: Layer, xs: Sequence[Any]) -> Value:
 
 @rule("ops.Dstack")
 def dstack(layer: Layer, xs: Sequence[Any]) -> Value:
-    """One behind the other, along the third axis."""
+    """Concatenation along the third axis."""
     return layer.emit(kernels.dstack, *promote_list(layer, xs))
 
 
 def _split(layer: Layer, x: Value, axis: int, kernel: Callable[..., Any] = kernels.split) -> list[Value]:
-    where = layer.config.get("indices_or_sections")
-    where = (
+    sections = layer.config.get("indices_or_sections")
+    sections = (
         layer.config.integer("indices_or_sections")
-        if isinstance(where, int)
+        if isinstance(sections, int)
         else layer.config.axes("indices_or_sections")
     )
-    if where in (1, ()):
+    if sections in (1, ()):
         return [layer.emit(kernels.identity, x)]
-    return layer.emit_many(kernel, x, indices_or_sections=where, axis=axis)
+    return layer.emit_many(kernel, x, indices_or_sections=sections, axis=axis)
 
 
 @rule("ops.Split")
 def split(layer: Layer, x: Value) -> list[Value]:
-    """Cut along an axis, into equal parts or at given places."""
+    """Split along an axis, into equal parts or at given indices."""
     return _split(layer, x, layer.config.one_axis("axis", 0))
 
 
 @rule("ops.ArraySplit")
 def array_split(layer: Layer, x: Value) -> list[Value]:
-    """Cut along an axis into parts, the first of which may be longer by one."""
+    """Split along an axis into parts, the first of which may be longer by one."""
     return _split(layer, x, layer.config.one_axis("axis", 0), kernels.array_split)
 
 
 @rule("ops.Hsplit")
 def hsplit(layer: Layer, x: Value) -> list[Value]:
-    """Cut into what stands side by side."""
+    """Split along the second axis, or the only one."""
     return _split(layer, x, 0 if len(x.shape) == 1 else 1)
 
 
 @rule("ops.Vsplit")
 def vsplit(layer: Layer, x: Value) -> list[Value]:
-    """Cut into what stands one below the other."""
+    """Split along the first axis."""
     return _split(layer, x, 0)
 
 
 @rule("ops.Dsplit")
 def dsplit(layer: Layer, x: Value) -> list[Value]:
-    """Cut along the third axis."""
+    """Split along the third axis."""
     return _split(layer, x, 2)
 
 
 @rule("ops.BroadcastTo")
 def broadcast_to(layer: Layer, x: Value) -> Value:
-    """Repeated to a shape."""
+    """Broadcast to a shape."""
     shape = layer.config.axes("shape")
     if len(x.shape) == len(shape) and x.shape[0] is None:
         raise UnsupportedModelError(f"it fixes the size of the batch: {shape}")
@@ -183,13 +183,13 @@ def broadcast_to(layer: Layer, x: Value) -> Value:
 def view(layer: Layer, x: Value) -> Value:
     """The same bytes, read as another dtype."""
     if layer.half:
-        raise UnsupportedModelError("the bytes of half precision, which is computed in float32")
+        raise UnsupportedModelError("it reads the bytes of half precision, which is computed in float32")
     return layer.emit(kernels.view, x, dtype=wanted_dtype(layer, x.dtype))
 
 
 @rule("ops.Pad")
 def pad(layer: Layer, x: Value, constant_values: Any = None) -> Value:
-    """Cells around, of one value or mirrored."""
+    """Padded with a constant or mirrored elements."""
     rank = len(x.shape)
     width = layer.config.get("pad_width")
     width = [width] if isinstance(width, int) else width
@@ -205,14 +205,14 @@ def pad(layer: Layer, x: Value, constant_values: Any = None) -> Value:
 
 @rule("ops.Tile")
 def tile(layer: Layer, x: Value) -> Value:
-    """The whole, repeated."""
+    """The whole array, repeated."""
     repeats = layer.config.get("repeats")
     return layer.emit(np.tile, x, reps=repeats if isinstance(repeats, int) else layer.config.axes("repeats"))
 
 
 @rule("ops.Repeat")
 def repeat(layer: Layer, x: Value) -> Value:
-    """Each entry, repeated."""
+    """Each element, repeated."""
     repeats = layer.config.get("repeats")
     repeats = repeats if isinstance(repeats, int) else layer.config.axes("repeats")
     return layer.emit(np.repeat, x, repeats=repeats, axis=layer.config.axis())

@@ -13,7 +13,7 @@ from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.registry import rule
 
-LONGEST = 2**24  # no window in a real config comes near
+LONGEST = 2**24  # windows in real configs are far shorter
 TRANSFORMS: dict[str, Callable[..., Any]] = {"FFT": kernels.fft, "FFT2": kernels.fft2, "IFFT2": kernels.ifft2}
 
 
@@ -39,7 +39,7 @@ def rfft(layer: Layer, x: Value) -> list[Value]:
 
 @rule("ops.IRFFT")
 def irfft(layer: Layer, x: Sequence[Value]) -> Value:
-    """The real numbers that have this Fourier transform."""
+    """The inverse Fourier transform to real numbers."""
     return layer.emit(kernels.irfft, *x, fft_length=_fft_length(layer))
 
 
@@ -51,13 +51,13 @@ def extract_sequences(layer: Layer, x: Value) -> Value:
 
 
 def _window(layer: Layer, dtype: str) -> np.ndarray | None:
-    """The weights of a frame's cells, zeros around them up to the length of the transform."""
+    """The window of a frame, zero-padded to the length of the transform."""
     length, full = layer.config.integer("sequence_length"), layer.config.integer("fft_length")
     written = layer.config.get("window", "hann")
     if full > LONGEST:
-        raise InvalidModelError(f"a transform of {full} numbers")
+        raise InvalidModelError(f"a transform of length {full}")
     if full < length:
-        raise InvalidModelError(f"a frame of {length} does not fit into a transform of {full}")
+        raise InvalidModelError(f"a frame of length {length} does not fit into a transform of length {full}")
     if written is None:
         return None
     if isinstance(written, str):
@@ -92,7 +92,7 @@ def istft(layer: Layer, x: Sequence[Value]) -> Value:
     """The signal, from the Fourier transforms of its frames."""
     full, stride = layer.config.integer("fft_length"), layer.config.integer("sequence_stride")
     window = _window(layer, x[0].dtype)
-    if window is not None:  # divided by what the squares of all windows over a cell add up to
+    if window is not None:  # divided by the sum of the squares of all overlapping windows
         squares = np.pad(np.square(window), (0, -full % stride)).reshape(-1, stride).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             window = window / np.resize(squares, full)
@@ -106,7 +106,7 @@ def istft(layer: Layer, x: Sequence[Value]) -> Value:
 
 @rule("ops.ViewAsComplex")
 def view_as_complex(layer: Layer, x: Value) -> Value:
-    """Pairs of numbers as complex ones."""
+    """Pairs of numbers as complex numbers."""
     return layer.emit(kernels.view_as_complex, x)
 
 

@@ -1,1 +1,1 @@
-"""Rules for functions of TensorFlow that a model calls as layers."""
+"""Rules for TensorFlow functions that a model calls as layers."""

@@ -15,11 +15,11 @@ from kerasgen.layers.layer import Layer
 from kerasgen.layers.sizes import integers
 from kerasgen.layers.tf.ops import FORMATS, array, function, keras, tensor, tensors
 
-METHODS = {0: "bilinear", 1: "nearest", 2: "bicubic", 3: "area"}  # as TensorFlow 1 numbers them
+METHODS = {0: "bilinear", 1: "nearest", 2: "bicubic", 3: "area"}  # TensorFlow 1's numbers
 
 
 def _spatial(x: Value, numbers: Any, data_format: str | None) -> tuple[int, ...]:
-    """A setting for each spatial axis: written for these, for all axes, or once."""
+    """A setting for each spatial axis: given for these, for all axes, or once."""
     rank = len(x.shape) - 2
     written = [numbers] if isinstance(numbers, int) else list(numbers)
     if len(written) == rank + 2:
@@ -34,7 +34,7 @@ def _format(data_format: str | None) -> str:
 
 
 def _padded(layer: Layer, x: Value, padding: Any) -> tuple[Value, str]:
-    """Explicit padding is done at once; what is left of the setting."""
+    """The input after explicit padding, and the padding that remains for the layer."""
     if isinstance(padding, str):
         return x, padding.lower()
     return layer.emit(np.pad, x, pad_width=tuple(map(tuple, padding)), mode="constant"), "valid"
@@ -53,7 +53,7 @@ def conv(
     use_cudnn_on_gpu: bool = True,
     stride: Any = None,
 ) -> Value:
-    """Convolution with a kernel that is a constant."""
+    """Convolution with a constant kernel."""
     kernel = array(filter if filters is None else filters, input.dtype)
     input, padding = _padded(layer, input, padding)
     return keras(
@@ -79,7 +79,7 @@ def depthwise_conv(
     dilations: Any = None,
     rate: Any = None,
 ) -> Value:
-    """Depthwise convolution with a kernel that is a constant."""
+    """Depthwise convolution with a constant kernel."""
     input, padding = _padded(layer, input, padding)
     return keras(
         layer,
@@ -111,7 +111,7 @@ def _pool(
 def max_pool(
     layer: Layer, input: Value, ksize: Any, strides: Any, padding: str, data_format: str | None = None
 ) -> Value:
-    """The largest of each window."""
+    """The maximum of each window."""
     return _pool(layer, "MaxPool", input, ksize, strides, padding, data_format)
 
 
@@ -135,7 +135,7 @@ def pool(
     dilation_rate: Any = None,
     dilations: Any = None,
 ) -> Value:
-    """The largest or the mean of each window."""
+    """The maximum or the mean of each window."""
     if any(step != 1 for step in [*(dilation_rate or ()), *(dilations or ())]):
         raise UnsupportedModelError("pooling with dilation is not supported")
     operation = {"MAX": "MaxPool", "AVG": "AveragePool"}[pooling_type]
@@ -144,7 +144,7 @@ def pool(
 
 @function("nn.bias_add")
 def bias_add(layer: Layer, value: Value, bias: Any, data_format: str | None = None) -> Value:
-    """A number for each channel added."""
+    """Plus a bias for each channel."""
     value, bias = tensors(layer, value, bias)
     if data_format is not None and data_format.startswith("NC"):
         bias = layer.emit(kernels.get_item, bias, index=(slice(None), *(None,) * (len(value.shape) - 2)))
@@ -155,7 +155,7 @@ def bias_add(layer: Layer, value: Value, bias: Any, data_format: str | None = No
 def batch_normalization(
     layer: Layer, x: Value, mean: Any, variance: Any, offset: Any = None, scale: Any = None, *, variance_epsilon: float
 ) -> Value:
-    """`(x - mean) / √(variance + ε) * scale + offset`, whatever broadcasts."""
+    """`(x - mean) / √(variance + ε) * scale + offset`, with broadcasting."""
     x, mean, variance, offset, scale = tensors(layer, x, mean, variance, offset, scale)
     factor = layer.emit(kernels.rsqrt, layer.emit(np.add, variance, variance_epsilon))
     factor = factor if scale is None else layer.emit(np.multiply, factor, scale)
@@ -167,14 +167,14 @@ def batch_normalization(
 def local_response_normalization(
     layer: Layer, input: Value, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5
 ) -> Value:
-    """Each channel by the squares of its neighbours."""
+    """Each channel divided by a power of its neighbours' sum of squares."""
     settings = {"depth_radius": depth_radius, "bias": bias, "alpha": alpha, "beta": beta}
     return layer.emit(kernels.local_response_norm, input, **settings)
 
 
 @function("nn.crelu")
 def crelu(layer: Layer, features: Value, axis: int = -1) -> Value:
-    """The positive part, and behind it the negative part."""
+    """The positive part, then the negative part."""
     both = layer.emit(kernels.concatenate, features, layer.emit(np.negative, features), axis=axis)
     return layer.emit(kernels.relu, both)
 
@@ -188,7 +188,7 @@ def resize(
     preserve_aspect_ratio: bool = False,
     antialias: bool = False,
 ) -> Value:
-    """At another size, as TensorFlow 2 does it."""
+    """Images, resized as in TensorFlow 2."""
     if preserve_aspect_ratio:
         raise UnsupportedModelError("preserve_aspect_ratio is not supported")
     numbers = integers(size, "the new size")
@@ -204,7 +204,7 @@ def resize_images(
     align_corners: bool = False,
     preserve_aspect_ratio: bool = False,
 ) -> Value:
-    """At another size, as TensorFlow 1 does it."""
+    """Images, resized as in TensorFlow 1."""
     method = METHODS.get(method, method)
     if preserve_aspect_ratio or method not in ("bilinear", "nearest"):
         raise UnsupportedModelError(f"the method {method!a} of TensorFlow 1 is not supported")
@@ -215,7 +215,7 @@ def resize_images(
 def resize_bilinear(
     layer: Layer, images: Value, size: Any, align_corners: bool = False, half_pixel_centers: bool = False
 ) -> Value:
-    """At another size, by means of two cells on each axis."""
+    """Images, resized by bilinear interpolation."""
     return _resize(layer, images, size, align_corners, half_pixel_centers, "bilinear")
 
 
@@ -223,7 +223,7 @@ def resize_bilinear(
 def resize_nearest_neighbor(
     layer: Layer, images: Value, size: Any, align_corners: bool = False, half_pixel_centers: bool = False
 ) -> Value:
-    """At another size, by repeating cells or leaving some out."""
+    """Images, resized to the nearest pixels."""
     return _resize(layer, images, size, align_corners, half_pixel_centers, "nearest")
 
 
@@ -256,7 +256,7 @@ def grayscale_to_rgb(layer: Layer, images: Value) -> Value:
 
 @function("image.per_image_standardization")
 def per_image_standardization(layer: Layer, image: Value) -> Value:
-    """Each image with mean 0 and deviation 1; a flat one is not divided by nothing."""
+    """Each image with mean 0 and standard deviation 1; the deviation has a lower bound, for uniform images."""
     axis = (-3, -2, -1)
     if None in image.shape[-3:]:
         raise UnsupportedModelError("the size of the image must be known")
@@ -280,7 +280,7 @@ def crop_to_bounding_box(
 def pad_to_bounding_box(
     layer: Layer, image: Value, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Value:
-    """Zeros around, up to a size."""
+    """Padded with zeros to a size."""
     height, width = image.shape[-3:-1]
     if height is None or width is None:
         raise UnsupportedModelError("the size of the image must be known")
@@ -292,7 +292,7 @@ def pad_to_bounding_box(
 def extract_patches(
     layer: Layer, images: Value, sizes: Sequence[int], strides: Sequence[int], rates: Sequence[int], padding: str
 ) -> Value:
-    """Windows of the image, each laid flat."""
+    """Windows of the image, each flattened."""
     return keras(
         layer,
         "ExtractPatches",
@@ -306,7 +306,7 @@ def extract_patches(
 
 @function("nn.dropout")
 def dropout(layer: Layer, x: Value, *args: Any, **kwargs: Any) -> Value:
-    """Random numbers set to 0, in inference as well: this is no layer."""
+    """Random elements set to 0, even at inference: this is not the layer."""
     raise UnsupportedModelError("it is random at inference, too; use the layer Dropout")
 
 

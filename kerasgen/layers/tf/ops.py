@@ -1,7 +1,7 @@
-"""TensorFlow functions: what functional models of tf.keras call beside layers.
+"""TensorFlow functions: those that functional models of tf.keras call in addition to layers.
 
-Most are operations of Keras under another name and are listed in tables; those that have no counterpart follow, each
-with TensorFlow's own arguments. TensorFlow never mixes dtypes: a constant beside a tensor takes the tensor's.
+Most are Keras operations under another name, listed in tables; those without a counterpart follow, with TensorFlow's
+arguments. TensorFlow never mixes dtypes: a constant takes the dtype of the tensor that it is combined with.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kerasgen.readers.model import leaves
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Cell by cell, by the function's last name: of one tensor, and of two.
+# Elementwise, by the last part of the function's name: of one tensor, and of two.
 UNARY: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "acos": np.arccos,
@@ -104,8 +104,8 @@ ELSEWHERE: dict[str, Callable[..., Any]] = {
     "stop_gradient": kernels.identity,
     "zeros_like": np.zeros_like,
 }
-# TensorFlow's function, Keras's operation, then the tensors and the settings, both as TensorFlow names them; where
-# Keras has another name for a setting, it stands behind the colon.
+# TensorFlow's function, Keras's operation, then the tensors and the settings by TensorFlow's names; Keras's name for a
+# setting, if different, follows the colon.
 KERAS: tuple[tuple[str, str, str, str], ...] = (
     ("image.rgb_to_grayscale", "RGBToGrayscale", "images", ""),
     ("image.rgb_to_hsv", "RGBToHSV", "images", ""),
@@ -133,18 +133,18 @@ KERAS: tuple[tuple[str, str, str, str], ...] = (
     ("sort", "Sort", "values", "axis"),
     ("tensordot", "Tensordot", "a b", "axes"),
 )
-# Whose result has other rows than its tensor has samples, unless `axis` says that the batch is left alone.
+# Operations that mix samples, unless `axis` excludes the batch.
 MIXING = {"All", "Any", "Logsumexp", "Max", "Mean", "Min", "Prod", "Std", "Sum", "Var", "Repeat", "Tensordot", "Diag"}
 FORMATS = {"NWC": "channels_last", "NHWC": "channels_last", "NDHWC": "channels_last", "NCHW": "channels_first"}
 
 
 def function(*names: str) -> Callable[[Function], Function]:
-    """Enter a rule for TensorFlow's functions of these names. What is known of sizes is followed through it."""
+    """Register a rule for the TensorFlow functions of these names. It propagates known sizes."""
 
-    def enter(make: Function) -> Function:
-        signature = inspect.signature(make)
+    def register(function_rule: Function) -> Function:
+        signature = inspect.signature(function_rule)
 
-        @functools.wraps(make)
+        @functools.wraps(function_rule)
         def run(layer: Layer, *args: Any, **kwargs: Any) -> Any:
             start = len(layer.nodes)
             try:
@@ -152,15 +152,15 @@ def function(*names: str) -> Callable[[Function], Function]:
             except TypeError as error:
                 raise UnsupportedModelError(f"its call is not supported: {error}") from error
             try:
-                result = make(layer, *args, **kwargs)
+                result = function_rule(layer, *args, **kwargs)
             except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
                 raise InvalidModelError(f"malformed arguments: {error}") from error
             return propagate(layer, (args, kwargs), layer.nodes[start:], result)
 
         rule(*(f"ops.tf.{name}" for name in names))(run)
-        return make
+        return function_rule
 
-    return enter
+    return register
 
 
 def tensors(layer: Layer, *items: Any) -> list[Any]:
@@ -170,7 +170,7 @@ def tensors(layer: Layer, *items: Any) -> list[Any]:
 
 
 def tensor(layer: Layer, item: Any, dtype: str = "") -> Any:
-    """An operand; a list of numbers becomes a constant, one of tensors is stacked."""
+    """An operand; a list of numbers becomes a constant, a list of tensors is stacked."""
     if not isinstance(item, (list, tuple)):
         return item
     if any(True for _ in leaves(item, Value)):
@@ -179,15 +179,15 @@ def tensor(layer: Layer, item: Any, dtype: str = "") -> Any:
 
 
 def array(item: Any, dtype: str = "") -> np.ndarray:
-    """A list of numbers as TensorFlow reads it, or in this dtype."""
-    made = np.asarray(item)
-    if made.dtype.kind not in "bif":
-        raise InvalidModelError("a constant is neither numbers nor truth values")
-    return made.astype(dtype or {"f": "float32", "i": "int32"}.get(made.dtype.kind, "bool"))
+    """A list of numbers as an array of TensorFlow's default dtype, or of this dtype."""
+    numbers = np.asarray(item)
+    if numbers.dtype.kind not in "bif":
+        raise InvalidModelError("a constant is neither numeric nor boolean")
+    return numbers.astype(dtype or {"f": "float32", "i": "int32"}.get(numbers.dtype.kind, "bool"))
 
 
 def keras(layer: Layer, operation: str, *args: Any, **settings: Any) -> Value:
-    """Apply the rule of one of Keras's operations; settings that are None are left to its defaults."""
+    """Apply the rule of a Keras operation; settings that are None take its defaults."""
     if f"ops.{operation}" not in RULES:
         raise UnsupportedModelError(f"no rule for {operation}, Keras's name for it")
     part = copy.copy(layer)
@@ -198,12 +198,12 @@ def keras(layer: Layer, operation: str, *args: Any, **settings: Any) -> Value:
 
 
 def batched(value: Value, whether: bool) -> Value:
-    """The value, with word on whether its first axis still is the batch."""
+    """The value, marked as to whether its first axis is still the batch."""
     return replace(value, batched=value.batched and whether)
 
 
 def keeps_batch(axis: Any, rank: int) -> bool:
-    """Whether what happens along these axes leaves the batch alone."""
+    """Whether an operation along these axes does not touch the batch axis."""
     axes = axis if isinstance(axis, (list, tuple)) else [axis]
     return all(isinstance(item, int) and item % max(rank, 1) for item in axes)
 
@@ -211,10 +211,10 @@ def keeps_batch(axis: Any, rank: int) -> bool:
 def _cellwise(name: str, kernel: Callable[..., Any], count: int) -> None:
     @function(name)
     def cellwise(layer: Layer, *args: Any, x: Any = None, y: Any = None) -> Value:
-        given = [item for item in (*args, x, y) if item is not None]
-        if len(given) != count:
-            raise UnsupportedModelError(f"the file has {len(given)} of its {count} operands: tf.keras lost the other")
-        operands = tensors(layer, *given)
+        items = [item for item in (*args, x, y) if item is not None]
+        if len(items) != count:
+            raise UnsupportedModelError(f"the file has {len(items)} of its {count} operands: tf.keras lost the other")
+        operands = tensors(layer, *items)
         return narrow(layer, layer.emit(kernel, *operands), *operands)
 
 
@@ -224,17 +224,19 @@ def _as_keras(name: str, operation: str, inputs: str, settings: str) -> None:
 
     @function(name)
     def as_keras(layer: Layer, *args: Any, **kwargs: Any) -> Any:
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        if len(args) > len(names) or not given.keys() <= set(names):
-            raise UnsupportedModelError(f"an argument is not supported: {', '.join(sorted(given.keys() - set(names)))}")
-        operands = tensors(layer, *(given.pop(key, None) for key in inputs.split()))
-        if given.get("data_format") is not None:
-            given["data_format"] = FORMATS.get(given["data_format"], "")
-        made = keras(layer, operation, *operands, **{renamed[key]: item for key, item in given.items()})
+        arguments = {**dict(zip(names, args, strict=False)), **kwargs}
+        if len(args) > len(names) or not arguments.keys() <= set(names):
+            raise UnsupportedModelError(
+                f"an argument is not supported: {', '.join(sorted(arguments.keys() - set(names)))}"
+            )
+        operands = tensors(layer, *(arguments.pop(key, None) for key in inputs.split()))
+        if arguments.get("data_format") is not None:
+            arguments["data_format"] = FORMATS.get(arguments["data_format"], "")
+        result = keras(layer, operation, *operands, **{renamed[key]: item for key, item in arguments.items()})
         rank = len(operands[0].shape) if isinstance(operands[0], Value) else 0
         if operation in MIXING:
-            return batched(made, operation != "Tensordot" and keeps_batch(given.get("axis"), rank))
-        return made
+            return batched(result, operation != "Tensordot" and keeps_batch(arguments.get("axis"), rank))
+        return result
 
 
 for _name, _kernel in UNARY.items():
@@ -249,7 +251,7 @@ for _row in KERAS:
 
 @function("math.truediv", "math.divide", "realdiv")
 def divide(layer: Layer, x: Any, y: Any) -> Value:
-    """A quotient; of small whole numbers as float32, of large ones as float64."""
+    """A quotient; float32 for small integer types, float64 for large ones."""
     x, y = (
         layer.cast(v, "float32") if isinstance(v, Value) and v.dtype in ("int8", "uint8", "int16", "uint16") else v
         for v in tensors(layer, x, y)
@@ -261,8 +263,8 @@ def divide(layer: Layer, x: Any, y: Any) -> Value:
 def floor_divide(layer: Layer, x: Any, y: Any) -> Value:
     """A quotient rounded down."""
     x, y = tensors(layer, x, y)
-    whole = not any("float" in value.dtype for value in leaves((x, y), Value))
-    return layer.emit(np.floor_divide if whole else kernels.floor_divide, x, y)
+    integral = not any("float" in value.dtype for value in leaves((x, y), Value))
+    return layer.emit(np.floor_divide if integral else kernels.floor_divide, x, y)
 
 
 @function("math.squared_difference")
@@ -282,7 +284,7 @@ def add_n(layer: Layer, inputs: Any) -> Value:
 
 @function("clip_by_value")
 def clip_by_value(layer: Layer, t: Value, clip_value_min: Any, clip_value_max: Any) -> Value:
-    """Between two bounds."""
+    """Clipped to two bounds."""
     low, high = clip_value_min, clip_value_max
     if isinstance(low, (int, float)) and isinstance(high, (int, float)):
         return layer.emit(kernels.clip, t, x_min=low, x_max=high)
@@ -306,38 +308,38 @@ def l2_normalize(layer: Layer, x: Value, axis: Any = None, epsilon: float = 1e-1
 
 @function("norm", "math.reduce_euclidean_norm")
 def norm(layer: Layer, tensor: Value, ord: Any = "euclidean", axis: Any = None, keepdims: Any = False) -> Value:
-    """The length of vectors; of pairs of axes the Frobenius norm."""
+    """The norm of vectors; for pairs of axes the Frobenius norm."""
     settings = {"axis": tuple(axis) if isinstance(axis, (list, tuple)) else axis, "keepdims": bool(keepdims)}
     if ord in ("euclidean", "fro", 2) and (ord != 2 or isinstance(axis, int)):
-        made = layer.emit(np.sqrt, layer.emit(np.sum, layer.emit(np.square, tensor), **settings))
+        y = layer.emit(np.sqrt, layer.emit(np.sum, layer.emit(np.square, tensor), **settings))
     elif ord == 1 and isinstance(axis, int):
-        made = layer.emit(np.sum, layer.emit(np.abs, tensor), **settings)
+        y = layer.emit(np.sum, layer.emit(np.abs, tensor), **settings)
     else:
         raise UnsupportedModelError(f"no norm of order {ord!a} along {axis!a}")
-    return batched(made, keeps_batch(axis, len(tensor.shape)))
+    return batched(y, keeps_batch(axis, len(tensor.shape)))
 
 
 def _extreme(layer: Layer, x: Value, axis: Any, dtype: Any, kernel: Callable[..., Any]) -> Value:
     axis = 0 if axis is None else axis
-    made = layer.emit(kernel, x, axis=axis)
-    return batched(layer.cast(made, dtype), keeps_batch(axis, len(x.shape)))
+    y = layer.emit(kernel, x, axis=axis)
+    return batched(layer.cast(y, dtype), keeps_batch(axis, len(x.shape)))
 
 
 @function("math.argmax")
 def argmax(layer: Layer, input: Value, axis: Any = None, output_type: str = "int64") -> Value:
-    """Where the largest is."""
+    """The index of the maximum."""
     return _extreme(layer, input, axis, output_type, np.argmax)
 
 
 @function("math.argmin")
 def argmin(layer: Layer, input: Value, axis: Any = None, output_type: str = "int64") -> Value:
-    """Where the smallest is."""
+    """The index of the minimum."""
     return _extreme(layer, input, axis, output_type, np.argmin)
 
 
 @function("argsort")
 def argsort(layer: Layer, values: Value, axis: int = -1, direction: str = "ASCENDING", stable: bool = False) -> Value:
-    """Where the smallest is, then the next, and so on."""
+    """The indices that sort an axis."""
     if direction != "ASCENDING":
         values = layer.emit(np.negative, values)
     return layer.cast(layer.emit(np.argsort, values, axis=axis, kind="stable"), "int32")
@@ -345,13 +347,13 @@ def argsort(layer: Layer, values: Value, axis: int = -1, direction: str = "ASCEN
 
 @function("math.top_k")
 def top_k(layer: Layer, input: Value, k: Any = 1, sorted: bool = True) -> list[Value]:
-    """The largest of the last axis, and where they are."""
+    """The largest elements of the last axis, and their indices."""
     return layer.emit_many(kernels.top_k, input, k=k)
 
 
 def _cumulate(layer: Layer, x: Value, axis: int, exclusive: bool, reverse: bool, kernel: Callable[..., Any]) -> Value:
     if exclusive:
-        raise UnsupportedModelError("cumulation without the number itself is not supported")
+        raise UnsupportedModelError("exclusive cumulation is not supported")
     x = layer.emit(np.flip, x, axis=axis) if reverse else x
     y = narrow(layer, layer.emit(kernel, x, axis=axis), x)
     return layer.emit(np.flip, y, axis=axis) if reverse else y
@@ -359,25 +361,25 @@ def _cumulate(layer: Layer, x: Value, axis: int, exclusive: bool, reverse: bool,
 
 @function("math.cumsum")
 def cumsum(layer: Layer, x: Value, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Value:
-    """Sums of all up to each."""
+    """Cumulative sums."""
     return _cumulate(layer, x, axis, exclusive, reverse, np.cumsum)
 
 
 @function("math.cumprod")
 def cumprod(layer: Layer, x: Value, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Value:
-    """Products of all up to each."""
+    """Cumulative products."""
     return _cumulate(layer, x, axis, exclusive, reverse, np.cumprod)
 
 
 @function("cast")
 def cast(layer: Layer, x: Value, dtype: str) -> Value:
-    """Another dtype; a fraction is cut off."""
+    """A cast to another dtype; fractions are truncated."""
     return keras(layer, "Cast", x, dtype=dtype)
 
 
 @function("convert_to_tensor", "ensure_shape", "debugging.check_numerics")
 def unchanged(layer: Layer, x: Value, *args: Any, **kwargs: Any) -> Value:
-    """What only checks."""
+    """Functions that only check."""
     return layer.emit(kernels.identity, x)
 
 
@@ -387,8 +389,8 @@ def where(layer: Layer, condition: Any, x: Any = None, y: Any = None) -> Value:
     if x is None or y is None:
         raise UnsupportedModelError("the shape of its result depends on the data")
     dtype = next((value.dtype for value in leaves((x, y), Value)), "float32")
-    made = layer.emit(np.where, tensor(layer, condition, "bool"), tensor(layer, x, dtype), tensor(layer, y, dtype))
-    return layer.cast(made, dtype)
+    result = layer.emit(np.where, tensor(layer, condition, "bool"), tensor(layer, x, dtype), tensor(layer, y, dtype))
+    return layer.cast(result, dtype)
 
 
 @function("one_hot")
@@ -401,13 +403,13 @@ def one_hot(
     axis: Any = None,
     dtype: Any = None,
 ) -> Value:
-    """One number at the place that each index names, another elsewhere, along a new axis."""
+    """`on_value` at each index, `off_value` elsewhere, along a new axis."""
     on, off = 1 if on_value is None else on_value, 0 if off_value is None else off_value
     axis = -1 if axis is None else axis
-    made = layer.emit(kernels.one_hot, indices, num_classes=depth, axis=axis, dtype=dtype or "float32")
+    y = layer.emit(kernels.one_hot, indices, num_classes=depth, axis=axis, dtype=dtype or "float32")
     if (on, off) == (1, 0):
-        return made
-    return layer.emit(np.add, layer.emit(np.multiply, made, on - off), off)
+        return y
+    return layer.emit(np.add, layer.emit(np.multiply, y, on - off), off)
 
 
 @function("linalg.matmul")
@@ -420,7 +422,7 @@ def matmul(
     adjoint_a: bool = False,
     adjoint_b: bool = False,
 ) -> Value:
-    """A product of matrices, each perhaps transposed first."""
+    """A matrix product; the operands may be transposed first."""
     a, b = tensors(layer, a, b)
     if transpose_a or adjoint_a:
         a = batched(layer.emit(np.swapaxes, a, axis1=-1, axis2=-2), len(a.shape) > 2)
@@ -434,5 +436,5 @@ def einsum(layer: Layer, equation: str, *inputs: Any) -> Value:
     """Sums of products by subscripts."""
     if not inputs:
         raise UnsupportedModelError("the file has none of its operands: tf.keras lost them")
-    made = layer.emit(kernels.einsum, *tensors(layer, *inputs), subscripts=equation.replace(" ", ""))
-    return batched(made, equation.strip()[:1] == equation.partition("->")[2].strip()[:1])
+    y = layer.emit(kernels.einsum, *tensors(layer, *inputs), subscripts=equation.replace(" ", ""))
+    return batched(y, equation.strip()[:1] == equation.partition("->")[2].strip()[:1])

@@ -1,6 +1,6 @@
-"""TensorFlow nodes: what TensorFlow 2.0 to 2.3 stored of functions, by the operation's name in TensorFlow's graph.
+"""TensorFlow nodes: functions as TensorFlow 2.0 to 2.3 stored them, by the name of the operation in the graph.
 
-Each is one of TensorFlow's functions; inputs come by position, attributes by name.
+Each is a TensorFlow function; inputs come by position, attributes by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kerasgen.layers.sizes import concrete
 from kerasgen.layers.tf.arrays import concat, pad, stack
 from kerasgen.layers.tf.ops import add_n, array, einsum, function, keras, tensors
 
-# The node's name and the function's.
+# The names of node and function.
 CELLWISE = {
     "Abs": "math.abs",
     "Acos": "math.acos",
@@ -89,7 +89,7 @@ CELLWISE = {
     "ZerosLike": "zeros_like",
     "Rank": "rank",
 }
-# The node, the function, the function's names for the inputs, and those for attributes that it names otherwise.
+# The node, the function, the function's names for the inputs, and those for attributes with different names.
 NODES = (
     ("All", "math.reduce_all", "input_tensor axis", "keep_dims:keepdims"),
     ("Any", "math.reduce_any", "input_tensor axis", "keep_dims:keepdims"),
@@ -149,27 +149,30 @@ NODES = (
 )
 
 
-def _enter(node: str, target: str, inputs: str, attributes: str) -> None:
+def _register(node: str, target: str, inputs: str, attributes: str) -> None:
     names, renamed = inputs.split(), dict(pair.split(":") for pair in attributes.split())
 
     @function(f"raw_ops.{node}")
     def run(layer: Layer, *args: Any, **attrs: Any) -> Any:
         if len(args) > len(names):
             raise UnsupportedModelError(f"it has {len(args)} inputs, not {len(names)}")
-        given = {**dict(zip(names, args, strict=False)), **{renamed.get(key, key): item for key, item in attrs.items()}}
-        return RULES[f"ops.tf.{target}"](layer, **given)
+        arguments = {
+            **dict(zip(names, args, strict=False)),
+            **{renamed.get(key, key): item for key, item in attrs.items()},
+        }
+        return RULES[f"ops.tf.{target}"](layer, **arguments)
 
 
-def _enter_cellwise(node: str, target: str) -> None:
+def _register_cellwise(node: str, target: str) -> None:
     @function(f"raw_ops.{node}")
     def run(layer: Layer, *args: Any) -> Any:
         return RULES[f"ops.tf.{target}"](layer, *args)
 
 
 for _node, _target in CELLWISE.items():
-    _enter_cellwise(_node, _target)
+    _register_cellwise(_node, _target)
 for _row in NODES:
-    _enter(*_row)
+    _register(*_row)
 
 
 @function("raw_ops.ConcatV2")
@@ -186,7 +189,7 @@ def old_concat_node(layer: Layer, *args: Any) -> Value:
 
 @function("raw_ops.Pack")
 def pack(layer: Layer, *args: Any, axis: int = 0) -> Value:
-    """What `tf.stack` is called in the graph."""
+    """The node of `tf.stack`."""
     return stack(layer, args, axis)
 
 
@@ -198,19 +201,19 @@ def add_n_node(layer: Layer, *args: Any) -> Value:
 
 @function("raw_ops.Einsum")
 def einsum_node(layer: Layer, *args: Any, equation: str) -> Value:
-    """The operands are there, unlike those of the function."""
+    """Unlike the function, the node has its operands."""
     return einsum(layer, equation, *args)
 
 
 @function("raw_ops.PadV2")
 def pad_with(layer: Layer, x: Value, paddings: Any, constant_values: Any) -> Value:
-    """Cells of any one value around."""
+    """Padded with a constant."""
     return pad(layer, x, paddings, "CONSTANT", constant_values)
 
 
 @function("raw_ops.MirrorPad")
 def mirror_pad(layer: Layer, x: Value, paddings: Any, mode: str) -> Value:
-    """Cells around that mirror those inside."""
+    """Padded with mirrored elements."""
     return pad(layer, x, paddings, mode)
 
 
@@ -229,7 +232,7 @@ def fused_batch_norm(
 ) -> Value:
     """Batch normalisation by given statistics."""
     if is_training:
-        raise UnsupportedModelError("it takes the statistics of the batch")
+        raise UnsupportedModelError("it uses the statistics of the batch")
     axis = 1 if data_format == "NCHW" else -1
     parts = tensors(layer, x, mean, variance, offset, scale)
     return keras(layer, "BatchNorm", *parts, axis=axis, epsilon=epsilon)
