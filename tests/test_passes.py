@@ -233,7 +233,7 @@ def test_every_pass_leaves_its_argument_alone() -> None:
     [
         ([Node(("a",), kernels.relu, ("b",))], ("a",), "too early"),
         ([Node(("a",), kernels.relu, ("image",))] * 2, ("a",), "defined twice"),
-        ([Node(("class",), kernels.relu, ("image",))], ("class",), "no name"),
+        ([Node(("class",), kernels.relu, ("image",))], ("class",), "no identifier"),
         ([], ("a",), "nothing computes"),
     ],
 )

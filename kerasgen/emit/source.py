@@ -68,7 +68,7 @@ def _import(module: str, name: str) -> str:
     return f"import {module}" + (f" as {name}" if name != module else "")
 
 
-# Finding a function's text means tokenising its file from there on: half of the time of printing a small module.
+# Cached, as `getsource` tokenises the rest of the file: half the time of printing a small module.
 @cache
 def _text(thing: Any) -> str:
     """The source of a function or class."""

@@ -219,8 +219,8 @@ class Graph:
         as in `rewrite`.
         """
         renamed = renamed or {}
-        kept = (node for node in self.nodes if node.outputs[0] not in renamed and node.outputs[0] not in removed)
-        return self.rewrite((replaced.get(node.outputs[0], node) for node in kept), renamed, changed=changed)
+        rest = (node for node in self.nodes if node.outputs[0] not in renamed and node.outputs[0] not in removed)
+        return self.rewrite((replaced.get(node.outputs[0], node) for node in rest), renamed, changed=changed)
 
     def check(self) -> Graph:
         """The graph itself, if it is sound.

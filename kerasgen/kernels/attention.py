@@ -32,7 +32,7 @@ def attend(weights, value):
 
 
 def band_mask(scores, *, causal=False, window=None):
-    """Which keys each query may see: none after it, only those nearer than `window`: (N, ..., T, S) → (1, T, S)."""
+    """Keys that each query may see: if `causal`, none after it; those within `window`: (N, ..., T, S) → (1, T, S)."""
     t, s = scores.shape[-2:]
     ahead = np.arange(s) - np.arange(t)[None, :, None]
     mask = ahead <= (0 if causal else s)

@@ -37,11 +37,11 @@ def ctc_greedy(x, lengths, *, mask_index=0, merge_repeated=True):
     steps, classes = x.shape[1:]
     valid = np.arange(steps) < lengths[:, np.newaxis]
     best = np.argmax(x, axis=2)
-    kept = valid & (best != mask_index % classes)
+    keep = valid & (best != mask_index % classes)
     if merge_repeated:
-        kept[:, 1:] &= best[:, 1:] != best[:, :-1]
-    order = np.argsort(~kept, axis=1, kind="stable")
-    labels = np.take_along_axis(np.where(kept, best, -1), order, axis=1)
+        keep[:, 1:] &= best[:, 1:] != best[:, :-1]
+    order = np.argsort(~keep, axis=1, kind="stable")
+    labels = np.take_along_axis(np.where(keep, best, -1), order, axis=1)
     scores = -np.sum(np.where(valid, np.max(x, axis=2), 0), axis=1, keepdims=True)
     return labels[np.newaxis].astype(np.int32), scores
 

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def signed_zeros(x):
-    """x with -0.0 replaced by the smallest negative number, as Keras orders it below 0.0."""
+    """x with -0.0 replaced by -tiny, as Keras orders it below 0.0."""
     if x.dtype.kind != "f":
         return x
     return np.where((x == 0) & np.signbit(x), -np.finfo(x.dtype).tiny, x)
@@ -71,8 +71,8 @@ def quantile(x, q, *, axis=None, method="linear", keepdims=False, skip_nan=False
     parts = {"lower": 0, "higher": 1, "nearest": np.round(place) - np.floor(place), "midpoint": 0.5}
     part = np.asarray(parts.get(method, place - np.floor(place)), x.dtype)
     y = np.where(np.isnan(y[..., -1:]) & (not skip_nan), np.nan, low * (1 - part) + high * part).astype(x.dtype)
-    kept = [1 if a in axes else size for a, size in enumerate(x.shape)] if keepdims else sizes
-    return np.moveaxis(y, -1, 0).reshape([*q.shape, *kept])
+    shape = [1 if a in axes else size for a, size in enumerate(x.shape)] if keepdims else sizes
+    return np.moveaxis(y, -1, 0).reshape([*q.shape, *shape])
 
 
 def histogram(x, *, bins=10, limits=None):

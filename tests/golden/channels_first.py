@@ -41,7 +41,7 @@ def as_input(x, name, shape, dtype):
     x = np.asarray(x)
     fits = x.ndim == len(shape) and x.shape[1:] == shape[1:] and shape[0] is None
     if fits and x.dtype == dtype and x.flags.c_contiguous:
-        return x  # as nearly always, and at a third of the time that the checks below take
+        return x  # the common case; skips the slower checks
     dtype = np.dtype(dtype)
     if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
         raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
@@ -64,7 +64,7 @@ def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, a
 
 
 def finish(y, bias, activation):
-    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    """Add the bias in place, as `y` is always a new array, then apply the activation."""
     if bias is not None:
         y += bias
     return y if activation is None else activation(y)
@@ -85,7 +85,7 @@ def windows(x, window, strides, dilation):
     step_n, *steps, step_c = x.strides
     shape = (n, *window_counts(sizes, window, strides, dilation), *window, c)
     steps = (step_n, *(t * s for t, s in zip(steps, strides)), *(t * d for t, d in zip(steps, dilation)), step_c)
-    if x.flags.c_contiguous:  # the same view, made ten times as fast
+    if x.flags.c_contiguous:  # the same view, ten times faster to create
         return np.ndarray(shape, x.dtype, x, 0, steps)
     return np.lib.stride_tricks.as_strided(x, shape, steps, writeable=False)
 
@@ -99,7 +99,7 @@ def window_counts(sizes, window, strides, dilation):
 
 
 def padded(x, window, strides, dilation, pads, value=0.0):
-    """The array with the border its windows want: None, (before, after) per axis, or "same" for any size."""
+    """The array with the padding its windows need: None, (before, after) per axis, or "same" for any size."""
     if pads is None:
         return x
     if pads == "same":
@@ -108,7 +108,7 @@ def padded(x, window, strides, dilation, pads, value=0.0):
 
 
 def same_pads(sizes, window, strides, dilation):
-    """The (before, after) of each axis under which ceil(size / stride) windows fit.
+    """The (before, after) of each axis with which ceil(size / stride) windows fit.
 
     TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
     """
@@ -120,7 +120,7 @@ def same_pads(sizes, window, strides, dilation):
 
 
 def pad(x, *, pads, value=0.0):
-    """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
+    """Pad with one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
 
     `pads` holds (before, after) for every axis between the first and the last; `value` may differ by channel.
     """
@@ -132,7 +132,7 @@ def pad(x, *, pads, value=0.0):
 
 
 def surround(shape, dtype, pads, value=0.0, empty=np.empty):
-    """An array (N, H, W, C) to fill, and the same one with cells of one value around it, as `pad` makes them."""
+    """An array (N, H, W, C) to fill, and the same one with its border of one value, as in `pad`."""
     n, *sizes, c = shape
     whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), dtype)
     inside = (slice(None),)
@@ -144,14 +144,14 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
 
 
 def max_pool(x, *, size, strides, pad=None):
-    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). The border never wins."""
+    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). Padding is ignored."""
     return reduce_windows(np.maximum, x, size, strides, pad)
 
 
 def reduce_windows(ufunc, x, size, strides, pads=None):
     """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C).
 
-    `pads` are None or what `same_pads` gives, but nothing is padded: windows at an edge have fewer cells.
+    `pads` are None, "same" or from `same_pads`, but nothing is padded: windows at an edge have fewer cells.
     """
     if pads == "same":
         pads = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
@@ -177,7 +177,7 @@ def reduce_windows(ufunc, x, size, strides, pads=None):
 
 
 def slide(ufunc, x, axis, k, s, start, count, out=None):
-    """Combine the k cells of each of `count` windows along an axis, of which the first one begins at `start`."""
+    """Combine the k cells of each of `count` windows along an axis; the first begins at `start`."""
     outer, stop = (slice(None),) * axis, start + (count - 1) * s + 1
     first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
     if not others:
@@ -203,8 +203,8 @@ def paint(x, kernel, strides, dilation, crop):
 def scatter(parts, window, strides, dilation, crop):
     """Add up overlapping windows, the reverse of `taps`: (kh * kw, N, H, W, F) → (N, OH, OW, F).
 
-    Uncut, an axis gets (size - 1) * stride + (k - 1) * dilation + 1 cells. `crop` cuts (before, after) of them; a
-    negative `after`, smaller than the stride, appends zeros instead.
+    Uncropped, an axis has (size - 1) * stride + (k - 1) * dilation + 1 cells. `crop` removes (before, after) of them;
+    a negative `after`, smaller than the stride, appends zeros instead.
     """
     n, *sizes, f = parts.shape[1:]
     crop = [(0, 0)] * len(sizes) if crop is None else crop
@@ -219,7 +219,7 @@ def scatter(parts, window, strides, dilation, crop):
 
 
 def taps(x, window, strides, dilation):
-    """Cell by cell of the window, a view of what lies under it in every window: kh * kw times (N, OH, OW, C)."""
+    """For each cell of the window, a view of that cell in all windows: kh * kw times (N, OH, OW, C)."""
     counts = window_counts(x.shape[1:-1], window, strides, dilation)
     for cell in np.ndindex(*window):
         firsts = [i * d for i, d in zip(cell, dilation)]

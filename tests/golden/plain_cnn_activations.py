@@ -66,7 +66,7 @@ def as_input(x, name, shape, dtype):
     x = np.asarray(x)
     fits = x.ndim == len(shape) and x.shape[1:] == shape[1:] and shape[0] is None
     if fits and x.dtype == dtype and x.flags.c_contiguous:
-        return x  # as nearly always, and at a third of the time that the checks below take
+        return x  # the common case; skips the slower checks
     dtype = np.dtype(dtype)
     if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
         raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
@@ -85,7 +85,7 @@ def conv_by_matrix(x, matrix, bias=None, *, shape, activation=None):
 
 
 def finish(y, bias, activation):
-    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    """Add the bias in place, as `y` is always a new array, then apply the activation."""
     if bias is not None:
         y += bias
     return y if activation is None else activation(y)
@@ -118,19 +118,19 @@ def along(weight, axes, ndim):
 
 
 def relu(x, out=None):
-    """max(x, 0), with zeros side by side: with a single one, NumPy takes four times as long."""
+    """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
     return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
 
 
 def max_pool(x, *, size, strides, pad=None):
-    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). The border never wins."""
+    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). Padding is ignored."""
     return reduce_windows(np.maximum, x, size, strides, pad)
 
 
 def reduce_windows(ufunc, x, size, strides, pads=None):
     """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C).
 
-    `pads` are None or what `same_pads` gives, but nothing is padded: windows at an edge have fewer cells.
+    `pads` are None, "same" or from `same_pads`, but nothing is padded: windows at an edge have fewer cells.
     """
     if pads == "same":
         pads = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
@@ -156,7 +156,7 @@ def reduce_windows(ufunc, x, size, strides, pads=None):
 
 
 def same_pads(sizes, window, strides, dilation):
-    """The (before, after) of each axis under which ceil(size / stride) windows fit.
+    """The (before, after) of each axis with which ceil(size / stride) windows fit.
 
     TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
     """
@@ -168,7 +168,7 @@ def same_pads(sizes, window, strides, dilation):
 
 
 def slide(ufunc, x, axis, k, s, start, count, out=None):
-    """Combine the k cells of each of `count` windows along an axis, of which the first one begins at `start`."""
+    """Combine the k cells of each of `count` windows along an axis; the first begins at `start`."""
     outer, stop = (slice(None),) * axis, start + (count - 1) * s + 1
     first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
     if not others:
@@ -179,7 +179,7 @@ def slide(ufunc, x, axis, k, s, start, count, out=None):
 
 
 def flatten(x):
-    """All axes but the batch into one: (N, ...) → (N, D)."""
+    """Merge all axes but the batch: (N, ...) → (N, D)."""
     return x.reshape(len(x), -1 if x.size else int(np.prod(x.shape[1:])))
 
 
@@ -206,7 +206,7 @@ def conv_matrix(kernel, *, sizes, strides, dilation, pad):
     """A convolution of small images as a dense kernel: (kh, kw, C, F) and `sizes` (H, W) → (H * W * C, OH * OW * F).
 
     matrix[i, j, c, o, p, f] = kernel[u, v, c, f] where cell (u, v) of window (o, p) lies on cell (i, j), 0 elsewhere.
-    Cells of the border would meet only zeros; they have no rows.
+    Cells of the padding are zeros and need no rows.
     """
     pad = [(0, 0)] * len(sizes) if pad is None else pad
     full = [a + size + b for size, (a, b) in zip(sizes, pad)]

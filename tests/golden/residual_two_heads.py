@@ -61,7 +61,7 @@ def as_input(x, name, shape, dtype):
     x = np.asarray(x)
     fits = x.ndim == len(shape) and x.shape[1:] == shape[1:] and shape[0] is None
     if fits and x.dtype == dtype and x.flags.c_contiguous:
-        return x  # as nearly always, and at a third of the time that the checks below take
+        return x  # the common case; skips the slower checks
     dtype = np.dtype(dtype)
     if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
         raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
@@ -134,9 +134,9 @@ def blocked_conv(
 
 
 def window_rows(x, window, strides, dilation):
-    """`windows` with the cells that lie side by side as one item, for items are copied faster than their numbers.
+    """`windows` with each row of kw cells as one item, which is copied faster than its numbers.
 
-    (N, H, W, C) → (N, OH, OW, kh) items of kw * C numbers, where they do lie so; `view(x.dtype)` of a copy has those.
+    (N, H, W, C) → (N, OH, OW, kh) items of kw * C numbers, if contiguous; `view(x.dtype)` of a copy has the numbers.
     """
     cells = windows(x, window, strides, dilation)
     if dilation[-1] > 1 or not x.flags.c_contiguous:
@@ -151,7 +151,7 @@ def windows(x, window, strides, dilation):
     step_n, *steps, step_c = x.strides
     shape = (n, *window_counts(sizes, window, strides, dilation), *window, c)
     steps = (step_n, *(t * s for t, s in zip(steps, strides)), *(t * d for t, d in zip(steps, dilation)), step_c)
-    if x.flags.c_contiguous:  # the same view, made ten times as fast
+    if x.flags.c_contiguous:  # the same view, ten times faster to create
         return np.ndarray(shape, x.dtype, x, 0, steps)
     return np.lib.stride_tricks.as_strided(x, shape, steps, writeable=False)
 
@@ -165,7 +165,7 @@ def window_counts(sizes, window, strides, dilation):
 
 
 def padded(x, window, strides, dilation, pads, value=0.0):
-    """The array with the border its windows want: None, (before, after) per axis, or "same" for any size."""
+    """The array with the padding its windows need: None, (before, after) per axis, or "same" for any size."""
     if pads is None:
         return x
     if pads == "same":
@@ -174,7 +174,7 @@ def padded(x, window, strides, dilation, pads, value=0.0):
 
 
 def same_pads(sizes, window, strides, dilation):
-    """The (before, after) of each axis under which ceil(size / stride) windows fit.
+    """The (before, after) of each axis with which ceil(size / stride) windows fit.
 
     TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
     """
@@ -186,7 +186,7 @@ def same_pads(sizes, window, strides, dilation):
 
 
 def pad(x, *, pads, value=0.0):
-    """Surround with cells of one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
+    """Pad with one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
 
     `pads` holds (before, after) for every axis between the first and the last; `value` may differ by channel.
     """
@@ -198,7 +198,7 @@ def pad(x, *, pads, value=0.0):
 
 
 def surround(shape, dtype, pads, value=0.0, empty=np.empty):
-    """An array (N, H, W, C) to fill, and the same one with cells of one value around it, as `pad` makes them."""
+    """An array (N, H, W, C) to fill, and the same one with its border of one value, as in `pad`."""
     n, *sizes, c = shape
     whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), dtype)
     inside = (slice(None),)
@@ -210,7 +210,7 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
 
 
 def bordered(shape, dtype, border, out):
-    """An array to fill, and the same one inside zeros: `border` holds (before, after) for each size, or is None."""
+    """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
     empty = np.empty if out is None else out.empty
     if border is None:
         y = empty(shape, dtype)
@@ -219,9 +219,9 @@ def bordered(shape, dtype, border, out):
 
 
 def tile_row(numbers, y):
-    """A number of each channel, or one of all, for every cell of a row of `y`: (F,) → (W, F).
+    """One number per channel, or one for all, repeated for every cell of a row of `y`: (F,) → (W, F).
 
-    Taken together with a row in one loop instead of one for each cell, they take half of the time.
+    NumPy then loops over whole rows instead of cells, in half the time.
     """
     if numbers is None:
         return None
@@ -352,11 +352,11 @@ def epilogue(part, bias, residual, activation, target):
     if residual is not None:
         part += residual
     if activation is relu:
-        np.maximum(part, np.zeros(part.shape[1:][-2:], part.dtype), out=target)  # a row of zeros: half of the time
+        np.maximum(part, np.zeros(part.shape[1:][-2:], part.dtype), out=target)  # a row of zeros: half the time
     elif activation is relu6:
         np.clip(part, 0, 6, out=target)
     elif activation is not None:
-        rows = block_rows(4 * part[:1].nbytes)  # of several steps, each has a result of its own
+        rows = block_rows(4 * part[:1].nbytes)  # its temporaries must fit in the cache, too
         for start in range(0, len(part), rows):
             target[start : start + rows] = activation(part[start : start + rows])
     elif part is not target:
@@ -364,7 +364,7 @@ def epilogue(part, bias, residual, activation, target):
 
 
 def relu(x, out=None):
-    """max(x, 0), with zeros side by side: with a single one, NumPy takes four times as long."""
+    """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
     return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
 
 
@@ -400,9 +400,9 @@ def tiled_depthwise_conv2d(
 
 
 def side_by_side(x, width, count, stride, dilation):
-    """What each column of a kernel meets in a row of `count` windows: (H, W, C) → (H, width, count * C)."""
+    """The cells under each kernel column in a row of `count` windows: (H, W, C) → (H, width, count * C)."""
     h, w, c = x.shape
-    cells = x.reshape(h, w * c).view(np.dtype((np.void, c * x.itemsize)))  # a cell is copied faster than its numbers
+    cells = x.reshape(h, w * c).view(np.dtype((np.void, c * x.itemsize)))  # one item per cell: copied faster
     y = np.empty((h, width, count), cells.dtype)
     for j in range(width):
         y[:, j] = cells[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
@@ -412,9 +412,8 @@ def side_by_side(x, width, count, stride, dilation):
 def add_up(equation, x, steps, taps, kernel, results):
     """The sums of `equation`, by `np.einsum`, for every row of `results` (..., OW * C) with a kernel (..., count * C).
 
-    In `x`, the next row is `steps` bytes away, and what the next tap meets `taps` bytes. What a product adds up lies
-    side by side: one loop, as long as the tiled kernel, instead of one for each cell. The last cells of a row take the
-    part of the kernel that they need.
+    `steps` and `taps` are strides of `x` in bytes, to the next row and the next tap. The inner loop is as long as the
+    tiled kernel instead of one cell. The last cells of a row use the part of the kernel that they need.
     """
     *rows, width = results.shape
     q, window, item = kernel.shape[-1], kernel.shape[-1 - len(taps) : -1], x.itemsize
@@ -444,7 +443,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     def block(at):
         target = y[at]
-        place = target.reshape(target.size // f, f) if border is None else None  # where rows lie side by side
+        place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
         part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, bias, None if residual is None else residual[at], activation, target)
@@ -456,10 +455,10 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
 
 def global_average_pool(x, *, keepdims=False):
-    """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short, hence exact."""
+    """The mean of each channel: (N, H, W, C) → (N, C). One axis at a time keeps the sums short and accurate."""
     n, *sizes, c = x.shape
     for size in sizes:
-        x = np.add.reduce(x, axis=1) / size  # a sum of long rows, which takes a fifth of the time of many short ones
+        x = np.add.reduce(x, axis=1) / size  # long rows take a fifth of the time of many short ones
     return x.reshape((n, *(1 for _ in sizes), c)) if keepdims else x
 
 
@@ -473,7 +472,7 @@ def dense(x, kernel, bias=None, *, activation=None):
 
 
 def finish(y, bias, activation):
-    """Add the bias in place, for `y` is always fresh, then apply the activation."""
+    """Add the bias in place, as `y` is always a new array, then apply the activation."""
     if bias is not None:
         y += bias
     return y if activation is None else activation(y)
@@ -487,7 +486,7 @@ def upsample_nearest(x, *, size):
 
 
 def tile(kernel, *, count):
-    """The kernel of a depthwise convolution for `count` cells side by side: (kh, kw, C, 1) → (kh, kw, count * C)."""
+    """A depthwise kernel repeated for `count` adjacent cells: (kh, kw, C, 1) → (kh, kw, count * C)."""
     kh, kw, *c = kernel.shape
     return np.tile(kernel.reshape(kh, kw, int(np.prod(c))), (1, 1, count))
 

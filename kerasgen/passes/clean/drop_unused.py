@@ -10,10 +10,10 @@ from kerasgen.graph.ir import Graph
 def drop_unused(graph: Graph) -> Graph:
     """The nodes that lead to a result, and their weights."""
     needed = set(graph.results)
-    kept = []
+    used = []
     for node in reversed(graph.nodes):
         if needed.intersection(node.outputs):
-            kept.append(node)
+            used.append(node)
             needed.update(node.reads)
     weights = {name: array for name, array in graph.weights.items() if name in needed}
-    return replace(graph.rewrite(reversed(kept)), weights=weights)
+    return replace(graph.rewrite(reversed(used)), weights=weights)

@@ -29,7 +29,7 @@ def fold_constants(graph: Graph, *, growth: int = GROWTH) -> Graph:
     last = last_reads(graph)
     weights = dict(graph.weights)
     renamed: dict[str, str] = {}
-    kept = []
+    rest = []
     for node in graph.nodes:
         node = replace(node, inputs=tuple(renamed.get(i, i) if isinstance(i, str) else i for i in node.inputs))
         reads, results = set(node.reads), None
@@ -38,13 +38,13 @@ def fold_constants(graph: Graph, *, growth: int = GROWTH) -> Graph:
             returned = any(last[name] == len(graph.nodes) for name in node.outputs)
             results = _computed(node, weights) if not returned and _size(node, graph) <= freed + growth else None
         if results is None:
-            kept.append(node)
+            rest.append(node)
             continue
         for name, array in zip(node.outputs, results, strict=True):
             renamed[name] = unused(f"{name}/value", weights)
             weights[renamed[name]] = array
             readers[renamed[name]] = readers[name]
-    return replace(graph, weights=weights).rewrite(kept, renamed)
+    return replace(graph, weights=weights).rewrite(rest, renamed)
 
 
 def _size(node: Node, graph: Graph) -> float:

@@ -55,8 +55,8 @@ def fold_input_scale(graph: Graph) -> Graph:
             renamed.update(chain.reads)
             changed |= chain.changed
         nodes.append(node)
-    kept = (node for node in nodes if node.outputs[0] not in renamed)
-    return replace(graph, weights=weights, specs=specs).rewrite(kept, renamed, changed=changed)
+    rest = (node for node in nodes if node.outputs[0] not in renamed)
+    return replace(graph, weights=weights, specs=specs).rewrite(rest, renamed, changed=changed)
 
 
 def _before(layer: Node, graph: Graph, makers: Mapping[str, Node], readers: Mapping[str, int]) -> _Chain | None:

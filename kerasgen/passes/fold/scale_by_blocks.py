@@ -27,9 +27,9 @@ def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
     readers = graph.readers()
     makers = graph.makers()
     scaled: dict[str, Node] = {}
-    gone: set[str] = set()
+    absorbed: set[str] = set()
     for node in reversed(graph.nodes):
-        if node.outputs[0] in gone or graph.sample_bytes(node.outputs[0]) < large:
+        if node.outputs[0] in absorbed or graph.sample_bytes(node.outputs[0]) < large:
             continue
         whole = affine(node, graph)
         if whole is None or len(graph.specs[node.output].shape) < 3:
@@ -37,9 +37,9 @@ def scale_by_blocks(graph: Graph, *, large: int = LARGE) -> Graph:
         whole, inner = gathered(whole, graph, makers, readers)
         passes = sum(map(_passes, (node, *(makers[name] for name in inner))))
         if passes > 2 and max(whole.scale.size, whole.shift.size) > 1:
-            gone.update(inner)
+            absorbed.update(inner)
             scaled[node.output] = _scale_shift(node, whole, graph, weights)
-    return replace(graph, weights=weights).substitute(scaled, removed=gone)
+    return replace(graph, weights=weights).substitute(scaled, removed=absorbed)
 
 
 def _passes(node: Node) -> int:
