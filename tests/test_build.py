@@ -161,7 +161,7 @@ def test_identifier(text: str, name: str) -> None:
 
 
 def test_namespace() -> None:
-    names = Namespace([*PYTHON, "relu"], wanted=["x1_2"])
+    names = Namespace([*PYTHON, "relu"], expected=["x1_2"])
     given = [names.new(text) for text in ("class", "relu", "print", "x1", "x1", "x1_2", "match")]
     assert given == ["class_2", "relu_2", "print_2", "x1", "x1_3", "x1_2", "match_2"]
 

@@ -47,10 +47,10 @@ def known_sizes(item: Any) -> np.ndarray | None:
 
 def sizes(item: Any, what: str) -> list[Size]:
     """The sizes in an argument, each a number or a multiple of the batch size. Raises UnsupportedModelError."""
-    known = known_sizes(item)
-    if known is None or any(size.is_unknown for size in known.flat):
+    elements = known_sizes(item)
+    if elements is None or any(size.is_unknown for size in elements.flat):
         raise UnsupportedModelError(f"{what} must be known when it is exported")
-    return list(known.flat)
+    return list(elements.flat)
 
 
 def numbers(sizes: Sequence[Size], growing: int) -> list[int]:
@@ -60,10 +60,10 @@ def numbers(sizes: Sequence[Size], growing: int) -> list[int]:
 
 def integers(item: Any, what: str) -> list[int]:
     """The integers in an argument. Raises UnsupportedModelError if they depend on the batch."""
-    known = sizes(item, what)
-    if any(size.batches for size in known):
+    elements = sizes(item, what)
+    if any(size.batches for size in elements):
         raise UnsupportedModelError(f"{what} depends on the size of the batch")
-    return [int(size.cells) for size in known]
+    return [int(size.cells) for size in elements]
 
 
 def integer(item: Any, what: str) -> int:

@@ -120,7 +120,7 @@ def _array(written: dict[str, Any]) -> np.ndarray:
 def _tensor(written: dict[str, Any]) -> Ref:
     history = written["config"]["keras_history"]
     if [type(part) for part in history] != [str, int, int]:
-        raise ValueError(f"{ascii(history)[:80]} is no tensor")
+        raise ValueError(f"{ascii(history)[:80]} is not a tensor")
     config = written["config"]
     layer, call, index = history
     return Ref(layer, call, index, recorded_shape(config.get("shape")), str(config.get("dtype") or ""))
