@@ -29,7 +29,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "unravel_index": (lambda x: ops.unravel_index(ops.cast(x, "int32"), (2, 3))[0], "a single axis"),
     "broadcast_to": (lambda x: ops.broadcast_to(x, (3, 4, 5)), "size of the batch"),
     "prod dtype": (lambda x: ops.prod(x, axis=1, dtype="float64"), "do not agree"),
-    "ndim": (ops.ndim, "no tensor"),
+    "ndim": (ops.ndim, "not a tensor"),
     "cast": (lambda x: ops.cast(x, "float8_e4m3fn"), "no dtype"),
 }
 
