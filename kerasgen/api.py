@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -22,13 +22,15 @@ from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.staleness import Changes, changes
 from kerasgen.errors import InvalidModelError, UsageError
+from kerasgen.graph.ir import Graph
+from kerasgen.graph.plan import Plan
 from kerasgen.names import module_name, printable
 from kerasgen.passes import LEVEL, PIPELINES, only_outputs, optimize
 from kerasgen.readers import read
 from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport
-from kerasgen.verification.inputs import recipes
+from kerasgen.verification.inputs import Recipe, recipes
 from kerasgen.verification.selftest import Proof
 from kerasgen.verification.verify import Verification, compared
 
@@ -63,59 +65,88 @@ class ExportResult:
         )
 
 
-def generate(
-    file: ModelFile,
-    *,
-    sidecar: str = "",
-    activations: bool = False,
-    custom: Rules | None = None,
-    strict: bool = False,
-    level: int = LEVEL,
-    max_memory: int | None = None,
-    theano_kernels: bool = False,
-    proof: Proof | None = None,
-) -> Module:
-    """The module of a model that was read: its text and its weights, not written anywhere.
+@dataclass(frozen=True)
+class Options:
+    """How a module is made: the options of `export` that its text depends on. `sidecar` is the name of that file."""
 
-    `sidecar` names the .npz file that holds the weights, instead of the module. `strict` raises InvalidModelError where
-    there would be a warning. `max_memory` are the bytes that a call may take. `theano_kernels` is how the file was
-    read. `proof` has what the module compares its answers with: see `kerasgen.verification.selftest`.
+    sidecar: str = ""
+    activations: bool = False
+    custom: Rules = field(default_factory=dict)
+    theano_kernels: bool = False
+    level: int = LEVEL
+    max_memory: int | None = None
+
+    def header(self) -> dict[str, Any]:
+        """What the module says of them: those that are not the default."""
+        options = {
+            "store": "sidecar" if self.sidecar else "",
+            "activations": self.activations,
+            "custom": sorted(self.custom),
+            "theano_kernels": self.theano_kernels,
+            "max_memory": self.max_memory,
+        }
+        return {name: option for name, option in options.items() if option}
+
+
+class _Model(NamedTuple):
+    """A model that was read and built: its graph with the weights, what its module says of it, and a warning or ""."""
+
+    file: ModelFile
+    graph: Graph
+    header: Mapping[str, Any]
+    recipes: Sequence[Recipe]
+    warning: str
+
+
+def generate(file: ModelFile, options: Options | None = None, *, strict: bool = False) -> Module:
+    """The module of a model that was read: its text and its weights, not written anywhere, not compared with Keras.
+
+    `strict` raises InvalidModelError where there would be a warning.
     """
-    if level not in PIPELINES:
-        raise UsageError(f"the level of optimisation is one of {', '.join(map(str, PIPELINES))}, not {level!r}")
-    built = build(file, custom)
-    graph, full = built.bind(), None
+    options = options or Options()
+    model = _build(file, options, strict=strict)
+    plan, full = _plan(model.graph, options)
+    return _emit(model, plan, full, options)
+
+
+def _build(file: ModelFile, options: Options, *, strict: bool = False) -> _Model:
+    if options.level not in PIPELINES:
+        levels = ", ".join(map(str, PIPELINES))
+        raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
+    built = build(file, options.custom)
+    graph = built.bind()
     weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
-    warning, digest = _not_finite(weights), fingerprint(file.model, weights)
+    warning = _not_finite(weights)
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
-    wanted = recipes(graph, file.model) if proof else ()
-    if activations:
-        full = optimize(graph.with_every_layer(), PIPELINES[level])
-        plan = only_outputs(full, len(graph.outputs))
-    else:
-        plan = optimize(graph, PIPELINES[level])
-    del graph, weights  # the weights before folding are gone when the folded are packed
-    record = proof and proof.record(wanted, plan)
-    options = {
-        "store": "sidecar" if sidecar else "",
-        "activations": activations,
-        "custom": sorted(custom or ()),
-        "theano_kernels": theano_kernels,
-        "max_memory": max_memory,
-    }
-    origin = Origin(
-        {"name": file.model.name, "sha256": digest, "keras": file.keras_version},
-        {name: option for name, option in options.items() if option},
-        proof.verified if proof else None,
+    header = {"name": file.model.name, "sha256": fingerprint(file.model, weights), "keras": file.keras_version}
+    return _Model(file, graph, header, recipes(graph, file.model), warning)
+
+
+def _plan(graph: Graph, options: Options) -> tuple[Plan, Plan | None]:
+    """The plan of `predict`, and that of `activations` if there is to be one."""
+    if not options.activations:
+        return optimize(graph, PIPELINES[options.level]), None
+    full = optimize(graph.with_every_layer(), PIPELINES[options.level])
+    return only_outputs(full, len(graph.outputs)), full
+
+
+def _emit(model: _Model, plan: Plan, full: Plan | None, options: Options, proof: Proof | None = None) -> Module:
+    """The module, with what its self-test compares where somebody has answered."""
+    make = partial(
+        emit,
+        sidecar=options.sidecar,
+        activations=full,
+        level=options.level,
+        selftest=None if proof is None else proof.record(plan),
+        origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
-    make = partial(emit, sidecar=sidecar, activations=full, level=level, selftest=record, origin=origin)
-    if max_memory is None:
-        return replace(make(plan), warning=warning)
+    if options.max_memory is None:
+        return replace(make(plan), warning=model.warning)
     try:
-        return replace(within(max_memory, plan, make, sidecar), warning=warning)
+        return replace(within(options.max_memory, plan, make, options.sidecar), warning=model.warning)
     except UsageError as error:
-        raise UsageError(f"{file.source}: {error}") from error
+        raise UsageError(f"{model.file.source}: {error}") from error
 
 
 def _not_finite(weights: Mapping[str, np.ndarray]) -> str:
@@ -139,6 +170,7 @@ def export(
     strict: bool = False,
     optimize: int = LEVEL,
     max_memory: int | None = None,
+    inputs: Any = None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -152,7 +184,8 @@ def export(
     whose files do not say so. `strict` refuses weights that are NaN or infinite, of which the result otherwise only
     warns. `optimize` is 0 for textbook kernels, 1 for what keeps the arithmetic of every layer, 2 for all that keeps
     the answers to finite inputs. `max_memory` are the bytes that the arrays of a call on one sample may take beside the
-    weights; with less than the fastest way takes, blocks are smaller and calls slower.
+    weights; with less than the fastest way takes, blocks are smaller and calls slower. `inputs` are arrays, or an .npy
+    or .npz file, with which the module and Keras are compared, instead of random ones; they are stored nowhere.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -162,26 +195,17 @@ def export(
     sidecar = _sidecar(target, store)
     for path in filter(None, (target, sidecar)):
         check_target(path, sources=(source, weights), force=force)
+    name = sidecar.name if sidecar else ""
+    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory)
     file = read(source, weights, theano_kernels=theano_kernels)
+    model = _build(file, options, strict=strict)
+    plan, full = _plan(model.graph, options)
     proof = Proof(source, weights, file, verify)
-    module = generate(
-        file,
-        sidecar=sidecar.name if sidecar else "",
-        activations=activations,
-        custom=custom,
-        strict=strict,
-        level=optimize,
-        max_memory=max_memory,
-        theano_kernels=theano_kernels,
-        proof=proof,
-    )
-    if isinstance(output, (str, os.PathLike)):
-        first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
-        publication: AbstractContextManager[Path | BytesIO] = staged({**first, Path(output): module.write}, force=force)
-    else:
-        publication = streamed(module.write, output)
-    with publication as candidate:
-        verification = _verified(proof, candidate, custom)
+    proof.ask(model.recipes, model.graph.inputs, inputs)
+    model = model._replace(graph=plan.graph)  # the weights before folding are gone when the folded are packed
+    module = _emit(model, plan, full, options, proof)
+    with _published(module, output, sidecar, force=force) as candidate:
+        verification = _verified(proof, candidate, options.custom)
         if verification and not keep_failed:
             verification.raise_if_wrong()
         if verification and not verification.ok:
@@ -212,16 +236,9 @@ def check(
     """
     target = Path(module)
     sidecar = _sidecar(target, store)
+    name = sidecar.name if sidecar else ""
     file = read(source, weights, theano_kernels=theano_kernels)
-    new = generate(
-        file,
-        sidecar=sidecar.name if sidecar else "",
-        activations=activations,
-        custom=custom,
-        level=optimize,
-        max_memory=max_memory,
-        theano_kernels=theano_kernels,
-    )
+    new = generate(file, Options(name, activations, custom or {}, theano_kernels, optimize, max_memory))
     return changes(new, target, sidecar)
 
 
@@ -238,6 +255,16 @@ def _sidecar(target: Path | None, store: str) -> Path | None:
     return target.with_suffix(".npz")
 
 
+def _published(
+    module: Module, output: str | os.PathLike[str] | BinaryIO, sidecar: Path | None, *, force: bool
+) -> AbstractContextManager[Path | BytesIO]:
+    """The module where it is until the block ends; then it appears as a file, or in the stream."""
+    if not isinstance(output, (str, os.PathLike)):
+        return streamed(module.write, output)
+    first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
+    return staged({**first, Path(output): module.write}, force=force)
+
+
 def _write_again(module: Module, candidate: Path | BytesIO) -> None:
     """Put another module in the place of one that is not published yet."""
     if isinstance(candidate, Path):
@@ -249,13 +276,12 @@ def _write_again(module: Module, candidate: Path | BytesIO) -> None:
         module.write(candidate)
 
 
-def _verified(proof: Proof, candidate: Path | BytesIO, custom: Rules | None) -> Verification | None:
+def _verified(proof: Proof, candidate: Path | BytesIO, custom: Rules) -> Verification | None:
     """The comparison of a module that is not published yet with Keras, if Keras has answered."""
     if proof.truth is None:
         return None
-    given, expected = {"": proof.arrays}, {"": proof.expected}
     module = load_module(candidate if isinstance(candidate, Path) else candidate.getvalue())
-    return compared(build(proof.file, custom), module, given, expected, proof.truth)
+    return compared(build(proof.file, custom), module, {"": proof.arrays}, {"": proof.expected}, proof.truth)
 
 
 def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None, custom: Rules | None = None) -> Summary:

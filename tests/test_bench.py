@@ -239,7 +239,7 @@ def test_modules_of_other_levels_and_with_a_crew(file: Path, monkeypatch: pytest
     made = []
     generated = compare.generate
     monkeypatch.setattr(
-        compare, "generate", lambda *args, **more: made.append(more["level"]) or generated(*args, **more)
+        compare, "generate", lambda file, options: made.append(options.level) or generated(file, options)
     )
     (result,) = compare.bench([str(file)], [1], rounds=1, levels=[0, 1], crew=True).comparisons
     assert [t.engine for t in result.timings] == ["kerasgen", "kerasgen, crew", "kerasgen -O0", "kerasgen -O1"]

@@ -77,7 +77,7 @@ def test_export_default_name(run: Run) -> None:
     assert out == "small.py\n"
     assert err.startswith("verified against Keras: ")
     module = load_module(run.folder / "small.py")
-    assert module.predict(*random_inputs(module.INPUTS)).shape == (3, 3)
+    assert module.predict(*random_inputs(module.INPUTS)).shape == (4, 3)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_export_to_stdout(run: Run, verify: list[str]) -> None:
     assert run.listing() == before
     assert err.startswith("not verified: " if verify == ["--no-verify"] else "verified against Keras: ")
     module = load_module(out.encode())
-    assert module.predict(*random_inputs(module.INPUTS)).shape == (3, 3)
+    assert module.predict(*random_inputs(module.INPUTS)).shape == (4, 3)
     run("export", run.files / "small.keras", *verify)
     assert (run.folder / "small.py").read_text() == out
 
@@ -271,7 +271,7 @@ def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "generate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(api, "optimize", lambda *_, **__: 1 / 0)
     line = run.fails(70, "export", run.files / "small.keras")
     assert line == "kerasgen: a bug in kerasgen: ZeroDivisionError: division by zero\n"
 

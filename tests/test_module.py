@@ -22,7 +22,7 @@ import pytest
 from keras import layers as L
 from support import randomize, relative_error, run_python
 
-from kerasgen.api import generate
+from kerasgen.api import Options, generate
 from kerasgen.emit.load import load_module
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
@@ -98,7 +98,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
             model.save(folder / f"{name}.keras")
             path = folder / f"{name}.py"
             with open(path, "wb") as file:
-                generate(read(folder / f"{name}.keras"), activations=True).write(file)
+                generate(read(folder / f"{name}.keras"), Options(activations=True)).write(file)
             known[name] = Made(model, path, load_module(path))
         return known[name]
 
@@ -355,7 +355,7 @@ def test_unequal_batches(make: Callable[[], Any], tmp_path: Path) -> None:
     model = randomize(make())
     model.save(tmp_path / "model.keras")
     with open(tmp_path / "net.py", "wb") as file:
-        generate(read(tmp_path / "model.keras"), activations=make is not two_images).write(file)
+        generate(read(tmp_path / "model.keras"), Options(activations=make is not two_images)).write(file)
     module = load_module(tmp_path / "net.py")
     assert ("in_batches(predict, 7, left, right)" in (tmp_path / "net.py").read_text()) == (make is two_images)
     left, right = inputs(module, 14)
@@ -512,7 +512,7 @@ def test_damaged_weights(copy: Callable[[str], Path]) -> None:
 
 def test_sidecar(tmp_path: Path, made: Callable[[str], Made]) -> None:
     """It is found from any folder; missing, changed or another model's it is refused by name."""
-    module = generate(read(made("classifier").path.with_suffix(".keras")), sidecar="net.npz")
+    module = generate(read(made("classifier").path.with_suffix(".keras")), Options(sidecar="net.npz"))
     folder = tmp_path / "place"
     folder.mkdir()
     (folder / "net.npz").write_bytes(module.npz)

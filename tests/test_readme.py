@@ -17,8 +17,9 @@ from support import ROOT
 
 from kerasgen.api import generate
 from kerasgen.layers import UNSUPPORTED
-from kerasgen.layers.registry import OPERATION, families
+from kerasgen.layers.registry import families
 from kerasgen.readers import read
+from kerasgen.readers.model import OPERATION
 
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")

@@ -246,7 +246,7 @@ def test_a_wrong_module_that_is_kept_fails(tmp_path: Path, monkeypatch: pytest.M
     """It has Keras's answers, not its own, and does not say that they are right."""
 
     def wrong(graph: Any, *passes: Any) -> Any:
-        return replace(graph, weights={name: array * 1.5 for name, array in graph.weights.items()})
+        return Plan(replace(graph, weights={name: array * 1.5 for name, array in graph.weights.items()}))
 
     monkeypatch.setattr(api, "optimize", wrong)
     randomize(two_heads()).save(tmp_path / "model.keras")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import kerasgen
-from kerasgen.api import generate
+from kerasgen.api import Options, generate
 from kerasgen.bench import suite
 from kerasgen.bench.engines import CREW, OTHERS, OWN, Engine, at_level
 from kerasgen.bench.lines import products
@@ -143,7 +143,7 @@ class Task:
         path = self.scratch / f"module_{engine.level}.py"
         if not path.exists():
             level = LEVEL if engine.level is None else engine.level
-            module = generate(read(self.path, self.weights), sidecar=f"{path.stem}.npz", level=level)
+            module = generate(read(self.path, self.weights), Options(sidecar=f"{path.stem}.npz", level=level))
             path.with_suffix(".npz").write_bytes(module.npz)
             path.write_text(module.text, encoding="utf-8")
         return path

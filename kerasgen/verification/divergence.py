@@ -143,9 +143,9 @@ class Search:
             for call in self.truth.layers(arrays, answers):
                 layer = layers.get(call.address, "")
                 names = self.graph.layers.get(layer, ())
-                if found is None and names and len(names) == len(call.results):
+                if names and len(names) == len(call.results):
                     seen.add(layer)
-                    found = self._wrong_layer(walk, layer, call)
+                    found = found or self._wrong_layer(walk, layer, call)
         except ParityError:  # what Keras predicts as a whole it cannot always do call by call
             pass
         if found is not None and not self._agree(answers, expected):  # Keras contradicts itself

@@ -24,7 +24,7 @@ from kerasgen.graph.ir import Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import allowed, precisions
-from kerasgen.verification.inputs import Recipe, TooLarge, draw
+from kerasgen.verification.inputs import Recipe, TooLarge, draw, load_inputs
 from kerasgen.verification.oracle import Oracle, available
 from kerasgen.verification.verify import original
 
@@ -64,20 +64,35 @@ class Proof:
         assert self.truth is not None
         return {"by": self.truth.version, "tolerance": _one_digit(tolerance) if tolerance else 0.0}
 
-    def record(self, wanted: Sequence[Recipe], plan: Plan) -> Any:
-        """What the module keeps, as `kerasgen.emit.runtime.selftest` takes it; None where nobody can answer.
+    def ask(self, wanted: Sequence[Recipe], takes: Sequence[Value], inputs: Any = None) -> None:
+        """Let Keras answer what these recipes make, or the user's own inputs, for a model that takes such values.
 
-        Raises UsageError or ParityError where Keras must answer and is missing or unable.
+        Raises UsageError or ParityError if Keras must answer and is missing or unable.
         """
         self.recipes = wanted
-        try:
-            self._ask()
-        except TooLarge as error:
-            self.unverified = f"{error}; compare with yours: verify with `inputs='FILE'`"
-            if self.wanted:
-                raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
-            return None
-        few = affordable(plan, wanted)
+        if self.wanted is False:
+            self.unverified = "it was not asked for"
+        elif self.wanted is None and not available():
+            self.unverified = "TensorFlow is not installed"
+        else:
+            try:
+                truth = original(self.source, self.weights, self.file)
+                rows = [(value.name, value.shape, value.dtype) for value in takes]
+                self.arrays = draw(wanted) if inputs is None else load_inputs(inputs, rows)
+                self.expected = truth(self.arrays)
+                self.truth = truth
+            except ParityError as error:
+                if self.wanted:
+                    raise
+                self.unverified = str(error)
+            except TooLarge as error:
+                self.unverified = f"{error}; compare with yours: verify with `inputs='FILE'`"
+                if self.wanted:
+                    raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
+
+    def record(self, plan: Plan) -> Any:
+        """What the module keeps, as `kerasgen.emit.runtime.selftest` takes it; None if nobody can answer."""
+        few = affordable(plan, self.recipes)
         calls, outputs = run_twice(plan, few)
         if outputs:
             return _record(SELF_MADE if self.unverified else KERAS, few, calls, outputs)
@@ -87,22 +102,6 @@ class Proof:
         """The same of nothing but Keras's answers, for a module whose own are others."""
         inside = set(precisions(self.file.model))
         return _record(KERAS, self.recipes, [], [Answer(y, y, allowed(y.dtype.name, inside)) for y in self.expected])
-
-    def _ask(self) -> None:
-        if self.wanted is False:
-            self.unverified = "it was not asked for"
-        elif self.wanted is None and not available():
-            self.unverified = "TensorFlow is not installed"
-        else:
-            try:
-                truth = original(self.source, self.weights, self.file)
-                self.arrays = draw(self.recipes)
-                self.expected = truth(self.arrays)
-                self.truth = truth
-            except ParityError as error:
-                if self.wanted:
-                    raise
-                self.unverified = str(error)
 
 
 def _record(by: str, recipes: Sequence[Recipe], calls: Sequence[Call], outputs: Sequence[Answer]) -> dict[str, Any]:
