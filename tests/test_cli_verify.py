@@ -210,6 +210,18 @@ def test_verify_with_inputs(exported: Run) -> None:
     assert out.startswith("ok scores: ")
 
 
+def test_export_with_inputs(run: Run) -> None:
+    """They are what Keras is asked, and are not stored."""
+    np.save("mine.npy", np.full((5, 6, 6, 1), 0.25, "float32"))
+    _, err = run("export", run.files / "small.keras", "--verify", "--inputs", "mine.npy")
+    assert err.startswith("verified against Keras: ")
+    assert load_module(Path("small.py")).SELFTEST["inputs"][0][0] != (5, 6, 6, 1)
+    np.save("wrong.npy", np.ones((5, 6, 7, 1), "float32"))
+    assert "wrong.npy" in run.fails(
+        2, "export", run.files / "small.keras", "--verify", "--force", "--inputs", "wrong.npy"
+    )
+
+
 def test_verify_with_wrong_inputs(exported: Run) -> None:
     np.save("shape.npy", np.ones((5, 6, 7, 1), "float32"))
     np.save("words.npy", np.array(["a", "b"]))

@@ -64,6 +64,14 @@ def export(
             show_default=False,
         ),
     ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Inputs to compare with Keras on: an .npy file, or an .npz file by input name. [default: random]",
+            show_default=False,
+        ),
+    ] = None,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
@@ -99,6 +107,7 @@ def export(
             verify=verify,
             keep_failed=keep_failed,
             strict=strict,
+            inputs=inputs,
             **options,
         )
     for written in filter(None, (result.sidecar, result.module)):
