@@ -25,7 +25,7 @@ from kerasgen.readers.model import LayerSpec
 from kerasgen.verification.compare import EPSILONS, OutputReport, compare, flat, precisions
 from kerasgen.verification.lines import Lines, Made
 from kerasgen.verification.oracle import Call, Oracle
-from kerasgen.verification.steps import Fault, Walk
+from kerasgen.verification.steps import Fault, Walk, explained
 
 # What is at fault, by the stage at which the answer becomes wrong.
 FAULTS: Mapping[str, str] = {
@@ -119,6 +119,14 @@ class Search:
             found = self._pass(arrays) or self._weights(arrays) or self._code(arrays)
             found = found or Divergence("emitter", culprit="it returns something else than it computes")
         return None if found is None else replace(found, unseen=self.unseen)
+
+    def explained(
+        self, arrays: Arrays, expected: Arrays, answers: Arrays, reports: list[OutputReport]
+    ) -> list[OutputReport]:
+        """The reports of the answers, by the witness where they are beyond the floor."""
+        if self.tolerance is not None or all(report.ok for report in reports):
+            return reports
+        return explained(self.graph, arrays, answers, expected, reports, precisions(self.built.file.model))
 
     def nobodys(self, arrays: Arrays, expected: Arrays) -> Divergence:
         """What to say of answers that differ though no step is wrong."""

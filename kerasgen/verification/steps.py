@@ -166,7 +166,7 @@ def explained(
     read: dict[str, Any] = {value.name: None for value, _ in graph.memory}
     read.update((value.name, np.asarray(x, value.dtype)) for value, x in zip(graph.inputs, arrays, strict=True))
     witness = Witness(graph.nodes, read, graph.weights, graph.outputs)
-    told = []
+    inside, told = set(inside), []
     for name, report, got, right in zip(graph.outputs, reports, answers, expected, strict=True):
         if not report.ok and not report.shapes:
             theirs = witness.report(replace(report, name=name), right, inside, keras=True)

@@ -21,7 +21,6 @@ from kerasgen.verification.compare import OutputReport, compare, flat, precision
 from kerasgen.verification.divergence import Divergence, Search
 from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
 from kerasgen.verification.oracle import Oracle, oracle
-from kerasgen.verification.steps import explained
 
 EDGE = "edge"
 
@@ -98,7 +97,7 @@ def verify(
     built = build(file, custom)
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
-        wanted = recipes(built.bind(), file.model)
+        wanted = recipes(built.graph if built.problems else built.bind(), file.model)
         given = {"": draw(wanted, seed)} if inputs is None else edge_inputs(wanted, seed)
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
@@ -163,28 +162,27 @@ def compared(
 
     Raises ParityError where the module fails, or has another number of outputs.
     """
-    source = built.file.source
     inside = set(precisions(built.file.model))
     names = [name for name, _, _ in module.OUTPUTS]
-    search = Search(built, module, truth, tolerance)
+    search = None if built.problems else Search(built, module, truth, tolerance)
     reports: list[OutputReport] = []
     divergence = None
     for name, arrays in given.items():
-        answers = _predicted(module, arrays, source)
+        answers = _predicted(module, arrays, built.file.source)
         if not len(answers) == len(names) == len(expected[name]):
-            raise ParityError(f"{source}: the module has {len(answers)} outputs, Keras {len(expected[name])}")
+            counts = f"the module has {len(answers)} outputs, Keras {len(expected[name])}"
+            raise ParityError(f"{built.file.source}: {counts}")
         found = [
             replace(compare(n, got, right, tolerance=tolerance, inside=inside), given=name)
             for n, got, right in zip(names, answers, expected[name], strict=True)
         ]
-        divergence = divergence or search.wrong_step(arrays, expected[name], answers)
-        if not all(report.ok for report in found):
-            if tolerance is None:
-                found = explained(search.graph, arrays, answers, expected[name], found, inside)
-            if divergence is None and not all(report.ok for report in found):
-                divergence = search.nobodys(arrays, expected[name])
+        if search is not None:
+            divergence = divergence or search.wrong_step(arrays, expected[name], answers)
+            found = search.explained(arrays, expected[name], answers, found)
+        if divergence is None and not all(report.ok for report in found):
+            divergence = (search or Search(built, module, truth)).nobodys(arrays, expected[name])
         reports += found
-    return Verification(printable(source), tuple(reports), divergence)
+    return Verification(printable(built.file.source), tuple(reports), divergence)
 
 
 def _predicted(module: Any, arrays: Sequence[np.ndarray], source: str) -> list[np.ndarray]:
