@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         code = app(arguments, standalone_mode=False)
         sys.stdout.flush()
-    except Exception as error:  # from the options before the command, or from printing
+    except (Exception, KeyboardInterrupt) as error:  # from the options before the command, or from printing
         code = report(error)
     sys.exit(code or 0)
 
