@@ -1,6 +1,8 @@
 # `make demo` and `make test` install what they need into .venv; only python3 (3.10 to 3.13) and make are presupposed.
 PYTHON ?= python3
 BIN := .venv/bin
+# Each core goes through files of its own, so that it makes few of the things twice that the tests of a file share.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 .PHONY: demo test quick check bench golden clean
 
@@ -9,11 +11,11 @@ demo: .venv/installed
 
 # Everything: style, types, and every test.
 test: .venv/dev check
-	$(BIN)/python -m pytest -n auto
+	$(PYTEST)
 
 # The tests that take seconds.
 quick: .venv/dev
-	$(BIN)/python -m pytest -n auto -m "not slow" --pairs none
+	$(PYTEST) -m "not slow" --pairs none
 
 check: .venv/dev
 	$(BIN)/black --check --quiet .
