@@ -36,6 +36,12 @@ def test_a_scale_folds(factor: Any, swapped: bool) -> None:
     assert after.layers == {"p": ("c",)}
 
 
+def test_a_scale_of_one_of_several_outputs_stays() -> None:
+    halves = Node(("a", "b"), kernels.split, ("image",), {"indices_or_sections": [1], "axis": -1})
+    before = graph([halves, Node(("y",), np.multiply, ("b", 2.0))], {}, ("y",))
+    assert fold_scale(before).nodes == before.nodes
+
+
 def test_a_scale_of_a_dense_layer_without_bias_folds() -> None:
     before = graph(
         [Node(("d",), kernels.dense, ("image", "d/kernel")), product("p", "d", "s")],

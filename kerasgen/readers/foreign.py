@@ -73,9 +73,8 @@ def of_archive(names: Iterable[str]) -> Format | None:
         return PYTORCH
     if files and all(name.endswith(".npy") for name in files):
         return ARRAYS
-    if any(
-        PurePath(name).name in ("saved_model.pb", "config.json") or name.endswith((".h5", ".keras")) for name in files
-    ):
+    models = (name for name in files if not name.endswith(".weights.h5"))  # those may be of a damaged .keras file
+    if any(PurePath(n).name in ("saved_model.pb", "config.json") or n.endswith((".h5", ".keras")) for n in models):
         return Format("a zip file with a model inside", UNPACK)
     return None
 

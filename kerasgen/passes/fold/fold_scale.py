@@ -29,7 +29,7 @@ def fold_scale(graph: Graph) -> Graph:
             continue
         for name, scale in (product.inputs, product.inputs[::-1]):
             conv = makers.get(str(name))
-            if conv is None or conv.output in folded or readers[conv.output] > 1:
+            if conv is None or len(conv.outputs) > 1 or conv.output in folded or readers[conv.output] > 1:
                 continue
             if _folds(graph, conv, scale, product):
                 folded[conv.output] = scale_output(conv, channel_numbers(scale, graph), 0.0, weights, readers)
