@@ -120,7 +120,9 @@ def _build(file: ModelFile, options: Options, *, strict: bool = False) -> _Model
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
     header = {"name": file.model.name, "sha256": fingerprint(file.model, weights), "keras": file.keras_version}
-    return _Model(file, graph, header, recipes(graph, file.model), warning)
+    with np.errstate(all="ignore"):  # of weights that are not finite
+        wanted = recipes(graph, file.model)
+    return _Model(file, graph, header, wanted, warning)
 
 
 def _plan(graph: Graph, options: Options) -> tuple[Plan, Plan | None]:

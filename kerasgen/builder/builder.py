@@ -162,7 +162,7 @@ class _Builder:
         if not isinstance(shape, (list, tuple)) or not shape:
             raise InvalidModelError(f"{self.file.source}: input {spec.name!a} has no shape")
         dtype = spec.config.get("dtype")
-        dtype = "float32" if dtype in (None, "bfloat16") else str(dtype)
+        dtype = "float32" if dtype is None or str(dtype) == "bfloat16" else str(dtype)
         if dtype not in DTYPES:
             raise UnsupportedModelError(f"{self.file.source}: input {spec.name!a} holds {dtype!a}")
         return self.draft.input(spec.name, (None, *shape[1:]), dtype)

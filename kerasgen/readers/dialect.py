@@ -63,7 +63,7 @@ def batch_shape(written: Any) -> tuple[int | None, ...]:
         raise InvalidModelError("the shape of the model's input is missing or not a list")
     for size in shape:
         if size is not None and (type(size) is not int or not 0 <= size < 1 << 31):
-            raise InvalidModelError(f"the shape of the model's input has an axis of size {size!r}")
+            raise InvalidModelError(f"the shape of the model's input has an axis {size!r} long")
     return tuple(shape)
 
 
