@@ -77,7 +77,7 @@ def test_slices_and_constants():
 
 
 SETTINGS = [
-    ("InputLayer", {"batch_input_shape": [8, 4]}, {"batch_shape": (None, 4)}),
+    ("InputLayer", {"batch_input_shape": [8, 4]}, {"batch_shape": (8, 4)}),
     ("LeakyReLU", {"alpha": 0.1}, {"negative_slope": 0.1}),
     ("ELU", {"alpha": 0.1}, {"alpha": 0.1}),
     ("BatchNormalization", {"axis": [3], "fused": True}, {"axis": 3}),
