@@ -139,7 +139,7 @@ def test_known_layers_are_all_of_keras():
 @pytest.mark.parametrize(
     ("first", "top", "wanted"),
     [
-        ({"batch_input_shape": [32, 5]}, {}, (None, 5)),
+        ({"batch_input_shape": [32, 5]}, {}, (32, 5)),
         ({}, {"build_input_shape": [None, 6]}, (None, 6)),
     ],
 )
