@@ -23,9 +23,12 @@ def fingerprint(model: ModelSpec, weights: Mapping[str, np.ndarray]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A part of an architecture as JSON has it. Legacy files do not tell an operation from a layer of its name."""
+    """A part of an architecture as JSON has it, without what only some files record of it.
+
+    Legacy files do not tell an operation from a layer of its name, nor do they record the shapes of tensors.
+    """
     if is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+        return {part.name: _plain(getattr(value, part.name)) for part in fields(value) if part.compare}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
