@@ -21,12 +21,13 @@ from types import ModuleType
 import numpy as np
 
 from kerasgen.builder import Built
+from kerasgen.emit.instrument import instrument, parse_predict, value_lines
 from kerasgen.graph.facts import facts
 
 CELLS = 1 << 24  # at most so many elements in a factor: the time of a longer product is proportional
 TRIES = 5
 WEIGHT = re.compile(r"W\['([^']+)'\]")
-CLOCK = """
+TIMER = """
 _start = _clock()
 {}
 _seconds[{}] += _clock() - _start
@@ -36,27 +37,21 @@ _seconds[{}] += _clock() - _start
 def clocked(module: ModuleType, source: str) -> tuple[list[str], list[float]]:
     """Put a timer around each line of the module's `predict`; returns the lines and the list of their total seconds.
 
-    Conditional lines are not timed: they call `predict` for a part of the batch.
+    The line that splits a large batch is not timed: it calls `predict` for each part.
     """
-    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-    (predict,) = [function for function in functions if function.name == "predict"]
-    lines: list[str] = []
-    body: list[ast.stmt] = []
-    for statement in predict.body:
-        if isinstance(statement, ast.Return) and statement.value is not None:
-            run = f"_result = {ast.unparse(statement.value)}"
-        elif isinstance(statement, ast.Assign):
-            run = ast.unparse(statement)
-        else:
-            body.append(statement)
-            continue
-        body += ast.parse(CLOCK.format(run, len(lines))).body
-        lines.append(ast.unparse(statement))
-    seconds = [0.0] * len(lines)
+    predict = parse_predict(source)
+    texts = [line.text for line in value_lines(predict)]
+    seconds = [0.0] * len(texts)
+
+    def timed(number: int, statement: ast.Assign | ast.Return) -> list[ast.stmt]:
+        if isinstance(statement, ast.Assign):
+            return ast.parse(TIMER.format(ast.unparse(statement), number)).body
+        run = f"_result = {ast.unparse(statement.value or ast.Constant(None))}"
+        return [*ast.parse(TIMER.format(run, number)).body, ast.Return(ast.Name("_result", ast.Load()))]
+
     module.__dict__.update(_clock=time.perf_counter, _seconds=seconds)
-    predict.body = [*body, *ast.parse("return _result").body]
-    exec(compile(ast.Module([predict], []), str(module.__file__), "exec"), module.__dict__)
-    return lines, seconds
+    module.__dict__["predict"] = instrument(predict, vars(module), timed)
+    return texts, seconds
 
 
 def measure(path: Path, arrays: Sequence[np.ndarray], rounds: int) -> list[tuple[str, float]]:

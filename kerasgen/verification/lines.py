@@ -7,7 +7,6 @@ to it at once is also run without that, for such an activation hides most errors
 from __future__ import annotations
 
 import ast
-import copy
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,20 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerasgen.emit.body import Body
-from kerasgen.emit.runtime import MARKER
+from kerasgen.emit.instrument import instrument, parse_predict, targets, value_lines
 from kerasgen.emit.target import NUMPY
 from kerasgen.graph.facts import FACTS
 from kerasgen.graph.plan import Plan
 from kerasgen.verification.compare import flat
 
 SATURATING = {kernel.__name__ for kernel, row in FACTS.items() if row.saturates}
-
-
-class Line(NamedTuple):
-    """One line of `predict` that makes or returns values: its text, and the names that it gives them."""
-
-    text: str
-    names: tuple[str, ...]
 
 
 class Made(NamedTuple):
@@ -49,17 +41,16 @@ class Lines:
 
     def __init__(self, module: Any, plan: Plan) -> None:
         self.module = module
-        tree = ast.parse(module.__spec__.loader.get_data("").partition(b"\n" + MARKER)[0])
-        self.predict = _function(tree, "predict")
+        self.predict = parse_predict(module.__spec__.loader.get_data(""))
         calls = (node for node in ast.walk(self.predict) if isinstance(node, ast.Call))
         limits = (ast.literal_eval(call.args[1]) for call in calls if _called(call) == "in_batches")
         self.max_batch: int | None = next(limits, None)
-        self.lines = list(_lines(self.predict.body))
+        self.lines = list(value_lines(self.predict))
         self.nodes = self._nodes(plan)
 
     def _nodes(self, plan: Plan) -> list[int | None]:
         text = "\n    ".join(["def predict():", *Body(plan, NUMPY).lines()])
-        printed = list(_lines(_function(ast.parse(text), "predict").body))
+        printed = list(value_lines(parse_predict(text)))
         if [line.names for line in printed] != [line.names for line in self.lines]:
             return []
         first = len(plan.graph.inputs) + len(plan.graph.memory) + bool(plan.buffers)
@@ -84,32 +75,11 @@ class Lines:
             visit(next(count), Made(flat(made), before.pop() if before else None))
             return made
 
-        takes = {name for name, thing in vars(self.module).items() if _takes_activation(thing)}
-        predict = copy.deepcopy(self.predict)
-        predict.body = [node for node in predict.body if not isinstance(node, ast.If)]  # all the samples in one run
-        tree = ast.Module([_Recorder(takes).visit(predict)], [])
+        recorder = _Recorder({name for name, thing in vars(self.module).items() if _takes_activation(thing)})
         scope = {**vars(self.module), "_record": record, "_before": before.append}
-        exec(compile(ast.fix_missing_locations(tree), "<predict>", "exec"), scope)
+        predict = instrument(self.predict, scope, recorder.replace, split=False)  # all the samples in one run
         getattr(self.module, "reset_states", dict)()
-        return scope["predict"](*arrays)
-
-
-def _function(tree: ast.Module, name: str) -> ast.FunctionDef:
-    """The function of this name, without lines where there is none."""
-    nothing = ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), [], [])
-    return next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), nothing)
-
-
-def _lines(statements: Sequence[ast.stmt]) -> Iterator[Line]:
-    for node in statements:
-        if isinstance(node, ast.Assign):
-            yield Line(ast.unparse(node), tuple(_targets(node)))
-        elif isinstance(node, ast.Return):
-            yield Line(ast.unparse(node), ())
-
-
-def _targets(node: ast.Assign) -> list[str]:
-    return [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+        return predict(*arrays)
 
 
 def _called(call: ast.expr | None) -> str:
@@ -125,20 +95,19 @@ def _takes_activation(thing: Any) -> bool:
     return setting is not None and setting.default is None
 
 
-class _Recorder(ast.NodeTransformer):
-    """Hands every value that a function makes or returns to `_record`, and to `_before` what it was before."""
+class _Recorder:
+    """Hands every value that a line computes to `_record`, and to `_before` what it was before its activation."""
 
     def __init__(self, takes: set[str]) -> None:
         self.takes = takes
 
-    def visit_Assign(self, node: ast.Assign) -> Any:
-        """Record what was assigned."""
-        loads: list[ast.expr] = [ast.Name(name, ast.Load()) for name in _targets(node)]
-        return [*self._before(node.value), node, ast.Expr(_call("_record", ast.Tuple(loads, ast.Load())))]
-
-    def visit_Return(self, node: ast.Return) -> Any:
-        """Record what is returned."""
-        return [*self._before(node.value), ast.Return(_call("_record", node.value or ast.Constant(None)))]
+    def replace(self, number: int, statement: ast.Assign | ast.Return) -> list[ast.stmt]:
+        """The line, recorded."""
+        before = self._before(statement.value)
+        if isinstance(statement, ast.Return):
+            return [*before, ast.Return(_call("_record", statement.value or ast.Constant(None)))]
+        loads: list[ast.expr] = [ast.Name(name, ast.Load()) for name in targets(statement)]
+        return [*before, statement, ast.Expr(_call("_record", ast.Tuple(loads, ast.Load())))]
 
     def _before(self, value: ast.expr | None) -> list[ast.stmt]:
         """The call without the activation and without the buffer that its result is put into."""

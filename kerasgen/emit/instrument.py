@@ -1,0 +1,65 @@
+"""`predict` of a generated module with other code around its lines: a timer, say, or a recorder of values."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kerasgen.emit.runtime import MARKER
+
+
+class Line(NamedTuple):
+    """A statement of `predict` that computes values: its text, and the names that it assigns, none for a return."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+def parse_predict(source: str | bytes) -> ast.FunctionDef:
+    """The function `predict` of a module; one without lines if the module has none."""
+    text = source.encode() if isinstance(source, str) else source
+    functions = ast.parse(text.partition(b"\n" + MARKER)[0]).body
+    empty = ast.FunctionDef("predict", ast.arguments([], [], None, [], [], None, []), [], [])
+    return next((node for node in functions if isinstance(node, ast.FunctionDef) and node.name == "predict"), empty)
+
+
+def value_lines(predict: ast.FunctionDef) -> Iterator[Line]:
+    """The lines that compute values; the statement that splits a large batch is none."""
+    for statement in predict.body:
+        if isinstance(statement, ast.Assign):
+            yield Line(ast.unparse(statement), targets(statement))
+        elif isinstance(statement, ast.Return):
+            yield Line(ast.unparse(statement), ())
+
+
+def targets(statement: ast.Assign) -> tuple[str, ...]:
+    """The names that an assignment gives values."""
+    return tuple(n.id for target in statement.targets for n in ast.walk(target) if isinstance(n, ast.Name))
+
+
+def instrument(
+    predict: ast.FunctionDef,
+    scope: Mapping[str, Any],
+    replace: Callable[[int, Any], Sequence[ast.stmt]],
+    *,
+    split: bool = True,
+) -> Callable[..., Any]:
+    """The function with other statements in place of its lines: `replace(number, statement)` gives those of a line.
+
+    `scope` is what it and they can name. Without `split`, it takes a large batch at once.
+    """
+    function, number = copy.deepcopy(predict), 0
+    body: list[ast.stmt] = []
+    for statement in function.body:
+        if isinstance(statement, (ast.Assign, ast.Return)):
+            body += replace(number, statement)
+            number += 1
+        elif split or not isinstance(statement, ast.If):
+            body.append(statement)
+    function.body = body
+    names = dict(scope)
+    exec(compile(ast.fix_missing_locations(ast.Module([function], [])), "<predict>", "exec"), names)
+    instrumented: Callable[..., Any] = names["predict"]
+    return instrumented
