@@ -182,21 +182,20 @@ def watch(predict, arrays, names):
     """
     import sys
 
-    code, calls, place = predict.__code__, [], 0
+    code, calls, batch = predict.__code__, [], []
 
     def look(frame, event, result):
-        nonlocal place
         name = frame.f_code.co_name
         if event == "call" and frame.f_code is code:
-            place = 0
+            batch.clear()
         elif event == "return" and name in names and frame.f_back.f_code is code:
             if frame.f_code.co_filename != code.co_filename:
                 return  # a function of NumPy's
             results = result if isinstance(result, (list, tuple)) else [result]
+            place = len(batch)
             before = calls[place] if place < len(calls) else (name, 0.0, 0)
-            sums, cells = sum(map(weighted_sum, results)), sum(np.size(y) for y in results)
-            calls[place : place + 1] = [(name, before[1] + sums, before[2] + cells)]
-            place += 1
+            batch.append((name, before[1] + sum(map(weighted_sum, results)), before[2] + sum(map(np.size, results))))
+            calls[place : place + 1] = batch[place:]
 
     profiler = sys.getprofile()
     sys.setprofile(look)

@@ -15,15 +15,15 @@ import types
 
 import numpy as np
 
-# The model in whatever file: the SHA-256 is of its architecture and its weights, the version that of its Keras
+# The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
     "name": "fast",
     "sha256": "<sha256>",
     "keras": "<version>",
 }
-# Who has compared the answers, and the largest error of them, as a part of the largest number, that was allowed
+# Which Keras the outputs were compared with, and the largest error allowed, relative to the largest output
 VERIFIED = None
-# What the module was made with
+# The options of the export
 EXPORT = {"kerasgen": "0.1.0", "optimize": 2, "store": "sidecar"}
 
 # name, shape, dtype; None is any size
@@ -704,21 +704,20 @@ def watch(predict, arrays, names):
     """
     import sys
 
-    code, calls, place = predict.__code__, [], 0
+    code, calls, batch = predict.__code__, [], []
 
     def look(frame, event, result):
-        nonlocal place
         name = frame.f_code.co_name
         if event == "call" and frame.f_code is code:
-            place = 0
+            batch.clear()
         elif event == "return" and name in names and frame.f_back.f_code is code:
             if frame.f_code.co_filename != code.co_filename:
                 return  # a function of NumPy's
             results = result if isinstance(result, (list, tuple)) else [result]
+            place = len(batch)
             before = calls[place] if place < len(calls) else (name, 0.0, 0)
-            sums, cells = sum(map(weighted_sum, results)), sum(np.size(y) for y in results)
-            calls[place : place + 1] = [(name, before[1] + sums, before[2] + cells)]
-            place += 1
+            batch.append((name, before[1] + sum(map(weighted_sum, results)), before[2] + sum(map(np.size, results))))
+            calls[place : place + 1] = batch[place:]
 
     profiler = sys.getprofile()
     sys.setprofile(look)
@@ -871,8 +870,8 @@ W["winograd/kernel"] = winograd_filters(W["winograd/kernel"], m=(4, 4))
 W["depthwise/kernel"] = tile(W["depthwise/kernel"], count=48)
 W["wide/kernel"] = winograd_tile(W["wide/kernel"], m=4, count=48)
 
-# What `python this_file.py --selftest` compares: what the inputs are made by; of the calls inside of `predict` the sum
-# of what they return, and of each output its shape and some numbers, each with the error that is allowed
+# For `python this_file.py --selftest`: how to make the inputs; for each call in `predict` a weighted sum of its result,
+# and for each output its shape and a few numbers, each with the error allowed
 SELFTEST = {
     "by": "self-made",
     "inputs": (((4, 96, 96, 3), -2.0, 2.0, False),),
