@@ -1,4 +1,4 @@
-"""Every architecture of keras.applications, from both file formats to a module that runs and answers as Keras does.
+"""Every architecture of keras.applications, from its files to a module that runs and answers as Keras does.
 
 The networks are as large as Keras ships them, 1000 classes included; only the images are small, odd in width and not
 square. Pytest's junit report holds the largest error of each (`record_property`).
@@ -33,6 +33,7 @@ IMAGES = 2
 SIZE = (96, 107)  # maps of 3 x 4 at the end of most
 SIZES = {"InceptionV3": (123, 139), "InceptionResNetV2": (123, 139)}  # they cut borders: 2 x 3 remain
 TOLERANCE = 1e-4
+FORMATS = ("keras", "h5")  # a heavy one goes through one of them, in turn: it is half a gigabyte to write and to read
 EMBEDDED = 30_000_000  # parameters up to which the weights go into the module itself
 IN_A_PROCESS = ("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "MobileNetV2", "NASNetMobile", "VGG16")
 
@@ -60,7 +61,7 @@ def test_architecture(name: str, record_property: Any) -> None:
     assert expected.std(axis=-1).min() > 0.02 * scale  # the classes differ
     assert np.abs(expected[0] - expected[1]).max() > 0.02 * scale  # and so do the images
     store = "embedded" if model.count_params() <= EMBEDDED else "sidecar"
-    for ending in ("keras", "h5"):
+    for ending in (FORMATS[HEAVY.index(name) % 2],) if name in HEAVY else FORMATS:
         with tempfile.TemporaryDirectory() as folder:
             file, module = Path(folder, f"model.{ending}"), Path(folder, "model.py")
             model.save(file)
