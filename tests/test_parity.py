@@ -12,28 +12,33 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from cases import CASES, Case
+from no_gradients import NO_GRADIENT
 from pairs import Pair
 from support import randomize, relative_error
 
+from kerasgen.backward import differentiate
 from kerasgen.builder import Built, build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
-from kerasgen.passes import LEVEL, PIPELINES, Phase, Pipeline, optimize
+from kerasgen.passes import DIFFERENTIABLE, LEVEL, PIPELINES, Phase, Pipeline, optimize
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
 
 BATCH = 3
 FORMATS = ("keras", "h5")
+GRADIENT_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A case with its files, its inputs and Keras's answers. It is read, built and optimised once for all its tests."""
 
+    name: str
     case: Case
     model: Any
     folder: Path
@@ -95,13 +100,15 @@ def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             values = random.randint(*case.values or (0, 4), shape)
         inputs.append(values.astype(tensor.dtype))
     if case.answer is not None:
-        return Prepared(case, model, tmp_path_factory.mktemp("case"), inputs, flat(np.asarray(case.answer(*inputs))))
+        return Prepared(
+            request.param, case, model, tmp_path_factory.mktemp("case"), inputs, flat(np.asarray(case.answer(*inputs)))
+        )
     if isinstance(getattr(model, "_inputs_struct", None), dict):
         answer = model(dict(zip([tensor.name for tensor in model.inputs], inputs, strict=True)), training=False)
     else:
         answer = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     expected = [np.asarray(y) for y in flat(answer)]
-    return Prepared(case, model, tmp_path_factory.mktemp("case"), inputs, expected)
+    return Prepared(request.param, case, model, tmp_path_factory.mktemp("case"), inputs, expected)
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
@@ -199,6 +206,58 @@ def test_activations(prepared: Prepared) -> None:
     for layer, names in graph.layers.items():
         for name, other in zip(names, full.graph.layers[layer], strict=True):
             assert relative_error(optimized[other], plain[name]) <= prepared.case.tolerance, layer
+
+
+def tape_gradients(prepared: Prepared) -> tuple[list[np.ndarray | None], list[Any], dict[bytes, Any]]:
+    """Weights for the outputs, and by `tf.GradientTape` the gradients of their weighted sum.
+
+    Those in the inputs are a list; those in the model's variables have the bytes of the variable as key.
+    """
+    random = np.random.RandomState(5)
+    tensors = [tf.constant(array) for array in prepared.inputs]
+    variables = [v for v in prepared.model.weights if "float" in str(v.dtype)]
+    with tf.GradientTape() as tape:
+        tape.watch([tensor for tensor in tensors if tensor.dtype.is_floating])
+        if isinstance(getattr(prepared.model, "_inputs_struct", None), dict):
+            answer = prepared.model(dict(zip([t.name for t in prepared.model.inputs], tensors, strict=True)))
+        else:
+            answer = prepared.model(tensors if len(tensors) > 1 else tensors[0], training=False)
+        outputs = [tf.convert_to_tensor(y) for y in flat(answer)]
+    outer = [
+        random.uniform(-1, 1, y.shape).astype(y.dtype.as_numpy_dtype) if y.dtype.is_floating else None for y in outputs
+    ]
+    pairs = [(y, a) for y, a in zip(outputs, outer, strict=True) if a is not None]
+    targets, weights = [y for y, _ in pairs], [tf.constant(a) for _, a in pairs]
+    sources = [*tensors, *(v.value if hasattr(v, "value") else v for v in variables)]
+    found = tape.gradient(targets, sources, output_gradients=weights) if targets else [None] * len(sources)
+    arrays = [None if g is None else np.asarray(tf.convert_to_tensor(g)) for g in found]
+    keys = [v.numpy().tobytes() for v in variables]
+    return outer, arrays[: len(tensors)], dict(zip(keys, arrays[len(tensors) :], strict=True))
+
+
+@pytest.mark.parametrize("level", DIFFERENTIABLE)
+def test_gradients(prepared: Prepared, level: int) -> None:
+    """The gradients in every float input and weight, as TensorFlow computes them."""
+    if prepared.name in NO_GRADIENT:
+        pytest.skip(NO_GRADIENT[prepared.name])
+    built, graph = prepared.built(), prepared.graph()
+    outer, of_inputs, of_variables = prepared.once("tape", lambda: tape_gradients(prepared))
+    trained = {v.key for v in built.variables if v.trainable and not v.state and graph.weights[v.key].dtype.kind == "f"}
+    plan = optimize(graph.with_variables(trained), DIFFERENTIABLE[level])
+    watched = {v.name: g for v, g in zip(graph.inputs, of_inputs, strict=True) if np.dtype(v.dtype).kind == "f"}
+    derivative = differentiate(plan.graph, [*watched, *plan.graph.variables])
+    values = plan.graph.trace(*prepared.inputs)
+    by_output = dict(zip(plan.graph.outputs, outer, strict=True))
+    reached = [by_output[name] for name in derivative.d_outputs]
+    back = derivative.graph.check().trace(*(values[name] for name in derivative.saved), *reached)
+    expected = {**watched, **{name: of_variables[graph.weights[name].tobytes()] for name in plan.graph.variables}}
+    largest = max((np.abs(g).max(initial=0) for g in expected.values() if g is not None), default=0)
+    for name, wanted in expected.items():
+        got = back[derivative.gradients[name]]
+        wanted = np.zeros_like(got) if wanted is None else wanted
+        assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype), name
+        error = np.abs(got - wanted).max(initial=0) / (max(np.abs(wanted).max(initial=0), 1e-3 * largest) or 1)
+        assert error <= GRADIENT_TOLERANCE, f"{name}: {error:.1e}"
 
 
 def test_enough_cases() -> None:

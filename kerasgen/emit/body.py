@@ -37,6 +37,7 @@ class Body:
         self.target = target
         self.graph = graph = plan.graph
         self.every_layer = every_layer
+        self.arrays = graph.arrays
         readers = graph.readers()
         steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
         functions = {function.__name__ for function in called(plan, target)}  # the user's own are not reserved names
@@ -93,7 +94,7 @@ class Body:
     def _operand(self, operand: Operand) -> str:
         if not isinstance(operand, str):
             return literal(operand)
-        return f"W[{operand!r}]" if operand in self.graph.weights else self._name(operand)
+        return f"W[{operand!r}]" if operand in self.arrays else self._name(operand)
 
     def _expression(self, node: Node) -> str:
         operands = [self._operand(item) for item in node.inputs]

@@ -91,7 +91,7 @@ def emit(
     origin = origin or Origin()
     graph = plan.graph
     plans = [plan] if activations is None else [plan, activations]
-    weights = {name: array for each in plans for name, array in each.graph.weights.items()}
+    weights = {name: array for each in plans for name, array in each.graph.arrays.items()}
     npz = pack(weights)
     layouts = {name: layout for each in plans for name, layout in each.layouts.items()}
     functions = [target.kernels.as_input, *(kernel for each in plans for kernel in called(each, target))]

@@ -17,6 +17,24 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.graph import macs, syntax
+from kerasgen.graph.derivatives import (
+    activation,
+    arithmetic,
+    attention,
+    conv,
+    image,
+    index,
+    linalg,
+    norm,
+    pool,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+    signal,
+    window,
+)
+from kerasgen.graph.derivatives.call import Rule, stop
 from kerasgen.graph.macs import Shape
 
 Kernel = Callable[..., Any]
@@ -49,6 +67,8 @@ class Facts:
     near_one: whether it computes with numbers around 1 or as large as its operand where its result is tiny, as
         exp(x) - 1 does, so that the result is as exact as those are.
     ambiguous: whether there are several right results, such as vectors of either sign.
+    gradient: the rule that emits its derivative, `stop` if the gradient ends at it, None if there is no rule: see
+        `kerasgen.graph.derivatives`.
     """
 
     aliases: bool
@@ -70,6 +90,7 @@ class Facts:
     saturates: bool = False
     near_one: bool = False
     ambiguous: bool = False
+    gradient: Rule | None = None
 
     @property
     def transposed(self) -> bool:
@@ -337,10 +358,16 @@ FACTS: dict[Kernel, Facts] = {
     kernels.sample_norm: OPAQUE,
     kernels.srelu: OPAQUE,
     # NumPy
-    np.add: Facts(aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("+")),
-    np.subtract: Facts(aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("-")),
-    np.multiply: Facts(aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("*")),
-    np.divide: Facts(aliases=False, samples=ALL, syntax=syntax.infix("/")),
+    np.add: Facts(
+        aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("+"), gradient=arithmetic.add
+    ),
+    np.subtract: Facts(
+        aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("-"), gradient=arithmetic.subtract
+    ),
+    np.multiply: Facts(
+        aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("*"), gradient=arithmetic.multiply
+    ),
+    np.divide: Facts(aliases=False, samples=ALL, syntax=syntax.infix("/"), gradient=arithmetic.divide),
     np.matmul: Facts(aliases=False, samples=ALL, macs=macs.along_last_axis, syntax=syntax.infix("@")),
     np.equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("==")),
     np.not_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("!=")),

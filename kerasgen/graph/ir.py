@@ -84,6 +84,9 @@ class Graph:
     name of the value that replaces it.
 
     `specs` are the shape and dtype of every value as it was built, without the borders that passes add.
+
+    `variables` are weights that training changes: no pass may compute with their present numbers, as it may with those
+    of `weights`.
     """
 
     inputs: tuple[Value, ...]
@@ -95,6 +98,18 @@ class Graph:
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     memory: tuple[tuple[Value, str], ...] = ()
     specs: Mapping[str, Value] = field(default_factory=dict)
+    variables: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every weight by name, whether training changes it or not."""
+        return {**self.weights, **self.variables}
+
+    def with_variables(self, names: Container[str]) -> Graph:
+        """The graph with these weights as variables, and no others."""
+        arrays = self.arrays
+        weights = {name: array for name, array in arrays.items() if name not in names}
+        return replace(self, weights=weights, variables={k: v for k, v in arrays.items() if k not in weights})
 
     def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, by interpreting the nodes; `states` holds the memory between calls."""
@@ -107,9 +122,9 @@ class Graph:
         states: dict[str, Any] | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, Any]:
-        """Every value by name: inputs, weights and the results of each node. `weights` replaces the graph's own."""
+        """Every value by name: inputs, weights and the results of each node. `weights` replaces all the graph's own."""
         states = {} if states is None else states
-        values: dict[str, Any] = dict(self.weights if weights is None else weights)
+        values: dict[str, Any] = dict(self.arrays if weights is None else weights)
         values.update((value.name, states.get(value.name)) for value, _ in self.memory)
         values.update((v.name, np.asarray(a, v.dtype)) for v, a in zip(self.inputs, arrays, strict=True))
         for node in self.nodes:
@@ -143,11 +158,13 @@ class Graph:
                 needed.update(nodes[0].reads)
         read = dict.fromkeys([*(name for node in nodes for name in node.reads), *outputs])
         weights = {name: self.weights[name] for name in read if name in self.weights}
-        defined = {*weights, *(name for node in nodes for name in node.outputs)}
+        variables = {name: self.variables[name] for name in read if name in self.variables}
+        defined = {*weights, *variables, *(name for node in nodes for name in node.outputs)}
         arrays = {name: inputs[name] for name in read if name not in defined}
         values = [Value(name, (None, *a.shape[1:])[: a.ndim], a.dtype.name) for name, a in arrays.items()]
         names = tuple(outputs)
-        return Graph(tuple(values), tuple(nodes), names, weights, names, specs=self.specs).check()
+        whole = Graph(tuple(values), tuple(nodes), names, weights, names, specs=self.specs, variables=variables)
+        return whole.check()
 
     def makers(self) -> dict[str, Node]:
         """The node that computes each value."""
@@ -227,8 +244,8 @@ class Graph:
 
         Every name is an identifier, defined once, and before it is read; weights are in this machine's byte order.
         """
-        defined = set(self.weights)
-        swapped = [name for name, array in self.weights.items() if not array.dtype.isnative]
+        defined = set(self.arrays)
+        swapped = [name for name, array in self.arrays.items() if not array.dtype.isnative]
         assert not swapped, f"{swapped} are not in this machine's byte order"
 
         def define(names: Iterable[str]) -> None:

@@ -44,7 +44,7 @@ class Plan:
         """The weights in the layouts that the kernels need."""
         weights = self.graph.weights
         laid_out = {name: layout(weights[name], **settings) for name, (layout, settings) in self.layouts.items()}
-        return {**weights, **laid_out}
+        return {**self.graph.arrays, **laid_out}
 
     def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs: see `Graph.run`."""

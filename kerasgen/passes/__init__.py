@@ -67,8 +67,8 @@ JOIN = phase("clean", join_reshapes, merge_equal, absorb_pads)
 FOLD = phase(
     "fold",
     *(fold_constants, fold_batch_norm, fold_scale, fold_input_scale, fold_norm_scale, fold_through_relu),
-    *(move_pools, scale_by_blocks, fuse_activation),
 )
+MOVE = phase("fold", move_pools, scale_by_blocks, fuse_activation)
 FUSE = phase("fold", fuse_activation)
 EXACT_KERNELS = Phase("plan", (choose_exact_kernels,))
 FAST_KERNELS = Phase("plan", (unroll_small, choose_kernels))
@@ -81,9 +81,11 @@ Pipeline = Sequence[Phase]
 PIPELINES: Mapping[int, Pipeline] = {
     0: (CLEAN, FUSE, FINISH),
     1: (CLEAN, JOIN, FUSE, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
-    2: (CLEAN, JOIN, FOLD, FAST_KERNELS, EPILOGUES, FINISH, BUFFERS),
+    2: (CLEAN, JOIN, FOLD, MOVE, FAST_KERNELS, EPILOGUES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
+# What comes before a graph is differentiated: no kernel has an activation fused, and no weight has a layout.
+DIFFERENTIABLE: Mapping[int, Pipeline] = {0: (CLEAN, FINISH), 1: (CLEAN, JOIN, FINISH), 2: (CLEAN, JOIN, FOLD, FINISH)}
 
 
 def passes(pipeline: Pipeline) -> Iterator[Pass]:

@@ -89,7 +89,7 @@ class _Chains:
 
     def _moves(self, node: Node) -> bool:
         """Whether the node computes the same before the splits that it reads as after, and nothing else reads them."""
-        arrays = [name for name in node.reads if name not in self.graph.weights]
+        arrays = [name for name in node.reads if name not in self.graph.arrays]
         if not arrays or len(node.outputs) > 1 or node.output not in self.specs:
             return False
         if not all(self._is(a, kernels.split_steps) and self.readers[a] == arrays.count(a) for a in arrays):
@@ -99,7 +99,7 @@ class _Chains:
         if len(ranks) > 1 or len(set(likes)) > 1 or min(ranks) < 2:
             return False
         if isinstance(node.kernel, np.ufunc):
-            weights = [self.graph.weights[name].ndim for name in node.reads if name in self.graph.weights]
+            weights = [self.graph.arrays[name].ndim for name in node.reads if name in self.graph.arrays]
             return node.kernel.signature is None and all(ndim < min(ranks) for ndim in weights)
         return facts(node.kernel).by_cell and arrays == [node.inputs[0]] and node.attrs.get("axis", -1) == -1
 

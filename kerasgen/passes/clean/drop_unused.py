@@ -15,5 +15,7 @@ def drop_unused(graph: Graph) -> Graph:
         if needed.intersection(node.outputs):
             used.append(node)
             needed.update(node.reads)
-    weights = {name: array for name, array in graph.weights.items() if name in needed}
-    return replace(graph.rewrite(reversed(used)), weights=weights)
+    weights, variables = (
+        {name: array for name, array in arrays.items() if name in needed} for arrays in (graph.weights, graph.variables)
+    )
+    return replace(graph.rewrite(reversed(used)), weights=weights, variables=variables)

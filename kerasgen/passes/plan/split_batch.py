@@ -44,7 +44,7 @@ def _keeps_samples_apart(graph: Graph) -> bool:
 
 def _keeps_apart(node: Node, graph: Graph, samples: set[str]) -> bool:
     """Whether the rows of sample i in the result come from those in what the node reads, and from weights."""
-    arrays = [name for name in node.reads if name not in graph.weights]
+    arrays = [name for name in node.reads if name not in graph.arrays]
     shapes = [graph.specs[name].shape for name in (*arrays, *node.outputs) if name in graph.specs]
     if not arrays or not samples.issuperset(arrays) or any(shape[:1] != (None,) for shape in shapes):
         return False
@@ -63,9 +63,9 @@ def _weights(node: Node) -> Iterator[str]:
 
 def _broadcasts_within_samples(node: Node, graph: Graph, ranks: set[int], rank: int) -> bool:
     """Whether a ufunc pairs each sample with itself: equal ranks and rows per sample, and no weight with a batch."""
-    arrays = {*node.reads, *node.outputs} & graph.specs.keys() - graph.weights.keys()
+    arrays = {*node.reads, *node.outputs} & graph.specs.keys() - graph.arrays.keys()
     rows = {graph.specs[name].rows for name in arrays}
-    weights = [graph.weights[name] for name in node.reads if name in graph.weights]
+    weights = [graph.arrays[name] for name in node.reads if name in graph.arrays]
     if len(ranks) > 1 or len(rows) > 1 or (node.kernel is np.matmul and rank <= 2):
         return False
     return all(weight.ndim < rank or weight.shape[0] == 1 for weight in weights)

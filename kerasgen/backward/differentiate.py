@@ -1,0 +1,169 @@
+"""Reverse-mode differentiation of a graph (the chain rule, from the outputs to the inputs).
+
+For y = f(x), the gradient of x is the gradient of y times ∂f/∂x, added up over all nodes that read x. The table of
+facts has a rule for each kernel, which emits the nodes that compute this product; the walk visits each node once, in
+reverse order. Nothing is emitted that no wanted gradient needs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerasgen.errors import UnsupportedModelError
+from kerasgen.graph.derivatives.call import Call
+from kerasgen.graph.derivatives.call import stop as stops
+from kerasgen.graph.facts import facts
+from kerasgen.graph.infer import infer
+from kerasgen.graph.ir import Graph, Node, Operand, Shape, Value
+from kerasgen.names import Namespace, identifier
+
+FLOATS = ("float16", "float32", "float64", "complex64", "complex128")
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """The backward pass of a graph.
+
+    `graph` computes the gradients: its inputs are the values of the forward pass in `saved`, then the gradients of
+    outputs. `d_outputs` maps each output that depends on what is wanted to its gradient, `gradients` each wanted name.
+    """
+
+    graph: Graph
+    saved: tuple[str, ...]
+    d_outputs: dict[str, str]
+    gradients: dict[str, str]
+
+
+def differentiate(graph: Graph, wanted: Iterable[str]) -> Derivative:
+    """The gradients of a loss in the `wanted` inputs and weights, from its gradients in the outputs.
+
+    Raises UnsupportedModelError, which names the layers, where a kernel on the way has no derivative.
+    """
+    return _Backward(graph, wanted).run()
+
+
+class _Backward:
+    """The walk: the nodes so far, and for each value of the forward pass the parts of its gradient."""
+
+    def __init__(self, graph: Graph, wanted: Iterable[str]) -> None:
+        self.graph = graph
+        self.arrays = graph.arrays
+        self.wanted = tuple(wanted)
+        self.first = {value.name: value for value in graph.inputs}
+        self.specs: dict[str, Value] = dict(graph.specs)
+        self.specs.update((name, Value(name, a.shape, a.dtype.name)) for name, a in self.arrays.items())
+        taken = [*self.specs, *(name for node in graph.nodes for name in node.outputs)]
+        self.names = Namespace(identifier(name) for name in taken)
+        self.nodes: dict[Any, Node] = {}
+        self.parts: dict[str, list[str]] = defaultdict(list)
+        self.layer = ""
+
+    def run(self) -> Derivative:
+        active = self._active()
+        starts: dict[str, str] = {}
+        for name in self.graph.outputs:
+            if name in active and name not in starts:
+                starts[name] = self._define(f"d_{name}", self.specs[name])
+                self.parts[name].append(starts[name])
+        problems: dict[str, str] = {}
+        for node in reversed(self.graph.nodes):
+            results = tuple(self._sum(name) for name in node.outputs)
+            if any(results) and active.intersection(node.reads):
+                self.layer = node.layer
+                rule = facts(node.kernel).gradient
+                if rule is None:
+                    problems[node.layer or node.kernel.__name__] = node.kernel.__name__
+                else:
+                    self._apply(rule, node, results, active)
+        if problems:
+            names = ", ".join(f"{layer} ({kernel})" for layer, kernel in reversed(problems.items()))
+            raise UnsupportedModelError(f"no gradient goes through {names}")
+        self.layer = ""
+        gradients = {name: self._sum(name) or self.emit(np.zeros_like, name) for name in self.wanted}
+        return self._derivative(starts, gradients)
+
+    def _active(self) -> set[str]:
+        """The wanted names, and the values that depend on them."""
+        active = set(self.wanted)
+        for node in self.graph.nodes:
+            if active.intersection(node.reads) and facts(node.kernel).gradient is not stops:
+                active.update(name for name in node.outputs if self.dtype(name) in FLOATS)
+        return active
+
+    def _apply(self, rule: Any, node: Node, gradients: tuple[str | None, ...], active: set[str]) -> None:
+        call = Call(self, node, gradients)
+        for i, name in enumerate(node.inputs):
+            if isinstance(name, str) and name in active:
+                part = rule(call, i)
+                if part is not None:
+                    self.parts[name].append(str(part))
+
+    def _sum(self, name: str) -> str | None:
+        """The gradient of a value: the sum of its parts, None if there are none."""
+        parts = self.parts[name]
+        while len(parts) > 1:
+            first, second, *rest = parts
+            parts[:] = [self.emit(np.add, first, second), *rest]
+        return parts[0] if parts else None
+
+    def emit(self, kernel: Callable[..., Any], *inputs: Operand, outputs: int = 1, **attrs: Any) -> Any:
+        """Add a node; returns the name of its output, or a tuple of names. Equal calls are one node."""
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
+        key = (kernel, inputs, outputs, tuple(sorted(attrs.items())))
+        if key not in self.nodes:
+            operands = [self.specs.get(i, i) if isinstance(i, str) else i for i in inputs]
+            read = [value for value in operands if isinstance(value, Value)]
+            forms = infer(kernel, operands, attrs)
+            names = [self._define(f"d_{kernel.__name__}", self._value(read, *form)) for form in forms]
+            assert len(names) == outputs, f"{kernel.__name__} returns {len(names)} arrays"
+            self.nodes[key] = Node(tuple(names), kernel, inputs, attrs, self.layer)
+        names = list(self.nodes[key].outputs)
+        return names[0] if outputs == 1 else tuple(names)
+
+    @staticmethod
+    def _value(read: Sequence[Value], shape: Shape, dtype: str) -> Value:
+        return Value("", shape, dtype, batched=shape[:1] == (None,))
+
+    def _define(self, name: str, form: Value) -> str:
+        name = self.names.new(name)
+        self.specs[name] = Value(name, form.shape, form.dtype, batched=form.batched, rows=form.rows)
+        return name
+
+    def shape(self, operand: Operand) -> Shape | None:
+        """The shape of a value, None at axes known only at run time; None if nothing is known."""
+        if not isinstance(operand, str):
+            return ()
+        value = self.specs.get(operand)
+        return None if value is None else value.shape
+
+    def dtype(self, operand: Operand) -> str:
+        """The dtype of a value."""
+        return self.specs[operand].dtype if isinstance(operand, str) else "float32"
+
+    def _derivative(self, starts: dict[str, str], gradients: dict[str, str]) -> Derivative:
+        needed = set(gradients.values())
+        nodes: list[Node] = []
+        for node in reversed(self.nodes.values()):
+            if needed.intersection(node.outputs):
+                nodes.insert(0, node)
+                needed.update(node.reads)
+        defined = {name for node in nodes for name in node.outputs}.union(starts.values(), self.arrays)
+        saved = tuple(dict.fromkeys(n for node in nodes for n in node.reads if n not in defined))
+        inputs = tuple(self.specs[name] for name in (*saved, *starts.values()))
+        outputs = tuple(dict.fromkeys(gradients.values()))
+        graph = Graph(
+            inputs,
+            tuple(nodes),
+            outputs,
+            self.graph.weights,
+            output_names=outputs,
+            specs=self.specs,
+            variables=self.graph.variables,
+        )
+        return Derivative(graph, saved, starts, gradients)

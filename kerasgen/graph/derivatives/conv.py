@@ -1,0 +1,1 @@
+"""Derivatives of dense layers and convolutions."""

@@ -1,0 +1,1 @@
+"""Gradients of activations. `d` is always the gradient of the result."""

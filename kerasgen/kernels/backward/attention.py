@@ -1,0 +1,1 @@
+"""Gradients of attention and masks. `d` is always the gradient of the result."""

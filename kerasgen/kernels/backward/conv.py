@@ -1,0 +1,1 @@
+"""Gradients of dense layers and convolutions. `d` is always the gradient of the result."""

@@ -1,0 +1,1 @@
+"""Gradients of operations on images. `d` is always the gradient of the result."""

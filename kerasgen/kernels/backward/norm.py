@@ -1,0 +1,1 @@
+"""Gradients of normalisations. `d` is always the gradient of the result."""

@@ -1,0 +1,1 @@
+"""Gradients of pooling. `d` is always the gradient of the result."""

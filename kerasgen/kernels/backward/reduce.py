@@ -1,0 +1,1 @@
+"""Gradients of reductions. `d` is always the gradient of the result."""

@@ -1,0 +1,1 @@
+"""Gradients of transforms of signals. `d` is always the gradient of the result."""
