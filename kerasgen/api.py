@@ -13,7 +13,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from kerasgen.builder import build
+from kerasgen.backward.options import GradientOptions
+from kerasgen.backward.plans import plan_training
+from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
 from kerasgen.builder.summary import Summary, summarize
 from kerasgen.emit.load import load_module
@@ -21,7 +23,8 @@ from kerasgen.emit.memory import within
 from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.staleness import Changes, changes
-from kerasgen.errors import InvalidModelError, UsageError
+from kerasgen.emit.training import Training
+from kerasgen.errors import InvalidModelError, UnsupportedModelError, UsageError
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
 from kerasgen.names import module_name, printable
@@ -75,6 +78,7 @@ class Options:
     theano_kernels: bool = False
     level: int = LEVEL
     max_memory: int | None = None
+    gradients: GradientOptions | None = None
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -84,6 +88,7 @@ class Options:
             "custom": sorted(self.custom),
             "theano_kernels": self.theano_kernels,
             "max_memory": self.max_memory,
+            "gradients": self.gradients.header() if self.gradients else {},
         }
         return {name: option for name, option in options.items() if option}
 
@@ -92,6 +97,7 @@ class _Model(NamedTuple):
     """A model that was read and built: its graph with the weights, what its module says of it, and a warning or ""."""
 
     file: ModelFile
+    built: Built
     graph: Graph
     header: Mapping[str, Any]
     recipes: Sequence[Recipe]
@@ -105,8 +111,7 @@ def generate(file: ModelFile, options: Options | None = None, *, strict: bool = 
     """
     options = options or Options()
     model = _build(file, options, strict=strict)
-    plan, full = _plan(model.graph, options)
-    return _emit(model, plan, full, options)
+    return _emit(model, _plan(model, options), options)
 
 
 def _build(file: ModelFile, options: Options, *, strict: bool = False) -> _Model:
@@ -122,31 +127,57 @@ def _build(file: ModelFile, options: Options, *, strict: bool = False) -> _Model
     header = {"name": file.model.name, "sha256": fingerprint(file.model, weights), "keras": file.keras_version}
     with np.errstate(all="ignore"):  # of weights that are not finite
         wanted = recipes(graph, file.model)
-    return _Model(file, graph, header, wanted, warning)
+    return _Model(file, built, graph, header, wanted, warning)
 
 
-def _plan(graph: Graph, options: Options) -> tuple[Plan, Plan | None]:
-    """The plan of `predict`, and that of `activations` if there is to be one."""
+class _Plans(NamedTuple):
+    """The plan of `predict`, and those of `activations` and of the gradients if they are asked for."""
+
+    predict: Plan
+    activations: Plan | None = None
+    training: Training | None = None
+
+
+def _plan(model: _Model, options: Options) -> _Plans:
+    graph = model.graph
+    if options.gradients is not None:
+        if options.activations:
+            raise UsageError("a module has either `activations` or `gradients`")
+        training = _training(model, options.gradients, options.level)
+        return _Plans(training.plan.predict, training=training)
     if not options.activations:
-        return optimize(graph, PIPELINES[options.level]), None
+        return _Plans(optimize(graph, PIPELINES[options.level]))
     full = optimize(graph.with_every_layer(), PIPELINES[options.level])
-    return only_outputs(full, len(graph.outputs)), full
+    return _Plans(only_outputs(full, len(graph.outputs)), activations=full)
 
 
-def _emit(model: _Model, plan: Plan, full: Plan | None, options: Options, proof: Proof | None = None) -> Module:
+def _training(model: _Model, gradients: GradientOptions, level: int) -> Training:
+    """Raises UsageError or UnsupportedModelError, which name the file."""
+    try:
+        layers = [layer for _, layer in gradients.methods() if layer]
+        plan = plan_training(
+            model.graph, level, gradients.variables(model.built), inputs=gradients.inputs_of(model.graph), layers=layers
+        )
+    except (UsageError, UnsupportedModelError) as error:
+        raise type(error)(f"{model.file.source}: {error}") from error
+    return Training(plan, gradients)
+
+
+def _emit(model: _Model, plans: _Plans, options: Options, proof: Proof | None = None) -> Module:
     """The module, with what its self-test compares where somebody has answered."""
     make = partial(
         emit,
         sidecar=options.sidecar,
-        activations=full,
+        activations=plans.activations,
+        training=plans.training,
         level=options.level,
-        selftest=None if proof is None else proof.record(plan),
+        selftest=None if proof is None else proof.record(plans.predict),
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
     if options.max_memory is None:
-        return replace(make(plan), warning=model.warning)
+        return replace(make(plans.predict), warning=model.warning)
     try:
-        return replace(within(options.max_memory, plan, make, options.sidecar), warning=model.warning)
+        return replace(within(options.max_memory, plans.predict, make, options.sidecar), warning=model.warning)
     except UsageError as error:
         raise UsageError(f"{model.file.source}: {error}") from error
 
@@ -173,6 +204,7 @@ def export(
     optimize: int = LEVEL,
     max_memory: int | None = None,
     inputs: Any = None,
+    gradients: GradientOptions | None = None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -188,6 +220,7 @@ def export(
     the answers to finite inputs. `max_memory` are the bytes that the arrays of a call on one sample may take beside the
     weights; with less than the fastest way takes, blocks are smaller and calls slower. `inputs` are arrays, or an .npy
     or .npz file, with which the module and Keras are compared, instead of random ones; they are stored nowhere.
+    `gradients` adds the backward pass, and what explains answers or trains with it.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -198,14 +231,14 @@ def export(
     for path in filter(None, (target, sidecar)):
         check_target(path, sources=(source, weights), force=force)
     name = sidecar.name if sidecar else ""
-    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory)
+    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
     file = read(source, weights, theano_kernels=theano_kernels)
     model = _build(file, options, strict=strict)
-    plan, full = _plan(model.graph, options)
+    plans = _plan(model, options)
     proof = Proof(source, weights, file, verify)
     proof.ask(model.recipes, model.graph.inputs, inputs)
-    model = model._replace(graph=plan.graph)  # the weights before folding are gone when the folded are packed
-    module = _emit(model, plan, full, options, proof)
+    model = model._replace(graph=plans.predict.graph)  # the weights before folding are gone when the folded are packed
+    module = _emit(model, plans, options, proof)
     with _published(module, output, sidecar, force=force) as candidate:
         verification = _verified(proof, candidate, options.custom)
         if verification and not keep_failed:
@@ -231,6 +264,7 @@ def check(
     theano_kernels: bool = False,
     optimize: int = LEVEL,
     max_memory: int | None = None,
+    gradients: GradientOptions | None = None,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -240,7 +274,7 @@ def check(
     sidecar = _sidecar(target, store)
     name = sidecar.name if sidecar else ""
     file = read(source, weights, theano_kernels=theano_kernels)
-    new = generate(file, Options(name, activations, custom or {}, theano_kernels, optimize, max_memory))
+    new = generate(file, Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients))
     return changes(new, target, sidecar)
 
 

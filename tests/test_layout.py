@@ -20,11 +20,12 @@ ROOMS: dict[str, set[str]] = {
     "layers": {"kernels", "graph", "readers"},
     "builder": {"kernels", "graph", "readers", "layers"},
     "passes": {"kernels", "graph"},
-    "emit": {"kernels", "graph", "passes"},
-    "verification": {"kernels", "graph", "readers", "builder", "passes", "emit"},
+    "backward": {"kernels", "graph", "readers", "builder", "passes"},
+    "emit": {"kernels", "graph", "passes", "backward"},
+    "verification": {"kernels", "graph", "readers", "builder", "passes", "backward", "emit"},
     "scanner": {"readers", "layers"},
     "bench": {"kernels", "graph", "readers", "builder", "passes", "emit", "verification", "api"},
-    "cli": {"builder", "emit", "hdf5", "layers", "scanner", "verification", "bench"},
+    "cli": {"builder", "backward", "emit", "hdf5", "layers", "scanner", "verification", "bench"},
 }
 
 

@@ -8,8 +8,8 @@ reverse order. Nothing is emitted that no wanted gradient needs.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,13 +29,14 @@ FLOATS = ("float16", "float32", "float64", "complex64", "complex128")
 class Derivative:
     """The backward pass of a graph.
 
-    `graph` computes the gradients: its inputs are the values of the forward pass in `saved`, then the gradients of
-    outputs. `d_outputs` maps each output that depends on what is wanted to its gradient, `gradients` each wanted name.
+    `graph` computes the gradients: its inputs are the values of the forward pass in `saved`, then the gradients of the
+    outputs. `d_outputs` names these, None for an output that does not depend on what is wanted; `gradients` maps each
+    wanted name to its gradient.
     """
 
     graph: Graph
     saved: tuple[str, ...]
-    d_outputs: dict[str, str]
+    d_outputs: tuple[str | None, ...]
     gradients: dict[str, str]
 
 
@@ -62,14 +63,14 @@ class _Backward:
         self.nodes: dict[Any, Node] = {}
         self.parts: dict[str, list[str]] = defaultdict(list)
         self.layer = ""
+        self.totals: dict[str, str] = {}  # what each value of the backward pass is the gradient of
 
     def run(self) -> Derivative:
         active = self._active()
-        starts: dict[str, str] = {}
+        starts: list[str | None] = []
         for name in self.graph.outputs:
-            if name in active and name not in starts:
-                starts[name] = self._define(f"d_{name}", self.specs[name])
-                self.parts[name].append(starts[name])
+            starts.append(self._define("d", self.specs[name]) if name in active else None)
+            self.parts[name] += filter(None, starts[-1:])
         problems: dict[str, str] = {}
         for node in reversed(self.graph.nodes):
             results = tuple(self._sum(name) for name in node.outputs)
@@ -109,6 +110,8 @@ class _Backward:
         while len(parts) > 1:
             first, second, *rest = parts
             parts[:] = [self.emit(np.add, first, second), *rest]
+        if parts:
+            self.totals.setdefault(parts[0], name)
         return parts[0] if parts else None
 
     def emit(self, kernel: Callable[..., Any], *inputs: Operand, outputs: int = 1, **attrs: Any) -> Any:
@@ -118,17 +121,12 @@ class _Backward:
         key = (kernel, inputs, outputs, tuple(sorted(attrs.items())))
         if key not in self.nodes:
             operands = [self.specs.get(i, i) if isinstance(i, str) else i for i in inputs]
-            read = [value for value in operands if isinstance(value, Value)]
             forms = infer(kernel, operands, attrs)
-            names = [self._define(f"d_{kernel.__name__}", self._value(read, *form)) for form in forms]
+            names = [self._define("d", Value("", *form, batched=form[0][:1] == (None,))) for form in forms]
             assert len(names) == outputs, f"{kernel.__name__} returns {len(names)} arrays"
             self.nodes[key] = Node(tuple(names), kernel, inputs, attrs, self.layer)
         names = list(self.nodes[key].outputs)
         return names[0] if outputs == 1 else tuple(names)
-
-    @staticmethod
-    def _value(read: Sequence[Value], shape: Shape, dtype: str) -> Value:
-        return Value("", shape, dtype, batched=shape[:1] == (None,))
 
     def _define(self, name: str, form: Value) -> str:
         name = self.names.new(name)
@@ -146,24 +144,58 @@ class _Backward:
         """The dtype of a value."""
         return self.specs[operand].dtype if isinstance(operand, str) else "float32"
 
-    def _derivative(self, starts: dict[str, str], gradients: dict[str, str]) -> Derivative:
-        needed = set(gradients.values())
-        nodes: list[Node] = []
-        for node in reversed(self.nodes.values()):
-            if needed.intersection(node.outputs):
-                nodes.insert(0, node)
-                needed.update(node.reads)
-        defined = {name for node in nodes for name in node.outputs}.union(starts.values(), self.arrays)
+    def _derivative(self, starts: Sequence[str | None], gradients: dict[str, str]) -> Derivative:
+        nodes = leading_to(list(self.nodes.values()), gradients.values())
+        named = self._final_names(nodes, starts)
+        first = {gradient for name, gradient in gradients.items() if name not in self.first}
+        nodes = [_renamed(node, named) for node in _leading_first(nodes, first)]
+        d_outputs = tuple(start and named[start] for start in starts)
+        gradients = {name: named.get(gradient, gradient) for name, gradient in gradients.items()}
+        defined = {name for node in nodes for name in node.outputs}.union(filter(None, d_outputs), self.arrays)
         saved = tuple(dict.fromkeys(n for node in nodes for n in node.reads if n not in defined))
-        inputs = tuple(self.specs[name] for name in (*saved, *starts.values()))
+        specs = {
+            named.get(name, name): replace(value, name=named.get(name, name)) for name, value in self.specs.items()
+        }
         outputs = tuple(dict.fromkeys(gradients.values()))
         graph = Graph(
-            inputs,
-            tuple(nodes),
-            outputs,
-            self.graph.weights,
+            inputs=tuple(specs[name] for name in (*saved, *filter(None, d_outputs))),
+            nodes=tuple(nodes),
+            outputs=outputs,
+            weights=self.graph.weights,
             output_names=outputs,
-            specs=self.specs,
+            specs=specs,
             variables=self.graph.variables,
         )
-        return Derivative(graph, saved, starts, gradients)
+        return Derivative(graph, saved, d_outputs, gradients)
+
+    def _final_names(self, nodes: Iterable[Node], starts: Sequence[str | None]) -> dict[str, str]:
+        """Names for the values of the backward pass: a gradient's after what it is the gradient of, or the kernel."""
+        names = Namespace([*self.graph.specs, *map(identifier, self.arrays)])
+        pairs = zip(self.graph.outputs, starts, strict=True)
+        final = {start: names.new(f"d_{name}") for name, start in pairs if start}
+        for node in nodes:
+            for name in node.outputs:
+                final[name] = names.new(f"d_{self.totals.get(name) or node.kernel.__name__}")
+        return final
+
+
+def _renamed(node: Node, names: Mapping[str, str]) -> Node:
+    inputs = tuple(names.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+    return replace(node, outputs=tuple(names[name] for name in node.outputs), inputs=inputs)
+
+
+def leading_to(nodes: Sequence[Node], values: Iterable[str]) -> list[Node]:
+    """The nodes that these values need, in their order."""
+    needed, found = set(values), []
+    for node in reversed(nodes):
+        if needed.intersection(node.outputs):
+            found.append(node)
+            needed.update(node.reads)
+    return found[::-1]
+
+
+def _leading_first(nodes: Sequence[Node], values: Iterable[str]) -> list[Node]:
+    """The nodes that these values need, then the others."""
+    first = leading_to(nodes, values)
+    numbers = set(map(id, first))
+    return [*first, *(node for node in nodes if id(node) not in numbers)]

@@ -75,6 +75,39 @@ def export(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Add forward() and backward(): the gradients of a loss.")
+    ] = False,
+    trainable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="The weights or layers whose gradients are wanted, as 'dense*'; may be given several times. [default: "
+            "those that are trainable]",
+            show_default=False,
+        ),
+    ] = None,
+    input_gradients: Annotated[
+        bool | None,
+        typer.Option(
+            "--input-gradients/--no-input-gradients",
+            help="Gradients of the inputs. [default: unless --trainable is given]",
+            show_default=False,
+        ),
+    ] = None,
+    loss: Annotated[str, typer.Option(help="Add train_step(), with this loss of Keras.", show_default=False)] = "",
+    from_logits: Annotated[bool, typer.Option("--from-logits", help="The model answers with logits.")] = False,
+    optimizer: Annotated[
+        str, typer.Option(help="sgd, adam or rmsprop, as 'sgd(learning_rate=0.01)'.", show_default=False)
+    ] = "",
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Add saliency, integrated_gradients or grad_cam=LAYER; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     theano_kernels: Theano = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse weights that are NaN or infinite.")] = False,
     check: Annotated[
@@ -93,7 +126,19 @@ def export(
         "theano_kernels": theano_kernels,
         "optimize": optimize,
         "max_memory": _bytes(max_memory) if max_memory else None,
+        "gradients": None,
     }
+    if gradients or trainable or loss or optimizer or explain:
+        from kerasgen.backward.options import GradientOptions
+
+        options["gradients"] = GradientOptions(
+            trainable=None if trainable is None else tuple(trainable),
+            inputs=(not trainable or bool(explain)) if input_gradients is None else input_gradients,
+            loss=loss,
+            from_logits=from_logits,
+            optimizer=optimizer,
+            explain=tuple(explain or ()),
+        )
     process.start()
     with progress(f"{model} -> {module}"):
         if check or diff:

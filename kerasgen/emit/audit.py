@@ -74,6 +74,8 @@ _SHARING = Reach(
         threads
         """),
 )
+# The settings and the state of `kerasgen.kernels.optimizers`.
+_LEARNING = _words("beta_1 beta_2 epsilon iterations learning_rate m momentum nesterov rho setdefault v velocity")
 _RUNNING = Reach(
     modules=_words("argparse platform signal sys zipfile"),
     names=_words("AttributeError Exception KeyError OSError hasattr open print"),
@@ -81,8 +83,8 @@ _RUNNING = Reach(
         ArgumentParser BufferedReader BytesIO CONFIG FileIO RawIOBase SEEK_END SEEK_SET SIGPIPE SIG_DFL ZipFile
         __code__ __config__ __version__ a2b_base64 add_argument array2string blas_opt_info co_filename co_name error
         exit f_back f_code files format get_data getbuffer getprofile hexdigest isfile lines load machine open output
-        parse_args path position prog python_version read read_array readline replace save seek selftest setprofile
-        sha256 signal start step tell width write
+        parse_args path position prog python_version read read_array readline replace save savez seek selftest
+        setprofile sha256 signal start step tell width write
         """),
 )
 _STARTING = Reach(
@@ -92,7 +94,7 @@ _STARTING = Reach(
 )
 # `predict` and the kernels, the functions of `kerasgen.emit.runtime`, and the lines outside of any function.
 ALLOWED = {
-    "kernels": Reach(*map(frozenset.union, _COMPUTING, _SHARING)),
+    "kernels": Reach(*map(frozenset.union, _COMPUTING, _SHARING, Reach(frozenset(), frozenset(), _LEARNING))),
     "runtime": Reach(*map(frozenset.union, _COMPUTING, _STARTING, _RUNNING)),
     "lines": Reach(*map(frozenset.union, _COMPUTING, _STARTING)),
 }

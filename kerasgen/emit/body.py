@@ -32,6 +32,8 @@ class Body:
     A value that only the next line reads is called `x`; any other has its layer's name.
     """
 
+    chain = "x"
+
     def __init__(self, plan: Plan, target: Target, *, every_layer: bool = False) -> None:
         self.plan = plan
         self.target = target
@@ -45,25 +47,32 @@ class Body:
         self.printed = {name: unused.new(name) for names in steps for name in names if name in functions}
         for names, reader in zip(steps, graph.nodes, strict=False):
             if len(names) == 1 and readers[names[0]] == reader.reads.count(names[0]):
-                self.printed[names[0]] = "x"
+                self.printed[names[0]] = self.chain
 
     def lines(self) -> list[str]:
         """One line for each input and node, and the return."""
         memory = [(value.name, self._operand(name)) for value, name in self.graph.memory]
         lines = [*self._inputs(), *(f"{state} = STATES.get({state!r})" for state, _ in memory)]
-        lines += [f"{', '.join(map(self._name, node.outputs))} = {self._expression(node)}" for node in self.graph.nodes]
+        lines += map(self._line, self.graph.nodes)
         results = [self._operand(name) for name in self.graph.outputs]
         if memory:
             lines.append(f"STATES.update({', '.join(map('='.join, memory))})")
         elif self._returns_last_node(results):
             _, _, expression = lines.pop().partition(" = ")
             return [*lines, f"return {expression if len(results) == 1 else f'tuple({expression})'}"]
-        return [*lines, f"return {self._dict() if self.every_layer or self.graph.keyed else ', '.join(results)}"]
+        return [*lines, f"return {self.results()}"]
+
+    def results(self) -> str:
+        """What is returned: an array, several, or a dict of them."""
+        if self.every_layer or self.graph.keyed:
+            return self._dict()
+        return ", ".join(map(self._operand, self.graph.outputs))
 
     def _returns_last_node(self, results: list[str]) -> bool:
         """Whether the last line can return its result directly."""
         nodes = self.graph.nodes
-        return not self.every_layer and not self.graph.keyed and bool(nodes) and results == list(nodes[-1].outputs)
+        plain = not self.every_layer and not self.graph.keyed and len(results) == len(self.graph.output_names)
+        return plain and bool(nodes) and results == list(nodes[-1].outputs)
 
     def _inputs(self) -> Iterator[str]:
         """What comes before the nodes: the arguments, checked; large batches in parts; the buffers."""
@@ -87,6 +96,9 @@ class Body:
             values = ", ".join(map(self._operand, names))
             items.append(f"{key!a}: {values if len(names) == 1 else f'({values})'}")
         return f"{{{', '.join(items)}}}"
+
+    def _line(self, node: Node) -> str:
+        return f"{', '.join(map(self._name, node.outputs))} = {self._expression(node)}"
 
     def _name(self, name: str) -> str:
         return self.printed.get(name, name)

@@ -22,6 +22,7 @@ from kerasgen.emit.body import Body, called, layout_line
 from kerasgen.emit.runtime import MARKER
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
+from kerasgen.emit.training import Training
 from kerasgen.emit.weights import comment_lines, pack
 from kerasgen.errors import UsageError
 from kerasgen.graph.facts import is_users
@@ -81,27 +82,32 @@ def emit(
     level: int = LEVEL,
     selftest: Any = None,
     origin: Origin | None = None,
+    training: Training | None = None,
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `selftest`
     is what the module compares its answers with: see `kerasgen.verification.selftest`. `origin` is where it comes from.
+    `training` adds the gradients, of the same weights.
     """
     origin = origin or Origin()
     graph = plan.graph
-    plans = [plan] if activations is None else [plan, activations]
+    plans = [plan, *([activations] if activations else []), *([training.plan.forward] if training else [])]
     weights = {name: array for each in plans for name, array in each.graph.arrays.items()}
     npz = pack(weights)
     layouts = {name: layout for each in plans for name, layout in each.layouts.items()}
     functions = [target.kernels.as_input, *(kernel for each in plans for kernel in called(each, target))]
     functions += [function for function, _ in layouts.values()]
+    functions += training.functions(target) if training else []
     imports, blocks = collect(functions)
     yours = _yours(functions)
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
     if plan.block and "BLOCK" in blocks:
         blocks["BLOCK"] = f"BLOCK = {plan.block}"
     loaders = [target.runtime.read_sidecar if sidecar else target.runtime.read_embedded] if weights else []
+    if training and training.plan.trainable:
+        loaders += [target.runtime.write_weights, target.runtime.read_weights]
     load_imports, load_blocks = collect([*loaders, target.runtime.main])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     text = _template(target.template).render(
@@ -119,6 +125,7 @@ def emit(
         predict=Body(plan, target).lines(),
         activations=None if activations is None else Body(activations, target, every_layer=True).lines(),
         stateful=bool(graph.memory),
+        training=training.printed(target) if training else None,
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
         runtime=RUNTIME,

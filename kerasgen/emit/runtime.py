@@ -89,6 +89,24 @@ def read_sidecar(path, sha256):
         return {name: npz[name] for name in npz.files}
 
 
+def write_weights(path, weights):
+    """Write arrays by name to an .npz file."""
+    with open(path, "wb") as file:
+        np.savez(file, **weights)
+
+
+def read_weights(path, weights):
+    """Replace the numbers in these arrays by those in an .npz file, all or none of them."""
+    with np.load(path, allow_pickle=False) as npz:
+        arrays = {name: npz[name] for name in npz.files}
+    for name in sorted({*weights, *arrays}):
+        mine, read = (str((a[name].shape, a[name].dtype.name)) if name in a else "none" for a in (weights, arrays))
+        if mine != read:
+            raise ValueError("{}: {} is {} in the file, {} in the module".format(path, name, read, mine))
+    for name, array in arrays.items():
+        weights[name][...] = array
+
+
 def hashed(start, stop, seed=0):
     """A whole number of 32 bits for each position from `start` on that looks random: MurmurHash3's last steps."""
     n = np.arange(start, stop).astype(np.uint32) + np.uint32(seed * 0x9E3779B9 % 2**32)

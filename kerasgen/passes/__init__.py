@@ -84,8 +84,12 @@ PIPELINES: Mapping[int, Pipeline] = {
     2: (CLEAN, JOIN, FOLD, MOVE, FAST_KERNELS, EPILOGUES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
-# What comes before a graph is differentiated: no kernel has an activation fused, and no weight has a layout.
+# What is done before a graph is differentiated: no kernel has an activation fused, and no weight has a layout.
 DIFFERENTIABLE: Mapping[int, Pipeline] = {0: (CLEAN, FINISH), 1: (CLEAN, JOIN, FINISH), 2: (CLEAN, JOIN, FOLD, FINISH)}
+# What is done after that, to the forward pass.
+AFTER: Mapping[int, Pipeline] = {
+    level: [p for p in PIPELINES[level] if p not in DIFFERENTIABLE[level][:-1]] for level in PIPELINES
+}
 
 
 def passes(pipeline: Pipeline) -> Iterator[Pass]:

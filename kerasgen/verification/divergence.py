@@ -376,7 +376,7 @@ def activations_apart(plan: Plan) -> tuple[Plan, dict[str, str]]:
     nodes: list[Node] = []
     before: dict[str, str] = {}
     taken = (
-        *graph.weights,
+        *graph.arrays,
         *(value.name for value in graph.inputs),
         *(n for node in graph.nodes for n in node.outputs),
     )

@@ -31,7 +31,7 @@ def reproduce(divergence: Divergence, folder: Path) -> tuple[Path, ...]:
         "fault": divergence.fault,
         "config": json.dumps(evidence.config, default=str, sort_keys=True),
         "tolerance": max(report.tolerance for report in divergence.outputs),
-        **{f"weight/{name}": array for name, array in evidence.plan.graph.weights.items()},
+        **{f"weight/{name}": array for name, array in evidence.plan.graph.arrays.items()},
         **{f"input/{v.name}": array for v, array in zip(evidence.plan.graph.inputs, evidence.inputs, strict=True)},
         **{f"expected/{n}": array for n, array in zip(evidence.plan.graph.outputs, evidence.expected, strict=True)},
         **{f"got/{name}": array for name, array in zip(evidence.plan.graph.outputs, evidence.got, strict=True)},

@@ -135,12 +135,12 @@ def affordable(plan: Plan, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
 
     Every cell of a result is taken to be a product with each of the weights of its channel.
     """
-    numbers_, largest, products = 0, 0, 0
+    numbers_, largest, products, arrays = 0, 0, 0, plan.graph.arrays
     try:
         for node, cells, width in _results(plan, [recipe.shape for recipe in recipes]):
             numbers_, largest = numbers_ + cells, max(largest, cells)
             if node is not None and is_copied(node.kernel):
-                weights = (plan.graph.weights[name] for name in node.reads if name in plan.graph.weights)
+                weights = (arrays[name] for name in node.reads if name in arrays)
                 products += cells // max(width, 1) * sum(array.size for array in weights if array.ndim > 1)
     except Exception:  # sizes that the model leaves open need not fit together, and the user's functions may raise any
         return ()

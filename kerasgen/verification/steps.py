@@ -78,7 +78,7 @@ class Walk:
         self.keras = keras
         self.makers = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
         self.unread = graph.readers()  # how often each value will still be read
-        self.weights = dict(graph.weights if weights is None else weights)
+        self.weights = dict(graph.arrays if weights is None else weights)
         self.ran: set[int] = set()
         self.values: dict[str, Any] = {value.name: None for value, _ in graph.memory}
         inputs = zip(graph.inputs, arrays, strict=True)
@@ -165,7 +165,7 @@ def explained(
     """The reports of a module's answers, by the witness where they are beyond the floor: see rule 4 in the module."""
     read: dict[str, Any] = {value.name: None for value, _ in graph.memory}
     read.update((value.name, np.asarray(x, value.dtype)) for value, x in zip(graph.inputs, arrays, strict=True))
-    witness = Witness(graph.nodes, read, graph.weights, graph.outputs)
+    witness = Witness(graph.nodes, read, graph.arrays, graph.outputs)
     inside, told = set(inside), []
     for name, report, got, right in zip(graph.outputs, reports, answers, expected, strict=True):
         if not report.ok and not report.shapes:
