@@ -108,11 +108,15 @@ PIECEWISE = Facts(aliases=False, samples=1, activation=True, by_cell=True)
 ACTIVATION = replace(PIECEWISE, near_one=True)
 SATURATES = replace(ACTIVATION, saturates=True)
 UFUNC = Facts(aliases=False, samples=ALL)
-DENSE = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs)
-CONVOLUTION = {axes: replace(DENSE, conv_axes=axes) for axes in (1, 2, 3)}
-GROUPED = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output)
+DENSE = Facts(
+    False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs, gradient=conv.dense
+)
+CONVOLUTION = {axes: replace(DENSE, conv_axes=axes, gradient=conv.conv) for axes in (1, 2, 3)}
+GROUPED = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gradient=conv.grouped)
 DEPTHWISE = Facts(False, 1, output_axes=(-2, -1), macs=macs.at_each_output)
-TRANSPOSED = Facts(False, 1, output_axes=(-2,), macs=macs.at_each_input, gemm=macs.gemm_at_inputs)
+TRANSPOSED = Facts(
+    False, 1, output_axes=(-2,), macs=macs.at_each_input, gemm=macs.gemm_at_inputs, gradient=conv.transposed
+)
 
 FACTS: dict[Kernel, Facts] = {
     # activation
@@ -160,8 +164,8 @@ FACTS: dict[Kernel, Facts] = {
     kernels.conv_by_matrix: APART,
     kernels.conv_by_taps: APART,
     kernels.dense: replace(DENSE, by_cell=True),
-    kernels.depthwise_conv1d: DEPTHWISE,
-    kernels.depthwise_conv2d: DEPTHWISE,
+    kernels.depthwise_conv1d: replace(DEPTHWISE, gradient=conv.depthwise1d),
+    kernels.depthwise_conv2d: replace(DEPTHWISE, gradient=conv.depthwise2d),
     kernels.grouped_conv1d: GROUPED,
     kernels.grouped_conv2d: GROUPED,
     kernels.grouped_conv3d: GROUPED,
@@ -354,7 +358,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.ctc_loss: OPAQUE,
     # old
     kernels.cosine: OPAQUE,
-    kernels.locally_connected: OPAQUE,
+    kernels.locally_connected: replace(OPAQUE, gradient=conv.locally_connected),
     kernels.sample_norm: OPAQUE,
     kernels.srelu: OPAQUE,
     # NumPy
