@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,17 @@ from kerasgen.graph.ir import Graph, Node, Value
 STEP = 1e-5
 
 
-def one_node(kernel: Callable[..., Any], operands: Sequence[Any], attrs: dict[str, Any], weights: int = 99) -> Graph:
-    """A graph of one call. Arrays are its inputs, with an open batch, or its variables from operand `weights` on."""
+def one_node(
+    kernel: Callable[..., Any], operands: Sequence[Any], attrs: dict[str, Any], weights: int | Container[int] = 99
+) -> Graph:
+    """A graph of one call. Arrays are its inputs, with an open batch, but operands in `weights` are its variables.
+
+    A number means all from that operand on.
+    """
+    weights = range(weights, len(operands)) if isinstance(weights, int) else weights
     names = [f"x{i}" if isinstance(operand, np.ndarray) else operand for i, operand in enumerate(operands)]
     arrays = {name: array for name, array in zip(names, operands, strict=True) if isinstance(array, np.ndarray)}
-    variables = {f"x{i}": array for i, array in enumerate(operands) if i >= weights and isinstance(array, np.ndarray)}
+    variables = {f"x{i}": array for i, array in enumerate(operands) if i in weights and isinstance(array, np.ndarray)}
     specs = {
         name: Value(name, array.shape if name in variables else (None, *array.shape[1:]), array.dtype.name)
         for name, array in arrays.items()
@@ -43,14 +49,17 @@ def gradients(graph: Graph, arrays: Sequence[np.ndarray], weights: Sequence[np.n
     return {name: back[gradient] for name, gradient in derivative.gradients.items()}
 
 
-def check(kernel: Callable[..., Any], *operands: Any, weights: int = 99, within: float = 1e-6, **attrs: Any) -> None:
+def check(
+    kernel: Callable[..., Any], *operands: Any, weights: int | Container[int] = 99, within: float = 1e-6, **attrs: Any
+) -> None:
     """Compare the derivative of a kernel in every float64 operand with central differences.
 
-    The arrays from operand `weights` on have no batch axis. Raises AssertionError where they differ by more than
+    The arrays in `weights`, or from that operand on, have no batch axis. Raises AssertionError where they differ by more than
     `within` of the largest one.
     """
+    weights = range(weights, len(operands)) if isinstance(weights, int) else weights
     graph = one_node(kernel, operands, attrs, weights)
-    arrays = [array for i, array in enumerate(operands) if isinstance(array, np.ndarray) and i < weights]
+    arrays = [array for i, array in enumerate(operands) if isinstance(array, np.ndarray) and i not in weights]
     random = np.random.RandomState(3)
     answers = [np.asarray(y) for y in graph.run(*arrays)]
     outer = [random.uniform(0.5, 1.5, y.shape).astype(y.dtype) for y in answers]

@@ -196,12 +196,12 @@ FACTS: dict[Kernel, Facts] = {
     kernels.rms_norm: Facts(aliases=True, samples=0, scales=True),
     kernels.variance_norm: OPAQUE,
     # arithmetic
-    kernels.batch_dot: OPAQUE,
+    kernels.batch_dot: replace(OPAQUE, gradient=linalg.batch_dot),
     kernels.bessel_i0: OPAQUE,
     kernels.clip: OPAQUE,
     kernels.cross: OPAQUE,
     kernels.divide_no_nan: OPAQUE,
-    kernels.einsum: Facts(aliases=True, samples=0, macs=macs.einsum),
+    kernels.einsum: Facts(aliases=True, samples=0, macs=macs.einsum, gradient=linalg.einsum),
     kernels.floor_divide: OPAQUE,
     kernels.next_after: OPAQUE,
     kernels.rsqrt: OPAQUE,
@@ -231,24 +231,30 @@ FACTS: dict[Kernel, Facts] = {
     kernels.slice_update: OPAQUE,
     kernels.unstack: replace(REARRANGES, linear=True),
     # recurrent
-    kernels.conv_lstm: Facts(aliases=True, samples=0, macs=macs.at_each_input, near_one=True),
-    kernels.gru: Facts(aliases=True, samples=0, macs=macs.recurrent, near_one=True),
-    kernels.joined_mask: OPAQUE,
-    kernels.lstm: Facts(aliases=True, samples=0, macs=macs.recurrent, near_one=True),
-    kernels.masked: OPAQUE,
-    kernels.masked_average: OPAQUE,
-    kernels.merge_steps: MOVES,
-    kernels.simple_rnn: Facts(aliases=True, samples=0, macs=macs.recurrent, near_one=True),
-    kernels.split_steps: Facts(aliases=True, samples=2, moves=True),
+    kernels.conv_lstm: Facts(
+        aliases=True, samples=0, macs=macs.at_each_input, near_one=True, gradient=recurrent.conv_lstm
+    ),
+    kernels.gru: Facts(aliases=True, samples=0, macs=macs.recurrent, near_one=True, gradient=recurrent.gru),
+    kernels.joined_mask: replace(OPAQUE, gradient=stop),
+    kernels.lstm: Facts(aliases=True, samples=0, macs=macs.recurrent, near_one=True, gradient=recurrent.lstm),
+    kernels.masked: replace(OPAQUE, gradient=recurrent.masked),
+    kernels.masked_average: replace(OPAQUE, gradient=recurrent.masked_average),
+    kernels.merge_steps: replace(MOVES, gradient=recurrent.merge_steps),
+    kernels.simple_rnn: Facts(
+        aliases=True, samples=0, macs=macs.recurrent, near_one=True, gradient=recurrent.simple_rnn
+    ),
+    kernels.split_steps: Facts(aliases=True, samples=2, moves=True, gradient=recurrent.split_steps),
     # attention
-    kernels.additive_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis),
-    kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend),
-    kernels.band_mask: OPAQUE,
-    kernels.dot_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis),
-    kernels.head_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis),
-    kernels.mask_scores: OPAQUE,
-    kernels.masked_softmax: OPAQUE,
-    kernels.project: Facts(aliases=True, samples=0, macs=macs.project),
+    kernels.additive_scores: Facts(
+        aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.additive_scores
+    ),
+    kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend, gradient=attention.attend),
+    kernels.band_mask: replace(OPAQUE, gradient=stop),
+    kernels.dot_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.dot_scores),
+    kernels.head_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.head_scores),
+    kernels.mask_scores: replace(OPAQUE, gradient=attention.mask_scores),
+    kernels.masked_softmax: replace(OPAQUE, gradient=attention.masked_softmax),
+    kernels.project: Facts(aliases=True, samples=0, macs=macs.project, gradient=attention.project),
     # reduce
     kernels.arg_max: OPAQUE,
     kernels.arg_min: OPAQUE,
@@ -372,7 +378,9 @@ FACTS: dict[Kernel, Facts] = {
         aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("*"), gradient=arithmetic.multiply
     ),
     np.divide: Facts(aliases=False, samples=ALL, syntax=syntax.infix("/"), gradient=arithmetic.divide),
-    np.matmul: Facts(aliases=False, samples=ALL, macs=macs.along_last_axis, syntax=syntax.infix("@")),
+    np.matmul: Facts(
+        aliases=False, samples=ALL, macs=macs.along_last_axis, syntax=syntax.infix("@"), gradient=linalg.matmul
+    ),
     np.equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("==")),
     np.not_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("!=")),
     np.greater: Facts(aliases=False, samples=ALL, syntax=syntax.infix(">")),
@@ -387,6 +395,12 @@ FACTS: dict[Kernel, Facts] = {
     np.flip: REARRANGES,
     np.swapaxes: REARRANGES,
     np.transpose: REARRANGES,
+    np.dot: replace(OPAQUE, gradient=linalg.dot),
+    np.inner: replace(OPAQUE, gradient=linalg.inner),
+    np.outer: replace(OPAQUE, gradient=linalg.outer),
+    np.tensordot: replace(OPAQUE, gradient=linalg.tensordot),
+    np.vdot: replace(OPAQUE, gradient=linalg.vdot),
+    np.where: replace(OPAQUE, gradient=attention.where),
     np.linalg.eigh: replace(OPAQUE, ambiguous=True),
     np.linalg.svd: replace(OPAQUE, ambiguous=True),
 }
