@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from kerasgen.backward.options import GradientOptions
-from kerasgen.backward.plans import plan_training
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
 from kerasgen.builder.summary import Summary, summarize
@@ -24,7 +23,7 @@ from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.staleness import Changes, changes
 from kerasgen.emit.training import Training
-from kerasgen.errors import InvalidModelError, UnsupportedModelError, UsageError
+from kerasgen.errors import InvalidModelError, UsageError
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
 from kerasgen.names import module_name, printable
@@ -143,24 +142,12 @@ def _plan(model: _Model, options: Options) -> _Plans:
     if options.gradients is not None:
         if options.activations:
             raise UsageError("a module has either `activations` or `gradients`")
-        training = _training(model, options.gradients, options.level)
+        training = Training(options.gradients.plan(model.built, graph, options.level), options.gradients)
         return _Plans(training.plan.predict, training=training)
     if not options.activations:
         return _Plans(optimize(graph, PIPELINES[options.level]))
     full = optimize(graph.with_every_layer(), PIPELINES[options.level])
     return _Plans(only_outputs(full, len(graph.outputs)), activations=full)
-
-
-def _training(model: _Model, gradients: GradientOptions, level: int) -> Training:
-    """Raises UsageError or UnsupportedModelError, which name the file."""
-    try:
-        layers = [layer for _, layer in gradients.methods() if layer]
-        plan = plan_training(
-            model.graph, level, gradients.variables(model.built), inputs=gradients.inputs_of(model.graph), layers=layers
-        )
-    except (UsageError, UnsupportedModelError) as error:
-        raise type(error)(f"{model.file.source}: {error}") from error
-    return Training(plan, gradients)
 
 
 def _emit(model: _Model, plans: _Plans, options: Options, proof: Proof | None = None) -> Module:

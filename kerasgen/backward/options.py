@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from kerasgen.backward.plans import TrainingPlan, plan_training
 from kerasgen.builder import Built
-from kerasgen.errors import UsageError
+from kerasgen.errors import UnsupportedModelError, UsageError
 from kerasgen.graph.ir import Graph
 from kerasgen.kernels import losses, optimizers
 from kerasgen.readers.model import Variable
@@ -84,9 +85,27 @@ class GradientOptions:
         settings = {key: value for key, value in asdict(self).items() if value != getattr(GradientOptions, key)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()} or True
 
-    def inputs_of(self, graph: Graph) -> list[str]:
-        """The names of the inputs whose gradients are wanted."""
-        return [value.name for value in graph.inputs if self.inputs and value.dtype.startswith("float")]
+    @classmethod
+    def of(cls, header: Any) -> GradientOptions:
+        """The options of which `header` tells."""
+        settings: dict[str, Any] = header if isinstance(header, dict) else {}
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
+
+    def plan(self, built: Built, graph: Graph, level: int) -> TrainingPlan:
+        """The plans of a module of this graph, which is `built` with its weights, at a level of optimisation.
+
+        Raises UsageError for a layer or a pattern that does not exist, UnsupportedModelError where a kernel on the way
+        has no derivative; both name the file.
+        """
+        inputs = [value.name for value in graph.inputs if self.inputs and value.dtype.startswith("float")]
+        layers = [layer for _, layer in self.methods() if layer]
+        try:
+            for layer in layers:
+                if layer not in graph.layers:
+                    raise UsageError(f"no layer is called {layer!r}; the last ones: {', '.join([*graph.layers][-8:])}")
+            return plan_training(graph, level, self.variables(built), inputs=inputs, layers=layers)
+        except (UsageError, UnsupportedModelError) as error:
+            raise type(error)(f"{built.file.source}: {error}") from error
 
     def variables(self, built: Built) -> tuple[str, ...]:
         """The names of the weights that can be trained. Raises UsageError for a pattern that fits none."""

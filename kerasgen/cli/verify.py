@@ -32,6 +32,9 @@ def verify(
         float | None,
         typer.Option(help="Largest error, as a part of the largest output. [default: 1e-4 for float32]", min=0.0),
     ] = None,
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Compare backward() with TensorFlow's gradients, too.")
+    ] = False,
     custom: Custom = None,
     theano_kernels: Theano = False,
     repro: Annotated[
@@ -53,6 +56,7 @@ def verify(
                 tolerance=tolerance,
                 custom=functions(custom),
                 theano_kernels=theano_kernels,
+                gradients=gradients,
             )
     except kerasgen.ParityError as error:
         _report(junit, module, flags(str(error)))

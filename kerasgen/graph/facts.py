@@ -108,9 +108,7 @@ PIECEWISE = Facts(aliases=False, samples=1, activation=True, by_cell=True)
 ACTIVATION = replace(PIECEWISE, near_one=True)
 SATURATES = replace(ACTIVATION, saturates=True)
 UFUNC = Facts(aliases=False, samples=ALL)
-DENSE = Facts(
-    False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs, gradient=conv.dense
-)
+DENSE = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs, gradient=conv.dense)
 CONVOLUTION = {axes: replace(DENSE, conv_axes=axes, gradient=conv.conv) for axes in (1, 2, 3)}
 GROUPED = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gradient=conv.grouped)
 DEPTHWISE = Facts(False, 1, output_axes=(-2, -1), macs=macs.at_each_output)

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import Built
 from kerasgen.errors import ParityError
 from kerasgen.graph.facts import facts, setting
 from kerasgen.graph.ir import Graph, Node
 from kerasgen.graph.plan import Plan
 from kerasgen.names import Namespace, printable
-from kerasgen.passes import FINISH, LEVEL, PIPELINES, Pass, on_graph, passes
+from kerasgen.passes import FINISH, LEVEL, PIPELINES, Pass, Pipeline, on_graph, passes
 from kerasgen.readers.model import LayerSpec
 from kerasgen.verification.compare import EPSILONS, OutputReport, compare, flat, precisions
 from kerasgen.verification.lines import Lines, Made
@@ -206,7 +207,8 @@ class Search:
 
     def _pipeline(self) -> Iterator[tuple[str, Pass]]:
         """The passes that made the module, by name: one with `activations` keeps every layer."""
-        pipeline = PIPELINES[getattr(self.module, "EXPORT", {}).get("optimize", LEVEL)]
+        level = getattr(self.module, "EXPORT", {}).get("optimize", LEVEL)
+        pipeline = self._training(level) if hasattr(self.module, "backward") else PIPELINES[level]
         keeps_layers, count = hasattr(self.module, "activations"), len(self.graph.outputs)
         if keeps_layers:
             yield "with_every_layer", on_graph(Graph.with_every_layer)
@@ -214,6 +216,10 @@ class Search:
         if keeps_layers:
             yield "only_outputs", on_graph(lambda full: replace(full, outputs=full.outputs[:count]))
             yield from ((step.__name__, step) for step in FINISH.passes)
+
+    def _training(self, level: int) -> Pipeline:
+        """The passes of a module with gradients."""
+        return GradientOptions.of(self.module.EXPORT["gradients"]).plan(self.built, self.graph, level).pipeline
 
     def _twins(self, after: Graph) -> dict[int, list[tuple[str, str]]]:
         """By the index of the node that makes it, each value that the graph as built has, too; both names."""

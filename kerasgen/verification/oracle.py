@@ -74,7 +74,36 @@ class Oracle:
             if outputs is not None:
                 outputs += [np.asarray(result) for result in results]
 
-    def arranged(self, arrays: Sequence[np.ndarray]) -> Any:
+    def gradients(
+        self, arrays: Sequence[np.ndarray], outer: Sequence[np.ndarray]
+    ) -> tuple[list[Any], list[tuple[np.ndarray, Any]]]:
+        """By `tf.GradientTape`, the gradients of the sum of the outputs times `outer`, None where there is none.
+
+        They are those of the inputs, and those of the model's float variables, each with its numbers. Raises
+        ParityError where Keras cannot compute them.
+        """
+        with self._answering(arrays):
+            reset_states(self.model)
+            return self._gradients(arrays, outer)
+
+    def _gradients(
+        self, arrays: Sequence[np.ndarray], outer: Sequence[np.ndarray]
+    ) -> tuple[list[Any], list[tuple[np.ndarray, Any]]]:
+        tf = importlib.import_module("tensorflow")
+        tensors = [tf.constant(array) for array in arrays]
+        variables = [variable for variable in self.model.weights if "float" in str(variable.dtype)]
+        with tf.GradientTape() as tape:
+            tape.watch([tensor for tensor in tensors if tensor.dtype.is_floating])
+            outputs = [tf.convert_to_tensor(y) for y in flat(self.model(self.arranged(tensors), training=False))]
+        pairs = [(y, tf.constant(a, y.dtype)) for y, a in zip(outputs, outer, strict=True) if y.dtype.is_floating]
+        sources = [*tensors, *(v.value if self.library == "keras" else v for v in variables)]
+        targets, weights = [y for y, _ in pairs], [a for _, a in pairs]
+        found = tape.gradient(targets, sources, output_gradients=weights) if targets else [None] * len(sources)
+        gradients = [None if g is None else np.asarray(tf.convert_to_tensor(g)) for g in found]
+        numbers = [np.asarray(variable) for variable in variables]
+        return gradients[: len(tensors)], list(zip(numbers, gradients[len(tensors) :], strict=True))
+
+    def arranged(self, arrays: Sequence[Any]) -> Any:
         """The inputs in the form that the model takes."""
         struct = getattr(self.model, "_inputs_struct", getattr(self.model, "_nested_inputs", None))  # Keras 3, Keras 2
         if isinstance(struct, dict):

@@ -19,6 +19,7 @@ from kerasgen.readers import read
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport, compare, flat, precisions
 from kerasgen.verification.divergence import Divergence, Search
+from kerasgen.verification.gradients import compare_gradients
 from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
 from kerasgen.verification.oracle import Oracle, oracle
 
@@ -36,11 +37,18 @@ class Verification:
     source: str
     outputs: tuple[OutputReport, ...]
     divergence: Divergence | None = None
+    gradients: tuple[OutputReport, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether every output is within its tolerance, and every step right."""
-        return self.divergence is None and all(report.ok for report in self.outputs)
+        """Whether every output and every gradient is within its tolerance, and every step right."""
+        return self.divergence is None and all(report.ok for report in (*self.outputs, *self.gradients))
+
+    @property
+    def wrong_gradient(self) -> str:
+        """Where the backward pass goes wrong, "" if it does not: at the first gradient that it comes to."""
+        wrong = next((report for report in self.gradients if not report.ok), None)
+        return f"the backward pass is wrong from {wrong.name} on" if wrong else ""
 
     @property
     def tolerance(self) -> float:
@@ -49,7 +57,8 @@ class Verification:
 
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
-        return "\n".join(map(str, (*self.outputs, *([self.divergence] if self.divergence else []))))
+        why = filter(None, (self.divergence, self.wrong_gradient))
+        return "\n".join(map(str, (*self.outputs, *self.gradients, *why)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -57,14 +66,15 @@ class Verification:
             "ok": self.ok,
             "outputs": [report.to_dict() for report in self.outputs],
             "divergence": None if self.divergence is None else self.divergence.to_dict(),
+            "gradients": [report.to_dict() for report in self.gradients],
         }
 
     def raise_if_wrong(self) -> None:
         """Raise ParityError, which carries this verification, unless every output is within its tolerance."""
         if not self.ok:
-            wrong = [report for report in self.outputs if not report.ok]
+            wrong = [report for report in (*self.outputs, *self.gradients) if not report.ok]
             worst = max(wrong, key=lambda report: report.relative / (report.tolerance or 1e-9), default="")
-            why = "; ".join(map(str, filter(None, (worst, self.divergence))))
+            why = "; ".join(map(str, filter(None, (worst, self.divergence, self.wrong_gradient))))
             error = ParityError(f"{self.source}: the module differs from Keras: {why}")
             error.verification = self
             raise error
@@ -80,13 +90,14 @@ def verify(
     tolerance: float | None = None,
     custom: Rules | None = None,
     theano_kernels: bool = False,
+    gradients: bool = False,
 ) -> Verification:
     """Compare a module with the model that it was made from, by Keras, and explain where they differ.
 
     The inputs are random, drawn by `seed`; come from an .npy or .npz file; or are several that are edges, with "edge":
     zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
     part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom` and
-    `theano_kernels` are as for `export`.
+    `theano_kernels` are as for `export`. `gradients` compares those of a module that has them, too, with TensorFlow's.
 
     Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
     another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
@@ -103,7 +114,12 @@ def verify(
         given = {"": load_inputs(inputs, loaded.INPUTS)}
     truth = original(source, weights, file)
     expected = {name: truth(arrays) for name, arrays in given.items()}
-    return compared(built, loaded, given, expected, truth, tolerance=tolerance)
+    result = compared(built, loaded, given, expected, truth, tolerance=tolerance)
+    if gradients:
+        arrays = next(iter(given.values()))
+        found = compare_gradients(built, loaded, truth, arrays, seed=seed, tolerance=tolerance)
+        result = replace(result, gradients=found)
+    return result
 
 
 Interface = Sequence[tuple[str, Sequence[int | None], str]]  # name, shape and dtype of each input or output
