@@ -118,7 +118,7 @@ class _Backward:
         """Add a node; returns the name of its output, or a tuple of names. Equal calls are one node."""
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
-        key = (kernel, inputs, outputs, tuple(sorted(attrs.items())))
+        key = (kernel, inputs, outputs, repr(sorted(attrs.items())))  # a slice has no hash
         if key not in self.nodes:
             operands = [self.specs.get(i, i) if isinstance(i, str) else i for i in inputs]
             forms = infer(kernel, operands, attrs)
