@@ -98,7 +98,7 @@ class _Backward:
 
     def _apply(self, rule: Any, node: Node, gradients: tuple[str | None, ...], active: set[str]) -> None:
         call = Call(self, node, gradients)
-        for i, name in enumerate(node.inputs):
+        for i, name in reversed([*enumerate(node.inputs)]):  # the weights first: then nothing needs `d` any more
             if isinstance(name, str) and name in active:
                 part = rule(call, i)
                 if part is not None:

@@ -13,8 +13,9 @@ backward pass reads join them before the plans are made: they keep their layout.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,32 @@ def plan_training(
             break
         assert clashes <= shared.arrays.keys() - held, f"two plans disagree on {clashes - shared.arrays.keys()}"
         held |= clashes
+    forward = _with_names(forward, dict(zip(forward.graph.outputs[count:], saved_names, strict=True)))
     return TrainingPlan((*before, *after), predict, forward, backward, tuple(trainable), tuple(inputs), values)
+
+
+def _with_names(plan: Plan, names: Mapping[str, str]) -> Plan:
+    """The plan with these values under other names, where they are free: a fused activation took its operand's."""
+    graph = plan.graph
+    makers = graph.makers()
+    taken = {value.name for value in graph.inputs}.union(makers)
+    changed = {name: new for name, new in names.items() if new not in taken and name in makers}
+
+    def final(name: Any) -> Any:
+        return changed.get(name, name) if isinstance(name, str) else name
+
+    nodes = (
+        replace(node, outputs=tuple(map(final, node.outputs)), inputs=tuple(map(final, node.inputs)))
+        for node in graph.nodes
+    )
+    renamed = replace(
+        graph,
+        nodes=tuple(nodes),
+        outputs=tuple(map(final, graph.outputs)),
+        memory=tuple((value, final(name)) for value, name in graph.memory),
+        layers={layer: tuple(map(final, values)) for layer, values in graph.layers.items()},
+    )
+    return replace(plan, graph=renamed, out={final(name): final(place) for name, place in plan.out.items()})
 
 
 def _clashes(one: Plan, other: Plan) -> set[str]:

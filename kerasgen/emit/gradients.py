@@ -33,17 +33,14 @@ class BackwardBody(Body):
     """The lines of `backward`, from the gradients of the outputs to those of the weights, then of the inputs.
 
     A value of the forward pass is read as `saved["name"]`, and taken out of `saved` by its last reader. A gradient that
-    only the next line reads is called `d`; any other has the name of the value that it is the gradient of.
+    nothing reads after the next one is computed is called `d`; any other has the name of what it is the gradient of.
     """
-
-    chain = "d"
 
     def __init__(self, training: TrainingPlan, target: Target) -> None:
         super().__init__(Plan(training.backward.graph), target)
         self.training = training
+        self.printed = {}
         self.saved = set(training.backward.saved)
-        for name in filter(None, training.backward.d_outputs):
-            self.printed.pop(name, None)  # a parameter
         self.left = Counter(name for node in self.graph.nodes for name in node.reads)
         self.left.update(training.layers.values())  # these stay
         gradients = training.backward.gradients
@@ -54,8 +51,21 @@ class BackwardBody(Body):
                 self.after[gradients[name]].append(f"{place} = {known}")
             else:
                 self.printed[gradients[name]] = place
+        self._name_chains()
         for layer, value in training.layers.items():
             self.after[gradients[value]].append(f"saved[{'d_' + layer!a}] = {self._name(gradients[value])}")
+
+    def _name_chains(self) -> None:
+        """Call a gradient `d` where its last reader comes no later than the node that computes the next one."""
+        last = {name: index for index, node in enumerate(self.graph.nodes) for name in node.reads}
+        following = len(self.graph.nodes)
+        for index, node in reversed([*enumerate(self.graph.nodes)]):
+            if all(name in self.printed for name in node.outputs):
+                continue  # gradients of weights
+            for name in node.outputs[:1]:
+                if name not in self.graph.outputs and last.get(name, index) <= following and len(node.outputs) == 1:
+                    self.printed[name] = "d"
+            following = index
 
     @property
     def parameters(self) -> str:

@@ -46,9 +46,10 @@ def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict
         if isinstance(value, ModuleType):
             imports.add(_import(value.__name__, key))
         elif not callable(value):
-            text = _constants(scope)[key]
+            home = sys.modules[_imported(scope).get(key, scope.__name__)]
+            text = _constants(home)[key]
             for mentioned in _mentioned(text):
-                other: Any = getattr(scope, mentioned, None)
+                other: Any = getattr(home, mentioned, None)
                 if isinstance(other, ModuleType):
                     imports.add(_import(other.__name__, mentioned))
                 elif is_copied(other) and things.get(other.__name__) is not other:
@@ -100,6 +101,13 @@ def _code_names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _code_names(constant)
+
+
+@cache
+def _imported(scope: ModuleType) -> dict[str, str]:
+    """The module that each name comes from which a module imports by `from`."""
+    imports = (node for node in ast.parse(inspect.getsource(scope)).body if isinstance(node, ast.ImportFrom))
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
 @cache
