@@ -85,7 +85,7 @@ class Call:
 
     def unbroadcast(self, d: str, i: int) -> str:
         """The gradient of operand i from that of what it was broadcast to: the sum over what was repeated."""
-        x, y = self.shape(self.operand(i)), self.shape(self.node.outputs[0])
+        x, y = self.shape(self.operand(i)), self.shape(d)
         assert x is not None
         assert y is not None
         lead = len(y) - len(x)
