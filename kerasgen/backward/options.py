@@ -88,7 +88,7 @@ class GradientOptions:
     @classmethod
     def of(cls, header: Any) -> GradientOptions:
         """The options of which `header` tells."""
-        settings: dict[str, Any] = header if isinstance(header, dict) else {}
+        settings: Any = header if isinstance(header, dict) else {}
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
 
     def plan(self, built: Built, graph: Graph, level: int) -> TrainingPlan:

@@ -14,7 +14,8 @@
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
-A size that is known only at run time counts as large, but excludes Winograd's tiles.
+A size that is known only at run time counts as large, but excludes Winograd's tiles. A weight that training changes
+excludes all that need another layout of it.
 """
 
 from __future__ import annotations
@@ -89,12 +90,13 @@ def choose_kernels(plan: Plan, *, small: int = SMALL, winograd: Tiles = WINOGRAD
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
         layer = _layer(node, graph)
-        choice = None if layer is None else _choose(layer, small, winograd, depthwise)
+        changes = layer is not None and node.inputs[1] in graph.variables
+        choice = None if layer is None else _choose(layer, small, {} if changes else winograd, depthwise)
         if choice is None:
             continue
         fast, layout = choice
         weight = str(node.inputs[1])
-        if layout is None or readers[weight] == 1:
+        if layout is None or (readers[weight] == 1 and not changes):
             chosen[node.output] = fast
             layouts.update({weight: layout} if layout else {})
     return replace(plan, graph=graph.substitute(chosen), layouts=layouts)
@@ -107,7 +109,7 @@ def choose_exact_kernels(plan: Plan) -> Plan:
 
 def _layer(node: Node, graph: Graph) -> _Layer | None:
     """The node, if it is a convolution or dense layer with floating-point weights."""
-    weight = graph.weights.get(str(node.inputs[1])) if len(node.inputs) > 1 else None
+    weight = graph.weights.get(name := str(node.inputs[1]), graph.variables.get(name)) if len(node.inputs) > 1 else None
     if not facts(node.kernel).output_axes or weight is None or weight.dtype.kind != "f":
         return None
     x, y = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape
