@@ -115,13 +115,84 @@ ATTENTION: list[Row] = [
 ]
 
 
+def positive(*shape: int) -> Array:
+    """Matrices far from singular, which are not symmetric."""
+    return x(*shape) + 4 * np.eye(shape[-1])
+
+
+def pairs(*shape: int) -> tuple[Array, Array]:
+    return x(*shape), x(*shape, seed=1)
+
+
+LINALG: list[Row] = [
+    (np.linalg.inv, (positive(2, 3, 3),), {}),
+    (np.linalg.det, (positive(2, 3, 3),), {}),
+    (kernels.logdet, (positive(2, 3, 3),), {}),
+    (kernels.slogdet, (positive(2, 3, 3),), {}),
+    (kernels.cholesky_inverse, (positive(2, 3, 3),), {}),
+    (kernels.cholesky_inverse, (positive(2, 3, 3),), {"upper": True}),
+    (kernels.solve, (positive(2, 3, 3), x(2, 3, 4)), {}),
+    (kernels.solve, (positive(2, 3, 3), x(2, 3)), {}),
+    (kernels.solve, (positive(3, 3), x(2, 3, 4)), {"weights": {0}}),
+    (kernels.solve_triangular, (positive(2, 3, 3), x(2, 3, 4)), {}),
+    (kernels.solve_triangular, (positive(2, 3, 3), x(2, 3)), {"lower": True}),
+    (np.linalg.eigh, (positive(2, 3, 3),), {}),
+    (np.linalg.svd, (x(2, 4, 3),), {"compute_uv": False}),
+    (np.linalg.svd, (x(2, 3, 3),), {}),
+    (np.linalg.svd, (x(2, 4, 3),), {"full_matrices": False}),
+    (np.linalg.svd, (x(2, 2, 4),), {"full_matrices": False}),
+    (kernels.qr, (x(2, 4, 3),), {}),
+    (kernels.qr, (x(2, 3, 3),), {"mode": "complete"}),
+    (kernels.qr, (x(2, 3, 5),), {}),
+    (kernels.pinv, (x(2, 4, 3),), {}),
+    (kernels.pinv, (x(2, 2, 4),), {}),
+    (kernels.pinv, (x(2, 3, 4),), {"rcond": 0.4}),
+    (kernels.lstsq, (x(4, 3), x(4, 2)), {"weights": 0}),
+    (kernels.lstsq, (x(4, 3), x(4)), {"weights": 0}),
+    (kernels.lstsq, (x(3, 4), x(3, 2)), {"weights": 0, "rcond": 0.4}),
+    *((np.linalg.norm, (x(2, 4, 3),), {"ord": order, "axis": 1}) for order in (None, 1, 2, 3, 2.5, np.inf, -np.inf)),
+    (np.linalg.norm, (x(2, 4, 3, low=0.5),), {"ord": -1, "axis": -1, "keepdims": True}),
+    (np.linalg.norm, (x(2, 3),), {"ord": None, "axis": (0, 1)}),
+    *(
+        (np.linalg.norm, (x(2, 4, 3),), {"ord": order, "axis": (2, 1), "keepdims": True})
+        for order in (None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
+    ),
+    (np.linalg.norm, (x(4, 2, 3),), {"ord": "nuc", "axis": (0, -1), "weights": 0}),
+    (np.linalg.norm, (x(4, 2, 3),), {"ord": 1, "axis": (0, -1), "weights": 0}),
+]
+
+SIGNALS: list[Row] = [
+    (kernels.fft, pairs(2, 5), {}),
+    (kernels.fft2, pairs(2, 3, 4), {}),
+    (kernels.ifft2, pairs(2, 4, 3), {}),
+    *((kernels.rfft, (x(2, size),), {"fft_length": n}) for size, n in ((6, None), (5, None), (4, 7), (7, 4), (6, 6))),
+    *((kernels.irfft, pairs(2, size), {"fft_length": n}) for size, n in ((4, None), (4, 7), (4, 4), (3, 7), (4, 6))),
+    (kernels.frames, (x(2, 9),), {"length": 3, "stride": 2}),
+    (kernels.frames, (x(2, 9),), {"length": 2, "stride": 3}),
+    (kernels.frames, (x(2, 3, 9),), {"length": 4, "stride": 1}),
+    (kernels.stft, (x(2, 9),), {"fft_length": 6, "stride": 2}),
+    (kernels.stft, (x(2, 9),), {"fft_length": 5, "stride": 3}),
+    (kernels.stft, (x(2, 9),), {"fft_length": 4, "stride": 3, "center": False}),
+    (kernels.istft, pairs(2, 4, 4), {"fft_length": 6, "stride": 2, "start": 3, "stop": -3}),
+    (kernels.istft, pairs(2, 4, 4), {"fft_length": 7, "stride": 4}),
+    (kernels.istft, pairs(2, 4, 4), {"fft_length": 6, "stride": 3, "start": 3, "stop": 10}),
+    (kernels.decibels, (x(2, 3, 4, low=0.1),), {}),
+    (kernels.decibels, (x(2, 3, 4, low=0.01),), {"top_db": 3.0, "min_power": 0.1, "ref_power": 2.0}),
+    (kernels.spectrum, (x(2, 9, 3), x(4, 1, 3)), {"weights": 1, "stride": 2}),
+    (kernels.spectrum, (x(2, 9, 1), x(4, 1, 3)), {"weights": 1, "stride": 3, "pad": "same"}),
+    (kernels.spectrum, (x(2, 9, 2), x(4, 1, 3)), {"weights": 1, "stride": 5, "pad": ((1, 3),)}),
+    (kernels.power, pairs(2, 3), {}),
+    (kernels.both_sides, (x(2, 5),), {}),
+]
+
+
 def row_name(row: Any) -> str:
     kernel, operands, settings = row
     shapes = " ".join("x".join(map(str, np.shape(array))) for array in operands if array is not None)
     return " ".join([kernel.__name__, shapes, *(str(value) for key, value in settings.items() if key != "weights")])
 
 
-@pytest.mark.parametrize("row", PRODUCTS + ATTENTION, ids=row_name)
+@pytest.mark.parametrize("row", PRODUCTS + ATTENTION + LINALG + SIGNALS, ids=row_name)
 def test_row(row: Row) -> None:
     kernel, operands, settings = row
     check(kernel, *operands, **settings)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph.derivatives.call import Call
+from kerasgen.errors import UnsupportedModelError
+from kerasgen.graph.derivatives.call import Call, Operand
 from kerasgen.kernels.backward import linalg as backward
 from kerasgen.kernels.backward.arithmetic import unbroadcast
 
@@ -50,12 +51,19 @@ def matmul(call: Call, i: int) -> Any:
         d = call.emit(np.expand_dims, d, axis=-2)
         other = call.emit(np.expand_dims, other, axis=0) if i == 1 else other
     other = call.emit(np.swapaxes, other, axis1=-2, axis2=-1)
+    if call.emitter.dtype(other).startswith("complex"):
+        other = call.emit(np.conj, other)
     y = call.emit(np.matmul, d, other) if i == 0 else call.emit(np.matmul, other, d)
-    have, want = call.shape(y) or (), call.shape(call.x[i]) or ()
+    return _without_repeats(call, y, call.x[i])
+
+
+def _without_repeats(call: Call, y: str, x: Operand) -> str:
+    """The gradient of matrices x from that of what they were broadcast to, in all axes but the last two."""
+    have, want = call.shape(y) or (), call.shape(x) or ()
     lead = len(have) - len(want)
     repeated = (a for a in range(lead, len(have) - 2) if want[a - lead] == 1 != have[a])
     axes = (*range(lead), *repeated)
-    return str(call.emit(unbroadcast, y, axes=axes, lead=lead)) if axes else str(y)
+    return str(call.emit(unbroadcast, y, axes=axes, lead=lead)) if axes else y
 
 
 def dot(call: Call, i: int) -> Any:
@@ -163,3 +171,121 @@ def batch_dot(call: Call, i: int) -> Any:
     result = "a" + "".join(axis for term in terms for axis in term[1:] if axis != "z")
     d = call.emit(np.squeeze, call.d, axis=-1) if result == "a" else call.d
     return sum_of_products(call, i, terms, result, d)
+
+
+def inv(call: Call, i: int) -> Any:
+    """-Y^T d Y^T."""
+    return call.emit(backward.inv_backward, call.d, call.y)
+
+
+def det(call: Call, i: int) -> Any:
+    """d y X^-T."""
+    return call.emit(backward.det_backward, call.d, call.x[0], call.y)
+
+
+def logdet(call: Call, i: int) -> Any:
+    """d X^-T."""
+    return call.emit(backward.logdet_backward, call.d, call.x[0])
+
+
+def slogdet(call: Call, i: int) -> Any:
+    """That of the logarithm; the sign does not change."""
+    return call.gradients[1] and call.emit(backward.logdet_backward, call.gradients[1], call.x[0])
+
+
+def cholesky(call: Call, i: int) -> Any:
+    """As symmetric as the matrix."""
+    return call.emit(backward.cholesky_backward, call.d, call.y)
+
+
+def cholesky_inverse(call: Call, i: int) -> Any:
+    """One triangle."""
+    upper = call.setting("upper", False)
+    return call.emit(backward.cholesky_inverse_backward, call.d, call.x[0], call.y, upper=upper)
+
+
+def solve(call: Call, i: int) -> Any:
+    """Of b, A^-T d; of A, minus that times x^T."""
+    return _solved(call, i, kernels.solve)
+
+
+def solve_triangular(call: Call, i: int) -> Any:
+    """The same, and one triangle of A."""
+    lower = call.setting("lower", False)
+    y = _solved(call, i, kernels.solve_triangular, lower=not lower)
+    return y if i == 1 else call.emit(np.tril if lower else np.triu, y)
+
+
+def _solved(call: Call, i: int, kernel: Callable[..., Any], **settings: Any) -> Any:
+    a, b = call.x
+    d_b = call.emit(kernel, call.emit(np.swapaxes, a, axis1=-2, axis2=-1), call.d, **settings)
+    if i == 1:
+        return _without_repeats(call, d_b, b)
+    y = call.y
+    if len(call.shape(b) or ()) == len(call.shape(a) or ()) - 1:  # vectors
+        d_b, y = (call.emit(np.expand_dims, z, axis=-1) for z in (d_b, y))
+    return _without_repeats(call, call.emit(backward.solve_backward, d_b, y), a)
+
+
+def eigh(call: Call, i: int) -> Any:
+    """Of the values and the vectors."""
+    return call.emit(backward.eigh_backward, *call.gradients, *call.node.outputs)
+
+
+def eig(call: Call, i: int) -> Any:
+    """Of the values and the vectors."""
+    return call.emit(backward.eig_backward, *call.gradients, *call.node.outputs)
+
+
+def svd(call: Call, i: int) -> Any:
+    """Of the values, and of the vectors if there are no more of them than values."""
+    if not call.setting("compute_uv", True):
+        return call.emit(backward.svd_values_backward, call.d, call.x[0])
+    d_u, d_s, d_v = call.gradients
+    u, s, v = call.node.outputs
+    rows, columns = (call.shape(call.x[0]) or ())[-2:]
+    if rows != columns and call.setting("full_matrices", True):
+        if d_u is None and d_v is None:
+            return call.emit(backward.svd_values_backward, d_s, call.x[0])
+        raise UnsupportedModelError(f"no gradient goes through {call.node.layer} (svd with full_matrices)")
+    return call.emit(backward.svd_backward, d_u, d_s, d_v, u, s, v)
+
+
+def qr(call: Call, i: int) -> Any:
+    """Of both factors, unless Q has columns that R has no rows for."""
+    rows, columns = (call.shape(call.x[0]) or ())[-2:]
+    q, r = call.node.outputs
+    if call.setting("mode", "reduced") == "complete" and (rows is None or columns is None or rows > columns):
+        raise UnsupportedModelError(f'no gradient goes through {call.node.layer} (qr with mode "complete")')
+    return call.emit(backward.qr_backward, *call.gradients, q, r)
+
+
+def lu_factor(call: Call, i: int) -> Any:
+    """Of both factors, which are one matrix."""
+    return call.gradients[0] and call.emit(backward.lu_factor_backward, call.gradients[0], *call.node.outputs)
+
+
+def pinv(call: Call, i: int) -> Any:
+    """By the singular values."""
+    return call.emit(backward.pinv_backward, call.d, call.x[0], rcond=call.setting("rcond"))
+
+
+def lstsq(call: Call, i: int) -> Any:
+    """By the pseudoinverse."""
+    return call.emit(backward.lstsq_backward, call.d, *call.x, outputs=2, rcond=call.setting("rcond"))[i]
+
+
+def norm(call: Call, i: int) -> Any:
+    """By the kind of norm: of order 0 it has no gradient."""
+    order, axis = call.setting("ord"), call.setting("axis")
+    if axis is None:
+        axis = tuple(range(len(call.shape(call.x[0]) or ())))
+        axis = axis if len(axis) > 1 else axis[0]
+    if order == 0:
+        return None
+    kernel: Callable[..., Any] = backward.norm_backward
+    if order == "nuc" or (isinstance(axis, tuple) and order in (2, -2)):
+        kernel = backward.spectral_norm_backward
+    elif order not in (None, "fro") and (np.isinf(order) or isinstance(axis, tuple)):
+        kernel = backward.extreme_norm_backward
+    return call.emit(kernel, call.d, call.x[0], ord=order, axis=axis)

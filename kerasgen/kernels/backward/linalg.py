@@ -41,3 +41,194 @@ def spread(d, like, *, subscripts):
     view = np.lib.stride_tricks.as_strided(y, [sizes[a] for a in axes], [steps[a] for a in axes])
     view[...] = d.reshape([sizes[a] if a in have else 1 for a in axes])
     return y
+
+
+def transposed(x):
+    """The conjugate transpose of matrices: (..., M, N) → (..., N, M)."""
+    return np.swapaxes(x, -2, -1).conj()
+
+
+def inv_backward(d, y):
+    """-Yᵀ d Yᵀ: shape kept."""
+    y = transposed(y)
+    return -(y @ d @ y)
+
+
+def det_backward(d, x, y):
+    """d y X⁻ᵀ: (...) → (..., M, M)."""
+    return (d * y)[..., np.newaxis, np.newaxis] * transposed(np.linalg.inv(x))
+
+
+def logdet_backward(d, x):
+    """d X⁻ᵀ, with d that of the logarithm: (...) → (..., M, M)."""
+    return d[..., np.newaxis, np.newaxis] * transposed(np.linalg.inv(x))
+
+
+def lower_half(x):
+    """The lower triangle, with half of the diagonal."""
+    return np.tril(x) - x * (np.eye(x.shape[-1], dtype=x.dtype) / 2)
+
+
+def cholesky_backward(d, y):
+    """The symmetric part of L⁻ᵀ Φ(Lᵀ d) L⁻¹, with Φ the lower triangle and half of the diagonal: shape kept."""
+    inverse = np.linalg.inv(y)
+    x = transposed(inverse) @ lower_half(transposed(y) @ d) @ inverse
+    return (x + transposed(x)) / 2
+
+
+def cholesky_inverse_backward(d, x, y, *, upper=False):
+    """The lower triangle of -Y (d + dᵀ) Y L, or the upper one of -U Y (d + dᵀ) Y: shape kept."""
+    z = -(y @ (d + transposed(d)) @ y)
+    return np.triu(np.triu(x) @ z) if upper else np.tril(z @ np.tril(x))
+
+
+def solve_backward(d, y):
+    """-d yᵀ, with d the gradient of b, for matrices or vectors: the shape of a."""
+    return -(d @ np.swapaxes(y, -2, -1))
+
+
+def safe_inverse(x):
+    """1 / x, and 0 where x is 0."""
+    zero = x == 0
+    return np.where(zero, 0, 1 / np.where(zero, 1, x))
+
+
+def eigh_backward(d_values, d_vectors, values, vectors):
+    """V (diag(d_values) + Vᵀ d_V / (λⱼ - λᵢ)) Vᵀ, as that of the lower triangle: (..., M), (..., M, M) → (..., M, M)."""
+    middle = np.zeros_like(vectors)
+    if d_vectors is not None:
+        middle = transposed(vectors) @ d_vectors
+        middle = middle * safe_inverse(values[..., np.newaxis, :] - values[..., :, np.newaxis])
+    if d_values is not None:
+        middle = middle + d_values[..., np.newaxis] * np.eye(values.shape[-1], dtype=values.dtype)
+    x = vectors @ middle @ transposed(vectors)
+    return lower_half(x + transposed(x))
+
+
+def eig_backward(d_values, d_vectors, values, vectors):
+    """V⁻ᴴ (diag(d_values) + (Vᴴ d_V - Vᴴ V Re diag(Vᴴ d_V)) / (λⱼ - λᵢ)*) Vᴴ, the real part: shape of the matrix."""
+    turned = transposed(vectors)
+    middle = np.zeros_like(vectors)
+    if d_vectors is not None:
+        z = turned @ d_vectors
+        z = z - turned @ vectors * np.diagonal(z, 0, -2, -1).real[..., np.newaxis, :]
+        middle = z * safe_inverse(values[..., np.newaxis, :] - values[..., :, np.newaxis]).conj()
+    if d_values is not None:
+        middle = middle + d_values[..., np.newaxis] * np.eye(values.shape[-1], dtype=values.dtype)
+    return np.linalg.solve(turned, middle @ turned).real
+
+
+def svd_values_backward(d, x):
+    """U diag(d) Vᵀ: (..., K) → (..., M, N)."""
+    u, _, v = np.linalg.svd(x, full_matrices=False)
+    return (u * d[..., np.newaxis, :]) @ v
+
+
+def svd_backward(d_u, d_s, d_v, u, s, v):
+    """U (diag(d_s) + (F skew(Uᵀ d_U)) S + S (F skew(Vᵀ d_V))) Vᵀ, with Fᵢⱼ = 1 / (sⱼ² - sᵢ²) and skew(A) = A - Aᵀ.
+
+    Of thin matrices, also what they leave out: (..., M, K), (..., K), (..., K, N) → (..., M, N).
+    """
+    row, column = s[..., np.newaxis, :], s[..., np.newaxis]
+    f = safe_inverse(row * row - column * column)
+    middle = np.zeros_like(f) if d_s is None else d_s[..., np.newaxis] * np.eye(s.shape[-1], dtype=s.dtype)
+    outside = 0
+    if d_u is not None:
+        z = transposed(u) @ d_u
+        middle = middle + f * (z - transposed(z)) * row
+        outside = ((d_u - u @ z) / row) @ v
+    if d_v is not None:
+        z = v @ transposed(d_v)
+        middle = middle + column * (f * (z - transposed(z)))
+        outside = outside + (u / row) @ (d_v - transposed(z) @ v)
+    return u @ middle @ v + outside
+
+
+def pinv_backward(d, x, *, rcond=None):
+    """With g = 1/s of the singular values, 0 for those that count as zero: (..., N, M) → (..., M, N).
+
+    U (D sym(Uᵀ dᵀ V) + E skew(Uᵀ dᵀ V)) Vᵀ, where D = (gᵢ - gⱼ) / (sᵢ - sⱼ) and E = (gᵢ + gⱼ) / (sᵢ + sⱼ), and what
+    is outside of U and V times g².
+    """
+    u, s, v = np.linalg.svd(x, full_matrices=False)
+    limit = 10 * max(x.shape[-2:]) * np.finfo(x.dtype).eps if rcond is None else rcond
+    nonzero = s > limit * np.max(s, axis=-1, keepdims=True)
+    g = np.where(nonzero, safe_inverse(s), 0)
+    si, sj, gi, gj = s[..., np.newaxis], s[..., np.newaxis, :], g[..., np.newaxis], g[..., np.newaxis, :]
+    same = nonzero[..., np.newaxis] == nonzero[..., np.newaxis, :]
+    slopes = np.where(same, -gi * gj, (gi - gj) * safe_inverse(si - sj))
+    means = (gi + gj) * safe_inverse(si + sj)
+    d = transposed(d)
+    left, right = transposed(u) @ d, d @ transposed(v)
+    z = left @ transposed(v)
+    middle = slopes * (z + transposed(z)) / 2 + means * (z - transposed(z)) / 2
+    return u @ middle @ v + (right - u @ z) * (gj * gj) @ v + u * (gj * gj) @ (left - z @ v)
+
+
+def lstsq_backward(d, a, b, *, rcond=None):
+    """Those of a and b, by the pseudoinverse: d bᵀ through it, and its transpose times d."""
+    rcond = np.finfo(a.dtype).eps * max(a.shape) if rcond is None else rcond
+    columns = b.reshape(len(b), -1), d.reshape(len(d), -1)
+    d_a = pinv_backward(columns[1] @ columns[0].T, a, rcond=rcond)
+    return d_a, np.linalg.pinv(a, rcond).T @ d
+
+
+def lu_factor_backward(d, lu, rows):
+    """L⁻ᵀ (tril(Lᵀ d_L, -1) + triu(d_U Uᵀ)) U⁻ᵀ, its rows in the order of the matrix: shape kept."""
+    eye = np.eye(lu.shape[-1], dtype=lu.dtype)
+    lower, upper = np.tril(lu, -1) + eye, np.triu(lu)
+    middle = np.tril(transposed(lower) @ np.tril(d, -1), -1) + np.triu(np.triu(d) @ transposed(upper))
+    x = np.linalg.solve(transposed(lower), transposed(np.linalg.solve(upper, transposed(middle))))
+    return np.take_along_axis(x, rows[..., np.newaxis], axis=-2)
+
+
+def qr_backward(d_q, d_r, q, r):
+    """Q (d_R + tril(skew(Qᵀ d_Q) + skew(R d_Rᵀ)) R⁻ᵀ) + (d_Q - Q Qᵀ d_Q) R⁻ᵀ, with skew(A) = A - Aᵀ: (..., M, N).
+
+    Those of a wide matrix X after the first M only matter to R, as Qᵀ X: Q d_R, and for Q, X d_Rᵀ more.
+    """
+    m, n = q.shape[-2], r.shape[-1]
+    d_q = np.zeros_like(q) if d_q is None else d_q
+    d_r = np.zeros_like(r) if d_r is None else d_r
+    square, rest = r[..., : min(m, n)], q @ d_r[..., m:]
+    if n > m:
+        d_q = d_q + (q @ r[..., m:]) @ transposed(d_r[..., m:])
+    d_r = d_r[..., : min(m, n)]
+    inside, product = transposed(q) @ d_q, square @ transposed(d_r)
+    lower = np.tril(inside - transposed(inside) + product - transposed(product))
+    z = np.linalg.solve(square, transposed(q @ lower + d_q - q @ inside))
+    return np.concatenate((q @ d_r + transposed(z), rest), axis=-1)
+
+
+def norm_backward(d, x, *, axis, ord=None):
+    """d sign(x) (|x| / y)^(p - 1), with p = ord, or 2 if it is None or "fro": shape of x; NaN where y is 0."""
+    y = np.linalg.norm(x, ord, axis, True)
+    d = d.reshape(y.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if ord in (None, 2, "fro"):
+            return d * (x / y)
+        return d * np.sign(x) * (np.abs(x) / y) ** (ord - 1)
+
+
+def extreme_norm_backward(d, x, *, axis, ord):
+    """d sign(x) where |x| is the largest, or the smallest if ord < 0; equal ones share it: shape of x.
+
+    Of matrices, the sums of |x| are meant, of columns if |ord| is 1, else of rows.
+    """
+    y, axes = np.abs(x), axis
+    if isinstance(axis, tuple):
+        y = y.sum(axis=axis[0] if abs(ord) == 1 else axis[1], keepdims=True)
+    best = y == (np.max if ord > 0 else np.min)(y, axis=axes, keepdims=True)
+    count = np.sum(best, axis=axes, keepdims=True, dtype=x.dtype)
+    return np.sign(x) * (best * (d.reshape(count.shape) / count))
+
+
+def spectral_norm_backward(d, x, *, axis, ord):
+    """d u vᵀ, of the largest singular value, the smallest if ord is -2, or summed over all if it is "nuc": shape of x."""
+    u, _, v = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), full_matrices=False)
+    part = {2: slice(0, 1), -2: slice(-1, None), "nuc": slice(None)}[ord]
+    y = np.moveaxis(u[..., part] @ v[..., part, :], (-2, -1), axis)
+    sizes = list(x.shape)
+    for a in axis:
+        sizes[a] = 1
+    return y * d.reshape(sizes)
