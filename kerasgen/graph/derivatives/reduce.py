@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.graph.derivatives.call import Call, Operand
-from kerasgen.graph.derivatives.shape import axes_of, reshape_whole, sized
+from kerasgen.graph.derivatives.shape import axes_of, rank, reshape_whole, sized
 from kerasgen.kernels.backward import reduce
 from kerasgen.kernels.backward.shape import reshape_like
 
@@ -147,7 +147,12 @@ def weighted_average(call: Call, i: int) -> Operand:
 
 def quantile(call: Call, i: int) -> Operand:
     """To the sorted elements around; the quantiles are constants."""
-    return None if i else str(call.emit(reduce.quantile_backward, call.d, *call.x, **call.attrs))
+    if i:
+        return None
+    q = call.x[1]
+    axes = tuple(range(rank(call, q) if isinstance(q, str) else np.ndim(np.asarray(q))))
+    d = call.emit(np.moveaxis, call.d, source=axes, destination=tuple(a - len(axes) for a in axes)) if axes else call.d
+    return str(call.emit(reduce.quantile_backward, d, *call.x, **call.attrs))
 
 
 def keep_axis(call: Call, i: int) -> Operand:

@@ -125,16 +125,15 @@ def squeeze(call: Call, i: int) -> Operand:
 
 def get_item(call: Call, i: int) -> Operand:
     """Zeros around what was read."""
-    index = call.setting("index")
-    items = index if isinstance(index, tuple) else (index,)
-    ndim = rank(call, call.x[0])
+    index, d = call.setting("index"), call.d
+    items = list(index) if isinstance(index, tuple) else [index]
+    while items and items[0] is None:
+        items, d = items[1:], str(call.emit(np.squeeze, d, axis=0))
     taken = sum(item is not None and item is not Ellipsis for item in items)
-    if Ellipsis not in items:
-        items = (*items, Ellipsis)
-    first = next((item for item in items if item is not None and (item is not Ellipsis or taken < ndim)), None)
-    if items[0] is None or first not in (slice(None), slice(None, None, 1), Ellipsis):
-        return str(call.emit(shape.get_item_backward, call.d, call.x[0], index=index))
-    return str(call.sized(shape.get_item_backward, call.d, like=call.x[0], index=index))
+    covered = [item for item in (*items, Ellipsis) if item is not Ellipsis or taken < rank(call, call.x[0])]
+    if covered and covered[0] in (slice(None), slice(None, None, 1), Ellipsis):
+        return str(call.sized(shape.get_item_backward, d, like=call.x[0], index=tuple(items)))
+    return str(call.emit(shape.get_item_backward, d, call.x[0], index=tuple(items)))
 
 
 def place(call: Call, i: int, axis: int) -> slice | None:

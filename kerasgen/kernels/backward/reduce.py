@@ -104,7 +104,10 @@ def weighted_average_backward(d, x, weights, *, axis=None):
 
 
 def quantile_backward(d, x, q, *, axis=None, method="linear", keepdims=False, skip_nan=False):
-    """For each quantile `d` to the sorted elements that it lies between, in the parts in which `method` takes them."""
+    """For each quantile `d` to the sorted elements that it lies between, in the parts in which `method` takes them.
+
+    The quantiles are the last axes of `d`.
+    """
     axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in np.atleast_1d(axis))
     rest = [a for a in range(x.ndim) if a not in axes]
     sizes = [x.shape[a] for a in rest]
@@ -116,7 +119,7 @@ def quantile_backward(d, x, q, *, axis=None, method="linear", keepdims=False, sk
     place = np.broadcast_to(np.maximum(count - 1, 0) * q.ravel().astype("float64"), (*sizes, q.size))
     parts = {"lower": 0, "higher": 1, "nearest": np.round(place) - np.floor(place), "midpoint": 0.5}
     part = np.asarray(parts.get(method, place - np.floor(place)), d.dtype)
-    g = np.moveaxis(d.reshape([q.size, *sizes]), 0, -1)
+    g = d.reshape([*sizes, q.size])
     ends = [(g * (1 - part), np.floor(place)), (g * part, np.ceil(place))]
     first = np.arange(y.size // max(y.shape[-1], 1)).reshape([*sizes, 1]) * y.shape[-1]
     numbers = [first + np.take_along_axis(order, end.astype("int64"), axis=-1) for _, end in ends]
