@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from kerasgen.backward.cost import step_cost
 from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
@@ -307,9 +308,21 @@ def _verified(proof: Proof, candidate: Path | BytesIO, custom: Rules) -> Verific
     return compared(build(proof.file, custom), module, {"": proof.arrays}, {"": proof.expected}, proof.truth)
 
 
-def inspect(source: Any, *, weights: str | os.PathLike[str] | None = None, custom: Rules | None = None) -> Summary:
+def inspect(
+    source: Any,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    custom: Rules | None = None,
+    gradients: GradientOptions | None = None,
+) -> Summary:
     """What is in a model: layers, shapes, parameters, multiplications, and everything unsupported with the reason.
 
-    Raises InvalidModelError and FileError. An unsupported model is no error here.
+    With `gradients`, also what a step of training takes, in a module that is exported with them.
+
+    Raises InvalidModelError and FileError. An unsupported model is no error here, but has no gradients.
     """
-    return summarize(build(read(source, weights), custom))
+    built = build(read(source, weights), custom)
+    summary = summarize(built)
+    if gradients is None or built.problems:
+        return summary
+    return replace(summary, gradients=step_cost(gradients.plan(built, built.bind(), LEVEL)))

@@ -31,13 +31,15 @@ class Derivative:
 
     `graph` computes the gradients: its inputs are the values of the forward pass in `saved`, then the gradients of the
     outputs. `d_outputs` names these, None for an output that does not depend on what is wanted; `gradients` maps each
-    wanted name to its gradient.
+    wanted name to its gradient. `products` counts, by a node's first output, the gradients of its first two operands:
+    each takes as many multiply-adds as the node itself.
     """
 
     graph: Graph
     saved: tuple[str, ...]
     d_outputs: tuple[str | None, ...]
     gradients: dict[str, str]
+    products: dict[str, int]
 
 
 def differentiate(graph: Graph, wanted: Iterable[str]) -> Derivative:
@@ -63,6 +65,7 @@ class _Backward:
         self.nodes: dict[Any, Node] = {}
         self.parts: dict[str, list[str]] = defaultdict(list)
         self.layer = ""
+        self.products: dict[str, int] = {}
         self.totals: dict[str, str] = {}  # what each value of the backward pass is the gradient of
 
     def run(self) -> Derivative:
@@ -103,6 +106,7 @@ class _Backward:
                 part = rule(call, i)
                 if part is not None:
                     self.parts[name].append(str(part))
+                    self.products[node.outputs[0]] = self.products.get(node.outputs[0], 0) + (i < 2)
 
     def _sum(self, name: str) -> str | None:
         """The gradient of a value: the sum of its parts, None if there are none."""
@@ -166,7 +170,7 @@ class _Backward:
             specs=specs,
             variables=self.graph.variables,
         )
-        return Derivative(graph, saved, d_outputs, gradients)
+        return Derivative(graph, saved, d_outputs, gradients, self.products)
 
     def _final_names(self, nodes: Iterable[Node], starts: Sequence[str | None]) -> dict[str, str]:
         """Names for the values of the backward pass: a gradient's after what it is the gradient of, or the kernel."""

@@ -89,7 +89,8 @@ class GradientOptions:
     def of(cls, header: Any) -> GradientOptions:
         """The options of which `header` tells."""
         settings: Any = header if isinstance(header, dict) else {}
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
+        chosen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        return cls(**chosen)
 
     def plan(self, built: Built, graph: Graph, level: int) -> TrainingPlan:
         """The plans of a module of this graph, which is `built` with its weights, at a level of optimisation.

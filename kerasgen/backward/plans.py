@@ -29,12 +29,14 @@ from kerasgen.passes import AFTER, DIFFERENTIABLE, Phase, Pipeline, on_graph, op
 class TrainingPlan:
     """What a module with gradients computes.
 
-    `pipeline` are the passes that made `predict` from the graph as built. `forward` returns the model's outputs, then
+    `pipeline` are the passes that made `predict` from the graph as built, `shared` is the graph between them, from
+    which the others come. `forward` returns the model's outputs, then
     the values that `backward` reads. `trainable` are the names of the weights whose gradients it computes, `inputs` the
     names of the inputs, and `layers` maps layers to the values in which gradients are wanted.
     """
 
     pipeline: Pipeline
+    shared: Graph
     predict: Plan
     forward: Plan
     backward: Derivative
@@ -87,7 +89,7 @@ def plan_training(
         assert clashes <= shared.arrays.keys() - held, f"two plans disagree on {clashes - shared.arrays.keys()}"
         held |= clashes
     forward = _with_names(forward, dict(zip(forward.graph.outputs[count:], saved_names, strict=True)))
-    return TrainingPlan((*before, *after), predict, forward, backward, tuple(trainable), tuple(inputs), values)
+    return TrainingPlan((*before, *after), shared, predict, forward, backward, tuple(trainable), tuple(inputs), values)
 
 
 def _with_names(plan: Plan, names: Mapping[str, str]) -> Plan:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kerasgen.builder import Built
-from kerasgen.graph.facts import facts
+from kerasgen.graph.facts import multiply_adds
 from kerasgen.graph.ir import Node, Shape, Value
 
 
@@ -28,10 +28,27 @@ class LayerSummary:
 
 
 @dataclass(frozen=True)
+class StepCost:
+    """Of one call of `forward` and `backward`.
+
+    `saved_bytes` is what the forward pass hands to the backward pass, for each sample; `peak_bytes` what the arrays of
+    both take at most, for each sample, and `weight_bytes` the gradients of the weights. What a kernel needs inside is
+    not among them. `macs` counts multiply-adds for a sample. All but `weight_bytes` are None where a size is known only
+    at run time.
+    """
+
+    saved_bytes: int | None
+    peak_bytes: int | None
+    weight_bytes: int
+    macs: int | None
+
+
+@dataclass(frozen=True)
 class Summary:
     """A model: where it came from, what goes in and out, its layers, and every unsupported one with the reason.
 
     The shape and the dtype of an output are None where they are not known: they depend on an unsupported layer.
+    `gradients` tells what a step of training takes, if that was asked.
     """
 
     source: str
@@ -40,6 +57,7 @@ class Summary:
     outputs: tuple[tuple[str, Shape | None, str | None], ...]
     layers: tuple[LayerSummary, ...]
     problems: tuple[str, ...]
+    gradients: StepCost | None = None
 
     @property
     def parameters(self) -> int:
@@ -72,7 +90,7 @@ def summarize(built: Built) -> Summary:
             rows.append(LayerSummary(layer.name, layer.kind, layer.shapes, stored[layer.name], None, layer.problem))
             continue
         parameters = sum(math.prod(variable.shape) for variable in layer.variables if not variable.state)
-        counts = [_macs(node, built.specs) for node in nodes.get(layer.name, [])]
+        counts = [multiply_adds(node, built.specs) for node in nodes.get(layer.name, [])]
         macs = None if None in counts else sum(count or 0 for count in counts)
         rows.append(LayerSummary(layer.name, layer.kind, layer.shapes, parameters, macs, layer.problem))
     outputs = zip(built.graph.output_names, built.outputs, strict=True)
@@ -99,13 +117,3 @@ def _stored(built: Built) -> dict[str, int]:
 
 def _shape_and_dtype(name: str | None, specs: Mapping[str, Value]) -> tuple[Shape | None, str | None]:
     return (None, None) if name is None else (specs[name].shape, specs[name].dtype)
-
-
-def _macs(node: Node, specs: Mapping[str, Value]) -> int | None:
-    count = facts(node.kernel).macs
-    if count is None:
-        return 0
-    result, *arrays = (specs[name] for name in (node.outputs[0], *node.reads))
-    rows = result.rows if result.shape[:1] == (None,) else result.shape[0]
-    sizes = (rows, *count(result.shape, *(array.shape for array in arrays), **node.attrs))
-    return None if None in sizes else math.prod(size or 0 for size in sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,6 +77,23 @@ Custom = Annotated[
 Theano = Annotated[
     bool, typer.Option("--theano-kernels", help="MODEL, a Keras 1 file, was trained with Theano but does not say so.")
 ]
+Trainable = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="The weights or layers whose gradients are wanted, as 'dense*'; may be given several times. [default: "
+        "those that are trainable]",
+        show_default=False,
+    ),
+]
+InputGradients = Annotated[
+    bool | None,
+    typer.Option(
+        "--input-gradients/--no-input-gradients",
+        help="Gradients of the inputs. [default: unless --trainable is given]",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -127,6 +144,20 @@ def functions(assignments: list[str] | None) -> dict[str, Any]:
     from kerasgen.builder.custom import load
 
     return load(assignments)
+
+
+def gradient_options(
+    trainable: list[str] | None, inputs: bool | None, *, explain: Sequence[str] = (), **options: Any
+) -> Any:
+    """The options of the gradients; those of the inputs are wanted unless some weights are chosen."""
+    from kerasgen.backward.options import GradientOptions
+
+    return GradientOptions(
+        trainable=None if trainable is None else tuple(trainable),
+        inputs=bool(not trainable or explain) if inputs is None else inputs,
+        explain=tuple(explain),
+        **options,
+    )
 
 
 def report(error: BaseException) -> int:

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import kerasgen
-from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
+from kerasgen.cli.app import (
+    Custom,
+    InputGradients,
+    Model,
+    Theano,
+    Trainable,
+    Weights,
+    app,
+    functions,
+    gradient_options,
+    progress,
+    say,
+)
 from kerasgen.hdf5 import process
 from kerasgen.names import module_name, printable
 
@@ -78,23 +90,8 @@ def export(
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Add forward() and backward(): the gradients of a loss.")
     ] = False,
-    trainable: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="The weights or layers whose gradients are wanted, as 'dense*'; may be given several times. [default: "
-            "those that are trainable]",
-            show_default=False,
-        ),
-    ] = None,
-    input_gradients: Annotated[
-        bool | None,
-        typer.Option(
-            "--input-gradients/--no-input-gradients",
-            help="Gradients of the inputs. [default: unless --trainable is given]",
-            show_default=False,
-        ),
-    ] = None,
+    trainable: Trainable = None,
+    input_gradients: InputGradients = None,
     loss: Annotated[str, typer.Option(help="Add train_step(), with this loss of Keras.", show_default=False)] = "",
     from_logits: Annotated[bool, typer.Option("--from-logits", help="The model answers with logits.")] = False,
     optimizer: Annotated[
@@ -129,15 +126,8 @@ def export(
         "gradients": None,
     }
     if gradients or trainable or loss or optimizer or explain:
-        from kerasgen.backward.options import GradientOptions
-
-        options["gradients"] = GradientOptions(
-            trainable=None if trainable is None else tuple(trainable),
-            inputs=(not trainable or bool(explain)) if input_gradients is None else input_gradients,
-            loss=loss,
-            from_logits=from_logits,
-            optimizer=optimizer,
-            explain=tuple(explain or ()),
+        options["gradients"] = gradient_options(
+            trainable, input_gradients, loss=loss, from_logits=from_logits, optimizer=optimizer, explain=explain or ()
         )
     process.start()
     with progress(f"{model} -> {module}"):

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 import kerasgen
-from kerasgen.cli.app import Custom, Json, Model, Weights, app, functions
+from kerasgen.cli.app import (
+    Custom,
+    InputGradients,
+    Json,
+    Model,
+    Trainable,
+    Weights,
+    app,
+    functions,
+    gradient_options,
+)
 from kerasgen.cli.flags import flags_in
 from kerasgen.hdf5 import process
 
 
 @app.command()
-def inspect(model: Model, weights: Weights = None, custom: Custom = None, json: Json = False) -> None:
+def inspect(
+    model: Model,
+    weights: Weights = None,
+    custom: Custom = None,
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Tell what a step of training takes, too: memory and multiply-adds.")
+    ] = False,
+    trainable: Trainable = None,
+    input_gradients: InputGradients = None,
+    json: Json = False,
+) -> None:
     """Show the layers of MODEL: kind, output shape, parameters, multiply-adds, and what is unsupported."""
     process.start()
-    summary = kerasgen.inspect(model, weights=weights, custom=functions(custom))
+    wanted = gradient_options(trainable, input_gradients) if gradients or trainable else None
+    summary = kerasgen.inspect(model, weights=weights, custom=functions(custom), gradients=wanted)
     if json:
         import json as encoder
 

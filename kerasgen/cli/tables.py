@@ -51,6 +51,15 @@ def _print_summary(console: Console, summary: Summary) -> None:
         for name, shape, dtype in rows:
             console.print(Text(f"{title} {printable(name)} {shape or '?'} {dtype or '?'}"))
     console.print(Text(f"{summary.parameters:,} parameters, {_count(summary.macs)} MACs for one sample"))
+    cost = summary.gradients
+    if cost is not None:
+        saved, peak = (f"{_count(size)} bytes" for size in (cost.saved_bytes, cost.peak_bytes))
+        console.print(
+            Text(
+                f"a step of training: {_count(cost.macs)} MACs for one sample; {saved} saved, {peak} at the peak, "
+                f"and {cost.weight_bytes:,} bytes for the gradients of the weights"
+            )
+        )
     for problem in summary.problems:
         console.print(Text(f"unsupported: {printable(flags(problem))}"), style="red")
 

@@ -7,8 +7,9 @@ Passes, the planner, the printer and the summary look facts up here. A new kerne
 from __future__ import annotations
 
 import inspect
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -509,7 +510,7 @@ FACTS: dict[Kernel, Facts] = {
     np.linalg.det: replace(OPAQUE, gradient=linalg.det),
     np.linalg.inv: replace(OPAQUE, gradient=linalg.inv),
     np.linalg.eigh: replace(OPAQUE, ambiguous=True, gradient=linalg.eigh),
-    np.linalg.svd: replace(OPAQUE, ambiguous=True),
+    np.linalg.svd: replace(OPAQUE, ambiguous=True, gradient=linalg.svd),
     **dict.fromkeys(
         (
             np.bitwise_and,
@@ -568,6 +569,17 @@ FACTS: dict[Kernel, Facts] = {
 def facts(kernel: Kernel) -> Facts:
     """The row of a kernel. A ufunc without one is elementwise and returns a new array; others are opaque."""
     return FACTS.get(kernel) or (UFUNC if isinstance(kernel, np.ufunc) else OPAQUE)
+
+
+def multiply_adds(node: Any, specs: Mapping[str, Any]) -> int | None:
+    """How often a node multiplies and adds for one sample; None where a size is not known."""
+    count = facts(node.kernel).macs
+    if count is None:
+        return 0
+    result, *arrays = (specs[name] for name in (node.outputs[0], *node.reads))
+    rows = result.rows if result.shape[:1] == (None,) else result.shape[0]
+    sizes = (rows, *count(result.shape, *(array.shape for array in arrays), **node.attrs))
+    return None if None in sizes else math.prod(size or 0 for size in sizes)
 
 
 @cache

@@ -1,0 +1,70 @@
+"""What a step of training takes: bytes that are saved, bytes at the peak, multiply-adds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerasgen.backward.plans import TrainingPlan
+from kerasgen.builder.summary import StepCost
+from kerasgen.graph.facts import multiply_adds
+from kerasgen.graph.infer import infer
+from kerasgen.graph.ir import Graph, Node, Value
+
+
+def step_cost(training: TrainingPlan) -> StepCost:
+    """What the plans take. Views count as what they are views of, for the bound to hold."""
+    forward, backward = training.forward.graph, training.backward.graph
+    sizes = _sample_bytes(forward)
+    saved = forward.outputs[len(forward.output_names) :]
+    first = _peak(forward.nodes, sizes, {value.name for value in forward.inputs}, kept={*forward.outputs})
+    sizes.update(_sample_bytes(backward))
+    second = _peak(backward.nodes, sizes, {value.name for value in backward.inputs}, kept=set())
+    held = sum(sizes.get(name, 0) for name in dict.fromkeys(saved))
+    macs: float = 0
+    specs = {**training.shared.specs, **_weights(training.shared)}
+    for node in training.shared.nodes:
+        count = multiply_adds(node, specs)
+        macs += math.inf if count is None else count * (1 + training.backward.products.get(node.outputs[0], 0))
+    weights = sum(forward.arrays[name].nbytes for name in training.trainable)
+    return StepCost(_whole(held), _whole(max(first, second)), weights, _whole(macs))
+
+
+def _whole(number: float) -> int | None:
+    return None if math.isinf(number) else int(number)
+
+
+def _sample_bytes(graph: Graph) -> dict[str, float]:
+    """The bytes of each value for one sample; what has no batch takes none."""
+    specs = _weights(graph)
+    specs.update((value.name, value) for value, _ in graph.memory)
+    specs.update((value.name, value) for value in graph.inputs)
+    for node in graph.nodes:
+        results = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
+        specs.update((name, Value(name, *form)) for name, form in zip(node.outputs, results, strict=True))
+    return {name: _bytes(value) for name, value in specs.items() if value.shape[:1] == (None,)}
+
+
+def _weights(graph: Graph) -> dict[str, Value]:
+    return {name: Value(name, array.shape, array.dtype.name) for name, array in graph.arrays.items()}
+
+
+def _bytes(value: Value) -> float:
+    cells = math.prod(math.inf if size is None else size for size in value.shape[1:])
+    return cells * np.dtype(value.dtype).itemsize
+
+
+def _peak(nodes: Sequence[Node], sizes: dict[str, float], live: set[str], kept: set[str]) -> float:
+    """The most that the values take at once: each lives until its last reader, those `kept` to the end."""
+    last = {name: index for index, node in enumerate(nodes) for name in node.reads}
+    total, peak = sum(sizes.get(name, 0) for name in live), 0.0
+    for index, node in enumerate(nodes):
+        live = live.union(node.outputs)
+        total += sum(sizes.get(name, 0) for name in node.outputs)
+        peak = max(peak, total)
+        dead = {name for name in live if last.get(name, -1) <= index and name not in kept}
+        total -= sum(sizes.get(name, 0) for name in dead)
+        live -= dead
+    return peak
