@@ -53,7 +53,7 @@ class Body:
         """One line for each input and node, and the return."""
         memory = [(value.name, self._operand(name)) for value, name in self.graph.memory]
         lines = [*self._inputs(), *(f"{state} = STATES.get({state!r})" for state, _ in memory)]
-        lines += map(self._line, self.graph.nodes)
+        lines += (line for node in self.graph.nodes for line in self._lines(node))
         results = [self._operand(name) for name in self.graph.outputs]
         if memory:
             lines.append(f"STATES.update({', '.join(map('='.join, memory))})")
@@ -96,6 +96,9 @@ class Body:
             values = ", ".join(map(self._operand, names))
             items.append(f"{key!a}: {values if len(names) == 1 else f'({values})'}")
         return f"{{{', '.join(items)}}}"
+
+    def _lines(self, node: Node) -> Iterator[str]:
+        yield self._line(node)
 
     def _line(self, node: Node) -> str:
         return f"{', '.join(map(self._name, node.outputs))} = {self._expression(node)}"

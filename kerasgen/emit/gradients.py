@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kerasgen.backward.differentiate import leading_to
 from kerasgen.backward.plans import TrainingPlan
@@ -13,7 +13,26 @@ from kerasgen.graph.ir import Node, Operand
 from kerasgen.graph.plan import Plan
 
 
-class ForwardBody(Body):
+class FreeingBody(Body):
+    """Lines that free each array after its last reader, unless its name is given to the next one anyway."""
+
+    def __init__(self, plan: Plan, target: Target) -> None:
+        super().__init__(plan, target)
+        self.last = {name: index for index, node in enumerate(self.graph.nodes) for name in node.reads}
+        self.last.update(dict.fromkeys(self.graph.results, len(self.graph.nodes)))
+        self.index = {node.outputs: index for index, node in enumerate(self.graph.nodes)}
+        self.own = {name for node in self.graph.nodes for name in node.outputs}
+
+    def _lines(self, node: Node) -> Iterator[str]:
+        yield self._line(node)
+        index = self.index[node.outputs]
+        names = dict.fromkeys(n for n in node.reads if n in self.own and self.last[n] == index)
+        dead = [name for name in map(self._name, names) if len(name) > 1 and name.isidentifier()]
+        if dead and index < len(self.graph.nodes) - 1:
+            yield f"del {', '.join(dead)}"
+
+
+class ForwardBody(FreeingBody):
     """The lines of `forward`: those of `predict`, and the values that `backward` reads."""
 
     def __init__(self, training: TrainingPlan, target: Target) -> None:
@@ -29,7 +48,7 @@ class ForwardBody(Body):
         return f"{f'({answer})' if count > 1 and not self.graph.keyed else answer}, {{{saved}}}"
 
 
-class BackwardBody(Body):
+class BackwardBody(FreeingBody):
     """The lines of `backward`, from the gradients of the outputs to those of the weights, then of the inputs.
 
     A value of the forward pass is read as `saved["name"]`, and taken out of `saved` by its last reader. A gradient that
@@ -57,13 +76,12 @@ class BackwardBody(Body):
 
     def _name_chains(self) -> None:
         """Call a gradient `d` where its last reader comes no later than the node that computes the next one."""
-        last = {name: index for index, node in enumerate(self.graph.nodes) for name in node.reads}
         following = len(self.graph.nodes)
         for index, node in reversed([*enumerate(self.graph.nodes)]):
             if all(name in self.printed for name in node.outputs):
                 continue  # gradients of weights
             for name in node.outputs[:1]:
-                if name not in self.graph.outputs and last.get(name, index) <= following and len(node.outputs) == 1:
+                if name not in self.graph.outputs and self.last.get(name, index) <= following and len(node.outputs) == 1:
                     self.printed[name] = "d"
             following = index
 
@@ -94,7 +112,7 @@ class BackwardBody(Body):
         return [*first, *self.after[name]]
 
     def _block(self, nodes: Sequence[Node]) -> list[str]:
-        return [line for n in nodes for line in (self._line(n), *(a for name in n.outputs for a in self.after[name]))]
+        return [line for n in nodes for line in (*self._lines(n), *(a for name in n.outputs for a in self.after[name]))]
 
     def _operand(self, operand: Operand) -> str:
         if operand not in self.saved:
