@@ -60,7 +60,12 @@ def test_depthwise_convolutions(seed: int) -> None:
     sizes, window, settings = window_row(random, rank)
     c = random.randint(1, 4)
     check(
-        DEPTHWISE[rank], cells(random, 2, *sizes, c), cells(random, *window, c, m), cells(random, c * m), weights=1, **settings
+        DEPTHWISE[rank],
+        cells(random, 2, *sizes, c),
+        cells(random, *window, c, m),
+        cells(random, c * m),
+        weights=1,
+        **settings,
     )
 
 

@@ -15,6 +15,7 @@ from support import randomize
 
 import kerasgen
 from kerasgen import kernels
+from kerasgen.backward.options import GradientOptions
 from kerasgen.emit import runtime
 from kerasgen.emit.target import NUMPY
 
@@ -73,12 +74,34 @@ def fast_kernels() -> Any:
     return keras.Model(image, L.Dense(3, name="logits")(x), name="fast")
 
 
+def digits() -> Any:
+    return keras.models.load_model(Path(__file__).parents[1] / "examples" / "digits" / "digits.h5", compile=False)
+
+
+def two_branches() -> Any:
+    image = keras.Input((8, 8, 3), name="image")
+    stem = L.Conv2D(4, 3, padding="same", activation="relu", name="stem")(image)
+    x = L.DepthwiseConv2D(3, padding="same", name="depthwise")(stem)
+    x = L.ReLU(name="relu")(L.BatchNormalization(name="norm")(x))
+    x = L.AveragePooling2D(2, name="pool")(L.Add(name="join")([stem, x]))
+    x = L.Flatten(name="flat")(x)
+    return keras.Model(
+        image, [L.Dense(3, activation="softmax", name="class")(x), L.Dense(1, name="age")(x)], name="two"
+    )
+
+
+LAST_LAYERS = GradientOptions(
+    trainable=("shapes", "digit"), inputs=False, loss="sparse_categorical_crossentropy", optimizer="adam"
+)
+EXPLAINED = GradientOptions(explain=("saliency", "integrated_gradients", "grad_cam=relu"))
 MODULES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "plain_cnn": (plain_cnn, {}),
     "plain_cnn_activations": (plain_cnn, {"activations": True}),
     "residual_two_heads": (residual_two_heads, {"store": "sidecar"}),
     "channels_first": (channels_first, {}),
     "fast_kernels": (fast_kernels, {"store": "sidecar"}),
+    "gradients_last_layers": (digits, {"gradients": LAST_LAYERS}),
+    "gradients_two_branches": (two_branches, {"gradients": EXPLAINED}),
 }
 
 
@@ -97,7 +120,7 @@ def test_golden(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> No
     assert black.format_str(text, mode=NUMPY.style) == text
 
 
-SOURCES = [*Path(kernels.__file__).parent.glob("*.py"), Path(runtime.__file__)]
+SOURCES = [*Path(kernels.__file__).parent.rglob("*.py"), Path(runtime.__file__)]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
