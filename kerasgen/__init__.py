@@ -15,6 +15,7 @@ from kerasgen.errors import (
 
 if TYPE_CHECKING:
     from kerasgen.api import ExportResult, check, export, inspect
+    from kerasgen.backward.options import GradientOptions
     from kerasgen.layers.registry import rule
     from kerasgen.scanner import Scan, scan
     from kerasgen.verification.verify import Verification, verify
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ExportResult",
     "FileError",
+    "GradientOptions",
     "InvalidModelError",
     "KerasgenError",
     "ParityError",
@@ -38,6 +40,7 @@ __all__ = [
     "verify",
 ]
 _HOMES = {  # of what is not in kerasgen.api
+    "GradientOptions": "kerasgen.backward.options",
     "Scan": "kerasgen.scanner",
     "Verification": "kerasgen.verification.verify",
     "rule": "kerasgen.layers",

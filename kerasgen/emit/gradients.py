@@ -81,7 +81,11 @@ class BackwardBody(FreeingBody):
             if all(name in self.printed for name in node.outputs):
                 continue  # gradients of weights
             for name in node.outputs[:1]:
-                if name not in self.graph.outputs and self.last.get(name, index) <= following and len(node.outputs) == 1:
+                if (
+                    name not in self.graph.outputs
+                    and self.last.get(name, index) <= following
+                    and len(node.outputs) == 1
+                ):
                     self.printed[name] = "d"
             following = index
 
