@@ -9,6 +9,8 @@ import pytest
 from derivatives import check
 
 from kerasgen import kernels
+from kerasgen.kernels.backward.image import scale_and_translate_backward
+from kerasgen.kernels.backward.pool import global_max_pool_backward, max_pool_backward
 from kerasgen.kernels.conv import transpose_crop
 
 CONV = {1: kernels.conv1d, 2: kernels.conv2d, 3: kernels.conv3d}
@@ -103,3 +105,113 @@ def test_locally_connected(rank: int, channels_first: bool) -> None:
     settings: dict[str, Any] = {"size": size, "strides": strides, "channels_first": channels_first}
     check(kernels.locally_connected, cells(random, 2, *(5, 5)[:rank], 2), kernel, bias, weights=1, **settings)
     check(kernels.locally_connected, cells(random, 2, *(5, 5)[:rank], 2), kernel, None, weights=1, **settings)
+
+
+@pytest.mark.parametrize("kernel", [kernels.max_pool, kernels.average_pool])
+@pytest.mark.parametrize("seed", range(12))
+def test_pools(kernel: Any, seed: int) -> None:
+    random = np.random.RandomState(seed)
+    rank = 1 + seed % 3
+    size, strides = (tuple(random.randint(1, 4, rank).tolist()) for _ in range(2))
+    sizes = [max(k, 2) + extra for k, extra in zip(size, random.randint(0, 4 - rank, rank), strict=True)]
+    pads = tuple(tuple(random.randint(0, k, 2).tolist()) for k in size)
+    check(kernel, cells(random, 2, *sizes, 2), size=size, strides=strides, pad=[None, "same", pads][random.randint(3)])
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_other_pools(rank: int) -> None:
+    random = np.random.RandomState(rank)
+    x = cells(random, 2, *(5, 4, 2)[:rank], 2)
+    for keepdims in (False, True):
+        check(kernels.global_max_pool, x, keepdims=keepdims)
+        check(kernels.global_average_pool, x, keepdims=keepdims)
+    check(kernels.adaptive_max_pool, x, size=(3, 3, 1)[:rank])
+    check(kernels.adaptive_average_pool, x, size=(3, 3, 1)[:rank])
+
+
+def test_ties() -> None:
+    """The first of several maxima gets all that there is for a window, each the same of what there is for an image."""
+    x = np.zeros((1, 4, 4, 1))
+    d = np.arange(1.0, 5).reshape(1, 2, 2, 1)
+    y = max_pool_backward(d, x, kernels.max_pool(x, size=(2, 2), strides=(2, 2)), size=(2, 2), strides=(2, 2))
+    np.testing.assert_array_equal(y[0, ..., 0], [[1, 0, 2, 0], [0] * 4, [3, 0, 4, 0], [0] * 4])
+    y = global_max_pool_backward(np.ones((1, 1)), x, np.zeros((1, 1)))
+    np.testing.assert_array_equal(y, np.full((1, 4, 4, 1), 1 / 16))
+
+
+X = cells(np.random.RandomState(1), 2, 5, 4, 3)
+WINDOWS: dict[str, Any] = {"size": (3, 2), "strides": (2, 1), "dilation": (1, 2)}
+PADS = ((1, 0), (2, 1))
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "gaussian", "mitchellcubic", "lanczos3", "lanczos5")
+SMOOTH = INTERPOLATIONS[1:]
+COLUMNS = cells(np.random.RandomState(0), 2, 18, 15)
+IMAGES: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
+    (kernels.pad, (X,), {"pads": PADS}),
+    (kernels.pad, (X,), {"pads": ((0, 0), (0, 0)), "value": 2.0}),
+    (kernels.pad, (X[:, :, 0],), {"pads": ((1, 3),), "value": (1.0, 2.0, 3.0)}),
+    (kernels.crop, (X,), {"crops": ((1, 2), (0, 1))}),
+    (kernels.upsample_nearest, (X,), {"size": (2, 3)}),
+    (kernels.upsample_nearest, (X[:, :, 0],), {"size": (3,)}),
+    *((kernels.resize, (X,), {"size": (3, 7), "interpolation": name}) for name in INTERPOLATIONS),
+    *(
+        (kernels.resize, (X,), {"size": (3, 2), "interpolation": name, "antialias": True})
+        for name in INTERPOLATIONS[1:]
+    ),
+    *(
+        (kernels.resize_corners, (X,), {"size": (3, 7), "interpolation": name, "align_corners": align})
+        for name in ("nearest", "bilinear")
+        for align in (False, True)
+    ),
+    (kernels.upsample, (X,), {"size": (2, 3), "interpolation": "bilinear"}),
+    (kernels.upsample, (X,), {"size": (2, 1), "interpolation": "bicubic"}),
+    (kernels.upsample, (X,), {"size": (2, 3), "interpolation": "bilinear", "half_pixel_centers": False}),
+    (kernels.crop_to_aspect_ratio, (X,), {"size": (2, 4)}),
+    (kernels.crop_to_aspect_ratio, (X,), {"size": (4, 2)}),
+    (kernels.pad_to_aspect_ratio, (X,), {"size": (2, 4), "value": 1.0}),
+    (kernels.center_crop, (X,), {"size": (2, 3)}),
+    (kernels.center_crop, (X,), {"size": (6, 3)}),
+    (kernels.rgb_to_grayscale, (X,), {}),
+    (kernels.rgb_to_hsv, (np.abs(X) + 0.1,), {}),
+    (kernels.hsv_to_rgb, (np.abs(X) / 3,), {}),
+    (kernels.sobel_edges, (X,), {}),
+    (kernels.sobel_edges, (X[:, :2, :3],), {}),
+    (kernels.extract_patches, (X,), {**WINDOWS, "pad": PADS}),
+    (kernels.extract_patches, (X,), {**WINDOWS, "pad": "same"}),
+    (kernels.extract_patches, (X,), {"size": (2, 2), "strides": (3, 2)}),
+    (kernels.unfold, (X,), {**WINDOWS, "dilation": (1, 1), "pads": PADS}),
+    (
+        kernels.fold,
+        (COLUMNS,),
+        {**WINDOWS, "sizes": (6, 6), "pads": ((0, 1), (1, 0))},
+    ),
+    (kernels.depth_to_space, (cells(np.random.RandomState(0), 2, 2, 3, 8),), {"block_size": 2}),
+    (kernels.space_to_depth, (cells(np.random.RandomState(0), 2, 4, 6, 2),), {"block_size": 2}),
+]
+
+
+@pytest.mark.parametrize(("kernel", "operands", "settings"), IMAGES, ids=lambda part: getattr(part, "__name__", ""))
+def test_images(kernel: Any, operands: tuple[Any, ...], settings: dict[str, Any]) -> None:
+    check(kernel, *operands, **settings)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("fill_mode", ["constant", "nearest", "wrap", "mirror", "reflect"])
+def test_map_coordinates(fill_mode: str, order: int) -> None:
+    random = np.random.RandomState(0)
+    places = random.randint(-2, 4, (2, 7)) + random.choice([0.2, 0.3, 0.7, 0.8], (2, 7))
+    x = cells(random, 9, 9)
+    check(kernels.map_coordinates, x, places, weights=0, order=order, fill_mode=fill_mode, fill_value=0.5)
+
+
+@pytest.mark.parametrize("axes", [(1, 2), (0, 1)])
+@pytest.mark.parametrize("method", ["linear", "cubic", "lanczos3"])
+def test_scale_and_translate(method: str, axes: tuple[int, int]) -> None:
+    scale, shift = np.array([1.5, 0.6], "float32"), np.array([-0.7, 0.4], "float32")
+    graph = {"sizes": (3, 4), "axes": axes, "method": method}
+    y = kernels.scale_and_translate(X, scale, shift, **graph)
+    d = np.random.RandomState(0).uniform(size=y.shape)
+    back = scale_and_translate_backward(d, scale, shift, X, **graph)
+    np.testing.assert_allclose(np.sum(y * d), np.sum(back * X))
+    if 0 not in axes:
+        sized = scale_and_translate_backward(d, scale, shift, shape=X.shape[1:], **graph)
+        np.testing.assert_array_equal(sized, back)
