@@ -1,3 +1,28 @@
 """The parity cases whose gradients are not compared with TensorFlow's, each with the reason."""
 
-NO_GRADIENT: dict[str, str] = {}
+HALF = "TensorFlow computes it in half precision"
+
+FLOAT8 = "TensorFlow raises: the gradient that Keras's float8 layers define for themselves returns too many values"
+
+NO_GRADIENT: dict[str, str] = {
+    "ops.cast of float16": HALF,
+    "ops.cast to bfloat16": HALF,
+    "ops.cast to float16": HALF,
+    **{
+        f"float8 {name}": FLOAT8
+        for name in (
+            "dense",
+            "dense of vector",
+            "einsum_dense",
+            "einsum_dense ellipsis",
+            "einsum_dense heads",
+            "einsum_dense kept axis",
+            "einsum_dense turned",
+            "einsum_dense two axes",
+            "stack",
+        )
+    },
+    "ops.ctc_loss": "ctc_loss has no derivative here",
+    "ops.ctc_loss blank last": "ctc_loss has no derivative here",
+    "ops.saturate_cast infinite": "it multiplies by infinity, so that the gradients are NaN",
+}

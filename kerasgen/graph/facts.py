@@ -356,7 +356,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.lookup: replace(OPAQUE, gradient=stop),
     # quantized
     kernels.dequantize: replace(OPAQUE, gradient=stop),
-    kernels.round_bfloat16: replace(OPAQUE, gradient=special.round_bfloat16),
+    kernels.round_bfloat16: replace(OPAQUE, gradient=arithmetic.pass_on),
     kernels.round_float8: replace(OPAQUE, gradient=arithmetic.pass_on),
     kernels.round_levels: replace(OPAQUE, gradient=arithmetic.pass_on),
     kernels.unpack_int4: replace(OPAQUE, gradient=stop),

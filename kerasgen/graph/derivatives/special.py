@@ -106,8 +106,3 @@ def cosine(call: Call, i: int) -> Operand:
     """∂y/∂a = b / (|a| |b|) - y a / |a|²."""
     a, b = call.x[i], call.x[1 - i]
     return str(call.emit(backward.cosine_backward, call.d, a, b, call.y, **call.attrs))
-
-
-def round_bfloat16(call: Call, i: int) -> Operand:
-    """Straight through, but rounded as well."""
-    return str(call.emit(call.node.kernel, call.d))
