@@ -25,4 +25,12 @@ NO_GRADIENT: dict[str, str] = {
     "ops.ctc_loss": "ctc_loss has no derivative here",
     "ops.ctc_loss blank last": "ctc_loss has no derivative here",
     "ops.saturate_cast infinite": "it multiplies by infinity, so that the gradients are NaN",
+    "ops.irfft odd": "TensorFlow's gradient fails where the number of frequencies is not that of the length",
+    "ops.lu_factor": "TensorFlow has no gradient of it",
+    "ops.polar": "its output is complex",
+    "ops.qr complete": "TensorFlow has no gradient of a complete factorization of a tall matrix, nor have we",
+    "ops.qr complete product": "TensorFlow has no gradient of a complete factorization of a tall matrix, nor have we",
+    "ops.rfft shorter": "TensorFlow's gradient fails where the signal is cut",
+    "ops.svd full": "TensorFlow has no gradient of full matrices unless they are almost square, nor have we",
+    "ops.view_as_complex": "Keras cannot call it on an eager tensor",
 }

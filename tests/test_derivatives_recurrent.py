@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from derivatives import check, gradients, one_node
+from derivatives import check, gradients
 
 from kerasgen import kernels
 from kerasgen.graph.derivatives.recurrent import THROUGH
+from kerasgen.graph.infer import infer
+from kerasgen.graph.ir import Graph, Node, Value
 
 Array = np.ndarray
 
@@ -51,6 +53,10 @@ PRODUCTS: list[Row] = [
     (np.inner, (x(3), x(3, seed=1)), {"weights": 0}),
     (np.outer, (x(2, 3), x(4)), {"weights": 1}),
     (np.outer, (x(4), x(2, 3)), {"weights": 0}),
+    (np.kron, (x(2, 3), x(4, 2)), {"weights": 1}),
+    (np.kron, (x(4, 2), x(2, 3)), {"weights": 0}),
+    (np.kron, (x(2, 2, 3), x(2, 4)), {"weights": 1}),
+    (np.kron, (x(4), x(2, 3, 2)), {"weights": 0}),
     (np.vdot, (x(3), x(3, seed=1)), {"weights": 0}),
     (np.vdot, (x(2, 3), x(2, 3, seed=1)), {}),
     (np.tensordot, (x(2, 3, 4), x(3, 4, 5)), {"axes": 2, "weights": 1}),
@@ -144,6 +150,8 @@ LINALG: list[Row] = [
     (kernels.qr, (x(2, 4, 3),), {}),
     (kernels.qr, (x(2, 3, 3),), {"mode": "complete"}),
     (kernels.qr, (x(2, 3, 5),), {}),
+    (kernels.lu_factor, (positive(2, 3, 3),), {}),
+    (kernels.lu_factor, (positive(2, 3, 3)[:, [1, 2, 0]],), {}),
     (kernels.pinv, (x(2, 4, 3),), {}),
     (kernels.pinv, (x(2, 2, 4),), {}),
     (kernels.pinv, (x(2, 3, 4),), {"rcond": 0.4}),
@@ -256,6 +264,28 @@ def test_conv_lstm(seed: int) -> None:
 def test_activation_inside(activation: Any) -> None:
     operands = [x(2, 3, 2), 2 * x(2, 3), 0.3 * x(3, 3), x(3)]
     check(kernels.simple_rnn, *operands, weights={1, 2, 3}, activation=activation, return_sequences=True)
+
+
+def chain(x: Array, *kernels: Callable[..., Any]) -> Array:
+    """The gradient of a sum of kernels one after the other, whose results may be complex between."""
+    values = [Value("x0", (None, *x.shape[1:]), x.dtype.name)]
+    nodes = []
+    for i, kernel in enumerate(kernels, start=1):
+        ((shape, dtype),) = infer(kernel, values[-1:], {})
+        nodes.append(Node((f"x{i}",), kernel, (values[-1].name,)))
+        values.append(Value(f"x{i}", shape, dtype))
+    last = values[-1].name
+    specs = {value.name: value for value in values}
+    graph = Graph((values[0],), tuple(nodes), (last,), {}, (last,), specs=specs)
+    (y,) = graph.run(x)
+    return gradients(graph, [x], [np.arange(y.size, dtype=x.dtype).reshape(y.shape)])["x0"]
+
+
+def test_complex_numbers() -> None:
+    z = x(2, 3, 2).astype("float32")
+    same = chain(z, kernels.view_as_complex, kernels.view_as_real)
+    np.testing.assert_array_equal(same, np.arange(12).reshape(2, 3, 2))
+    assert same.dtype == z.dtype
 
 
 def test_every_activation_has_a_derivative_inside() -> None:

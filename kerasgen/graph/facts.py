@@ -502,6 +502,7 @@ FACTS: dict[Kernel, Facts] = {
     ),
     np.dot: replace(OPAQUE, gradient=linalg.dot),
     np.inner: replace(OPAQUE, gradient=linalg.inner),
+    np.kron: replace(OPAQUE, gradient=linalg.kron),
     np.outer: replace(OPAQUE, gradient=linalg.outer),
     np.tensordot: replace(OPAQUE, gradient=linalg.tensordot),
     np.vdot: replace(OPAQUE, gradient=linalg.vdot),

@@ -96,6 +96,11 @@ def outer(call: Call, i: int) -> Any:
     return call.sized(backward.outer_backward, call.d, call.x[1 - i], like=call.x[i], axis=1 - i)
 
 
+def kron(call: Call, i: int) -> Any:
+    """Sums of blocks of d, times the other operand."""
+    return call.emit(backward.kron_backward, call.d, call.x[1 - i], i=i, ndim=len(call.shape(call.x[i]) or ()))
+
+
 def vdot(call: Call, i: int) -> Any:
     """d b, and d a."""
     return call.emit(np.multiply, call.x[1 - i], call.d)

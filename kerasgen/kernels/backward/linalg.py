@@ -5,8 +5,19 @@ import numpy as np
 
 def outer_backward(d, other, like=None, *, axis, shape=None):
     """d times the other vector, summed over this axis of d, in the shape of the operand: (M, N) with N cells → M."""
-    y = np.tensordot(d, other.reshape(other.size), axes=((axis,), (0,)))
-    return y.reshape(like.shape if shape is None else (y.size // int(np.prod(shape)),) + shape)
+    rest = like.size if shape is None else d.size // max(other.size, 1)
+    y = d.reshape(rest, other.size) if axis == 1 else d.reshape(other.size, rest).T
+    y = y @ other.reshape(other.size)
+    return y.reshape(like.shape if shape is None else (rest // int(np.prod(shape)),) + shape)
+
+
+def kron_backward(d, other, *, i, ndim):
+    """Each block of d, or for i = 1 each cell, times the other operand, added up: the operand has `ndim` axes."""
+    other = other.reshape((1,) * (d.ndim - other.ndim) + other.shape)
+    sizes = [(size // max(k, 1), k) if i == 0 else (k, size // max(k, 1)) for size, k in zip(d.shape, other.shape)]
+    axes = range(1 - i, 2 * d.ndim, 2)
+    y = np.tensordot(d.reshape([size for pair in sizes for size in pair]), other, axes=(axes, range(d.ndim)))
+    return y.reshape(y.shape[d.ndim - ndim :])
 
 
 def product(a, b, *, subscripts):

@@ -140,4 +140,5 @@ def spectrum_backward_kernel(d, x, kernel, *, stride, pad=None):
     """Every frame times d, over all samples and channels: (N, OT, C, F), (N, T, C) → (k, 1, F)."""
     k, _, f = kernel.shape
     frames = windows(padded(x, (k,), (stride,), (1,), pad), (k,), (stride,), (1,))
-    return np.tensordot(frames, d, axes=((0, 1, 3), (0, 1, 2))).reshape(k, 1, f)
+    rows = d.size // f
+    return (np.swapaxes(frames, 2, 3).reshape(rows, k).T @ d.reshape(rows, f)).reshape(k, 1, f)
