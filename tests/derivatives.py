@@ -54,8 +54,8 @@ def check(
 ) -> None:
     """Compare the derivative of a kernel in every float64 operand with central differences.
 
-    The arrays in `weights`, or from that operand on, have no batch axis. Raises AssertionError where they differ by more than
-    `within` of the largest one.
+    The arrays in `weights`, or from that operand on, have no batch axis. Raises AssertionError where they differ by more
+    than `within` of the largest one.
     """
     weights = range(weights, len(operands)) if isinstance(weights, int) else weights
     graph = one_node(kernel, operands, attrs, weights)

@@ -85,9 +85,7 @@ def two_branches() -> Any:
     x = L.ReLU(name="relu")(L.BatchNormalization(name="norm")(x))
     x = L.AveragePooling2D(2, name="pool")(L.Add(name="join")([stem, x]))
     x = L.Flatten(name="flat")(x)
-    return keras.Model(
-        image, [L.Dense(3, activation="softmax", name="class")(x), L.Dense(1, name="age")(x)], name="two"
-    )
+    return keras.Model(image, L.Dense(3, activation="softmax", name="kind")(x), name="two")
 
 
 LAST_LAYERS = GradientOptions(

@@ -266,6 +266,7 @@ WRONG_OPTIONS = {
     ("--explain", "shap"): "saliency, integrated_gradients, grad_cam=LAYER, not 'shap'",
     ("--explain", "grad_cam=nowhere"): "no layer is called 'nowhere'; the last ones: ",
     ("--gradients", "--activations"): "a module has either",
+    ("--explain", "saliency", "--no-input-gradients"): "what can be explained has one input, of floats, and one output",
 }
 
 

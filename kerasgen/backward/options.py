@@ -101,6 +101,8 @@ class GradientOptions:
         inputs = [value.name for value in graph.inputs if self.inputs and value.dtype.startswith("float")]
         layers = [layer for _, layer in self.methods() if layer]
         try:
+            if self.explain and (len(graph.inputs), len(graph.outputs), len(inputs)) != (1, 1, 1):
+                raise UsageError("what can be explained has one input, of floats, and one output")
             for layer in layers:
                 if layer not in graph.layers:
                     raise UsageError(f"no layer is called {layer!r}; the last ones: {', '.join([*graph.layers][-8:])}")

@@ -71,8 +71,8 @@ class BackwardBody(FreeingBody):
             else:
                 self.printed[gradients[name]] = place
         self._name_chains()
-        for layer, value in training.layers.items():
-            self.after[gradients[value]].append(f"saved[{'d_' + layer!a}] = {self._name(gradients[value])}")
+        for value in training.layers.values():
+            self.after[gradients[value]].append(f"saved[{'d_' + value!a}] = {self._name(gradients[value])}")
 
     def _name_chains(self) -> None:
         """Call a gradient `d` where its last reader comes no later than the node that computes the next one."""

@@ -153,6 +153,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.sparse_sigmoid: replace(SATURATES, gradient=activation.sparse_sigmoid),
     kernels.sparsemax: replace(SATURATES, gradient=activation.sparsemax),
     kernels.squareplus: replace(ACTIVATION, gradient=activation.squareplus),
+    kernels.stop_gradient: replace(MOVES, samples=0, gradient=stop),
     kernels.tanh: replace(SATURATES, gradient=activation.tanh),
     kernels.tanh_shrink: replace(ACTIVATION, gradient=activation.tanh_shrink),
     kernels.threshold: replace(BY_CELL, gradient=activation.threshold),

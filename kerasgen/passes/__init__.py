@@ -17,7 +17,7 @@ from kerasgen.passes.clean.cancel_transposes import cancel_transposes
 from kerasgen.passes.clean.drop_unused import drop_unused
 from kerasgen.passes.clean.join_reshapes import join_reshapes
 from kerasgen.passes.clean.merge_equal import merge_equal
-from kerasgen.passes.clean.remove_identity import remove_identity
+from kerasgen.passes.clean.remove_identity import remove_identity, remove_stop_gradient
 from kerasgen.passes.clean.schedule import schedule
 from kerasgen.passes.fold.absorb_pads import absorb_pads
 from kerasgen.passes.fold.fold_batch_norm import fold_batch_norm
@@ -62,6 +62,7 @@ def phase(name: str, *steps: Callable[..., Graph]) -> Phase:
     return Phase(name, tuple(map(on_graph, steps)))
 
 
+STOPS = phase("clean", remove_stop_gradient)
 CLEAN = phase("clean", remove_identity, cancel_transposes, cancel_step_splits)
 JOIN = phase("clean", join_reshapes, merge_equal, absorb_pads)
 FOLD = phase(
@@ -79,9 +80,9 @@ BUFFERS = Phase("plan", (on_graph(add_borders), plan_memory, split_batch))
 Pipeline = Sequence[Phase]
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
 PIPELINES: Mapping[int, Pipeline] = {
-    0: (CLEAN, FUSE, FINISH),
-    1: (CLEAN, JOIN, FUSE, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
-    2: (CLEAN, JOIN, FOLD, MOVE, FAST_KERNELS, EPILOGUES, FINISH, BUFFERS),
+    0: (STOPS, CLEAN, FUSE, FINISH),
+    1: (STOPS, CLEAN, JOIN, FUSE, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
+    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, FAST_KERNELS, EPILOGUES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
 # What is done before a graph is differentiated: no kernel has an activation fused, and no weight has a layout.

@@ -105,7 +105,7 @@ def safe_inverse(x):
 
 
 def eigh_backward(d_values, d_vectors, values, vectors):
-    """V (diag(d_values) + Vᵀ d_V / (λⱼ - λᵢ)) Vᵀ, as that of the lower triangle: (..., M), (..., M, M) → (..., M, M)."""
+    """V (diag(d_values) + Vᵀ d_V / (λⱼ - λᵢ)) Vᵀ, as that of the lower triangle: (..., M), (..., M, M) → (…, M, M)."""
     middle = np.zeros_like(vectors)
     if d_vectors is not None:
         middle = transposed(vectors) @ d_vectors
@@ -235,7 +235,7 @@ def extreme_norm_backward(d, x, *, axis, ord):
 
 
 def spectral_norm_backward(d, x, *, axis, ord):
-    """d u vᵀ, of the largest singular value, the smallest if ord is -2, or summed over all if it is "nuc": shape of x."""
+    """d u vᵀ of the largest singular value, the smallest if ord is -2, or summed over all if it is "nuc": x's shape."""
     u, _, v = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), full_matrices=False)
     part = {2: slice(0, 1), -2: slice(-1, None), "nuc": slice(None)}[ord]
     y = np.moveaxis(u[..., part] @ v[..., part, :], (-2, -1), axis)

@@ -51,8 +51,13 @@ def einsum_dense(layer: Layer, x: Value) -> Value:
     "GaussianNoise",
     "ActivityRegularization",
     "StochasticDepth",
-    "ops.StopGradient",
 )
 def identity(layer: Layer, x: Value, mask: Any = None) -> Value:
     """Layers that act only in training."""
     return layer.emit(kernels.identity, x)
+
+
+@rule("ops.StopGradient")
+def stop_gradient(layer: Layer, x: Value) -> Value:
+    """x, to which no gradient comes."""
+    return layer.emit(kernels.stop_gradient, x)

@@ -101,7 +101,7 @@ ELSEWHERE: dict[str, Callable[..., Any]] = {
     "nn.selu": kernels.selu,
     "nn.softsign": kernels.softsign,
     "ones_like": np.ones_like,
-    "stop_gradient": kernels.identity,
+    "stop_gradient": kernels.stop_gradient,
     "zeros_like": np.zeros_like,
 }
 # TensorFlow's function, Keras's operation, then the tensors and the settings by TensorFlow's names; Keras's name for a

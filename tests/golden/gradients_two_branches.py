@@ -1,0 +1,1257 @@
+"""A Keras model as NumPy code, written by kerasgen 0.1.0.
+
+    predict(image) -> kind
+
+In a shell: python this_file.py image.npy -o out.npy
+"""
+
+import binascii
+import collections
+import io
+import os
+import queue
+import threading
+import types
+
+import numpy as np
+
+# The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
+MODEL = {"name": "two", "sha256": "<sha256>", "keras": "<version>"}
+# Which Keras the outputs were compared with, and the largest error allowed, relative to the largest output
+VERIFIED = None
+# The options of the export
+EXPORT = {
+    "kerasgen": "0.1.0",
+    "optimize": 2,
+    "gradients": {"explain": ["saliency", "integrated_gradients", "grad_cam=relu"]},
+}
+
+# name, shape, dtype; None is any size
+INPUTS = (("image", (None, 8, 8, 3), "float32"),)
+OUTPUTS = (("kind", (None, 3), "float32"),)
+# The weights that training changes
+TRAINABLE = (
+    "stem/kernel",
+    "stem/bias",
+    "depthwise/kernel",
+    "depthwise/bias",
+    "norm/gamma",
+    "norm/beta",
+    "kind/kernel",
+    "kind/bias",
+)
+
+
+def predict(image):
+    """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
+
+    The result may share memory with the inputs.
+    """
+    x = as_input(image, *INPUTS[0])
+    stem_conv2d = conv2d(x, W["stem/kernel"], W["stem/bias"], pad=((1, 1), (1, 1)), activation=relu)
+    x = depthwise_conv2d(stem_conv2d, W["depthwise/kernel"], W["depthwise/bias"], pad=((1, 1), (1, 1)))
+    x = batch_norm(x, W["norm/gamma"], W["norm/beta"], W["norm/moving_mean"], W["norm/moving_variance"])
+    x = relu(x)
+    x = stem_conv2d + x
+    x = average_pool(x, size=(2, 2), strides=(2, 2))
+    x = flatten(x)
+    return dense(x, W["kind/kernel"], W["kind/bias"], activation=softmax)
+
+
+def forward(image):
+    """The model's answer, and what `backward` reads."""
+    image = as_input(image, *INPUTS[0])
+    stem = conv2d(image, W["stem/kernel"], W["stem/bias"], pad=((1, 1), (1, 1)), activation=relu)
+    depthwise = depthwise_conv2d(stem, W["depthwise/kernel"], W["depthwise/bias"], pad=((1, 1), (1, 1)))
+    x = batch_norm(depthwise, W["norm/gamma"], W["norm/beta"], W["norm/moving_mean"], W["norm/moving_variance"])
+    relu_2 = relu(x)
+    x = stem + relu_2
+    x = average_pool(x, size=(2, 2), strides=(2, 2))
+    flat = flatten(x)
+    kind = dense(flat, W["kind/kernel"], W["kind/bias"], activation=softmax)
+    return kind, {"kind": kind, "flat": flat, "relu_2": relu_2, "depthwise": depthwise, "stem": stem, "image": image}
+
+
+def backward(saved, d_kind, inputs=True):
+    """The gradients of a loss in the inputs and, by name, in the weights, from its gradients in the outputs.
+
+    `saved` comes from `forward`, and is used up. Without `inputs`, those of the weights alone.
+    """
+    d_weights = {}
+    d = softmax_backward(d_kind, saved.pop("kind"))
+    d_weights["kind/bias"] = bias_backward(d)
+    d_weights["kind/kernel"] = dense_backward_kernel(saved.pop("flat"), d)
+    d = dense_backward(d, W["kind/kernel"])
+    d = reshape(d, shape=(4, 4, 4))
+    d_join = average_pool_backward(d, shape=(8, 8, 4), size=(2, 2), strides=(2, 2))
+    saved["d_relu_2"] = d_join
+    d = relu_backward(d_join, saved["relu_2"])
+    d_weights["norm/beta"] = batch_norm_backward_beta(d, W["norm/beta"])
+    d_weights["norm/gamma"] = batch_norm_backward_gamma(
+        d, saved.pop("depthwise"), W["norm/moving_mean"], W["norm/moving_variance"]
+    )
+    d = batch_norm_backward(d, W["norm/gamma"], W["norm/moving_variance"])
+    d_weights["depthwise/bias"] = bias_backward(d)
+    d_weights["depthwise/kernel"] = depthwise_conv2d_backward_kernel(
+        saved["stem"], d, window=(3, 3), strides=(1, 1), dilation=(1, 1), pad=((1, 1), (1, 1))
+    )
+    d = depthwise_conv2d_backward(
+        d, W["depthwise/kernel"], shape=(8, 8, 4), strides=(1, 1), dilation=(1, 1), pad=((1, 1), (1, 1))
+    )
+    d = d_join + d
+    d = relu_backward(d, saved.pop("stem"))
+    d_weights["stem/bias"] = bias_backward(d)
+    d_weights["stem/kernel"] = conv_backward_kernel(
+        saved.pop("image"), d, window=(3, 3), strides=(1, 1), dilation=(1, 1), pad=((1, 1), (1, 1))
+    )
+    if not inputs:
+        return None, d_weights
+    d_image = conv_backward(d, W["stem/kernel"], shape=(8, 8, 3), strides=(1, 1), dilation=(1, 1), pad=((1, 1), (1, 1)))
+    return d_image, d_weights
+
+
+def save_weights(path):
+    """Write the weights that training changes to an .npz file."""
+    write_weights(path, {name: W[name] for name in TRAINABLE})
+
+
+def load_weights(path):
+    """Go on with weights that `save_weights` wrote. ValueError where names, shapes or dtypes are others."""
+    read_weights(path, {name: W[name] for name in TRAINABLE})
+
+
+def saliency(x, index=None):
+    """How much a score depends on each cell: |∂ score / ∂ x|, the largest of its channels: (N, ..., C) → (N, ...).
+
+    The score is output `index` of each sample, by default the largest one.
+    """
+    scores, saved = forward(x)
+    d, _ = backward(saved, chosen(scores, index))
+    return np.abs(d).max(axis=-1)
+
+
+def integrated_gradients(x, index=None, baseline=0.0, steps=32):
+    """What each cell adds to a score on the straight way from a baseline to x: shape kept (Sundararajan et al. 2017).
+
+    The score is output `index` of each sample, by default the largest one; the cells add up to the difference.
+    """
+    x = np.asarray(x, INPUTS[0][2])
+    d_score = chosen(predict(x), index)
+    total = np.zeros_like(x)
+    for step in range(steps):
+        _, saved = forward(baseline + (x - baseline) * ((step + 0.5) / steps))
+        total += backward(saved, d_score)[0]
+    return (x - baseline) * total / steps
+
+
+def grad_cam(x, index=None):
+    """Where relu_2 sees what speaks for a score: (N, H, W), from 0 up (Selvaraju et al. 2017).
+
+    Its channels, each times the mean gradient of the score in it, added up; what speaks against the score is cut off.
+    The score is output `index` of each sample, by default the largest one.
+    """
+    scores, saved = forward(x)
+    backward(saved, chosen(scores, index))
+    maps, d = saved["relu_2"], saved["d_relu_2"]
+    weights = d.mean(axis=tuple(range(1, d.ndim - 1)), keepdims=True)
+    return np.maximum((maps * weights).sum(axis=-1), 0)
+
+
+# Kernels
+
+
+ACCEPTED_KINDS = {"c": "cfiub", "f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+
+
+def as_input(x, name, shape, dtype):
+    """The argument as a contiguous array of this dtype, or a ValueError that names the input; None is any size."""
+    x = np.asarray(x)
+    fits = x.ndim == len(shape) and x.shape[1:] == shape[1:] and shape[0] is None
+    if fits and x.dtype == dtype and x.flags.c_contiguous:
+        return x  # the common case; skips the slower checks
+    dtype = np.dtype(dtype)
+    if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
+        raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
+    if x.ndim != len(shape) or any(size not in (None, got) for size, got in zip(shape, x.shape)):
+        raise ValueError(f"input {name!r} takes the shape {tuple(shape)}, the batch first, not {x.shape}")
+    y = np.ascontiguousarray(x, dtype)
+    if dtype.kind in "iu" and not np.array_equal(x, y):
+        raise ValueError(f"input {name!r} holds a number that does not fit into {dtype.name}")
+    return y
+
+
+def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
+    """Convolution: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F)."""
+    return finish(convolve(x, kernel, strides, dilation, pad), bias, activation)
+
+
+def finish(y, bias, activation):
+    """Add the bias in place, as `y` is always a new array, then apply the activation."""
+    if bias is not None:
+        y += bias
+    return y if activation is None else activation(y)
+
+
+def convolve(x, kernel, strides, dilation, pad):
+    """Every window times the kernel: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), any number of axes."""
+    window, f = kernel.shape[:-2], kernel.shape[-1]
+    cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
+    depth = kernel.size // f
+    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    return y.reshape(cells.shape[: x.ndim - 1] + (f,))
+
+
+def windows(x, window, strides, dilation):
+    """A view of every window, without a copy: (N, H, W, C) → (N, OH, OW, kh, kw, C)."""
+    n, *sizes, c = x.shape
+    step_n, *steps, step_c = x.strides
+    shape = (n, *window_counts(sizes, window, strides, dilation), *window, c)
+    steps = (step_n, *(t * s for t, s in zip(steps, strides)), *(t * d for t, d in zip(steps, dilation)), step_c)
+    if x.flags.c_contiguous:  # the same view, ten times faster to create
+        return np.ndarray(shape, x.dtype, x, 0, steps)
+    return np.lib.stride_tricks.as_strided(x, shape, steps, writeable=False)
+
+
+def window_counts(sizes, window, strides, dilation):
+    """How many windows fit along each axis."""
+    counts = tuple((size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(sizes, window, strides, dilation))
+    if min(counts) < 1:
+        raise ValueError(f"a window of {window}, dilated by {dilation}, does not fit into {tuple(sizes)}")
+    return counts
+
+
+def padded(x, window, strides, dilation, pads, value=0.0):
+    """The array with the padding its windows need: None, (before, after) per axis, or "same" for any size."""
+    if pads is None:
+        return x
+    if pads == "same":
+        pads = same_pads(x.shape[1:-1], window, strides, dilation)
+    return pad(x, pads=pads, value=value)
+
+
+def same_pads(sizes, window, strides, dilation):
+    """The (before, after) of each axis with which ceil(size / stride) windows fit.
+
+    TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
+    """
+    totals = [
+        max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        for size, k, s, d in zip(sizes, window, strides, dilation)
+    ]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def pad(x, *, pads, value=0.0):
+    """Pad with one value: (N, H, W, C) → (N, H + top + bottom, W + left + right, C).
+
+    `pads` holds (before, after) for every axis between the first and the last; `value` may differ by channel.
+    """
+    if not any(map(any, pads)):
+        return x
+    inside, y = surround(x.shape, x.dtype, pads, value)
+    inside[...] = x
+    return y
+
+
+def surround(shape, dtype, pads, value=0.0, empty=np.empty):
+    """An array (N, H, W, C) to fill, and the same one with its border of one value, as in `pad`."""
+    n, *sizes, c = shape
+    whole = empty((n, *(a + size + b for size, (a, b) in zip(sizes, pads)), c), dtype)
+    inside = (slice(None),)
+    for size, (a, b) in zip(sizes, pads):
+        whole[inside + (slice(0, a),)] = value
+        whole[inside + (slice(a + size, a + size + b),)] = value
+        inside += (slice(a, a + size),)
+    return whole[inside], whole
+
+
+def relu(x, out=None):
+    """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
+    return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
+
+
+def depthwise_conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None):
+    """Convolution of each channel by its own m filters: (N, H, W, C), (kh, kw, C, m) → (N, OH, OW, C * m)."""
+    kh, kw, c, m = kernel.shape
+    x = x if m == 1 else np.repeat(x, m, axis=-1)
+    cells = windows(padded(x, (kh, kw), strides, dilation, pad), (kh, kw), strides, dilation)
+    y = np.einsum("nhwijc,ijc->nhwc", cells, kernel.reshape(kh, kw, c * m))
+    return finish(y, bias, activation)
+
+
+def batch_norm(x, gamma, beta, mean, variance, *, axis=-1, epsilon=1e-3):
+    """(x - mean) / √(variance + ε) * gamma + beta, as one scale and one shift per channel of `axis`: shape kept.
+
+    Without an axis the parameters broadcast as they are. Error up to 8 eps of scale * (|x| + |mean|) + |beta|.
+    """
+    scale = 1.0 / np.sqrt(variance + epsilon)
+    if gamma is not None:
+        scale = scale * gamma
+    shift = -mean * scale
+    if beta is not None:
+        shift = shift + beta
+    if axis is not None:
+        scale, shift = along(scale, (axis,), x.ndim), along(shift, (axis,), x.ndim)
+    y = x * scale
+    y += shift
+    return y
+
+
+def along(weight, axes, ndim):
+    """The weight, shaped to broadcast along these axes of an array of rank `ndim`."""
+    shape = [1] * ndim
+    for axis, size in zip(sorted(axis % ndim for axis in axes), weight.shape):
+        shape[axis] = size
+    return weight.reshape(shape)
+
+
+def average_pool(x, *, size, strides, pad=None):
+    """The mean of the cells of each window that lie inside the image: (N, H, W, C) → (N, OH, OW, C)."""
+    y = reduce_windows(np.add, x, size, strides, pad)
+    if pad is None:
+        y /= int(np.prod(size))
+        return y
+    if pad == "same":
+        pad = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
+    cells = np.ones((1,) * x.ndim, x.dtype)  # the number in each window
+    for axis, (k, s, (before, _)) in enumerate(zip(size, strides, pad), start=1):
+        starts = np.arange(y.shape[axis]) * s - before
+        along = np.minimum(starts + k, x.shape[axis]) - np.maximum(starts, 0)
+        cells = cells * along.astype(x.dtype).reshape((-1,) + (1,) * (x.ndim - axis - 1))
+    y /= cells
+    return y
+
+
+def reduce_windows(ufunc, x, size, strides, pads=None):
+    """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C).
+
+    `pads` are None, "same" or from `same_pads`, but nothing is padded: windows at an edge have fewer cells.
+    """
+    if pads == "same":
+        pads = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
+    for axis, (k, s) in enumerate(zip(size, strides), start=1):
+        length, (before, after) = x.shape[axis], (0, 0) if pads is None else pads[axis - 1]
+        count = (before + length + after - k) // s + 1
+        if count < 1:
+            raise ValueError(f"a window of {size} does not fit into {x.shape[1:-1]}")
+        if not before and not after:
+            x = slide(ufunc, x, axis, k, s, 0, count)
+            continue
+        outer = (slice(None),) * axis
+        y = np.empty(x.shape[:axis] + (count,) + x.shape[axis + 1 :], x.dtype)
+        low = min(-(-before // s), count)  # from here to `high`, windows lie inside
+        high = max(low, min((before + length - k) // s + 1, count))
+        for i in [*range(low), *range(high, count)]:
+            cells = x[outer + (slice(max(i * s - before, 0), i * s - before + k),)]
+            ufunc.reduce(cells, axis=axis, keepdims=True, out=y[outer + (slice(i, i + 1),)])
+        if low < high:
+            slide(ufunc, x, axis, k, s, low * s - before, high - low, out=y[outer + (slice(low, high),)])
+        x = y
+    return x
+
+
+def slide(ufunc, x, axis, k, s, start, count, out=None):
+    """Combine the k cells of each of `count` windows along an axis; the first begins at `start`."""
+    outer, stop = (slice(None),) * axis, start + (count - 1) * s + 1
+    first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
+    if not others:
+        return np.positive(first, out=out)
+    for cells in others:
+        first = out = ufunc(first, cells, out=out)
+    return out
+
+
+def flatten(x):
+    """Merge all axes but the batch: (N, ...) → (N, D)."""
+    return x.reshape(len(x), -1 if x.size else int(np.prod(x.shape[1:])))
+
+
+def dense(x, kernel, bias=None, *, activation=None):
+    """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    if x.ndim == 2:
+        return finish(x @ kernel, bias, activation)
+    c, f = kernel.shape
+    y = x.reshape(x.size // c, c) @ kernel
+    return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
+
+
+def softmax(x, *, axis=-1):
+    """exp(x) / sum(exp(x)) along `axis`; subtracting the maximum changes nothing but the overflow.
+
+    Error up to 8 eps; relative to the result, up to 8 eps (1 + maximum - x).
+    """
+    y = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    y /= np.add.reduce(y, axis=axis, keepdims=True)
+    return y
+
+
+def check_batch(inputs, *arrays):
+    """Raise a ValueError that names the inputs unless all arrays hold the same number of samples."""
+    if len(set(map(len, arrays))) > 1:
+        sizes = ", ".join(f"{name!r} has {len(x)}" for (name, _, _), x in zip(inputs, arrays))
+        raise ValueError(f"the inputs differ in their number of samples: {sizes}")
+
+
+def softmax_backward(d, y, *, axis=-1):
+    """(d - Σ d y) * y, the sum taken along `axis`."""
+    z = d * y
+    z -= y * np.sum(z, axis=axis, keepdims=True)
+    return z
+
+
+def bias_backward(d):
+    """The sum over all cells: (N, ..., F) → (F,). Each sample is added up by itself: short sums are accurate."""
+    cells = product(d.shape[1:-1])
+    if cells > 1:
+        d = np.ones(cells, d.dtype) @ d.reshape(len(d), cells, d.shape[-1])
+    return np.sum(d.reshape(len(d), d.shape[-1]), axis=0)
+
+
+def product(sizes):
+    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    total = 1
+    for size in sizes:
+        total *= size
+    return total
+
+
+def dense_backward_kernel(x, d):
+    """Of y = x @ kernel, the gradient of the kernel is x' @ d: (N, ..., C), (N, ..., F) → (C, F)."""
+    c, f = x.shape[-1], d.shape[-1]
+    return x.reshape(x.size // c, c).T @ d.reshape(d.size // f, f)
+
+
+def dense_backward(d, kernel):
+    """Of y = x @ kernel, the gradient of x is d @ kernel': (N, ..., F), (C, F) → (N, ..., C)."""
+    c, f = kernel.shape
+    return (d.reshape(d.size // f, f) @ kernel.T).reshape(d.shape[:-1] + (c,))
+
+
+def reshape(x, *, shape):
+    """Reshape each sample; one size may be -1, for the rest: (N, ...) → (N, *shape)."""
+    if -1 in shape:  # NumPy cannot infer it for an empty batch
+        rest = int(np.prod(x.shape[1:])) // abs(int(np.prod(shape)))
+        shape = [rest if size == -1 else size for size in shape]
+    return x.reshape((x.shape[0], *shape))
+
+
+def average_pool_backward(d, like=None, *, shape=None, size, strides, pad=None):
+    """d / cells, for each cell of a window that lies inside the image: (N, OH, OW, C) → (N, H, W, C)."""
+    sizes = like.shape[1:-1] if shape is None else shape[:-1]
+    pads = same_pads(sizes, size, strides, (1,) * len(size)) if pad == "same" else pad
+    d = d / reduce_windows(np.add, np.ones((1, *sizes, 1), d.dtype), size, strides, pads)
+    for axis, (k, s, length) in enumerate(zip(size, strides, sizes), start=1):
+        d = spread(d, axis, k, s, 0 if pads is None else pads[axis - 1][0], length)
+    return d
+
+
+def spread(d, axis, size, stride, before, length):
+    """What each cell of an axis gets that belongs to windows, if every window hands its number to all its cells."""
+    outer, count = (slice(None),) * axis, d.shape[axis]
+    stop = (count - 1) * stride + 1
+    whole = max(before + length, stop + size - 1)
+    y = np.zeros(d.shape[:axis] + (whole,) + d.shape[axis + 1 :], d.dtype)
+    for i in range(size):
+        y[outer + (slice(i, i + stop, stride),)] += d
+    return y[outer + (slice(before, before + length),)]
+
+
+def relu_backward(d, y):
+    """d where x exceeds 0, as y does."""
+    return d * (y > 0)
+
+
+def batch_norm_backward_beta(d, beta, *, axis=-1):
+    """Σ d over all axes but `axis`: (..., C) → (C,)."""
+    return sum_like(d, beta, axis)
+
+
+def sum_like(d, weight, axis):
+    """The sum over what a weight along `axis` was repeated for; without an axis it was broadcast."""
+    if axis is not None:
+        return sum_along(d, (axis,))
+    lead = d.ndim - weight.ndim
+    repeated = [lead + i for i, size in enumerate(weight.shape) if size == 1]
+    return d.sum(axis=(*range(lead), *repeated)).reshape(weight.shape)
+
+
+def sum_along(d, axes):
+    """The sum over all other axes."""
+    if tuple(axes) in ((-1,), (d.ndim - 1,)):  # as a matrix product: a fifth of the time
+        rows = d.size // max(d.shape[-1], 1)
+        return np.ones(rows, d.dtype) @ d.reshape(rows, d.shape[-1])
+    kept = [axis % d.ndim for axis in axes]
+    return d.sum(axis=tuple(axis for axis in range(d.ndim) if axis not in kept))
+
+
+def batch_norm_backward_gamma(d, x, mean, variance, *, axis=-1, epsilon=1e-3):
+    """Σ d * (x - mean) / √(variance + ε) over all axes but `axis`: (..., C) → (C,)."""
+    centred = x - (mean if axis is None else along(mean, (axis,), x.ndim))
+    centred *= d
+    return sum_like(centred, variance, axis) / np.sqrt(variance + epsilon)
+
+
+def batch_norm_backward(d, gamma, variance, *, axis=-1, epsilon=1e-3):
+    """d * gamma / √(variance + ε): shape kept."""
+    scale = 1.0 / np.sqrt(variance + epsilon)
+    if gamma is not None:
+        scale = scale * gamma
+    return d * (scale if axis is None else along(scale, (axis,), d.ndim))
+
+
+def depthwise_conv2d_backward_kernel(x, d, *, window, strides, dilation, pad):
+    """Windows times d, added up over all cells: (N, H, W, C), (N, OH, OW, C * m) → (kh, kw, C, m)."""
+    c, (n, oh, ow, q) = x.shape[-1], d.shape
+    x = np.ascontiguousarray(padded(x if c == q else np.repeat(x, q // c, axis=-1), window, strides, dilation, pad))
+    cells = windows(x, window, strides, dilation)
+    if strides[1] > 1:
+        y = np.einsum("nhwijc,nhwc->ijc", cells, d)
+    else:  # by rows: longer loops
+        steps = cells.strides[:2] + cells.strides[3:]
+        rows = np.ndarray((n, oh, *window, ow * q), x.dtype, x, 0, steps)
+        y = np.einsum("nhijc,nhc->ijc", rows, d.reshape(n, oh, ow * q)).reshape(*window, ow, q).sum(axis=2)
+    return y.reshape(*window, c, q // c)
+
+
+def depthwise_conv2d_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
+    """Each cell of d paints its window, each channel by itself: (N, OH, OW, C * m), (kh, kw, C, m) → (N, H, W, C)."""
+    kh, kw, c, m = kernel.shape
+    sizes = like.shape[1:-1] if shape is None else shape[:-1]
+    crops = backward_pads(d.shape[1:-1], sizes, (kh, kw), strides, dilation, pad)
+    if max(strides) == 1:
+        filters = tile(kernel[::-1, ::-1].reshape(kh, kw, c * m), count=max(1, min(sizes[1], 2048 // (c * m))))
+        borders = [((k - 1) * t - a, (k - 1) * t - b) for k, t, (a, b) in zip((kh, kw), dilation, crops)]
+        y = tiled_depthwise_conv2d(fitted(d, borders), filters, dilation=dilation)
+    else:
+        filters = kernel.reshape(kh * kw, 1, 1, 1, c * m)
+        y = np.empty((len(d), *sizes, c * m), d.dtype)
+        for i in range(len(d)):  # its parts are as large as several samples
+            y[i] = scatter(d[i] * filters, (kh, kw), strides, dilation, crops)[0]
+    return y if m == 1 else y.reshape(y.shape[:-1] + (c, m)).sum(axis=-1)
+
+
+def backward_pads(counts, sizes, window, strides, dilation, pads):
+    """What `scatter` crops from the windows that a convolution has made of `sizes`, (before, after) per axis."""
+    if pads is None:
+        pads = ((0, 0),) * len(sizes)
+    elif pads == "same":
+        pads = same_pads(sizes, window, strides, dilation)
+    spans = [(n - 1) * s + (k - 1) * t + 1 for n, k, s, t in zip(counts, window, strides, dilation)]
+    return [(before, span - before - size) for (before, _), span, size in zip(pads, spans, sizes)]
+
+
+def tile(kernel, *, count):
+    """A depthwise kernel repeated for `count` adjacent cells: (kh, kw, C, 1) → (kh, kw, count * C)."""
+    kh, kw, *c = kernel.shape
+    return np.tile(kernel.reshape(kh, kw, int(np.prod(c))), (1, 1, count))
+
+
+def tiled_depthwise_conv2d(
+    x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None, border=None, out=None
+):
+    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C)."""
+    (kh, kw, _), c = kernel.shape, x.shape[-1]
+    x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
+    oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
+    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out)
+    bias = tile_row(bias, y)
+
+    def block(at):
+        image, rows = at
+        cells = x[image, rows.start * strides[0] : (rows.stop - 1) * strides[0] + (kh - 1) * dilation[0] + 1]
+        down, column = cells.strides[0], cells.strides[1] * dilation[1]
+        if strides[1] > 1:
+            cells = side_by_side(cells, kw, ow, strides[1], dilation[1])
+            down, column = cells.strides[:2]
+        target = y[at]
+        results = target.reshape(len(target), ow * c)  # a view, inside a border too
+        add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
+        epilogue(target, bias, None, activation, target)
+
+    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
+    return whole
+
+
+def bordered(shape, dtype, border, out):
+    """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
+    empty = np.empty if out is None else out.empty
+    if border is None:
+        y = empty(shape, dtype)
+        return y, y
+    return surround(shape, dtype, border, 0, empty)
+
+
+def tile_row(numbers, y):
+    """One number per channel, or one for all, repeated for every cell of a row of `y`: (F,) → (W, F).
+
+    NumPy then loops over whole rows instead of cells, in half the time.
+    """
+    if numbers is None:
+        return None
+    row = np.empty(y.shape[2:][-2:], y.dtype)
+    row[...] = numbers
+    return row
+
+
+def thread_count(text, cores):
+    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one on each core."""
+    if text == "auto":
+        return cores or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
+    return int(text)
+
+
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())
+
+
+PAYS = 4_000_000
+
+
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+
+
+def over_blocks(work, images, rows, step, cost, products=False):
+    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
+
+    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    """
+    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
+        step = min(step, -(-rows // THREADS))
+        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
+        return
+    for image in range(images):
+        for start in range(0, rows, step):
+            work((image, slice(start, min(start + step, rows))))
+
+
+def share(work, tasks):
+    """Do all the tasks, this thread and those of the pool.
+
+    No thread works on them any more when this returns or raises, after Ctrl-C too: the arrays are the caller's again.
+    """
+    waiting, errors = collections.deque(tasks), []
+
+    def do_tasks():
+        while waiting:
+            try:
+                task = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            work(task)
+
+    def help_out(lock):
+        if lock.acquire(False):  # else the call has ended
+            try:
+                do_tasks()
+            except BaseException as error:
+                waiting.clear()
+                errors.append(error)
+            finally:
+                lock.release()
+
+    calls, count = thread_pool()
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, in the end by the caller
+    try:
+        for lock in locks:
+            calls.put(lambda lock=lock: help_out(lock))
+        do_tasks()
+        acquire(locks)
+    except BaseException:  # of a task, or Ctrl-C, which may come while this waits, too
+        waiting.clear()
+        acquire(locks)
+        raise
+    if errors:
+        raise errors.pop()
+
+
+POOL = types.SimpleNamespace(threads=(), calls=None)
+
+
+def thread_pool():
+    """The queue of calls for the other threads of this process, which start when they are first needed; their number.
+
+    Where no thread can start (Pyodide, WASI) the number is 0; where not all can, it is smaller than wanted.
+    """
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
+        calls, threads = queue.SimpleQueue(), []
+        try:
+            for _ in range(THREADS - 1):
+                thread = threading.Thread(target=serve, args=(calls,), daemon=True)
+                thread.start()
+                threads.append(thread)
+        except RuntimeError:  # threads cannot start here, or there are too many
+            pass
+        POOL.calls, POOL.threads = calls, threads  # if two threads race, the last pool wins
+    return POOL.calls, len(POOL.threads)
+
+
+def serve(calls):
+    """Do what is called for, for ever."""
+    while True:
+        calls.get()()
+
+
+def acquire(locks):
+    """Wait for the threads that hold them; if Ctrl-C comes meanwhile, it is raised after that."""
+    try:
+        for lock in locks:
+            lock.acquire()
+    except BaseException:
+        acquire(locks)
+        raise
+
+
+BLOCK = 1_048_576
+
+
+def block_rows(row, width=256):
+    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
+
+
+def side_by_side(x, width, count, stride, dilation):
+    """The cells under each kernel column in a row of `count` windows: (H, W, C) → (H, width, count * C)."""
+    h, w, c = x.shape
+    cells = x.reshape(h, w * c).view(np.dtype((np.void, c * x.itemsize)))  # one item per cell: copied faster
+    y = np.empty((h, width, count), cells.dtype)
+    for j in range(width):
+        y[:, j] = cells[:, j * dilation : j * dilation + (count - 1) * stride + 1 : stride]
+    return y.view(x.dtype)
+
+
+def add_up(equation, x, steps, taps, kernel, results):
+    """The sums of `equation`, by `np.einsum`, for every row of `results` (..., OW * C) with a kernel (..., count * C).
+
+    `steps` and `taps` are strides of `x` in bytes, to the next row and the next tap. The inner loop is as long as the
+    tiled kernel instead of one cell. The last cells of a row use the part of the kernel that they need.
+    """
+    *rows, width = results.shape
+    q, window, item = kernel.shape[-1], kernel.shape[-1 - len(taps) : -1], x.itemsize
+    for first, count, size in ((0, width // q, q), (width // q * q, 1, width % q)):
+        if count * size:
+            shape, apart = (*rows, count, *window, size), (*steps, q * item, *taps, item)
+            seen = np.ndarray(shape, x.dtype, x, first * item, apart)
+            place = results[..., first : first + count * size].reshape(*rows, count, size)
+            np.einsum(equation, seen, kernel[..., :size], out=place)
+
+
+def epilogue(part, bias, residual, activation, target):
+    """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
+    if bias is not None:
+        part += bias
+    if residual is not None:
+        part += residual
+    if activation is relu:
+        np.maximum(part, np.zeros(part.shape[1:][-2:], part.dtype), out=target)  # a row of zeros: half the time
+    elif activation is relu6:
+        np.clip(part, 0, 6, out=target)
+    elif activation is not None:
+        rows = block_rows(4 * part[:1].nbytes)  # its temporaries must fit in the cache, too
+        for start in range(0, len(part), rows):
+            target[start : start + rows] = activation(part[start : start + rows])
+    elif part is not target:
+        target[...] = part
+
+
+def relu6(x, out=None):
+    """min(max(x, 0), 6)."""
+    return np.clip(x, 0, 6, out=out)
+
+
+def fitted(x, pads):
+    """Zeros before and after each axis but the first and last, or cells cut off where a number is negative."""
+    x = crop(x, crops=[(max(-a, 0), max(-b, 0)) for a, b in pads])
+    return pad(x, pads=[(max(a, 0), max(b, 0)) for a, b in pads])
+
+
+def crop(x, *, crops):
+    """Cut (before, after) cells from every axis between the first and the last: (N, H, W, C) → (N, H', W', C)."""
+    return x[(slice(None),) + tuple(slice(a, size - b) for size, (a, b) in zip(x.shape[1:], crops))]
+
+
+def scatter(parts, window, strides, dilation, crop):
+    """Add up overlapping windows, the reverse of `taps`: (kh * kw, N, H, W, F) → (N, OH, OW, F).
+
+    Uncropped, an axis has (size - 1) * stride + (k - 1) * dilation + 1 cells. `crop` removes (before, after) of them;
+    a negative `after`, smaller than the stride, appends zeros instead.
+    """
+    n, *sizes, f = parts.shape[1:]
+    crop = [(0, 0)] * len(sizes) if crop is None else crop
+    full = [
+        (size - 1) * s + (k - 1) * d + 1 - min(after, 0)
+        for size, k, s, d, (_, after) in zip(sizes, window, strides, dilation, crop)
+    ]
+    y = np.zeros((n, *full, f), parts.dtype)
+    for target, part in zip(taps(y, window, strides, dilation), parts):
+        target += part
+    return y[(slice(None),) + tuple(slice(before, size - max(after, 0)) for size, (before, after) in zip(full, crop))]
+
+
+def taps(x, window, strides, dilation):
+    """For each cell of the window, a view of that cell in all windows: kh * kw times (N, OH, OW, C)."""
+    counts = window_counts(x.shape[1:-1], window, strides, dilation)
+    for cell in np.ndindex(*window):
+        firsts = [i * d for i, d in zip(cell, dilation)]
+        yield x[(slice(None),) + tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(firsts, counts, strides))]
+
+
+def conv_backward_kernel(x, d, *, window, strides, dilation, pad):
+    """Windows' @ d: (N, H, W, C), (N, OH, OW, F) → (kh, kw, C, F), any number of axes."""
+    c, f = x.shape[-1], d.shape[-1]
+    x = padded(x, window, strides, dilation, pad)
+    if max(window) == max(strides) == 1:
+        return dense_backward_kernel(x, d).reshape(window + (c, f))
+    depth = product(window) * c
+    cells = window_rows(x, window, strides, dilation)
+    tasks = pieces(d.shape, depth, x.itemsize)
+    sums = np.zeros((THREADS, depth, f), np.result_type(x, d))
+
+    def work(first):
+        for at in tasks[first::THREADS]:
+            rows = d[at].size // f
+            unfolded = np.ascontiguousarray(cells[at]).view(x.dtype).reshape(rows, depth)
+            sums[first] += unfolded.T @ d[at].reshape(rows, f)
+
+    each(work, range(THREADS), d.size * depth)
+    return sum(sums[1:], sums[0]).reshape(window + (c, f))
+
+
+def window_rows(x, window, strides, dilation):
+    """`windows` with each row of kw cells as one item, which is copied faster than its numbers.
+
+    (N, H, W, C) → (N, OH, OW, kh) items of kw * C numbers, if contiguous; `view(x.dtype)` of a copy has the numbers.
+    """
+    cells = windows(x, window, strides, dilation)
+    if dilation[-1] > 1 or not x.flags.c_contiguous:
+        return cells
+    item = np.dtype((np.void, window[-1] * x.shape[-1] * x.itemsize))
+    return np.ndarray(cells.shape[:-2], item, x, 0, cells.strides[:-2])
+
+
+def pieces(shape, depth, itemsize):
+    """Slices of samples and rows of (N, OH, OW, F), with some megabyte of windows of `depth` numbers in each."""
+    n, rows, width = shape[0], shape[1], product(shape[2:-1])
+    step = max(block_rows(width * depth * itemsize, width), 1024 // width)
+    if step < rows:
+        return [(slice(i, i + 1), slice(j, min(j + step, rows))) for i in range(n) for j in range(0, rows, step)]
+    return [(slice(i, min(i + step // rows, n)), slice(0, rows)) for i in range(0, n, step // rows)]
+
+
+def each(work, tasks, cost):
+    """Do all the tasks, with other threads if they are many multiplications and the BLAS has no threads for them."""
+    if THREADS > 1 and PRODUCTS and cost > PAYS:
+        share(work, tasks)
+    else:
+        for task in tasks:
+            work(task)
+
+
+def conv_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
+    """Each cell of d paints its window with the kernel: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
+
+    Without strides this is a convolution with the kernel turned round, which is faster where it unfolds no more.
+    """
+    window, (c, f) = kernel.shape[:-2], kernel.shape[-2:]
+    sizes = like.shape[1:-1] if shape is None else shape[:-1]
+    crops = backward_pads(d.shape[1:-1], sizes, window, strides, dilation, pad)
+    plain, axes = max(strides) == 1, tuple(range(len(window)))
+    if plain and max(window) == 1:
+        return fitted(dense_backward(d, kernel.reshape(c, f)), [(-a, -b) for a, b in crops])
+    if plain and product(sizes) * f <= 2 * product(d.shape[1:-1]) * c:
+        turned = np.flip(kernel, axes).swapaxes(-2, -1)
+        borders = [((k - 1) * t - a, (k - 1) * t - b) for k, t, (a, b) in zip(window, dilation, crops)]
+        return convolve_pieces(fitted(d, borders), turned, strides, dilation)
+    matrices = kernel.reshape(kernel.size // (c * f), c, f).swapaxes(1, 2)
+    y = np.empty((len(d), *sizes, c), d.dtype)
+
+    def work(at):
+        part = d[at].reshape(d[at].size // f, f) @ matrices
+        y[at] = scatter(part.reshape(matrices.shape[:1] + d[at].shape[:-1] + (c,)), window, strides, dilation, crops)
+
+    cells = product(d.shape[1:-1])
+    step = block_rows(cells * len(matrices) * c * d.itemsize, cells)
+    each(work, [slice(i, i + step) for i in range(0, len(d), step)], d.size * len(matrices) * c)
+    return y
+
+
+def convolve_pieces(x, kernel, strides, dilation):
+    """`convolve`, in pieces whose windows stay in the cache: (N, H, W, C), (kh, kw, C, F) → (N, OH, OW, F)."""
+    f = kernel.shape[-1]
+    depth = kernel.size // f
+    matrix = kernel.reshape(depth, f)
+    cells = window_rows(x, kernel.shape[:-2], strides, dilation)
+    y = np.empty(cells.shape[: x.ndim - 1] + (f,), np.result_type(x, kernel))
+
+    def work(at):
+        rows = y[at].size // f
+        unfolded = np.ascontiguousarray(cells[at]).view(x.dtype).reshape(rows, depth)
+        np.matmul(unfolded, matrix, out=y[at].reshape(rows, f))
+
+    each(work, pieces(y.shape, depth, x.itemsize), y.size * depth)
+    return y
+
+
+def chosen(scores, index=None):
+    """1 at the class `index` of each sample, 0 elsewhere; by default at the largest score: (N, classes), shape kept."""
+    index = np.argmax(scores, axis=-1) if index is None else np.broadcast_to(index, scores.shape[:-1])
+    return (index[..., np.newaxis] == np.arange(scores.shape[-1])).astype(scores.dtype)
+
+
+# Weights and command line
+
+
+def read_embedded(path, loader):
+    """The arrays of the .npz file inside the module at `path`; a loader knows modules that are inside an archive."""
+    try:
+        file = io.FileIO(path) if os.path.isfile(path) else io.BytesIO(loader.get_data(path))
+        with io.BufferedReader(file) as lines, np.load(EmbeddedFile(lines), allow_pickle=False) as npz:
+            return {name: npz[name] for name in npz.files}
+    except Exception as error:  # of many kinds, where the lines were cut or edited
+        raise OSError(f"{path}: cannot read the weights at its end: {error}") from error
+
+
+MARKER = b"# weights: the bytes of an .npz file in base64\n"
+
+
+class EmbeddedFile(io.RawIOBase):
+    """The file whose base64 stands in the comment lines that follow MARKER in another file.
+
+    Bytes are decoded when they are read, so that an array is never in memory twice.
+    """
+
+    def __init__(self, lines):
+        """Find the first comment line in `lines`, an open binary file."""
+        for line in lines:
+            if line.replace(b"\r\n", b"\n") == MARKER:
+                break
+        self.start = lines.tell()
+        first = lines.readline()
+        if not first:
+            raise OSError("the comment lines that hold them are gone")
+        self.lines = lines
+        self.step = len(first)
+        self.width = len(binascii.a2b_base64(first))
+        whole = (lines.seek(0, io.SEEK_END) - self.start - 1) // self.step
+        lines.seek(self.start + whole * self.step)
+        self.size = whole * self.width + len(binascii.a2b_base64(lines.read()))
+        self.position = 0
+
+    def readable(self):
+        """As io.RawIOBase has it."""
+        return True
+
+    def seekable(self):
+        """As io.RawIOBase has it."""
+        return True
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        """As io.RawIOBase has it."""
+        position = offset + (0, self.position, self.size)[whence]
+        if position < 0:
+            raise OSError("a seek before the start")
+        self.position = position
+        return position
+
+    def tell(self):
+        """As io.RawIOBase has it."""
+        return self.position
+
+    def readinto(self, buffer):
+        """Decode the lines that hold the next bytes."""
+        count = max(0, min(len(buffer), self.size - self.position))
+        line, skip = divmod(self.position, self.width)
+        self.lines.seek(self.start + line * self.step)
+        text = self.lines.read(((skip + count - 1) // self.width + 1) * self.step if count else 0)
+        buffer[:count] = binascii.a2b_base64(text)[skip : skip + count]
+        self.position += count
+        return count
+
+
+def write_weights(path, weights):
+    """Write arrays by name to an .npz file."""
+    with open(path, "wb") as file:
+        np.savez(file, **weights)
+
+
+def read_weights(path, weights):
+    """Replace the numbers in these arrays by those in an .npz file, all or none of them."""
+    with np.load(path, allow_pickle=False) as npz:
+        arrays = {name: npz[name] for name in npz.files}
+    for name in sorted({*weights, *arrays}):
+        mine, read = (str((a[name].shape, a[name].dtype.name)) if name in a else "none" for a in (weights, arrays))
+        if mine != read:
+            raise ValueError("{}: {} is {} in the file, {} in the module".format(path, name, read, mine))
+    for name, array in arrays.items():
+        weights[name][...] = array
+
+
+def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
+    """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
+    import argparse
+    import signal
+
+    if hasattr(signal, "SIGPIPE"):  # end as other programs do where nobody reads on, as in `| head`
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    takes, gives = (", ".join(f"{name!a} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
+    parser = argparse.ArgumentParser(
+        description=f"Takes {takes}; gives {gives}. None is any size.",
+        epilog="Exit codes: 0 ok, 1 an error or a wrong answer, 2 usage, 77 nothing was recorded that --selftest could "
+        "compare, 141 stdout is a pipe that was closed.",
+    )
+    parser.add_argument("files", nargs="*", metavar="in.npy", help="one array for each input, in this order")
+    parser.add_argument(
+        "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
+    )
+    parser.add_argument(
+        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+    )
+    options = parser.parse_args(arguments)
+    if options.selftest:
+        if recorded is None:
+            parser.exit(77, f"{parser.prog}: no answers were recorded when the module was written\n")
+        parser.exit(0 if selftest(predict, inputs, outputs, recorded, reset) else 1)
+    if len(options.files) != len(inputs):
+        parser.error(f"takes {len(inputs)} files, one for each input, not {len(options.files)}")
+    arrays = []
+    for path in options.files:
+        try:
+            with open(path, "rb") as file:
+                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
+        except (OSError, ValueError) as error:
+            parser.exit(1, f"{parser.prog}: {path}: cannot be read as .npy: {error}\n")
+    try:
+        result = predict(*arrays)
+        if not isinstance(result, dict):
+            results = [result] if len(outputs) == 1 else result
+            result = dict(zip([name for name, _, _ in outputs], results))
+        if options.output is None:
+            for name, array in result.items():
+                print(f"{name!a} {array.shape} {array.dtype}")
+                print(np.array2string(array, threshold=1000, max_line_width=120))
+        elif options.output == "-":
+            packed = io.BytesIO()  # np.save wants a file that it can seek in
+            save_arrays(packed, result)
+            with open(1, "wb", closefd=False) as stdout:
+                stdout.write(packed.getbuffer())
+        else:
+            with open(options.output, "wb") as file:
+                save_arrays(file, result)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+def selftest(predict, inputs, outputs, recorded, reset=None):
+    """Whether `predict` answers inputs that it makes as it did when they were recorded; prints what it finds."""
+    import platform
+
+    arrays = [
+        make_input(shape, dtype, low, high, whole, number)
+        for number, ((shape, low, high, whole), (_, _, dtype)) in enumerate(zip(recorded["inputs"], inputs))
+    ]
+    if reset is not None:
+        reset()
+    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+        result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
+    if reset is not None:
+        reset()
+    results = list(result.values()) if isinstance(result, dict) else [result] if len(outputs) == 1 else result
+    wrong = 0
+    for got, (name, _, _), (shape, allowed, expected) in zip(results, outputs, recorded["outputs"]):
+        error = difference(numbers(got), expected) if got.shape == shape else float("inf")
+        wrong += not error <= allowed
+        print(f"{'ok' if error <= allowed else 'WRONG'} {name!a}: off by {error:.2g}, {allowed:.2g} allowed")
+    wrong += not same_calls(calls, recorded["calls"])
+    print(f"compared with answers recorded when the module was written, {recorded['by']}")
+    print("Python", platform.python_version(), "NumPy", np.__version__, "BLAS", blas(), platform.machine())
+    return not wrong
+
+
+def watch(predict, arrays, names):
+    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+
+    Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
+    few at a time have their sums added up.
+    """
+    import sys
+
+    code, calls, batch = predict.__code__, [], []
+
+    def look(frame, event, result):
+        name = frame.f_code.co_name
+        if event == "call" and frame.f_code is code:
+            batch.clear()
+        elif event == "return" and name in names and frame.f_back.f_code is code:
+            if frame.f_code.co_filename != code.co_filename:
+                return  # a function of NumPy's
+            results = result if isinstance(result, (list, tuple)) else [result]
+            place = len(batch)
+            before = calls[place] if place < len(calls) else (name, 0.0, 0)
+            batch.append((name, before[1] + sum(map(weighted_sum, results)), before[2] + sum(map(np.size, results))))
+            calls[place : place + 1] = batch[place:]
+
+    profiler = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        return predict(*arrays), calls
+    finally:
+        sys.setprofile(profiler)
+
+
+def weighted_sum(y):
+    """The sum of all samples of an array, each cell of it times a factor of its row and one of its column."""
+    y = np.asarray(y)
+    if not y.size:
+        return 0.0
+    y = y.reshape(len(y) if y.ndim > 1 else y.size, -1, y.shape[-1] if y.ndim > 1 else 1)
+    y = y.sum(axis=0, dtype=np.result_type(y, np.float64))
+    total = factors(y.shape[0], 1) @ y @ factors(y.shape[1], 2)
+    return float(total.real + total.imag)
+
+
+def factors(count, seed):
+    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that no term of a sum is lost in it."""
+    n = hashed(0, count, seed)
+    return (0.5 + n / 2.0**32) * np.where(n & 1, 1.0, -1.0)
+
+
+def hashed(start, stop, seed=0):
+    """A whole number of 32 bits for each position from `start` on that looks random: MurmurHash3's last steps."""
+    n = np.arange(start, stop).astype(np.uint32) + np.uint32(seed * 0x9E3779B9 % 2**32)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        n ^= n >> np.uint32(shift)
+        n *= np.uint32(factor)
+    return n
+
+
+def difference(got, expected):
+    """The largest difference of two lists of numbers; those that are not finite are strings in the second."""
+    largest = 0.0
+    for a, b in zip(got, map(float, expected)):
+        if a != b and (a == a or b == b):  # NaN alone is not itself
+            largest = max(largest, abs(a - b)) if abs(a - b) < float("inf") else float("inf")
+    return largest
+
+
+def numbers(y):
+    """What is kept of an output: a sum of all cells by the root of their number, and six cells, evenly spaced."""
+    if not y.size:
+        return []
+    cells = y.ravel()[[i * (y.size - 1) // 5 for i in range(6)]]
+    return [weighted_sum(y) / y.size**0.5] + [float(cell.real + cell.imag) for cell in cells]
+
+
+def same_calls(calls, recorded):
+    """Whether calls inside of `predict` gave what they should; prints the first that did not."""
+    if recorded and not calls:
+        print("nothing is known of what is inside of predict: no profiler can look into it")
+        return True
+    for number, ((name, total, cells), (expected, allowed, right)) in enumerate(zip(calls, recorded), 1):
+        error = difference([total / max(cells, 1) ** 0.5], [right]) if name == expected else float("inf")
+        if not error <= allowed:
+            print(f"WRONG inside, call {number}, {name}: off by {error:.2g}, {allowed:.2g} allowed")
+            return False
+    if recorded:
+        print(f"{'ok' if len(calls) == len(recorded) else 'WRONG'} inside: {len(calls)} calls of {len(recorded)}")
+    return len(calls) == len(recorded)
+
+
+def blas():
+    """The BLAS that NumPy was built with, as far as it tells."""
+    try:
+        built = np.__config__.CONFIG["Build Dependencies"]["blas"]
+        return "{name} {version}".format(**built)
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    try:
+        return " ".join(np.__config__.blas_opt_info["libraries"])
+    except (AttributeError, KeyError):
+        return "unknown"
+
+
+def make_input(shape, dtype, low, high, whole=False, seed=0):
+    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+
+    The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
+    signals are; normal noise of mean 0 and deviation 1; and one cell in eight `high`, all others `low`. Both are
+    numbers, or one for each cell of the last axis. Where the numbers are whole, what would be normal noise is even.
+    """
+    y = np.empty(shape, dtype)
+    if not y.size:
+        return y
+    whole = whole or y.dtype.kind in "biu"
+    width = shape[-1] if len(shape) > 1 else 1
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    for sample, cells in enumerate(y.reshape(len(y), -1, width)):
+        step = max(1, 2**15 // width)
+        for row in range(0, len(cells), step):
+            block = cells[row : row + step]
+            part = input_noise(shape[1:], whole, seed, sample, row * width, row * width + block.size).reshape(
+                block.shape
+            )
+            if not whole:
+                block[...] = part if sample % 4 == 2 else low + part * (high - low)
+            else:
+                block[...] = np.minimum(np.floor(low + part * (high - low + 1)), high)
+    return y
+
+
+def input_noise(sizes, whole, seed, sample, start, stop):
+    """The cells of a sample of `make_input`, from 0 to 1; the third of four is normal unless `whole`."""
+    n = hashed(start + sample * int(np.prod(sizes)), stop + sample * int(np.prod(sizes)), seed)
+    if sample % 4 == 1:
+        return input_waves(sizes, seed + sample, np.arange(start, stop))
+    if sample % 4 == 2 and not whole:  # the sum of the four bytes, which has a deviation of 148
+        return (np.sum(n.view(np.uint8).reshape(-1, 4), axis=1) - 510.0) / 148
+    return n % 8 == 0 if sample % 4 == 3 else n / 2.0**32
+
+
+def input_waves(sizes, seed, cells):
+    """Three waves through an array of these sizes, 0 to 3 of them along each axis, at these cells: from 0 to 1."""
+    y = np.full(len(cells), 0.5)
+    for wave, height in enumerate((0.25, 0.15, 0.1)):
+        phase, *counts = hashed(wave << 8, (wave << 8) + len(sizes) + 1, seed).tolist()
+        t, stride = np.full(len(cells), phase / 2.0**32), 1
+        for size, count in zip(reversed(sizes), counts):
+            t += cells // stride % size * (count % 4 / size)
+            stride *= size
+        t -= np.floor(t) + 0.5
+        y += height * 8 * t * (1 - 2 * np.abs(t))  # a parabola for each half, close to a sine
+    return y
+
+
+def save_arrays(file, arrays):
+    """Write one array as .npy, several as .npz, by their names."""
+    import zipfile
+
+    if len(arrays) == 1:
+        np.save(file, *arrays.values())
+        return
+    with zipfile.ZipFile(file, "w") as archive:  # np.savez cannot name an array `file`
+        for name, array in arrays.items():
+            with archive.open(name + ".npy", "w", force_zip64=True) as member:
+                np.save(member, array)
+
+
+W = read_embedded(__file__, globals().get("__loader__"))
+
+# For `python this_file.py --selftest`: how to make the inputs; for each call in `predict` a weighted sum of its result,
+# and for each output its shape and a few numbers, each with the error allowed
+SELFTEST = {
+    "by": "self-made",
+    "inputs": (((4, 8, 8, 3), -2.0, 2.0, False),),
+    "calls": (
+        ("conv2d", 8e-05, 0.711533),
+        ("depthwise_conv2d", 9e-05, -1.831944),
+        ("batch_norm", 9e-05, -2.162121),
+        ("relu", 8e-05, -1.415545),
+        ("average_pool", 0.0002, -1.37147),
+        ("flatten", 0.0002, -1.17853),
+        ("dense", 5e-05, -0.658931),
+    ),
+    "outputs": (((4, 3), 8e-05, (-0.658931, 0.330074, 0.541356, 0.11108, 0.300725, 0.508231, 0.805789)),),
+}
+
+if __name__ == "__main__":
+    main(predict, INPUTS, OUTPUTS, SELFTEST)
