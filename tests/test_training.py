@@ -41,7 +41,7 @@ def key(variable: Any) -> str:
 
 
 OPTIMIZERS: dict[str, Callable[[], Any]] = {
-    "sgd(learning_rate=0.01)": lambda: keras.optimizers.SGD(0.01),
+    "sgd(learning_rate=0.005)": lambda: keras.optimizers.SGD(0.005),
     "sgd(learning_rate=0.01, momentum=0.9)": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
     "sgd(learning_rate=0.005, momentum=0.9, nesterov=True)": lambda: keras.optimizers.SGD(
         0.005, momentum=0.9, nesterov=True
@@ -57,7 +57,7 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_steps_are_those_of_keras(optimizer: str, digits: Any, tmp_path: Path) -> None:
     """The same losses, and the same weights at the end; dropout is off, and batch statistics are frozen."""
-    images, labels = 16 - digits[0], digits[1]  # negatives: there is something to learn
+    images, labels = np.roll(digits[0], 1, axis=1), digits[1]  # one cell further down: there is something to learn
     module = exported(
         DIGITS / "digits.h5", tmp_path, loss="sparse_categorical_crossentropy", optimizer=optimizer, inputs=False
     )
@@ -204,11 +204,12 @@ def test_what_is_saved_is_used_up(digits: Any, tmp_path: Path) -> None:
         np.testing.assert_array_equal(same[name], gradient)
 
 
-def test_explanations(digits: Any, tmp_path: Path) -> None:
+def test_explanations(tmp_path: Path) -> None:
     explain = ("saliency", "integrated_gradients", "grad_cam=shapes_relu")
     module = exported(DIGITS / "digits.h5", tmp_path, explain=explain, trainable=None)
     model = keras.models.load_model(DIGITS / "digits.h5", compile=False)
-    x = tf.constant(digits[0][:5])
+    images = np.random.RandomState(0).uniform(0, 16, (5, 8, 8, 1)).astype("float32")  # no digit: no score is near 1
+    x = tf.constant(images)
     layer = keras.Model(model.inputs, [model.get_layer("shapes_relu").output, *model.outputs])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
@@ -216,9 +217,9 @@ def test_explanations(digits: Any, tmp_path: Path) -> None:
         tape.watch(maps)
         chosen = tf.reduce_max(scores, axis=-1)
     expected = np.abs(tape.gradient(chosen, x)).max(axis=-1)
-    assert relative_error(module.saliency(digits[0][:5]), expected) <= 1e-4
+    assert relative_error(module.saliency(images), expected) <= 1e-4
     classes = np.arange(5)
-    other = module.saliency(digits[0][:5], classes)
+    other = module.saliency(images, classes)
     with tf.GradientTape() as second:
         second.watch(x)
         picked = tf.gather(model(x, training=False), classes, axis=1, batch_dims=1)
@@ -228,11 +229,11 @@ def test_explanations(digits: Any, tmp_path: Path) -> None:
         third.watch(maps)
         chosen = tf.reduce_max(head(maps, training=False), axis=-1)
     weights = tf.reduce_mean(third.gradient(chosen, maps), axis=(1, 2), keepdims=True)
-    assert relative_error(module.grad_cam(digits[0][:5]), tf.nn.relu(tf.reduce_sum(maps * weights, -1))) <= 1e-4
-    cells = module.integrated_gradients(digits[0][:5], steps=256)
-    index = module.predict(digits[0][:5]).argmax(axis=-1)
-    difference = module.predict(digits[0][:5]) - module.predict(np.zeros_like(digits[0][:5]))
-    np.testing.assert_allclose(cells.sum(axis=(1, 2, 3)), difference[np.arange(5), index], atol=2e-3)
+    assert relative_error(module.grad_cam(images), tf.nn.relu(tf.reduce_sum(maps * weights, -1))) <= 1e-4
+    cells = module.integrated_gradients(images, steps=256)
+    index = module.predict(images).argmax(axis=-1)
+    difference = module.predict(images) - module.predict(np.zeros_like(images))
+    np.testing.assert_allclose(cells.sum(axis=(1, 2, 3)), difference[np.arange(5), index], atol=5e-3)
 
 
 def test_verify_names_what_is_wrong(run: Run) -> None:
@@ -277,11 +278,11 @@ def test_wrong_options(options: tuple[str, ...], run: Run) -> None:
 
 
 def test_a_kernel_without_a_derivative(run: Run) -> None:
-    x = keras.Input((4,), name="x")
-    y = keras.ops.lu_factor(L.Reshape((2, 2))(L.Dense(4, name="before")(x)))[0]
+    x = keras.Input((8, 8, 3), name="x")
+    y = L.AutoContrast(name="contrast")(L.Conv2D(3, 1, name="before")(x))
     path = save(keras.Model(x, y, name="m"), Path("m.keras"))
     message = run.fails(4, "export", path, "-o", "net.py", "--no-verify", "--gradients")
-    assert "m.keras: no gradient goes through lu_factor (lu_factor)" in message
+    assert "m.keras: no gradient goes through contrast (auto_contrast)" in message
     run("export", path, "-o", "net.py", "--no-verify")
 
 
