@@ -25,6 +25,8 @@ NO_GRADIENT: dict[str, str] = {
     "ops.ctc_loss": "ctc_loss has no derivative here",
     "ops.ctc_loss blank last": "ctc_loss has no derivative here",
     "ops.saturate_cast infinite": "it multiplies by infinity, so that the gradients are NaN",
+    "attention concat scale scores": "terms of the scale's gradient cancel, of which TensorFlow keeps four digits",
+    "grouped_query_attention one group": "that of the keys' bias is 0, where TensorFlow has rounding errors",
     "ops.irfft odd": "TensorFlow's gradient fails where the number of frequencies is not that of the length",
     "ops.lu_factor": "TensorFlow has no gradient of it",
     "ops.polar": "its output is complex",

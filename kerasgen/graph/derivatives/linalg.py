@@ -148,7 +148,7 @@ def sum_of_products(call: Call, i: int, terms: Sequence[str], result: str, d: st
         y = call.emit(unbroadcast, y, axes=repeated)
     if wanted == term:
         return y
-    return str(call.emit(backward.spread, y, call.x[i], subscripts=f"{wanted}->{term}"))
+    return str(call.emit(backward.einsum_backward, y, call.x[i], subscripts=f"{wanted}->{term}"))
 
 
 def product(call: Call, operands: Sequence[tuple[str, str]], wanted: str) -> str:
@@ -160,7 +160,7 @@ def product(call: Call, operands: Sequence[tuple[str, str]], wanted: str) -> str
     if len(operands) == 2 and distinct and all(set(a) - set(b) <= set(wanted) for a, b in (terms, terms[::-1])):
         shapes = [dict(zip(axes, call.shape(name) or (), strict=True)) for name, axes in operands]
         if all(shapes[0][a] == shapes[1][a] for a in shapes[0].keys() & shapes[1].keys()):
-            return str(call.emit(backward.product, *names, subscripts=subscripts))
+            return str(call.emit(backward.contract, *names, subscripts=subscripts))
     if len(operands) == 1 and distinct and set(terms[0]) == set(wanted):
         order = tuple(terms[0].index(axis) for axis in wanted)
         return names[0] if terms[0] == wanted else str(call.emit(np.transpose, names[0], axes=order))
@@ -288,7 +288,7 @@ def norm(call: Call, i: int) -> Any:
         axis = axis if len(axis) > 1 else axis[0]
     if order == 0:
         return None
-    kernel: Callable[..., Any] = backward.norm_backward
+    kernel: Callable[..., Any] = backward.vector_norm_backward
     if order == "nuc" or (isinstance(axis, tuple) and order in (2, -2)):
         kernel = backward.spectral_norm_backward
     elif order not in (None, "fro") and (np.isinf(order) or isinstance(axis, tuple)):

@@ -20,7 +20,7 @@ def kron_backward(d, other, *, i, ndim):
     return y.reshape(y.shape[d.ndim - ndim :])
 
 
-def product(a, b, *, subscripts):
+def contract(a, b, *, subscripts):
     """np.einsum by one matrix product per batch; no axis is only in a or only in b, but not in the result."""
     terms, _, result = subscripts.partition("->")
     first, _, second = terms.partition(",")
@@ -38,7 +38,7 @@ def product(a, b, *, subscripts):
     return y.transpose([(batch + left + right).index(axis) for axis in result])
 
 
-def spread(d, like, *, subscripts):
+def einsum_backward(d, like, *, subscripts):
     """The gradient of einsum with one operand `like`: repeated along the axes that it sums, on diagonals that it takes.
 
     The subscripts are the axes of d, then those of `like`; an axis that is there twice is a diagonal.
@@ -54,25 +54,25 @@ def spread(d, like, *, subscripts):
     return y
 
 
-def transposed(x):
+def adjoint(x):
     """The conjugate transpose of matrices: (..., M, N) → (..., N, M)."""
     return np.swapaxes(x, -2, -1).conj()
 
 
 def inv_backward(d, y):
     """-Yᵀ d Yᵀ: shape kept."""
-    y = transposed(y)
+    y = adjoint(y)
     return -(y @ d @ y)
 
 
 def det_backward(d, x, y):
     """d y X⁻ᵀ: (...) → (..., M, M)."""
-    return (d * y)[..., np.newaxis, np.newaxis] * transposed(np.linalg.inv(x))
+    return (d * y)[..., np.newaxis, np.newaxis] * adjoint(np.linalg.inv(x))
 
 
 def logdet_backward(d, x):
     """d X⁻ᵀ, with d that of the logarithm: (...) → (..., M, M)."""
-    return d[..., np.newaxis, np.newaxis] * transposed(np.linalg.inv(x))
+    return d[..., np.newaxis, np.newaxis] * adjoint(np.linalg.inv(x))
 
 
 def lower_half(x):
@@ -83,13 +83,13 @@ def lower_half(x):
 def cholesky_backward(d, y):
     """The symmetric part of L⁻ᵀ Φ(Lᵀ d) L⁻¹, with Φ the lower triangle and half of the diagonal: shape kept."""
     inverse = np.linalg.inv(y)
-    x = transposed(inverse) @ lower_half(transposed(y) @ d) @ inverse
-    return (x + transposed(x)) / 2
+    x = adjoint(inverse) @ lower_half(adjoint(y) @ d) @ inverse
+    return (x + adjoint(x)) / 2
 
 
 def cholesky_inverse_backward(d, x, y, *, upper=False):
     """The lower triangle of -Y (d + dᵀ) Y L, or the upper one of -U Y (d + dᵀ) Y: shape kept."""
-    z = -(y @ (d + transposed(d)) @ y)
+    z = -(y @ (d + adjoint(d)) @ y)
     return np.triu(np.triu(x) @ z) if upper else np.tril(z @ np.tril(x))
 
 
@@ -108,17 +108,17 @@ def eigh_backward(d_values, d_vectors, values, vectors):
     """V (diag(d_values) + Vᵀ d_V / (λⱼ - λᵢ)) Vᵀ, as that of the lower triangle: (..., M), (..., M, M) → (…, M, M)."""
     middle = np.zeros_like(vectors)
     if d_vectors is not None:
-        middle = transposed(vectors) @ d_vectors
+        middle = adjoint(vectors) @ d_vectors
         middle = middle * safe_inverse(values[..., np.newaxis, :] - values[..., :, np.newaxis])
     if d_values is not None:
         middle = middle + d_values[..., np.newaxis] * np.eye(values.shape[-1], dtype=values.dtype)
-    x = vectors @ middle @ transposed(vectors)
-    return lower_half(x + transposed(x))
+    x = vectors @ middle @ adjoint(vectors)
+    return lower_half(x + adjoint(x))
 
 
 def eig_backward(d_values, d_vectors, values, vectors):
     """V⁻ᴴ (diag(d_values) + (Vᴴ d_V - Vᴴ V Re diag(Vᴴ d_V)) / (λⱼ - λᵢ)*) Vᴴ, the real part: shape of the matrix."""
-    turned = transposed(vectors)
+    turned = adjoint(vectors)
     middle = np.zeros_like(vectors)
     if d_vectors is not None:
         z = turned @ d_vectors
@@ -145,13 +145,13 @@ def svd_backward(d_u, d_s, d_v, u, s, v):
     middle = np.zeros_like(f) if d_s is None else d_s[..., np.newaxis] * np.eye(s.shape[-1], dtype=s.dtype)
     outside = 0
     if d_u is not None:
-        z = transposed(u) @ d_u
-        middle = middle + f * (z - transposed(z)) * row
+        z = adjoint(u) @ d_u
+        middle = middle + f * (z - adjoint(z)) * row
         outside = ((d_u - u @ z) / row) @ v
     if d_v is not None:
-        z = v @ transposed(d_v)
-        middle = middle + column * (f * (z - transposed(z)))
-        outside = outside + (u / row) @ (d_v - transposed(z) @ v)
+        z = v @ adjoint(d_v)
+        middle = middle + column * (f * (z - adjoint(z)))
+        outside = outside + (u / row) @ (d_v - adjoint(z) @ v)
     return u @ middle @ v + outside
 
 
@@ -169,10 +169,10 @@ def pinv_backward(d, x, *, rcond=None):
     same = nonzero[..., np.newaxis] == nonzero[..., np.newaxis, :]
     slopes = np.where(same, -gi * gj, (gi - gj) * safe_inverse(si - sj))
     means = (gi + gj) * safe_inverse(si + sj)
-    d = transposed(d)
-    left, right = transposed(u) @ d, d @ transposed(v)
-    z = left @ transposed(v)
-    middle = slopes * (z + transposed(z)) / 2 + means * (z - transposed(z)) / 2
+    d = adjoint(d)
+    left, right = adjoint(u) @ d, d @ adjoint(v)
+    z = left @ adjoint(v)
+    middle = slopes * (z + adjoint(z)) / 2 + means * (z - adjoint(z)) / 2
     return u @ middle @ v + (right - u @ z) * (gj * gj) @ v + u * (gj * gj) @ (left - z @ v)
 
 
@@ -188,8 +188,8 @@ def lu_factor_backward(d, lu, rows):
     """L⁻ᵀ (tril(Lᵀ d_L, -1) + triu(d_U Uᵀ)) U⁻ᵀ, its rows in the order of the matrix: shape kept."""
     eye = np.eye(lu.shape[-1], dtype=lu.dtype)
     lower, upper = np.tril(lu, -1) + eye, np.triu(lu)
-    middle = np.tril(transposed(lower) @ np.tril(d, -1), -1) + np.triu(np.triu(d) @ transposed(upper))
-    x = np.linalg.solve(transposed(lower), transposed(np.linalg.solve(upper, transposed(middle))))
+    middle = np.tril(adjoint(lower) @ np.tril(d, -1), -1) + np.triu(np.triu(d) @ adjoint(upper))
+    x = np.linalg.solve(adjoint(lower), adjoint(np.linalg.solve(upper, adjoint(middle))))
     return np.take_along_axis(x, rows[..., np.newaxis], axis=-2)
 
 
@@ -203,15 +203,15 @@ def qr_backward(d_q, d_r, q, r):
     d_r = np.zeros_like(r) if d_r is None else d_r
     square, rest = r[..., : min(m, n)], q @ d_r[..., m:]
     if n > m:
-        d_q = d_q + (q @ r[..., m:]) @ transposed(d_r[..., m:])
+        d_q = d_q + (q @ r[..., m:]) @ adjoint(d_r[..., m:])
     d_r = d_r[..., : min(m, n)]
-    inside, product = transposed(q) @ d_q, square @ transposed(d_r)
-    lower = np.tril(inside - transposed(inside) + product - transposed(product))
-    z = np.linalg.solve(square, transposed(q @ lower + d_q - q @ inside))
-    return np.concatenate((q @ d_r + transposed(z), rest), axis=-1)
+    inside, product = adjoint(q) @ d_q, square @ adjoint(d_r)
+    lower = np.tril(inside - adjoint(inside) + product - adjoint(product))
+    z = np.linalg.solve(square, adjoint(q @ lower + d_q - q @ inside))
+    return np.concatenate((q @ d_r + adjoint(z), rest), axis=-1)
 
 
-def norm_backward(d, x, *, axis, ord=None):
+def vector_norm_backward(d, x, *, axis, ord=None):
     """d sign(x) (|x| / y)^(p - 1), with p = ord, or 2 if it is None or "fro": shape of x; NaN where y is 0."""
     y = np.linalg.norm(x, ord, axis, True)
     d = d.reshape(y.shape)

@@ -35,7 +35,7 @@ def ifft2_backward(d_real, d_imag):
     return parts(np.fft.fft2(d) / (d.shape[-2] * d.shape[-1]), (d_imag if d_real is None else d_real).dtype)
 
 
-def fitted(x, size):
+def cut_or_padded(x, size):
     """The last axis cut, or padded with zeros, to this size."""
     missing = max(size - x.shape[-1], 0)
     return np.pad(x[..., :size], [(0, 0)] * (x.ndim - 1) + [(0, missing)], mode="constant")
@@ -47,7 +47,7 @@ def rfft_backward(d_real, d_imag, like=None, *, fft_length=None, shape=None):
     size = (like.shape if shape is None else shape)[-1]
     n = size if fft_length is None else fft_length
     x = np.fft.ifft(d, n).real * n
-    return fitted(x, size).astype((d_imag if d_real is None else d_real).dtype)
+    return cut_or_padded(x, size).astype((d_imag if d_real is None else d_real).dtype)
 
 
 def irfft_backward(d, like=None, *, shape=None):
@@ -57,7 +57,7 @@ def irfft_backward(d, like=None, *, shape=None):
     weights[0] = 1 / n
     if n % 2 == 0:
         weights[-1] = 1 / n
-    return [fitted(part * weights, size) for part in rfft(d)]
+    return [cut_or_padded(part * weights, size) for part in rfft(d)]
 
 
 def frames_backward(d, like=None, *, stride, shape=None):
@@ -67,11 +67,11 @@ def frames_backward(d, like=None, *, stride, shape=None):
     """
     count, length = d.shape[-2:]
     size, pieces = (like.shape if shape is None else shape)[-1], -(-length // stride)
-    d = fitted(d, pieces * stride).reshape(d.shape[:-1] + (pieces, stride))
+    d = cut_or_padded(d, pieces * stride).reshape(d.shape[:-1] + (pieces, stride))
     y = np.zeros(d.shape[:-3] + (count + pieces - 1, stride), d.dtype)
     for i in range(pieces):
         y[..., i : i + count, :] += d[..., i, :]
-    return fitted(y.reshape(y.shape[:-2] + (y.shape[-2] * stride,)), size)
+    return cut_or_padded(y.reshape(y.shape[:-2] + (y.shape[-2] * stride,)), size)
 
 
 def stft_backward(d_real, d_imag, window=None, like=None, *, fft_length, stride, center=True, shape=None):
