@@ -44,7 +44,8 @@ def gradients(graph: Graph, arrays: Sequence[np.ndarray], weights: Sequence[np.n
     wanted += [name for name, array in graph.variables.items() if array.dtype.kind == "f"]
     derivative = differentiate(graph, wanted)
     values = graph.trace(*arrays)
-    reached = [array for array, name in zip(weights, derivative.d_outputs, strict=True) if name]
+    by_output = dict(zip(graph.outputs, weights, strict=True))
+    reached = [by_output[name] for name in derivative.d_outputs]
     back = derivative.graph.check().trace(*(values[name] for name in derivative.saved), *reached)
     return {name: back[gradient] for name, gradient in derivative.gradients.items()}
 
@@ -54,8 +55,8 @@ def check(
 ) -> None:
     """Compare the derivative of a kernel in every float64 operand with central differences.
 
-    The arrays in `weights`, or from that operand on, have no batch axis. Raises AssertionError where they differ by more
-    than `within` of the largest one.
+    The arrays in `weights`, or from that operand on, have no batch axis. Raises AssertionError where they differ by
+    more than `within` of the largest one.
     """
     weights = range(weights, len(operands)) if isinstance(weights, int) else weights
     graph = one_node(kernel, operands, attrs, weights)

@@ -158,15 +158,6 @@ LINALG: list[Row] = [
     (kernels.lstsq, (x(4, 3), x(4, 2)), {"weights": 0}),
     (kernels.lstsq, (x(4, 3), x(4)), {"weights": 0}),
     (kernels.lstsq, (x(3, 4), x(3, 2)), {"weights": 0, "rcond": 0.4}),
-    *((np.linalg.norm, (x(2, 4, 3),), {"ord": order, "axis": 1}) for order in (None, 1, 2, 3, 2.5, np.inf, -np.inf)),
-    (np.linalg.norm, (x(2, 4, 3, low=0.5),), {"ord": -1, "axis": -1, "keepdims": True}),
-    (np.linalg.norm, (x(2, 3),), {"ord": None, "axis": (0, 1)}),
-    *(
-        (np.linalg.norm, (x(2, 4, 3),), {"ord": order, "axis": (2, 1), "keepdims": True})
-        for order in (None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
-    ),
-    (np.linalg.norm, (x(4, 2, 3),), {"ord": "nuc", "axis": (0, -1), "weights": 0}),
-    (np.linalg.norm, (x(4, 2, 3),), {"ord": 1, "axis": (0, -1), "weights": 0}),
 ]
 
 SIGNALS: list[Row] = [

@@ -278,19 +278,3 @@ def pinv(call: Call, i: int) -> Any:
 def lstsq(call: Call, i: int) -> Any:
     """By the pseudoinverse."""
     return call.emit(backward.lstsq_backward, call.d, *call.x, outputs=2, rcond=call.setting("rcond"))[i]
-
-
-def norm(call: Call, i: int) -> Any:
-    """By the kind of norm: of order 0 it has no gradient."""
-    order, axis = call.setting("ord"), call.setting("axis")
-    if axis is None:
-        axis = tuple(range(len(call.shape(call.x[0]) or ())))
-        axis = axis if len(axis) > 1 else axis[0]
-    if order == 0:
-        return None
-    kernel: Callable[..., Any] = backward.vector_norm_backward
-    if order == "nuc" or (isinstance(axis, tuple) and order in (2, -2)):
-        kernel = backward.spectral_norm_backward
-    elif order not in (None, "fro") and (np.isinf(order) or isinstance(axis, tuple)):
-        kernel = backward.extreme_norm_backward
-    return call.emit(kernel, call.d, call.x[0], ord=order, axis=axis)

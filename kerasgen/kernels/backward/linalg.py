@@ -105,7 +105,7 @@ def safe_inverse(x):
 
 
 def eigh_backward(d_values, d_vectors, values, vectors):
-    """V (diag(d_values) + Vᵀ d_V / (λⱼ - λᵢ)) Vᵀ, as that of the lower triangle: (..., M), (..., M, M) → (…, M, M)."""
+    """V (diag(d_values) + Vᵀ d_V / (λⱼ - λᵢ)) Vᵀ, of the lower triangle: (..., M), (..., M, M) → (..., M, M)."""
     middle = np.zeros_like(vectors)
     if d_vectors is not None:
         middle = adjoint(vectors) @ d_vectors
@@ -209,37 +209,3 @@ def qr_backward(d_q, d_r, q, r):
     lower = np.tril(inside - adjoint(inside) + product - adjoint(product))
     z = np.linalg.solve(square, adjoint(q @ lower + d_q - q @ inside))
     return np.concatenate((q @ d_r + adjoint(z), rest), axis=-1)
-
-
-def vector_norm_backward(d, x, *, axis, ord=None):
-    """d sign(x) (|x| / y)^(p - 1), with p = ord, or 2 if it is None or "fro": shape of x; NaN where y is 0."""
-    y = np.linalg.norm(x, ord, axis, True)
-    d = d.reshape(y.shape)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if ord in (None, 2, "fro"):
-            return d * (x / y)
-        return d * np.sign(x) * (np.abs(x) / y) ** (ord - 1)
-
-
-def extreme_norm_backward(d, x, *, axis, ord):
-    """d sign(x) where |x| is the largest, or the smallest if ord < 0; equal ones share it: shape of x.
-
-    Of matrices, the sums of |x| are meant, of columns if |ord| is 1, else of rows.
-    """
-    y, axes = np.abs(x), axis
-    if isinstance(axis, tuple):
-        y = y.sum(axis=axis[0] if abs(ord) == 1 else axis[1], keepdims=True)
-    best = y == (np.max if ord > 0 else np.min)(y, axis=axes, keepdims=True)
-    count = np.sum(best, axis=axes, keepdims=True, dtype=x.dtype)
-    return np.sign(x) * (best * (d.reshape(count.shape) / count))
-
-
-def spectral_norm_backward(d, x, *, axis, ord):
-    """d u vᵀ of the largest singular value, the smallest if ord is -2, or summed over all if it is "nuc": x's shape."""
-    u, _, v = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), full_matrices=False)
-    part = {2: slice(0, 1), -2: slice(-1, None), "nuc": slice(None)}[ord]
-    y = np.moveaxis(u[..., part] @ v[..., part, :], (-2, -1), axis)
-    sizes = list(x.shape)
-    for a in axis:
-        sizes[a] = 1
-    return y * d.reshape(sizes)
