@@ -34,8 +34,9 @@ def append_backward(d, x, *, last=False):
 def repeat_backward(d, *, repeats, axis):
     """The sum of the repeats of each slice along the axis."""
     axis %= d.ndim
-    shape = d.shape[:axis] + (d.shape[axis] // repeats, repeats) + d.shape[axis + 1 :]
-    return d.reshape(shape).sum(axis=axis + 1)
+    shape = d.shape[:axis] + (d.shape[axis] // repeats,) + d.shape[axis + 1 :]
+    before, after = (int(np.prod(sizes)) for sizes in (shape[: axis + 1], shape[axis + 1 :]))
+    return np.einsum("arb->ab", d.reshape(before, repeats, after)).reshape(shape)
 
 
 def tile_backward(d, *, reps, lead=0):
