@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,6 +83,12 @@ NORM = [
         row(k.variance_norm, IMAGE, scale, weights=1, axis=axis, epsilon=0.1)
         for axis, scale in (((-1,), x(6)), ((-3, -1), x(3, 6)), ((-2,), None))
     ),
+    *(
+        row(k.normalization, IMAGE, x(*shape), x(*shape, low=0.3), weights=1, invert=invert)
+        for shape in ((6,), (), (3, 1, 6))
+        for invert in (False, True)
+    ),
+    row(k.normalization, IMAGE, x(6), x(6, low=0.3), weights=1, epsilon=9.0),
     *(row(k.normalize, IMAGE, axis=axis, order=order) for axis in (-1, 1, (1, 3)) for order in (1, 2, 3)),
     row(k.normalize, IMAGE, axis=-1, epsilon=100.0),
     row(k.local_response_norm, IMAGE, depth_radius=1, alpha=0.3, beta=0.7, bias=1.5),
@@ -278,6 +285,38 @@ INDEX = [
 ]
 
 
+PARTS = [
+    row(k.split, IMAGE, indices_or_sections=3, axis=-1),
+    row(k.split, IMAGE, indices_or_sections=(1, 3), axis=2),
+    row(k.split, VECTOR, indices_or_sections=(1,), axis=0),
+    row(k.array_split, IMAGE, indices_or_sections=4, axis=-1),
+    row(k.unstack, IMAGE, num=3, axis=1),
+    row(k.meshgrid, x(3), x(4, seed=1), x(2, seed=2)),
+]
+
+
+@pytest.mark.parametrize("call", PARTS, ids=lambda call: call.kernel.__name__)
+@pytest.mark.parametrize("i", [0, 1])
+def test_one_of_several_outputs(call: Row, i: int) -> None:
+    """The gradients are those with zeros for the other outputs."""
+    graph = one_node(call.kernel, call.operands, call.settings)
+    outer = [np.ones_like(y) if j == i else np.zeros_like(y) for j, y in enumerate(graph.run(*call.operands))]
+    expected = gradients(graph, call.operands, outer)
+    got = gradients(replace(graph, outputs=graph.outputs[i : i + 1]), call.operands, outer[i : i + 1])
+    for name, gradient in got.items():
+        np.testing.assert_array_equal(gradient, expected[name])
+
+
+def test_ties_share_the_gradient() -> None:
+    """As TensorFlow has it; of equal elements of a segment too."""
+    graph = one_node(np.max, [np.float64([[1, 3, 3], [2, 0, 1]])], {"axis": 1})
+    (gradient,) = gradients(graph, [np.float64([[1, 3, 3], [2, 0, 1]])], [np.float64([4, 5])]).values()
+    assert gradient.tolist() == [[0, 2, 2], [5, 0, 0]]
+    operands = [np.float64([[1], [3], [3]]), np.int64([0, 1, 1])]
+    graph = one_node(k.segment_max, operands, {"count": 2}, weights=0)
+    assert gradients(graph, [], [np.float64([[4], [6]])])["x0"].tolist() == [[4], [3], [3]]
+
+
 @pytest.mark.parametrize("call", [*NORM, *SHAPE, *REDUCE, *INDEX], ids=lambda call: call.kernel.__name__)
 def test_derivative(call: Row) -> None:
-    check(call.kernel, *call.operands, weights=call.weights, within=1e-6, **call.settings)
+    check(call.kernel, *call.operands, weights=call.weights, **call.settings)

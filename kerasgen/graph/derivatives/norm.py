@@ -56,10 +56,13 @@ def _with_scale(call: Call, i: int, kernel: Callable[..., Any]) -> Operand:
 
 
 def normalization(call: Call, i: int) -> Operand:
-    """(x - mean) / deviation, or x * deviation + mean; the deviation is a constant."""
+    """(x - mean) / deviation, or x * deviation + mean."""
+    x, mean, variance = call.x
     if i == 0:
-        return str(call.emit(norm.normalization_backward, call.d, call.x[2], **call.attrs))
-    return None
+        return str(call.emit(norm.normalization_backward, call.d, variance, **call.attrs))
+    if i == 1:
+        return str(call.emit(norm.normalization_backward_mean, call.d, mean, variance, **call.attrs))
+    return str(call.emit(norm.normalization_backward_variance, call.d, x, mean, variance, **call.attrs))
 
 
 def normalize(call: Call, i: int) -> Operand:

@@ -91,18 +91,13 @@ def nanvar(call: Call, i: int) -> Operand:
 
 
 def std(call: Call, i: int) -> Operand:
-    """As the root of the variance."""
-    return _by_cells(call, reduce.var_backward, _of_square(call), call.x[0])
+    """(x - mean) / (n y)."""
+    return _by_cells(call, reduce.std_backward, call.d, call.x[0], call.y)
 
 
 def nanstd(call: Call, i: int) -> Operand:
-    """As the root of the variance, of the numbers."""
-    return _by_cells(call, reduce.nan_var_backward, _of_square(call), call.x[0])
-
-
-def _of_square(call: Call) -> Operand:
-    """∂√v/∂v = 1 / (2 √v)."""
-    return str(call.emit(np.divide, call.emit(np.multiply, call.d, 0.5), call.y))
+    """(x - mean) / (n y), of the numbers."""
+    return _by_cells(call, reduce.nan_std_backward, call.d, call.x[0], call.y)
 
 
 def cumsum(call: Call, i: int) -> Operand:

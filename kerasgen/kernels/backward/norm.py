@@ -145,6 +145,18 @@ def normalization_backward(d, variance, *, invert=False, epsilon=1e-7):
     return d * deviation if invert else d / deviation
 
 
+def normalization_backward_mean(d, mean, variance, *, invert=False, epsilon=1e-7):
+    """-d / max(√variance, ε), or of the inverse d, summed over what the mean was repeated for."""
+    return sum_like(d if invert else d / -np.maximum(np.sqrt(variance), epsilon), mean, None)
+
+
+def normalization_backward_variance(d, x, mean, variance, *, invert=False, epsilon=1e-7):
+    """With m = max(√variance, ε): -½ Σ d (x - mean) / m³, or of the inverse ½ Σ d x / m, where √variance is above ε."""
+    m = np.maximum(np.sqrt(variance), epsilon)
+    y = x / m if invert else (x - mean) / -(m**3)
+    return sum_like(d * y * 0.5, variance, None) * (m > epsilon)
+
+
 def normalize_backward(d, x, *, axis=-1, order=2, epsilon=1e-12):
     """With m = max(‖x‖, ε) and y = x / m: (d - sign(x) (|x| / m)^(order - 1) Σ d y) / m, where the norm is above ε.
 

@@ -65,6 +65,13 @@ def var_backward(d, x, *, axis=None, keepdims=False):
     return centred * (restored(d, x.ndim, axis, keepdims) * 2 / reduced_cells(x.shape, axis))
 
 
+def std_backward(d, x, y, *, axis=None, keepdims=False):
+    """d (x - mean) / (n y), where y is the standard deviation."""
+    centred = x - x.mean(axis=axis, keepdims=True)
+    d, y = restored(d, x.ndim, axis, keepdims), restored(y, x.ndim, axis, keepdims)
+    return centred * (d / (y * reduced_cells(x.shape, axis)))
+
+
 def nan_mean_backward(d, x, *, axis=None, keepdims=False):
     """d / n for each of the n numbers, 0 for NaN."""
     valid = ~np.isnan(x)
@@ -79,6 +86,12 @@ def nan_var_backward(d, x, *, axis=None, keepdims=False):
     count = np.maximum(np.sum(valid, axis=axis, keepdims=True, dtype=d.dtype), 1)
     centred = (x - np.sum(x, axis=axis, keepdims=True) / count) * valid
     return centred * (restored(d, x.ndim, axis, keepdims) * 2 / count)
+
+
+def nan_std_backward(d, x, y, *, axis=None, keepdims=False):
+    """d (x - mean) / (n y) over the n numbers, 0 for NaN, where y is their standard deviation."""
+    d, y = restored(d, x.ndim, axis, keepdims), restored(y, x.ndim, axis, keepdims)
+    return nan_var_backward(d / (2 * y), x, axis=axis, keepdims=True)
 
 
 def where_number(d, x):
