@@ -120,17 +120,34 @@ class _Backward:
 
     def emit(self, kernel: Callable[..., Any], *inputs: Operand, outputs: int = 1, **attrs: Any) -> Any:
         """Add a node; returns the name of its output, or a tuple of names. Equal calls are one node."""
+
+        def forms() -> list[Value]:
+            operands = [self.specs.get(i, i) if isinstance(i, str) else i for i in inputs]
+            found = [Value("", *form, batched=form[0][:1] == (None,)) for form in infer(kernel, operands, attrs)]
+            assert len(found) == outputs, f"{kernel.__name__} returns {len(found)} arrays"
+            return found
+
+        names = self._add(kernel, inputs, attrs, forms)
+        return names[0] if outputs == 1 else names
+
+    def emit_like(self, like: str, kernel: Callable[..., Any], *inputs: Operand, **attrs: Any) -> str:
+        """Add a node whose output has the shape and dtype of another value, and need not be inferred."""
+        return self._add(kernel, inputs, attrs, lambda: [self.specs[like]])[0]
+
+    def _add(
+        self,
+        kernel: Callable[..., Any],
+        inputs: tuple[Operand, ...],
+        attrs: dict[str, Any],
+        forms: Callable[[], list[Value]],
+    ) -> tuple[str, ...]:
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
-        key = (kernel, inputs, outputs, repr(sorted(attrs.items())))  # a slice has no hash
+        key = (kernel, inputs, repr(sorted(attrs.items())))  # a slice has no hash
         if key not in self.nodes:
-            operands = [self.specs.get(i, i) if isinstance(i, str) else i for i in inputs]
-            forms = infer(kernel, operands, attrs)
-            names = [self._define("d", Value("", *form, batched=form[0][:1] == (None,))) for form in forms]
-            assert len(names) == outputs, f"{kernel.__name__} returns {len(names)} arrays"
-            self.nodes[key] = Node(tuple(names), kernel, inputs, attrs, self.layer)
-        names = list(self.nodes[key].outputs)
-        return names[0] if outputs == 1 else tuple(names)
+            names = tuple(self._define("d", form) for form in forms())
+            self.nodes[key] = Node(names, kernel, inputs, attrs, self.layer)
+        return self.nodes[key].outputs
 
     def _define(self, name: str, form: Value) -> str:
         name = self.names.new(name)

@@ -18,6 +18,10 @@ class Emitter(Protocol):
         """Add a node; returns the name of its output, or a tuple of names. Equal calls are one node."""
         ...
 
+    def emit_like(self, like: str, kernel: Callable[..., Any], *inputs: Operand, **attrs: Any) -> str:
+        """Add a node whose output has the shape and dtype of another value, and need not be inferred."""
+        ...
+
     def shape(self, operand: Operand) -> Shape | None:
         """The shape of a value, None at axes known only at run time; None if nothing is known."""
         ...
@@ -78,10 +82,24 @@ class Call:
 
         It gets `shape`, the sizes after the batch, where they are known, and else the array, as its operand `like`.
         """
+        operand, sizes = self._sizes(like)
+        return self.emit(kernel, *inputs, operand, **sizes, **attrs)
+
+    def of_operand(
+        self, i: int, kernel: Callable[..., Any], *inputs: Operand, sized: bool = False, **attrs: Any
+    ) -> str:
+        """Emit the kernel that computes the gradient of operand i, whose shape and dtype it has.
+
+        If `sized`, it must know this shape and gets it as in `Call.sized`.
+        """
+        operand, sizes = self._sizes(self.x[i]) if sized else (None, {})
+        return self.emitter.emit_like(str(self.x[i]), kernel, *inputs, operand, **sizes, **attrs)
+
+    def _sizes(self, like: Operand) -> tuple[Operand, dict[str, Any]]:
         shape = self.shape(like)
         if shape is None or None in shape[1:] or shape[:1] != (None,):
-            return self.emit(kernel, *inputs, like, **attrs)
-        return self.emit(kernel, *inputs, None, shape=shape[1:], **attrs)
+            return like, {}
+        return None, {"shape": shape[1:]}
 
     def unbroadcast(self, d: str, i: int) -> str:
         """The gradient of operand i from that of what it was broadcast to: the sum over what was repeated."""

@@ -14,10 +14,10 @@ from kerasgen.kernels.backward import conv as backward
 def dense(call: Call, i: int) -> Operand:
     """Of x @ kernel + bias."""
     if i == 0:
-        return str(call.emit(backward.dense_backward, call.d, call.x[1]))
+        return call.of_operand(i, backward.dense_backward, call.d, call.x[1])
     if i == 1:
-        return str(call.emit(backward.dense_backward_kernel, call.x[0], call.d))
-    return str(call.emit(backward.bias_backward, call.d))
+        return call.of_operand(i, backward.dense_backward_kernel, call.x[0], call.d)
+    return call.of_operand(i, backward.bias_backward, call.d)
 
 
 def convolution(of_data: Callable[..., Any], of_kernel: Callable[..., Any]) -> Rule:
@@ -25,11 +25,11 @@ def convolution(of_data: Callable[..., Any], of_kernel: Callable[..., Any]) -> R
 
     def rule(call: Call, i: int) -> Operand:
         if i == 2:
-            return str(call.emit(backward.bias_backward, call.d))
+            return call.of_operand(i, backward.bias_backward, call.d)
         settings, window = _settings(call, "pad")
         if i == 0:
-            return str(call.sized(of_data, call.d, call.x[1], like=call.x[0], **settings))
-        return str(call.emit(of_kernel, call.x[0], call.d, window=window, **settings))
+            return call.of_operand(i, of_data, call.d, call.x[1], sized=True, **settings)
+        return call.of_operand(i, of_kernel, call.x[0], call.d, window=window, **settings)
 
     return rule
 
@@ -37,11 +37,11 @@ def convolution(of_data: Callable[..., Any], of_kernel: Callable[..., Any]) -> R
 def transposed(call: Call, i: int) -> Operand:
     """Of a transposed convolution."""
     if i == 2:
-        return str(call.emit(backward.bias_backward, call.d))
+        return call.of_operand(i, backward.bias_backward, call.d)
     settings, window = _settings(call, "crop")
     if i == 0:
-        return str(call.emit(backward.conv_transpose_backward, call.d, call.x[1], **settings))
-    return str(call.emit(backward.conv_transpose_backward_kernel, call.x[0], call.d, window=window, **settings))
+        return call.of_operand(i, backward.conv_transpose_backward, call.d, call.x[1], **settings)
+    return call.of_operand(i, backward.conv_transpose_backward_kernel, call.x[0], call.d, window=window, **settings)
 
 
 def _settings(call: Call, border: str) -> tuple[dict[str, Any], tuple[int | None, ...]]:
@@ -62,7 +62,7 @@ depthwise2d = convolution(backward.depthwise_conv2d_backward, backward.depthwise
 def locally_connected(call: Call, i: int) -> Operand:
     """Of a convolution with a kernel for each place."""
     if i == 0:
-        return str(call.sized(backward.locally_connected_backward, call.d, call.x[1], like=call.x[0], **call.attrs))
+        return call.of_operand(i, backward.locally_connected_backward, call.d, call.x[1], sized=True, **call.attrs)
     if i == 1:
-        return str(call.emit(backward.locally_connected_backward_kernel, call.x[0], call.d, **call.attrs))
-    return str(call.emit(np.sum, call.d, axis=0))
+        return call.of_operand(i, backward.locally_connected_backward_kernel, call.x[0], call.d, **call.attrs)
+    return call.of_operand(i, np.sum, call.d, axis=0)

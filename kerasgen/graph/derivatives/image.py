@@ -20,18 +20,18 @@ space_to_depth = by_settings(to_space)
 
 def rgb_to_hsv(call: Call, i: int) -> Operand:
     """Of hue, saturation and value."""
-    return str(call.emit(backward.rgb_to_hsv_backward, call.d, call.x[0], call.y))
+    return call.of_operand(i, backward.rgb_to_hsv_backward, call.d, call.x[0], call.y)
 
 
 def hsv_to_rgb(call: Call, i: int) -> Operand:
     """Of red, green and blue."""
-    return str(call.emit(backward.hsv_to_rgb_backward, call.d, call.x[0]))
+    return call.of_operand(i, backward.hsv_to_rgb_backward, call.d, call.x[0])
 
 
 def fold(call: Call, i: int) -> Operand:
     """Every column reads what it was added to."""
     settings = {key: value for key, value in call.attrs.items() if key != "sizes"}
-    return str(call.emit(unfold, call.d, **settings))
+    return call.of_operand(i, unfold, call.d, **settings)
 
 
 def projective_transform(call: Call, i: int) -> Operand:
@@ -40,16 +40,16 @@ def projective_transform(call: Call, i: int) -> Operand:
         return None
     settings = {"interpolation": "bilinear", "fill_mode": "constant", **call.attrs}
     settings.pop("fill_value", None)
-    return str(call.emit(backward.projective_transform_backward, call.d, call.x[1], **settings))
+    return call.of_operand(i, backward.projective_transform_backward, call.d, call.x[1], **settings)
 
 
 def map_coordinates(call: Call, i: int) -> Operand:
     """Of the array and of the coordinates."""
     settings = dict(call.attrs)
     if i == 1:
-        return str(call.emit(backward.map_coordinates_backward_coordinates, call.d, *call.x, **settings))
+        return call.of_operand(i, backward.map_coordinates_backward_coordinates, call.d, *call.x, **settings)
     settings.pop("fill_value", None)
-    return str(call.emit(backward.map_coordinates_backward, call.d, *call.x, **settings))
+    return call.of_operand(i, backward.map_coordinates_backward, call.d, *call.x, **settings)
 
 
 def scale_and_translate(call: Call, i: int) -> Operand:
@@ -58,5 +58,5 @@ def scale_and_translate(call: Call, i: int) -> Operand:
         raise UnsupportedModelError(f"no gradient goes through the scale and translation of {call.node.layer}")
     operands = (call.d, call.x[1], call.x[2])
     if 0 in call.attrs["axes"]:
-        return str(call.emit(backward.scale_and_translate_backward, *operands, call.x[0], **call.attrs))
-    return str(call.sized(backward.scale_and_translate_backward, *operands, like=call.x[0], **call.attrs))
+        return call.of_operand(i, backward.scale_and_translate_backward, *operands, call.x[0], **call.attrs)
+    return call.of_operand(i, backward.scale_and_translate_backward, *operands, sized=True, **call.attrs)

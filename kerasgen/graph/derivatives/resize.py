@@ -13,7 +13,7 @@ def sized(kernel: Callable[..., Any], settings: bool = True) -> Rule:
     """The rule of a kernel whose gradient this function computes, from its settings and the size of the image."""
 
     def rule(call: Call, i: int) -> Operand:
-        return str(call.sized(kernel, call.d, like=call.x[0], **(call.attrs if settings else {})))
+        return call.of_operand(i, kernel, call.d, sized=True, **(call.attrs if settings else {}))
 
     return rule
 
@@ -22,7 +22,7 @@ def by_settings(kernel: Callable[..., Any]) -> Rule:
     """The rule of a kernel whose gradient this function computes, from its settings alone."""
 
     def rule(call: Call, i: int) -> Operand:
-        return str(call.emit(kernel, call.d, **call.attrs))
+        return call.of_operand(i, kernel, call.d, **call.attrs)
 
     return rule
 

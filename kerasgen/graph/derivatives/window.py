@@ -9,9 +9,9 @@ from kerasgen.kernels.window import pad as pad_kernel
 
 def pad(call: Call, i: int) -> Operand:
     """Of the image, not of the value around it."""
-    return str(call.emit(crop_kernel, call.d, crops=call.attrs["pads"]))
+    return call.of_operand(i, crop_kernel, call.d, crops=call.attrs["pads"])
 
 
 def crop(call: Call, i: int) -> Operand:
     """Zeros where cells were cut off."""
-    return str(call.emit(pad_kernel, call.d, pads=call.attrs["crops"]))
+    return call.of_operand(i, pad_kernel, call.d, pads=call.attrs["crops"])
