@@ -35,7 +35,6 @@ NO_GRADIENT: dict[str, str] = {
     "ops.rfft shorter": "TensorFlow's gradient fails where the signal is cut",
     "ops.svd full": "TensorFlow has no gradient of full matrices unless they are almost square, nor have we",
     "ops.view_as_complex": "Keras cannot call it on an eager tensor",
-NO_GRADIENT: dict[str, str] = {
     "ops.histogram": "Keras cannot run its own model",
     "ops.histogram counts": "Keras cannot run its own model",
     "ops.histogram range": "Keras cannot run its own model",

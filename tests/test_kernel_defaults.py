@@ -55,9 +55,9 @@ CALLS: dict[str, Call] = {
         both_sides celu count_nonzero elu erf erfc exponential flatten gelu general_relu global_average_pool
         global_max_pool hard_shrink hard_sigmoid hard_sigmoid_keras2 hard_silu hard_tanh identity leaky_relu
         local_response_norm log_sigmoid log_softmax logsumexp mish arg_max arg_min arg_sort nan_arg_max nan_arg_min
-        normalize relu relu6 round_bfloat16 round_levels selu shape_of sigmoid signed_zeros silu size soft_shrink stop_gradient
+        normalize relu relu6 round_bfloat16 round_levels selu shape_of sigmoid signed_zeros silu size soft_shrink
         softmax softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus tanh tanh_shrink trapezoid bessel_i0
-        histogram sobel_edges decibels channels_first channels_last layer_norm rms_norm band_mask rfft
+        stop_gradient histogram sobel_edges decibels channels_first channels_last layer_norm rms_norm band_mask rfft
         """.split(),
         call(IMAGE),
     ),

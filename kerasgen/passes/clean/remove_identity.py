@@ -1,6 +1,7 @@
 """Remove nodes that return their input unchanged.
 
-identity(x) = x;  stop_gradient(x) = x, where nothing is differentiated any more;  pad(x, zeros) = x;  crop(x, zeros) = x;  concatenate(x) = x;  transpose(x, 0 1 2 …) = x
+identity(x) = x;  stop_gradient(x) = x, where nothing is differentiated any more
+pad(x, zeros) = x;  crop(x, zeros) = x;  concatenate(x) = x;  transpose(x, 0 1 2 …) = x
 """
 
 from __future__ import annotations
