@@ -44,8 +44,7 @@ def gradients(graph: Graph, arrays: Sequence[np.ndarray], weights: Sequence[np.n
     wanted += [name for name, array in graph.variables.items() if array.dtype.kind == "f"]
     derivative = differentiate(graph, wanted)
     values = graph.trace(*arrays)
-    by_output = dict(zip(graph.outputs, weights, strict=True))
-    reached = [by_output[name] for name in derivative.d_outputs]
+    reached = [array for array, name in zip(weights, derivative.d_outputs, strict=True) if name]
     back = derivative.graph.check().trace(*(values[name] for name in derivative.saved), *reached)
     return {name: back[gradient] for name, gradient in derivative.gradients.items()}
 
