@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 from support import ROOT
 
-from kerasgen.api import generate
+from kerasgen import kernels
+from kerasgen.api import Options, generate
+from kerasgen.backward.options import GradientOptions
+from kerasgen.graph.facts import FACTS
 from kerasgen.layers import UNSUPPORTED
 from kerasgen.layers.registry import families
 from kerasgen.readers import read
@@ -23,8 +26,17 @@ from kerasgen.readers.model import OPERATION
 
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
+GRADIENTS = ROOT / "docs" / "gradients.md"
+NO_DERIVATIVE = "<!-- no derivative: made from the table of facts -->\n", "<!-- end of no derivative -->"
 LAYERS = "<!-- layers: made from the registry -->\n", "<!-- end of layers -->"
 LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupported -->"
+
+
+# What only passes put into a graph that is differentiated already.
+FAST_KERNELS = (
+    *(kernels.blocked_conv, kernels.clamp, kernels.conv_by_matrix, kernels.conv_by_taps, kernels.pointwise),
+    *(kernels.scale_shift, kernels.tiled_depthwise_conv2d, kernels.winograd_conv2d, kernels.winograd_depthwise_conv2d),
+)
 
 
 def blocks(language: str) -> list[str]:
@@ -73,10 +85,11 @@ def matches(expected: list[str], got: list[str]) -> bool:
     return re.fullmatch(pattern, "\n".join(line.rstrip() for line in got)) is not None
 
 
-def test_examples_run_in_order(folder: Path) -> None:
-    """Every block in the README's order, where Python that has no file name yet runs after the commands before it."""
+@pytest.mark.parametrize(("page", "least"), [(README, 10), (GRADIENTS, 5)], ids=lambda part: getattr(part, "stem", ""))
+def test_examples_run_in_order(page: Path, least: int, folder: Path) -> None:
+    """Every block in a page's order, where Python that has no file name yet runs after the commands before it."""
     ran = 0
-    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", TEXT, flags=re.M | re.S):
+    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", page.read_text(), flags=re.M | re.S):
         if language == "python" and "import " in block:
             name = re.match(r"# (\w+\.py)\n", block)
             (folder / (name[1] if name else "block.py")).write_text(block)
@@ -85,7 +98,7 @@ def test_examples_run_in_order(folder: Path) -> None:
             ran += 1
         elif language == "console":
             ran += run_console(block, folder)
-    assert ran >= 10
+    assert ran >= least
 
 
 def run_console(block: str, folder: Path) -> int:
@@ -104,6 +117,12 @@ def run_console(block: str, folder: Path) -> int:
 def test_the_generated_code_is_what_the_readme_shows() -> None:
     (shown,) = [block for block in blocks("python") if block.startswith("def predict")]
     assert shown in generate(read(ROOT / "examples" / "digits" / "digits.h5")).text
+
+
+def test_the_backward_pass_is_what_the_page_shows() -> None:
+    (shown,) = re.findall(r"^```python\n(def backward.*?)^```", GRADIENTS.read_text(), flags=re.M | re.S)
+    options = GradientOptions(trainable=("digit",), inputs=False)
+    assert shown in generate(read(ROOT / "examples" / "digits" / "digits.h5"), Options(gradients=options)).text
 
 
 def test_the_commands_are_those_that_exist() -> None:
@@ -137,13 +156,27 @@ def left_out_table() -> str:
     return "\n".join(["| not supported | because |", "|---|---|", *rows]) + "\n"
 
 
-@pytest.mark.parametrize(("place", "table"), [(LAYERS, layer_table), (LEFT_OUT, left_out_table)], ids=["in", "out"])
-def test_the_tables_are_true(place: tuple[str, str], table: Any, request: pytest.FixtureRequest) -> None:
-    start, end = place
-    before, _, rest = README.read_text(encoding="utf-8").partition(start)
+def no_derivative() -> str:
+    """The kernels that a graph may have when it is differentiated, but no rule."""
+    layouts = {step.__name__ for step in FAST_KERNELS}
+    names = {kernel.__name__ for kernel, row in FACTS.items() if row.gradient is None} - layouts
+    return ", ".join(f"`{name}`" for name in sorted(names)) + "\n"
+
+
+TABLES = {
+    "in": (README, LAYERS, layer_table),
+    "out": (README, LEFT_OUT, left_out_table),
+    "gradients": (GRADIENTS, NO_DERIVATIVE, no_derivative),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_are_true(name: str, request: pytest.FixtureRequest) -> None:
+    page, (start, end), table = TABLES[name]
+    before, _, rest = page.read_text(encoding="utf-8").partition(start)
     shown, _, after = rest.partition(end)
     if request.config.getoption("--update-golden"):
-        README.write_text(before + start + table() + end + after, encoding="utf-8")
+        page.write_text(before + start + table() + end + after, encoding="utf-8")
     else:
         assert shown == table(), "`make golden` writes it anew"
 
