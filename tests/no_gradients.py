@@ -5,6 +5,7 @@ HALF = "TensorFlow computes it in half precision"
 FLOAT8 = "TensorFlow raises: the gradient that Keras's float8 layers define for themselves returns too many values"
 
 NO_GRADIENT: dict[str, str] = {
+    "auto_contrast flat": "TensorFlow's gradient of an image of one colour is NaN",
     "ops.cast of float16": HALF,
     "ops.cast to bfloat16": HALF,
     "ops.cast to float16": HALF,
@@ -22,6 +23,8 @@ NO_GRADIENT: dict[str, str] = {
             "stack",
         )
     },
+    "ops.conv_transpose": "Keras cannot call it on an eager tensor",
+    "ops.conv_transpose 3d": "Keras cannot call it on an eager tensor",
     "ops.ctc_loss": "ctc_loss has no derivative here",
     "ops.ctc_loss blank last": "ctc_loss has no derivative here",
     "ops.saturate_cast infinite": "it multiplies by infinity, so that the gradients are NaN",
@@ -32,7 +35,9 @@ NO_GRADIENT: dict[str, str] = {
     "ops.polar": "its output is complex",
     "ops.qr complete": "TensorFlow has no gradient of a complete factorization of a tall matrix, nor have we",
     "ops.qr complete product": "TensorFlow has no gradient of a complete factorization of a tall matrix, nor have we",
+    "ops.resize area": "TensorFlow has no gradient of it",
     "ops.rfft shorter": "TensorFlow's gradient fails where the signal is cut",
+    "ops.scale_and_translate whole": "Keras cannot call it on an eager tensor of integers",
     "ops.svd full": "TensorFlow has no gradient of full matrices unless they are almost square, nor have we",
     "ops.view_as_complex": "Keras cannot call it on an eager tensor",
     "ops.histogram": "Keras cannot run its own model",

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from derivatives import check
+from derivatives import check, gradients, one_node
 
 from kerasgen import kernels
-from kerasgen.kernels.backward.image import scale_and_translate_backward
+from kerasgen.kernels.backward.image import scale_and_translate_backward, ssim_backward
 from kerasgen.kernels.backward.pool import global_max_pool_backward, max_pool_backward
 from kerasgen.kernels.conv import transpose_crop
 
@@ -172,7 +172,7 @@ IMAGES: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
     (kernels.center_crop, (X,), {"size": (6, 3)}),
     (kernels.rgb_to_grayscale, (X,), {}),
     (kernels.rgb_to_hsv, (np.abs(X) + 0.1,), {}),
-    (kernels.hsv_to_rgb, (np.abs(X) / 3,), {}),
+    (kernels.auto_contrast, (X,), {"value_range": (0, 3)}),
     (kernels.sobel_edges, (X,), {}),
     (kernels.sobel_edges, (X[:, :2, :3],), {}),
     (kernels.extract_patches, (X,), {**WINDOWS, "pad": PADS}),
@@ -215,3 +215,58 @@ def test_scale_and_translate(method: str, axes: tuple[int, int]) -> None:
     if 0 not in axes:
         sized = scale_and_translate_backward(d, scale, shift, shape=X.shape[1:], **graph)
         np.testing.assert_array_equal(sized, back)
+
+
+def test_ssim() -> None:
+    random = np.random.RandomState(0)
+    a, b, change = random.uniform(size=(3, 2, 5, 4, 2))
+    window, d, settings = random.uniform(size=(2, 3)), np.array([1.0, 2.0]), {"max_val": 2.0, "k1": 0.1, "k2": 0.2}
+    above, below = (kernels.ssim(a + step * change, b, window, **settings) for step in (1e-5, -1e-5))
+    expected = np.sum(d * (above - below)) / 2e-5
+    np.testing.assert_allclose(np.sum(change * ssim_backward(d, a, b, window, **settings)), expected, rtol=1e-6)
+
+
+WIDE = cells(np.random.RandomState(2), 2, 6, 6, 4)
+STRIDED: dict[str, Any] = {"strides": (2, 1), "pad": "same"}
+POOL: dict[str, Any] = {"size": (2, 3), "strides": (2, 3)}
+WEIGHTED: list[tuple[Any, tuple[int, ...], dict[str, Any]]] = [
+    (kernels.dense, (4, 2), {}),
+    (kernels.conv2d, (3, 2, 4, 2), {}),
+    (kernels.conv2d, (3, 2, 4, 2), STRIDED),
+    (kernels.conv2d, (1, 1, 4, 2), {}),
+    (kernels.conv2d, (2, 1, 4, 9), {}),
+    (kernels.conv2d_transpose, (3, 2, 2, 4), {"strides": (2, 1)}),
+    (kernels.grouped_conv2d, (3, 2, 2, 6), {"groups": 2}),
+    (kernels.depthwise_conv2d, (3, 2, 4, 2), {}),
+    (kernels.depthwise_conv2d, (3, 2, 4, 1), STRIDED),
+    (kernels.locally_connected, (12, 24, 2), {"size": (2, 3), "strides": (2, 1)}),
+]
+UNWEIGHTED: list[tuple[Any, dict[str, Any]]] = [
+    *((kernel, {**POOL, "pad": pad}) for kernel in (kernels.max_pool, kernels.average_pool) for pad in (None, "same")),
+    *((kernel, {}) for kernel in (kernels.global_max_pool, kernels.global_average_pool)),
+    *((kernel, {"size": (4, 2)}) for kernel in (kernels.adaptive_max_pool, kernels.adaptive_average_pool)),
+]
+CALLS = [
+    *((kernel, (WIDE, cells(np.random.RandomState(0), *shape)), settings) for kernel, shape, settings in WEIGHTED),
+    *((kernel, (WIDE,), settings) for kernel, settings in UNWEIGHTED),
+    *IMAGES,
+]
+
+
+@pytest.mark.parametrize(("kernel", "operands", "settings"), CALLS, ids=lambda part: getattr(part, "__name__", ""))
+def test_single_precision_and_no_samples(kernel: Any, operands: tuple[Any, ...], settings: dict[str, Any]) -> None:
+    """Gradients in single precision are those in double precision, and those of no samples are zeros."""
+    operands = (*operands, None) if kernel is kernels.locally_connected else operands
+    arrays = [array for array in operands if array is not None]
+    found = []
+    for dtype, count in (("float64", 2), ("float32", 2), ("float32", 0)):
+        values = [None if array is None else array.astype(dtype) for array in operands]
+        graph = one_node(kernel, values, settings, 1)
+        x = values[0][:count]
+        d = np.random.RandomState(0).uniform(size=graph.run(x)[0].shape).astype(dtype)
+        found.append(gradients(graph, [x], [d]))
+    for i, array in enumerate(arrays):
+        double, single, none = (results[f"x{i}"] for results in found)
+        np.testing.assert_allclose(single, double, rtol=1e-4, atol=1e-5)
+        assert single.dtype == none.dtype == np.float32
+        np.testing.assert_array_equal(none, np.zeros(array.shape if i else (0, *array.shape[1:])))

@@ -23,9 +23,18 @@ def rgb_to_hsv(call: Call, i: int) -> Operand:
     return call.of_operand(i, backward.rgb_to_hsv_backward, call.d, call.x[0], call.y)
 
 
-def hsv_to_rgb(call: Call, i: int) -> Operand:
-    """Of red, green and blue."""
-    return call.of_operand(i, backward.hsv_to_rgb_backward, call.d, call.x[0])
+def auto_contrast(call: Call, i: int) -> Operand:
+    """Of the image, whose range counts too."""
+    return call.of_operand(i, backward.auto_contrast_backward, call.d, call.x[0], **call.attrs)
+
+
+def ssim(call: Call, i: int) -> Operand:
+    """Of either image: they may be swapped."""
+    a, b, window = call.x
+    if i == 2:
+        return None
+    pair = (b, a) if i else (a, b)
+    return call.of_operand(i, backward.ssim_backward, call.d, *pair, window, **call.attrs)
 
 
 def fold(call: Call, i: int) -> Operand:

@@ -6,6 +6,7 @@ from kerasgen.kernels.backward.conv import backward_pads
 from kerasgen.kernels.conv import scatter
 from kerasgen.kernels.image_ops import fold, placed_matrix, projective_transform
 from kerasgen.kernels.threads import product
+from kerasgen.kernels.window import windows
 
 
 def rgb_to_grayscale_backward(d):
@@ -16,33 +17,22 @@ def rgb_to_grayscale_backward(d):
 def rgb_to_hsv_backward(d, x, y):
     """Through the largest, smallest and difference that hue, saturation and value consist of: shape kept.
 
-    Of equal colours the first counts as the largest and the last as the smallest, as in TensorFlow.
+    As in TensorFlow, of equal colours the first is the largest and the last the smallest, and where a colour is not
+    positive, no saturation depends on it; without a positive one, no hue does.
     """
     value = y[..., 2:]
     top = np.arange(3) == np.argmax(x, axis=-1)[..., np.newaxis]
     bottom = np.arange(3) == 2 - np.argmin(x[..., ::-1], axis=-1)[..., np.newaxis]
     spread = value - np.min(x, axis=-1, keepdims=True)
     lowest, safe = value - spread, np.where(value > 0, value, 1)
-    of_saturation = np.where(value > 0, top * (lowest / (safe * safe)) - bottom / safe, 0)
+    of_saturation = np.where(x > 0, top * (lowest / (safe * safe)) - bottom / safe, 0)
     # The hue is (next colour - the one after it) / (6 spread) + a constant.
     following, last = np.roll(top, 1, axis=-1), np.roll(top, 2, axis=-1)
     safe = np.where(spread > 0, spread, 1)
     difference = np.sum(x * following - x * last, axis=-1, keepdims=True)
     of_hue = (1.0 * following - last - difference / safe * (1.0 * top - bottom)) / (6 * safe)
-    of_hue = np.where(spread > 0, of_hue, 0)
+    of_hue = np.where((spread > 0) & (value > 0), of_hue, 0)
     return (d[..., :1] * of_hue + d[..., 1:2] * of_saturation + d[..., 2:] * top).astype(x.dtype)
-
-
-def hsv_to_rgb_backward(d, x):
-    """Through colour = (1 - s + s clip(share)) v, whose share depends on the hue alone: shape kept."""
-    hue, saturation, value = x[..., :1] * 6, x[..., 1:2], x[..., 2:]
-    distance = hue - np.array([3, 2, 4], x.dtype)
-    sign = np.array([1, -1, -1], x.dtype)
-    share = sign * (np.abs(distance) - np.array([1, 2, 2], x.dtype))
-    slope = np.where((share > 0) & (share < 1), 6 * sign * np.sign(distance), 0)
-    share = np.clip(share, 0, 1)
-    parts = (saturation * value * slope, value * (share - 1), 1 - saturation + saturation * share)
-    return np.stack([np.sum(d * part, axis=-1) for part in parts], axis=-1).astype(x.dtype)
 
 
 def extract_patches_backward(d, like=None, *, shape=None, size, strides, dilation=None, pad=None):
@@ -85,6 +75,42 @@ def sobel_edges_backward(d):
             z[0] += y[0] + y[-1]
         y = np.moveaxis(z, 0, axis)
     return y
+
+
+def auto_contrast_backward(d, x, *, value_range):
+    """Through y = (x - darkest) * range / spread + low, to equal cells that are the darkest equally: shape kept."""
+    low, high = value_range
+    smallest, largest = x.min(axis=(1, 2), keepdims=True), x.max(axis=(1, 2), keepdims=True)
+    spread = largest - smallest
+    safe = np.where(spread > 0, spread, 1)
+    scaled = d * (high - low) / safe
+    of_spread = -np.sum(scaled * (x - smallest), axis=(1, 2), keepdims=True) / safe
+    of_smallest = -np.sum(scaled, axis=(1, 2), keepdims=True) - of_spread
+    for gradient, end in ((of_spread, x == largest), (of_smallest, x == smallest)):
+        scaled = scaled + end * (gradient / end.sum(axis=(1, 2), keepdims=True).astype(x.dtype))
+    return np.where(spread > 0, scaled, d)
+
+
+def ssim_backward(d, a, b, window, *, max_val=1.0, k1=0.01, k2=0.03):
+    """Of the first image: through the means of a, a * a and a * b in each window: (N,), (N, H, W, C) → (N, H, W, C)."""
+    ones = (1,) * window.ndim
+
+    def mean(x):
+        return np.einsum("nhwijc,ij->nhwc", windows(x, window.shape, ones, ones), window)
+
+    def spread(x):
+        return scatter(window.reshape(window.size, 1, 1, 1, 1) * x, window.shape, ones, ones, None)
+
+    c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
+    mean_a, mean_b = mean(a), mean(b)
+    above, below = 2 * mean_a * mean_b + c1, mean_a * mean_a + mean_b * mean_b + c1
+    covariance = 2 * (mean(a * b) - mean_a * mean_b) + c2
+    variances = mean(a * a) - mean_a * mean_a + mean(b * b) - mean_b * mean_b + c2
+    share = (d / product(mean_a.shape[1:])).reshape(len(d), 1, 1, 1) / (below * variances)
+    of_covariance, of_variances = share * above, -share * above * covariance / variances
+    of_mean = mean_b * (share * covariance - of_covariance)
+    of_mean = of_mean - mean_a * (share * above * covariance / below + of_variances)
+    return 2 * (spread(of_mean) + b * spread(of_covariance) + a * spread(of_variances))
 
 
 def projective_transform_backward(d, transforms, *, interpolation, fill_mode):
