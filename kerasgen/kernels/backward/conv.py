@@ -6,7 +6,7 @@ from kerasgen.kernels.conv import scatter
 from kerasgen.kernels.depthwise import tile, tiled_depthwise_conv2d
 from kerasgen.kernels.shape import crop
 from kerasgen.kernels.threads import PAYS, PRODUCTS, THREADS, block_rows, product, share
-from kerasgen.kernels.window import pad, padded, same_pads, window_rows, windows
+from kerasgen.kernels.window import pad, padded, same_pads, taps, window_rows, windows
 
 
 def dense_backward(d, kernel):
@@ -165,10 +165,12 @@ def depthwise_conv2d_backward(d, kernel, like=None, *, shape=None, strides, dila
         borders = [((k - 1) * t - a, (k - 1) * t - b) for k, t, (a, b) in zip((kh, kw), dilation, crops)]
         y = tiled_depthwise_conv2d(fitted(d, borders), filters, dilation=dilation)
     else:
-        filters = kernel.reshape(kh * kw, 1, 1, 1, c * m)
-        y = np.empty((len(d), *sizes, c * m), d.dtype)
-        for i in range(len(d)):  # its parts are as large as several samples
-            y[i] = scatter(d[i] * filters, (kh, kw), strides, dilation, crops)[0]
+        y = np.zeros((len(d), *(a + size + max(b, 0) for size, (a, b) in zip(sizes, crops)), c * m), d.dtype)
+        part = np.empty(d.shape[1:], d.dtype)
+        for i in range(len(d)):  # one sample stays in the cache
+            for cells, filters in zip(taps(y[i : i + 1], (kh, kw), strides, dilation), kernel.reshape(kh * kw, c * m)):
+                cells[0] += np.multiply(d[i], filters, out=part)
+        y = crop(y, crops=[(a, max(b, 0)) for a, b in crops])
     return y if m == 1 else y.reshape(y.shape[:-1] + (c, m)).sum(axis=-1)
 
 
