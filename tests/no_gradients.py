@@ -37,6 +37,7 @@ NO_GRADIENT: dict[str, str] = {
     "ops.qr complete product": "TensorFlow has no gradient of a complete factorization of a tall matrix, nor have we",
     "ops.resize area": "TensorFlow has no gradient of it",
     "ops.rfft shorter": "TensorFlow's gradient fails where the signal is cut",
+    "ops.scale_and_translate by tensors": "scale_and_translate has no derivative here but in the image",
     "ops.scale_and_translate whole": "Keras cannot call it on an eager tensor of integers",
     "ops.svd full": "TensorFlow has no gradient of full matrices unless they are almost square, nor have we",
     "ops.view_as_complex": "Keras cannot call it on an eager tensor",
