@@ -2,10 +2,27 @@
 
 HALF = "TensorFlow computes it in half precision"
 
+ROUNDED = "the gradient goes straight through rounding, as in Keras's other int8 layers; in this one it does not"
+
 FLOAT8 = "TensorFlow raises: the gradient that Keras's float8 layers define for themselves returns too many values"
 
 NO_GRADIENT: dict[str, str] = {
     "auto_contrast flat": "TensorFlow's gradient of an image of one colour is NaN",
+    **dict.fromkeys(
+        (
+            *("bfloat16", "bfloat16 then float32", "float16", "int8 mixed precision"),
+            *("mixed_bfloat16 then float32", "mixed_float16", "mixed_float16 then float32"),
+        ),
+        HALF,
+    ),
+    **dict.fromkeys(("int8 reversible_embedding", "int8 reversible_embedding untied"), ROUNDED),
+    **{
+        name: f"{name.split('.')[1].split()[0]} has no derivative here"
+        for name in (
+            *("ops.corrcoef", "ops.correlate", "ops.correlate full 3", "ops.correlate full 4"),
+            *("ops.correlate same 3", "ops.correlate same 4", "ops.vander", "ops.vander increasing"),
+        )
+    },
     "ops.cast of float16": HALF,
     "ops.cast to bfloat16": HALF,
     "ops.cast to float16": HALF,

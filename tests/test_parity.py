@@ -244,6 +244,9 @@ def test_gradients(prepared: Prepared, level: int) -> None:
     outer, of_inputs, of_variables = prepared.once("tape", lambda: tape_gradients(prepared))
     trained = {v.key for v in built.variables if v.trainable and not v.state and graph.weights[v.key].dtype.kind == "f"}
     plan = optimize(graph.with_variables(trained), DIFFERENTIABLE[level])
+    right = prepared.once("right gradients", list)
+    if any(nodes == plan.graph.nodes and same_arrays(arrays, plan.graph.arrays) for nodes, arrays in right):
+        return  # another level has made the same graph
     watched = {v.name: g for v, g in zip(graph.inputs, of_inputs, strict=True) if np.dtype(v.dtype).kind == "f"}
     derivative = differentiate(plan.graph, [*watched, *plan.graph.variables])
     values = plan.graph.trace(*prepared.inputs)
@@ -257,6 +260,11 @@ def test_gradients(prepared: Prepared, level: int) -> None:
         assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype), name
         error = np.abs(got - wanted).max(initial=0) / (max(np.abs(wanted).max(initial=0), 1e-3 * largest) or 1)
         assert error <= GRADIENT_TOLERANCE, f"{name}: {error:.1e}"
+    right.append((plan.graph.nodes, plan.graph.arrays))
+
+
+def same_arrays(some: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> bool:
+    return some.keys() == others.keys() and all(array is others[name] for name, array in some.items())
 
 
 def test_enough_cases() -> None:
