@@ -1,8 +1,8 @@
 """The backward pass of a channels-first Conv2D by im2col, line by line beside the exported module and TensorFlow.
 
-Forward, columns of windows times rows of filters. Backward, the same matrices transposed: the gradient of the weights is
-`accum_grad.dot(X_col.T)`, that of the input `W_col.T.dot(accum_grad)`, whose columns are added up where they came from
-(col2im).
+Forward, columns of windows times rows of filters. Backward, the same matrices transposed: the gradient of the weights
+is `accum_grad.dot(X_col.T)`, that of the input `W_col.T.dot(accum_grad)`, whose columns are added up where they came
+from (col2im).
 """
 
 import importlib

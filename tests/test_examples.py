@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import struct
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from pairs import Pair
 from support import ROOT, run_python
 
 import kerasgen
@@ -69,6 +71,18 @@ SCRIPTS = {
         ],
     ),
 }
+
+
+SCRIPTS["im2col_backward"] = (
+    4,
+    [
+        "same          1   (16, 2048)     (27, 2048)",
+        "valid         1   (16, 1800)     (27, 1800)",
+        "valid         2   (16, 450)      (27, 450)",
+        "same          2   (16, 512)      (27, 512)",
+        "equal: the formulas, the exported module, TensorFlow",
+    ],
+)
 
 
 def run(folder: Path, *arguments: Any) -> str:
@@ -144,20 +158,8 @@ def test_png(exported: Callable[..., list[Any]], tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     exported(EXAMPLES / "conv1d_as_conv2d.py", path)
     assert list(tmp_path.iterdir()) == [path]
-    png = path.read_bytes()
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    chunks, start = {}, 8
-    while start < len(png):
-        (size,) = struct.unpack_from(">I", png, start)
-        content = png[start + 4 : start + 8 + size]
-        assert struct.unpack_from(">I", png, start + 8 + size) == (zlib.crc32(content),)
-        chunks[content[:4]] = content[4:]
-        start += 12 + size
-    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
-    width, height = struct.unpack_from(">II", chunks[b"IHDR"])
-    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, width + 1)
+    _, width, rows = png_rows(path)
     assert width == 600
-    assert not rows[:, 0].any()
     assert rows.min() == 0
     assert rows.max() == 255
 
@@ -202,3 +204,64 @@ def test_train(data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
         for array, kept in zip((npz["images"], npz["labels"]), data, strict=True):
             np.testing.assert_array_equal(array, kept)
     assert kerasgen.inspect(tmp_path / "digits.h5").parameters == kerasgen.inspect(DIGITS / "digits.h5").parameters
+
+
+@pytest.mark.slow
+def test_fine_tuning(tmp_path: Path) -> None:
+    """In a process that has only NumPy, the last layers learn what the network cannot do."""
+    before = sorted(EXAMPLES.rglob("*"))
+    output = run(tmp_path, DIGITS / "finetune.py")
+    check_fine_tuning(output)
+    assert 'd_weights["digit/kernel"] = dense_backward_kernel' in output
+    assert sorted(EXAMPLES.rglob("*")) == before
+
+
+def test_fine_tuning_on_old_ground(tmp_path: Path, pairs: list[Pair]) -> None:
+    """By the oldest Python and NumPy."""
+    options = kerasgen.GradientOptions(
+        trainable=("shapes*", "digit"),
+        inputs=False,
+        loss="sparse_categorical_crossentropy",
+        optimizer="adam(learning_rate=0.003)",
+    )
+    kerasgen.export(DIGITS / "digits.h5", tmp_path / "digits_numpy.py", verify=False, gradients=options)
+    for pair in pairs:
+        result = pair.run(DIGITS / "learn.py", tmp_path)
+        assert result.returncode == 0, result.stderr
+        check_fine_tuning(result.stdout)
+
+
+def check_fine_tuning(output: str) -> None:
+    """The accuracies that `learn.py` prints."""
+    for title in ("negatives", "shifted"):
+        (line,) = [line for line in output.splitlines() if line.startswith(title)]
+        first, last, seconds = (float(part) for part in re.findall(r"([\d.]+)(?:%| s\b)", line))
+        assert first < 60
+        assert last > 90
+        assert seconds < 60
+
+
+def test_explanations(exported: Callable[..., list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exported(DIGITS / "explain.py", tmp_path / "picture.png")
+    assert capsys.readouterr().out.count("is taken for a") == 12
+    height, width, rows = png_rows(tmp_path / "picture.png")
+    assert (height, width) == (3 * 100, 12 * 100)
+    assert len(np.unique(rows)) > 50
+
+
+def png_rows(path: Path) -> tuple[int, int, np.ndarray]:
+    """Height, width and the bytes of a grey picture, its checksums checked."""
+    png = path.read_bytes()
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    chunks, start = {}, 8
+    while start < len(png):
+        (size,) = struct.unpack_from(">I", png, start)
+        content = png[start + 4 : start + 8 + size]
+        assert struct.unpack_from(">I", png, start + 8 + size) == (zlib.crc32(content),)
+        chunks[content[:4]] = content[4:]
+        start += 12 + size
+    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
+    width, height = struct.unpack_from(">II", chunks[b"IHDR"])
+    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, width + 1)
+    assert not rows[:, 0].any()
+    return height, width, rows

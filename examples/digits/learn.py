@@ -19,6 +19,11 @@ def shifted(images):
     return moved
 
 
+def accuracy(net, images, labels):
+    """The part of the images that the network knows."""
+    return (net.predict(images).argmax(axis=-1) == labels).mean()
+
+
 def main():
     sys.dont_write_bytecode = True
     sys.path.insert(0, sys.argv[1])
@@ -26,7 +31,7 @@ def main():
 
     with np.load(str(Path(__file__).with_name("digits.npz"))) as data:
         images, labels = data["images"].astype("float32"), data["labels"]  # (N, 8, 8, 1), pixels from 0 to 16
-    print("NumPy {} alone: {} weights of {} can be trained".format(np.__version__, len(net.TRAINABLE), len(net.W)))
+    print(f"NumPy {np.__version__} alone: {len(net.TRAINABLE)} weights of {len(net.W)} can be trained")
     first = {name: net.W[name].copy() for name in net.TRAINABLE}
     for title, change in (("negatives", lambda x: 16 - x), ("shifted", shifted)):
         for name, array in first.items():
@@ -36,20 +41,15 @@ def main():
         order = np.random.RandomState(0).permutation(len(x))
         learn, test = order[:300], order[300:]
 
-        def accuracy():
-            return (net.predict(x[test]).argmax(axis=-1) == labels[test]).mean()
-
-        before, start, losses = accuracy(), time.time(), []
+        before, start, losses = accuracy(net, x[test], labels[test]), time.time(), []
         for epoch in range(EPOCHS):
             batches = np.random.RandomState(epoch).permutation(learn)
             for i in range(0, len(learn), BATCH):
                 batch = batches[i : i + BATCH]
                 losses.append(net.train_step(x[batch], labels[batch]))
-        print(
-            "{}: accuracy on 150 digits {:.1%} before, {:.1%} after {} steps in {:.1f} s; loss {:.2f} to {:.3f}".format(
-                title, before, accuracy(), len(losses), time.time() - start, losses[0], losses[-1]
-            )
-        )
+        after = accuracy(net, x[test], labels[test])
+        print(f"{title}: accuracy on 150 digits {before:.1%} before, {after:.1%} after {len(losses)} steps", end=" ")
+        print(f"in {time.time() - start:.1f} s; loss {losses[0]:.2f} to {losses[-1]:.3f}")
     loaded = {"h5py", "jinja2", "keras", "kerasgen", "sklearn", "tensorflow"} & set(sys.modules)
     assert not loaded, loaded
 

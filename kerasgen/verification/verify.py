@@ -117,6 +117,8 @@ def verify(
     result = compared(built, loaded, given, expected, truth, tolerance=tolerance)
     if gradients:
         arrays = next(iter(given.values()))
+        if inputs is None:  # of the others, many numbers are equal: which is the largest is up to rounding
+            arrays = [array[::2] for array in arrays]
         found = compare_gradients(built, loaded, truth, arrays, seed=seed, tolerance=tolerance)
         result = replace(result, gradients=found)
     return result
