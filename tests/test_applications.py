@@ -15,11 +15,17 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from support import relative_error, run_python
 
 import kerasgen
+from kerasgen.backward.options import GradientOptions
 from kerasgen.bench.suite import images, randomize
+from kerasgen.builder import build
 from kerasgen.emit.load import load_module
+from kerasgen.kernels.losses import sparse_categorical_crossentropy_loss
+from kerasgen.passes import LEVEL
+from kerasgen.readers import read
 
 # Heavy ones first, so that no worker is left with one at the end; a new architecture joins by itself.
 HEAVY = """
@@ -34,6 +40,18 @@ SIZE = (96, 107)  # maps of 3 x 4 at the end of most
 SIZES = {"InceptionV3": (123, 139), "InceptionResNetV2": (123, 139)}  # they cut borders: 2 x 3 remain
 TOLERANCE = 1e-4
 FORMATS = ("keras", "h5")  # a heavy one goes through one of them, in turn: it is half a gigabyte to write and to read
+GRADIENT_TOLERANCE = 1e-3  # float32 through a hundred layers and back
+FAMILIES = (
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "MobileNet", "MobileNetV2"),
+    *("MobileNetV3Small", "ResNet50", "ResNet50V2", "Xception"),
+)
+SMALLEST = {
+    "InceptionV3": (75, 75),
+    "InceptionResNetV2": (75, 75),
+    "Xception": (71, 71),
+    "NASNetLarge": (96, 96),
+    "NASNetMobile": (64, 64),
+}
 EMBEDDED = 30_000_000  # parameters up to which the weights go into the module itself
 IN_A_PROCESS = ("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "MobileNetV2", "NASNetMobile", "VGG16")
 
@@ -71,6 +89,48 @@ def test_architecture(name: str, record_property: Any) -> None:
         error = relative_error(got, expected)
         record_property(ending, f"{error:.1e}")
         assert error < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_gradients(name: str, record_property: Any, request: pytest.FixtureRequest) -> None:
+    """Of a loss, in every weight that is trained, at the smallest image that the architecture takes."""
+    if name not in FAMILIES and not request.config.getoption("--all-gradients"):
+        pytest.skip("one of each family is enough; --all-gradients takes them all")
+    keras.backend.clear_session()
+    gc.collect()
+    random = np.random.Generator(np.random.SFC64(ARCHITECTURES.index(name)))
+    size = SMALLEST.get(name, (32, 32))
+    model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(*size, 3))
+    scaled = any(isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)) for layer in model.layers)
+    randomize(model, random, images(random, 8, (*size, 3), scaled))
+    batch = images(random, 1, (*size, 3), scaled)
+    with tf.GradientTape() as tape:
+        scores = model(tf.constant(batch), training=False)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(np.zeros(1), scores)
+    variables = model.trainable_variables
+    pairs = zip(variables, tape.gradient(loss, variables), strict=True)
+    by_numbers = {np.asarray(variable).tobytes(): np.asarray(gradient) for variable, gradient in pairs}
+    built = build(read(model))
+    del model, tape, variables, pairs
+    gc.collect()
+    graph = built.bind()
+    training = GradientOptions(inputs=False).plan(built, graph, LEVEL)
+    expected = {name: by_numbers[graph.weights[name].tobytes()] for name in training.trainable}
+    assert len(expected) == len(by_numbers)
+    values = training.forward.trace(batch)
+    outputs = training.forward.graph.outputs
+    _, d_scores = sparse_categorical_crossentropy_loss(values[outputs[0]], np.zeros(1), from_logits=True)
+    saved = [values[name] for name in outputs[1 : 1 + len(training.backward.saved)]]
+    del values
+    back = training.backward.graph.trace(*saved, d_scores)
+    largest = max(float(np.abs(gradient).max()) for gradient in expected.values())
+    worst = 0.0
+    for key, wanted in expected.items():
+        error = np.abs(back[training.backward.gradients[key]] - wanted).max()
+        worst = max(worst, float(error / max(np.abs(wanted).max(), 1e-3 * largest)))
+    record_property("gradients", f"{worst:.1e}")
+    assert worst < GRADIENT_TOLERANCE
 
 
 def run_alone(module: Path, batch: np.ndarray) -> np.ndarray:
