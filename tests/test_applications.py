@@ -32,6 +32,7 @@ HEAVY = """
 ConvNeXtXLarge ConvNeXtLarge EfficientNetV2L EfficientNetB7 ConvNeXtBase NASNetLarge EfficientNetV2M EfficientNetB6
 InceptionResNetV2 VGG19 VGG16 ResNet152 ResNet152V2 EfficientNetB5 ConvNeXtSmall EfficientNetV2S ResNet101 ResNet101V2
 """.split()
+LARGEST = {"ConvNeXtXLarge", "ConvNeXtLarge", "EfficientNetV2L", "EfficientNetB7"}  # a fifth of the time of all
 FOUND = [name for name, thing in vars(keras.applications).items() if inspect.isfunction(thing)]
 ARCHITECTURES = HEAVY + sorted(set(FOUND) - set(HEAVY))
 
@@ -64,7 +65,9 @@ def test_list() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_architecture(name: str, record_property: Any) -> None:
+def test_architecture(name: str, record_property: Any, request: pytest.FixtureRequest) -> None:
+    if name in LARGEST and not request.config.getoption("--all-architectures"):
+        pytest.skip("a smaller one of its family is enough; --all-architectures takes it, too")
     keras.backend.clear_session()
     gc.collect()
     random = np.random.Generator(np.random.SFC64(ARCHITECTURES.index(name)))
@@ -95,8 +98,8 @@ def test_architecture(name: str, record_property: Any) -> None:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_gradients(name: str, record_property: Any, request: pytest.FixtureRequest) -> None:
     """Of a loss, in every weight that is trained, at the smallest image that the architecture takes."""
-    if name not in FAMILIES and not request.config.getoption("--all-gradients"):
-        pytest.skip("one of each family is enough; --all-gradients takes them all")
+    if name not in FAMILIES and not request.config.getoption("--all-architectures"):
+        pytest.skip("one of each family is enough; --all-architectures takes them all")
     keras.backend.clear_session()
     gc.collect()
     random = np.random.Generator(np.random.SFC64(ARCHITECTURES.index(name)))

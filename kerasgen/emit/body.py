@@ -71,8 +71,7 @@ class Body:
     def _returns_last_node(self, results: list[str]) -> bool:
         """Whether the last line can return its result directly."""
         nodes = self.graph.nodes
-        plain = not self.every_layer and not self.graph.keyed and len(results) == len(self.graph.output_names)
-        return plain and bool(nodes) and results == list(nodes[-1].outputs)
+        return not self.every_layer and not self.graph.keyed and bool(nodes) and results == list(nodes[-1].outputs)
 
     def _inputs(self) -> Iterator[str]:
         """What comes before the nodes: the arguments, checked; large batches in parts; the buffers."""

@@ -39,6 +39,9 @@ class ForwardBody(FreeingBody):
         super().__init__(training.forward, target)
         self.saved = dict(zip(training.saved, self.graph.outputs[len(self.graph.output_names) :], strict=True))
 
+    def _returns_last_node(self, results: list[str]) -> bool:
+        return False
+
     def results(self) -> str:
         """The model's answer, and what is saved."""
         count = len(self.graph.output_names)
