@@ -318,18 +318,6 @@ def hard_tanh(call: Call, i: int) -> Operand:
     return str(call.emit(backward.clip_backward, call.d, call.x[0], x_min=-1, x_max=1))
 
 
-def where_(call: Call, i: int) -> Operand:
-    """To a where the condition holds, else to b."""
-    condition = call.x[0]
-    if i == 0 or not isinstance(condition, str):
-        return None
-    if i == 2:
-        condition = str(call.emit(np.logical_not, condition))
-    elif call.emitter.dtype(condition) != "bool":
-        condition = str(call.emit(np.not_equal, condition, 0))
-    return call.unbroadcast(where(call, call.d, condition), i)
-
-
 def heaviside(call: Call, i: int) -> Operand:
     """To b where a is 0."""
     return call.unbroadcast(where(call, call.d, str(call.emit(np.equal, call.x[0], 0))), 1) if i else None
