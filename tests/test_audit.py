@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +18,12 @@ from support import randomize
 
 import kerasgen
 from kerasgen import cli, kernels
+from kerasgen.backward.options import LOSSES, OPTIMIZERS
 from kerasgen.emit import module, runtime, source
 from kerasgen.emit.audit import audit
 from kerasgen.emit.load import load_module
 from kerasgen.emit.source import collect
+from kerasgen.kernels import backward, explain
 
 EVIL = {
     "os.system('true')": ".system",
@@ -96,9 +100,18 @@ def test_what_cannot_be_seen_is_found(mark: str) -> None:
 
 
 def test_every_kernel_passes() -> None:
+    derivatives = [
+        thing
+        for module in pkgutil.iter_modules(backward.__path__, "kerasgen.kernels.backward.")
+        for thing in vars(importlib.import_module(module.name)).values()
+        if inspect.isfunction(thing) and thing.__module__ == module.name
+    ]
+    assert len(derivatives) > 200
     functions = [thing for thing in vars(kernels).values() if inspect.isfunction(thing)]
     assert len(functions) > 100
-    imports, blocks = collect([*functions, runtime.read_embedded, runtime.read_sidecar, runtime.main])
+    learning = [*LOSSES.values(), *OPTIMIZERS.values(), explain.chosen, runtime.write_weights, runtime.read_weights]
+    loading = [runtime.read_embedded, runtime.read_sidecar, runtime.main]
+    imports, blocks = collect([*functions, *derivatives, *learning, *loading])
     audit("\n".join([*imports, *blocks.values()]))
 
 

@@ -163,4 +163,5 @@ def trapezoid(call: Call, i: int) -> Operand:
 
 def norm(call: Call, i: int) -> Operand:
     """The direction of x, in the sense of the norm."""
-    return str(call.emit(reduce.norm_backward, call.d, call.x[0], call.y, **call.attrs))
+    attrs = {"order" if name == "ord" else name: value for name, value in call.attrs.items()}
+    return str(call.emit(reduce.norm_backward, call.d, call.x[0], call.y, **attrs))

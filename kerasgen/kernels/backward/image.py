@@ -130,7 +130,7 @@ def corners(x, coordinates, order, fill_mode):
         step = np.reshape(corner, sizes.shape)
         weights = np.where(step == 1, coordinates - low, 1 - (coordinates - low) if order else 1)
         cells = low.astype(int) + step
-        inside = ((cells >= 0) & (cells < sizes)).all(axis=0) if fill_mode == "constant" else np.True_
+        inside = ((cells >= 0) & (cells < sizes)).all(axis=0) if fill_mode == "constant" else np.bool_(True)
         if fill_mode in ("mirror", "reflect"):
             cells = np.abs(cells) % (2 * sizes)
             cells = np.where(cells < sizes, cells, 2 * sizes - cells - (fill_mode == "reflect"))

@@ -44,7 +44,7 @@ def einsum_backward(d, like, *, subscripts):
     The subscripts are the axes of d, then those of `like`; an axis that is there twice is a diagonal.
     """
     have, _, want = subscripts.partition("->")
-    axes = "".join(dict.fromkeys(want))
+    axes = "".join(sorted(set(want), key=want.index))
     y = np.zeros(like.shape, d.dtype)
     steps, sizes = {}, {}
     for axis, step, size in zip(want, y.strides, y.shape):

@@ -150,19 +150,19 @@ def trapezoid_backward(d, like=None, *, x=None, dx=1.0, axis=-1, shape=None):
     return np.moveaxis(np.expand_dims(d, -1) * weights, -1, axis)
 
 
-def norm_backward(d, x, y, *, ord=None, axis=None, keepdims=False):
+def norm_backward(d, x, y, *, order=None, axis=None, keepdims=False):
     """The gradient of a norm y, of vectors along one axis or of matrices along two: shape of x."""
     d, y = restored(d, x.ndim, axis, keepdims), restored(y, x.ndim, axis, keepdims)
-    if ord in (None, "fro") or (ord == 2 and not isinstance(axis, tuple)):
+    if order in (None, "fro") or (order == 2 and not isinstance(axis, tuple)):
         return x * (d / y)
-    if isinstance(axis, tuple) and ord in ("nuc", 2, -2):
+    if isinstance(axis, tuple) and order in ("nuc", 2, -2):
         u, s, v = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), full_matrices=False)
-        chosen = np.arange(s.shape[-1]) == {2: 0, -2: s.shape[-1] - 1}.get(ord, np.arange(s.shape[-1]))
+        chosen = np.arange(s.shape[-1]) == {2: 0, -2: s.shape[-1] - 1}.get(order, np.arange(s.shape[-1]))
         return d * np.moveaxis((u * chosen.astype(x.dtype)) @ v, (-2, -1), axis)
     size = np.abs(x)
     if isinstance(axis, tuple):
-        rows, columns = axis if abs(ord) == 1 else axis[::-1]
+        rows, columns = axis if abs(order) == 1 else axis[::-1]
         return np.sign(x) * max_backward(d, size.sum(axis=rows, keepdims=True), y, axis=columns, keepdims=True)
-    if abs(ord) == np.inf:
+    if abs(order) == np.inf:
         return np.sign(x) * max_backward(d, size, y, axis=axis, keepdims=True)
-    return np.sign(x) * size ** (ord - 1) * (d * y ** (1 - ord)) if ord else np.zeros_like(x)
+    return np.sign(x) * size ** (order - 1) * (d * y ** (1 - order)) if order else np.zeros_like(x)
