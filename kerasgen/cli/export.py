@@ -126,8 +126,14 @@ def export(
         "gradients": None,
     }
     if gradients or trainable or loss or optimizer or explain:
+        only_explained = bool(explain) and not (gradients or trainable or loss)
         options["gradients"] = gradient_options(
-            trainable, input_gradients, loss=loss, from_logits=from_logits, optimizer=optimizer, explain=explain or ()
+            [] if only_explained else trainable,
+            input_gradients,
+            loss=loss,
+            from_logits=from_logits,
+            optimizer=optimizer,
+            explain=explain or (),
         )
     process.start()
     with progress(f"{model} -> {module}"):
