@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -284,6 +285,28 @@ def test_a_kernel_without_a_derivative(run: Run) -> None:
     message = run.fails(4, "export", path, "-o", "net.py", "--no-verify", "--gradients")
     assert "m.keras: no gradient goes through contrast (auto_contrast)" in message
     run("export", path, "-o", "net.py", "--no-verify")
+
+
+def test_peak_memory(digits: Any, tmp_path: Path) -> None:
+    """What `inspect` states bounds what a step takes, but for a fifth."""
+    options = GradientOptions(inputs=False)
+    cost = kerasgen.inspect(DIGITS / "digits.h5", gradients=options).gradients
+    assert cost is not None
+    assert cost.peak_bytes is not None
+    module = exported(DIGITS / "digits.h5", tmp_path, inputs=False)
+    batch = np.concatenate([digits[0]] * 3)
+
+    def step() -> None:
+        outputs, saved = module.forward(batch)
+        module.backward(saved, np.ones_like(outputs))
+
+    step()
+    tracemalloc.start()
+    step()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    bound = cost.peak_bytes * len(batch) + cost.weight_bytes + cost.block_bytes
+    assert 0.3 * bound < peak <= 1.2 * bound
 
 
 def test_inspect(run: Run) -> None:

@@ -32,14 +32,15 @@ class StepCost:
     """Of one call of `forward` and `backward`.
 
     `saved_bytes` is what the forward pass hands to the backward pass, for each sample; `peak_bytes` what the arrays of
-    both take at most, for each sample, and `weight_bytes` the gradients of the weights. What a kernel needs inside is
-    not among them. `macs` counts multiply-adds for a sample. All but `weight_bytes` are None where a size is known only
-    at run time.
+    both take at most, for each sample. Whatever the batch, `weight_bytes` are the gradients of the weights, and
+    `block_bytes` what kernels need inside to work block by block. `macs` counts multiply-adds for a sample. What
+    depends on a size that is known only at run time is None.
     """
 
     saved_bytes: int | None
     peak_bytes: int | None
     weight_bytes: int
+    block_bytes: int
     macs: int | None
 
 

@@ -57,7 +57,7 @@ def _print_summary(console: Console, summary: Summary) -> None:
         console.print(
             Text(
                 f"a step of training: {_count(cost.macs)} MACs for one sample; {saved} saved, {peak} at the peak, "
-                f"and {cost.weight_bytes:,} bytes for the gradients of the weights"
+                f"and {cost.weight_bytes + cost.block_bytes:,} bytes for the gradients of the weights and for blocks"
             )
         )
     for problem in summary.problems:
