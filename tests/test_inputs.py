@@ -98,7 +98,8 @@ def test_the_range_of_floats(name: str) -> None:
     model, low, high = FLOATS[name]
     recipe = recipe_of(model())
     assert (recipe.low, recipe.high) == (pytest.approx(low, abs=2e-2 * (high - low)), pytest.approx(high, rel=2e-2))
-    assert (recipe.whole, recipe.shape[0]) == (False, BATCH)
+    guessed = (low, high) == (-2, 2)
+    assert (recipe.whole, recipe.shape[0]) == (False, BATCH + guessed)
 
 
 @pytest.mark.parametrize("library", [keras, tf_keras], ids=lambda library: library.__name__)
@@ -184,12 +185,46 @@ def test_the_range_of_whole_numbers(name: str) -> None:
     assert np.array_equal(array, np.floor(array))
 
 
+def ids() -> Any:
+    """Two tables that are read by inputs of one number each."""
+    user, film = keras.Input((1,), dtype="int32", name="user"), keras.Input((1,), dtype="int32", name="film")
+    tables = [L.Flatten()(L.Embedding(count, 3)(x)) for x, count in ((user, 40), (film, 900))]
+    return keras.Model([user, film], L.Dot(1)(tables))
+
+
+COUNTED = {
+    "words": (lambda: behind(L.Embedding(50, 8), shape=(20,), dtype="int32"), BATCH + 3),
+    "fewer than a sample has": (lambda: behind(L.Embedding(7, 4), shape=(20,), dtype="int32"), BATCH + 1),
+    "several inputs": (ids, BATCH + 900),
+    "vocabulary": (lambda: lookup(), BATCH + 17),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_all_that_a_table_has_is_named(name: str) -> None:
+    model, samples = COUNTED[name]
+    file = read(model())
+    wanted = recipes(build(file).bind(), file.model)
+    for recipe, array in zip(wanted, draw(wanted, seed=5), strict=True):
+        assert len(array) == samples
+        assert set(np.unique(array)) == set(range(recipe.low, recipe.high + 1))
+
+
+def test_a_large_table_is_named_in_part() -> None:
+    """As far as the graph makes few numbers of it."""
+    table = L.Embedding(1_000_000, 100)
+    samples, _ = recipe_of(behind(table, L.Flatten(), L.Dense(3), shape=(50,), dtype="int32")).shape
+    assert 100 < samples - BATCH < 1000
+    assert recipe_of(behind(table, L.Flatten(), L.Dense(3), shape=(50_000,), dtype="int32")).shape[0] <= BATCH
+    assert recipe_of(by_operations(lambda x: ops.cast(x, "float32"), dtype="uint8")).shape[0] == BATCH  # no table
+
+
 # ---------------------------------------------------------------- what is made
 
 
 def test_the_kinds_of_samples() -> None:
-    image = make_input((8, 32, 32, 3), "float32", 0.0, 255.0)
-    for even, smooth, normal, sparse in (image[:4], image[4:]):
+    image = make_input((10, 32, 32, 3), "float32", 0.0, 255.0)
+    for even, smooth, normal, sparse, wide in (image[:5], image[5:]):
         assert 0 <= even.min() < 5
         assert 250 < even.max() <= 255
         assert 0 <= smooth.min() < smooth.max() - 60
@@ -200,7 +235,10 @@ def test_the_kinds_of_samples() -> None:
         assert 0.9 < normal.std() < 1.1
         assert set(np.unique(sparse)) == {0, 255}
         assert 0.1 < np.mean(sparse == 255) < 0.15
-    assert not np.array_equal(image[0], image[4])
+        assert wide.min() < -60
+        assert wide.max() > 2 * 255
+        assert np.abs(np.diff(wide, axis=0)).mean() < 0.2 * np.ptp(wide)
+    assert not np.array_equal(image[0], image[5])
 
 
 def scrambled(position: int, seed: int) -> int:
@@ -218,10 +256,12 @@ def test_the_generator_is_what_it_says() -> None:
     assert make_input((1, 100), "int32", 0, 6).ravel().tolist() == [scrambled(i, 0) * 7 // 2**32 for i in range(100)]
     normal = make_input((3, 100), "float64", 10.0, 12.0)[2]
     assert normal.tolist() == [(sum(scrambled(i, 0).to_bytes(4, "big")) - 510) / 148 for i in range(200, 300)]
+    assert make_input((7, 50), "int32", 3, 9)[4:].ravel().tolist() == [3 + i % 7 for i in range(150)]
 
 
 def test_blocks_do_not_show() -> None:
     """A large sample is made block by block, and is what it would be as a whole."""
+    assert make_input((6, 1000, 100), "int32", 0, 10**6)[4:].ravel().tolist() == list(range(200_000))
     large = make_input((2, 1000, 100), "float32", 0.0, 1.0)
     assert large[0].ravel().tolist()[:: 997 * 7] == [
         np.float32(scrambled(i, 0) / 2**32) for i in range(0, 100_000, 6979)
@@ -243,12 +283,12 @@ def test_the_size_is_bounded() -> None:
     def shape(*sizes: int | None) -> tuple[int, ...]:
         return recipe_of(keras.Model(x := keras.Input(sizes), L.ReLU()(x))).shape
 
-    assert shape(224, 224, 3)[0] == 4
+    assert shape(224, 224, 3)[0] == BATCH + 1
     assert shape(512, 512, 3)[0] == 2
     assert shape(50, 290, 480, 3)[0] == 1
-    assert shape(None, None, 3) == (4, 128, 128, 3)
-    assert np.prod(shape(None, None, None, 1)) <= 4 * MANY_CELLS
-    assert np.prod(shape(None, 224, 224, 3)) <= 4 * MANY_CELLS
+    assert shape(None, None, 3) == (BATCH + 1, 128, 128, 3)
+    assert np.prod(shape(None, None, None, 1)) <= (BATCH + 1) * MANY_CELLS
+    assert np.prod(shape(None, 224, 224, 3)) <= (BATCH + 1) * MANY_CELLS
     huge = recipe_of(keras.Model(x := keras.Input((TOO_MANY_CELLS, 2)), L.ReLU()(x)))
     with pytest.raises(TooLarge):
         draw([huge])

@@ -13,7 +13,9 @@ input wants is read from the graph as built, by following the input through what
 | a network of `keras.applications` by name | what its `preprocess_input` makes |
 | anything else | -2 to 2, whole numbers 0 to 9, bytes 0 to 255 |
 
-The first row that applies counts. `kerasgen.emit.runtime.make_input` makes the arrays, here and in the modules.
+The first row that applies counts. `kerasgen.emit.runtime.make_input` makes the arrays, here and in the modules: four
+samples, one of each kind. Where -2 to 2 is but a guess, a fifth has larger numbers, to which filters answer that are
+dead between those. Where a table is read, more samples count through all that it has, as far as that is cheap.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,10 +39,11 @@ from kerasgen.names import printable
 from kerasgen.readers.model import ModelSpec
 
 Inputs = Sequence[tuple[str, Sequence[int | None], str]]  # names, shapes and dtypes, as a module's INPUTS has them
-BATCH = 4  # one sample of each kind that `make_input` makes
+BATCH = 4  # one sample of each kind that `make_input` makes in the range
 MANY_CELLS = 1 << 20  # of the inputs, from which on a batch has two samples
 MOST_CELLS = 1 << 24  # of the inputs, from which on it has one
 MOST_WORK = 1 << 28  # cells of all the arrays that the graph makes of a batch
+MOST_COUNTING = 1 << 22  # the same, of the samples that count through a table
 TOO_MANY_CELLS = 1 << 25  # of a batch, which takes hundreds of megabytes to answer
 OPEN_SIZES = (128, 64, 32, 16, 8, 4, 2)  # to try for the sizes that a model leaves open
 
@@ -88,12 +92,10 @@ def recipes(graph: Graph, model: ModelSpec | None = None, batch: int | None = No
     A model may fix the batch. What a graph without weights lets nobody know is guessed.
     """
     sizes = [graph.specs[name].shape[1:] for node in graph.nodes for name in node.outputs]
-    most = MOST_WORK // max(1, sum(math.prod(size or OPEN_SIZES[0] for size in shape) for shape in sizes))
-    shapes = _shapes([value.shape for value in graph.inputs], batch or _fixed_batch(model), max(1, most))
-    return tuple(
-        _recipe(value, shape, wanted_range(value, graph, model))
-        for value, shape in zip(graph.inputs, shapes, strict=True)
-    )
+    work = max(1, sum(math.prod(size or OPEN_SIZES[0] for size in shape) for shape in sizes))
+    ranges = [wanted_range(value, graph, model) for value in graph.inputs]
+    shapes = _shapes([value.shape for value in graph.inputs], batch or _fixed_batch(model), ranges, work)
+    return tuple(map(_recipe, graph.inputs, shapes, ranges))
 
 
 def draw(recipes: Iterable[Recipe], seed: int = 0) -> list[np.ndarray]:
@@ -133,16 +135,30 @@ def _fixed_batch(model: ModelSpec | None) -> int | None:
     return next((shape[0] for shape in shapes if isinstance(shape, (list, tuple)) and shape and shape[0]), None)
 
 
-def _shapes(shapes: Sequence[Sequence[int | None]], batch: int | None, most: int = BATCH) -> list[tuple[int, ...]]:
-    """The shapes to try, all sizes known; `most` samples unless the batch is given."""
+def _shapes(
+    shapes: Sequence[Sequence[int | None]], batch: int | None, ranges: Sequence[Range] = (), work: int = 1
+) -> list[tuple[int, ...]]:
+    """The shapes to try, all sizes known; unless the batch is given, as many samples as these ranges want.
+
+    `work` is how many cells the graph makes of a sample.
+    """
     for size in OPEN_SIZES:
         samples = [tuple(size if length is None else int(length) for length in shape[1:]) for shape in shapes]
         cells = sum(map(math.prod, samples))
         if cells <= MANY_CELLS:
             break
     limit, least = (MANY_CELLS, 2) if 2 * cells <= MOST_CELLS else (MOST_CELLS, 1)
-    batch = batch or min(BATCH, most, max(least, limit // max(cells, 1)))
+    more = max(map(_more, ranges, samples, repeat(work)), default=0)
+    batch = batch or min(BATCH + more, max(1, MOST_WORK // work), max(least, limit // max(cells, 1)))
     return [(batch, *sample) for sample in samples]
+
+
+def _more(wanted: Range, sample: tuple[int, ...], work: int) -> int:
+    """How many samples an input wants beyond the usual: one that leaves a guessed range, or those that count."""
+    if not wanted.whole:
+        return int(wanted is FLOATS)
+    numbers = int(np.max(wanted.high) - np.min(wanted.low)) + 1
+    return min(math.ceil(numbers / max(1, math.prod(sample))), MOST_COUNTING // work)
 
 
 def _unknown(value: Value) -> Range:
@@ -338,7 +354,10 @@ EDGES: Mapping[str, tuple[Callable[[np.ndarray], Any], Callable[[int, int], int]
 def edge_inputs(recipes: Iterable[Recipe], seed: int = 0) -> dict[str, list[np.ndarray]]:
     """Arrays that are the edge of what a model is given, by what they are."""
     plain = [recipe._replace(low=-2.0, high=2.0) if not recipe.whole else recipe for recipe in recipes]
-    some = list(zip(plain, draw(plain, seed), strict=True))
+    some = [
+        (recipe, np.clip(x, -4, 4) if not recipe.whole else x)
+        for recipe, x in zip(plain, draw(plain, seed), strict=True)
+    ]
     return {
         name: [
             np.full_like(x, whole(recipe.low, recipe.high)) if recipe.whole else floats(x).astype(x.dtype)
