@@ -89,7 +89,8 @@ class Body:
 
     def _dict(self) -> str:
         """The layers' outputs by the layers' names, or the model's by theirs."""
-        outputs = zip(self.graph.output_names, ((name,) for name in self.graph.outputs), strict=True)
+        names = self.graph.output_names
+        outputs = zip(names, ((name,) for name in self.graph.outputs[: len(names)]), strict=True)
         items = []
         for key, names in self.graph.layers.items() if self.every_layer else outputs:
             values = ", ".join(map(self._operand, names))
