@@ -26,7 +26,9 @@ pytest.register_assert_rewrite("model_files", "saved_models")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="Write tests/golden anew.")
     parser.addoption(
-        "--all-architectures", action="store_true", help="The largest of keras.applications, too, and all gradients."
+        "--thorough",
+        action="store_true",
+        help="The largest of keras.applications, too, the gradients of all, and each parity case's module with gradients.",
     )
     parser.addoption(
         "--shuffle", type=int, metavar="SEED", help="Run the files in a random order, and each one's tests."

@@ -66,8 +66,8 @@ def test_list() -> None:
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_architecture(name: str, record_property: Any, request: pytest.FixtureRequest) -> None:
-    if name in LARGEST and not request.config.getoption("--all-architectures"):
-        pytest.skip("a smaller one of its family is enough; --all-architectures takes it, too")
+    if name in LARGEST and not request.config.getoption("--thorough"):
+        pytest.skip("a smaller one of its family is enough; --thorough takes it, too")
     keras.backend.clear_session()
     gc.collect()
     random = np.random.Generator(np.random.SFC64(ARCHITECTURES.index(name)))
@@ -98,8 +98,8 @@ def test_architecture(name: str, record_property: Any, request: pytest.FixtureRe
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_gradients(name: str, record_property: Any, request: pytest.FixtureRequest) -> None:
     """Of a loss, in every weight that is trained, at the smallest image that the architecture takes."""
-    if name not in FAMILIES and not request.config.getoption("--all-architectures"):
-        pytest.skip("one of each family is enough; --all-architectures takes them all")
+    if name not in FAMILIES and not request.config.getoption("--thorough"):
+        pytest.skip("one of each family is enough; --thorough takes them all")
     keras.backend.clear_session()
     gc.collect()
     random = np.random.Generator(np.random.SFC64(ARCHITECTURES.index(name)))

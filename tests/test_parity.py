@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,7 +35,7 @@ from kerasgen.verification.compare import flat
 BATCH = 3
 FORMATS = ("keras", "h5")
 GRADIENT_TOLERANCE = 1e-4
-EVERY = int(os.environ.get("EVERY", 8))
+EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -268,10 +267,11 @@ def test_gradients(prepared: Prepared, level: int) -> None:
     right.append((plan.graph.nodes, plan.graph.arrays))
 
 
-def test_gradient_module(prepared: Prepared) -> None:
-    """The module with gradients computes what the graphs do; one case in eight, and each of a family's first ones."""
-    if prepared.name in NO_GRADIENT or zlib.crc32(prepared.name.encode()) % EVERY:
-        pytest.skip("one case in eight is enough")
+def test_gradient_module(prepared: Prepared, request: pytest.FixtureRequest) -> None:
+    """The module with gradients computes what the graphs do."""
+    chosen = request.config.getoption("--thorough") or zlib.crc32(prepared.name.encode()) % EVERY == 0
+    if not chosen or prepared.name in NO_GRADIENT:
+        pytest.skip("one case in eight is enough; --thorough takes all")
     built, graph = prepared.built(), prepared.graph()
     options = GradientOptions()
     training = options.plan(built, graph, LEVEL)
