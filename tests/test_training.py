@@ -287,6 +287,15 @@ def test_a_kernel_without_a_derivative(run: Run) -> None:
     run("export", path, "-o", "net.py", "--no-verify")
 
 
+def test_the_module_is_checked(run: Run) -> None:
+    """`--check` takes the same options."""
+    options = ("--trainable", "digit", "--loss", "sparse_categorical_crossentropy", "--optimizer", "adam")
+    run("export", DIGITS / "digits.h5", "-o", "net.py", "--no-verify", *options)
+    run("export", DIGITS / "digits.h5", "-o", "net.py", "--check", *options)
+    _, err = run("export", DIGITS / "digits.h5", "-o", "net.py", "--check", *options[:-1], "sgd", code=1)
+    assert "net.py" in err
+
+
 def test_peak_memory(digits: Any, tmp_path: Path) -> None:
     """What `inspect` states bounds what a step takes, but for a fifth."""
     options = GradientOptions(inputs=False)
