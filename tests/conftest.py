@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="The largest of keras.applications, too, the gradients of all, and of each parity case a module with them.",
+        help="The largest of keras.applications too, the gradients of all, and a module with them of each parity case.",
     )
     parser.addoption(
         "--shuffle", type=int, metavar="SEED", help="Run the files in a random order, and each one's tests."
