@@ -265,6 +265,12 @@ WRONG_OPTIONS = {
         "sgd(rho=1)",
     ): "sgd takes learning_rate, momentum, nesterov, as in ",
     ("--loss", "mean_squared_error", "--optimizer", "sgd", "--from-logits"): "belongs to a loss that is a crossentropy",
+    (
+        "--loss",
+        "mean_squared_error",
+        "--optimizer",
+        "sgd(momentum=0.9.1)",
+    ): "sgd takes learning_rate, momentum, nesterov",
     ("--explain", "shap"): "saliency, integrated_gradients, grad_cam=LAYER, not 'shap'",
     ("--explain", "grad_cam=nowhere"): "no layer is called 'nowhere'; the last ones: ",
     ("--gradients", "--activations"): "a module has either",

@@ -71,7 +71,7 @@ class GradientOptions:
         for setting in filter(None, settings.split(",")):
             key, _, value = (part.strip() for part in setting.partition("="))
             known = inspect.signature(OPTIMIZERS[name]).parameters
-            if key not in known or not re.fullmatch(r"True|False|[\d.]+(e-?\d+)?", value):
+            if key not in known or not re.fullmatch(r"True|False|\d+\.?\d*(e-?\d+)?", value):
                 raise UsageError(f"{name} takes {', '.join(known)}, as in {name}(learning_rate=0.01)")
             found[key] = ast.literal_eval(value)
         return name, found
