@@ -284,6 +284,15 @@ def test_values_are_kept_no_longer_than_they_are_read() -> None:
         assert len(walk.values) <= 2
 
 
+def test_an_input_that_is_handed_on() -> None:
+    """It is still there when its last reader has run."""
+    x = np.ones((1, 4), "float32")
+    for given, ok in ((x, True), (1.01 * x, False)):
+        walk = Walk(chain(Node(("a",), np.multiply, ("x", 2.0))), [x])
+        assert walk.offer(("a",), [2 * x]) is None
+        assert (walk.offer(("x",), [given]) is None) is ok
+
+
 def test_whole_numbers_are_equal_unless_float64_differs() -> None:
     graph = chain(Node(("a",), np.multiply, ("x", 0.1)), Node(("y",), np.floor, ("a",)), Node(("z",), cast, ("y",)))
     for x, ok in ((np.float32([[1, 2, 3, 30]]), True), (np.float32([[1, 2, 3, 34]]), False)):

@@ -105,7 +105,7 @@ class Walk:
         for node in nodes:
             self.unread.subtract(node.reads)
         for name in {*names, *(name for node in nodes for name in (*node.reads, *node.outputs))}:
-            if self.unread[name] <= 0:
+            if self.unread[name] <= 0 and name in self.makers:  # an input may be handed on as it is
                 self.values.pop(name, None)
         return fault
 
@@ -127,7 +127,8 @@ class Walk:
         if all(is_near(got[name], right[name], self._limit(got[name], inside)) for name in got):
             return None
         own = self.weights.keys() | {name for node in nodes for name in node.outputs}
-        read = {name: self.values[name] for node in nodes for name in node.reads if name not in own}
+        reads = (*got, *(name for node in nodes for name in node.reads))
+        read = {name: self.values[name] for name in reads if name not in own}
         reports = tuple(compare(n, got[n], right[n], tolerance=self._limit(got[n], inside)) for n in got)
         if self.tolerance is None and not all(report.ok for report in reports):
             witness = Witness(nodes, read, self.weights, tuple(got))
