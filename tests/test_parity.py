@@ -240,10 +240,12 @@ def tape_gradients(prepared: Prepared) -> tuple[list[np.ndarray | None], list[An
 
 
 @pytest.mark.parametrize("level", DIFFERENTIABLE)
-def test_gradients(prepared: Prepared, level: int) -> None:
+def test_gradients(prepared: Prepared, level: int, request: pytest.FixtureRequest) -> None:
     """The gradients in every float input and weight, as TensorFlow computes them."""
     if prepared.name in NO_GRADIENT:
         pytest.skip(NO_GRADIENT[prepared.name])
+    if level != LEVEL and not taken(prepared.name, request):
+        pytest.skip("one case in eight is enough; --thorough takes all")
     built, graph = prepared.built(), prepared.graph()
     outer, of_inputs, of_variables = prepared.once("tape", lambda: tape_gradients(prepared))
     trained = {v.key for v in built.variables if v.trainable and not v.state and graph.weights[v.key].dtype.kind == "f"}
@@ -269,8 +271,7 @@ def test_gradients(prepared: Prepared, level: int) -> None:
 
 def test_gradient_module(prepared: Prepared, request: pytest.FixtureRequest) -> None:
     """The module with gradients computes what the graphs do."""
-    chosen = request.config.getoption("--thorough") or zlib.crc32(prepared.name.encode()) % EVERY == 0
-    if not chosen or prepared.name in NO_GRADIENT:
+    if not taken(prepared.name, request) or prepared.name in NO_GRADIENT:
         pytest.skip("one case in eight is enough; --thorough takes all")
     built, graph = prepared.built(), prepared.graph()
     options = GradientOptions()
@@ -295,6 +296,11 @@ def test_gradient_module(prepared: Prepared, request: pytest.FixtureRequest) -> 
         assert relative_error(gradient, back[gradients[name]]) <= 1e-5, name
     for name, gradient in zip(training.inputs, flat(d_inputs) if training.inputs else [], strict=True):
         assert relative_error(gradient, back[gradients[name]]) <= 1e-5, name
+
+
+def taken(name: str, request: pytest.FixtureRequest) -> bool:
+    """Whether a case is one of the few for which more is tried."""
+    return bool(request.config.getoption("--thorough")) or zlib.crc32(name.encode()) % EVERY == 0
 
 
 def same_arrays(some: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> bool:
