@@ -123,7 +123,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.celu: replace(ACTIVATION, gradient=activation.celu),
     kernels.elu: replace(ACTIVATION, gradient=activation.elu),
     kernels.erf: replace(OPAQUE, near_one=True, gradient=special.erf),
-    kernels.exponential: replace(ACTIVATION, gradient=arithmetic.exp),
+    kernels.exponential: replace(ACTIVATION, gradient=activation.exponential),
     kernels.gelu: replace(ACTIVATION, gradient=activation.gelu),
     kernels.general_relu: replace(BY_CELL, gradient=activation.general_relu),
     kernels.glu: replace(APART, gradient=activation.glu),
@@ -131,7 +131,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.hard_sigmoid: replace(SATURATES, gradient=activation.hard_sigmoid),
     kernels.hard_sigmoid_keras2: replace(SATURATES, gradient=activation.hard_sigmoid_keras2),
     kernels.hard_silu: replace(ACTIVATION, gradient=activation.hard_silu),
-    kernels.hard_tanh: replace(SATURATES, gradient=arithmetic.hard_tanh),
+    kernels.hard_tanh: replace(SATURATES, gradient=activation.hard_tanh),
     kernels.identity: Facts(
         aliases=True, samples=0, activation=True, by_cell=True, linear=True, moves=True, gradient=activation.identity
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from kerasgen import kernels
 from kerasgen.graph.derivatives.call import Call, Operand, Rule
 from kerasgen.kernels.backward import activation as backward
 
@@ -24,12 +26,14 @@ def of_operand(kernel: Callable[..., Any], *settings: str) -> Rule:
 
 
 celu = of_result(backward.celu_backward, "alpha")
+exponential = of_result(backward.exponential_backward)
 gelu = of_operand(backward.gelu_backward, "approximate")
 general_relu = of_operand(backward.general_relu_backward, "negative_slope", "max_value", "threshold")
 glu = of_operand(backward.glu_backward, "axis")
 hard_sigmoid = of_result(backward.hard_sigmoid_backward)
 hard_sigmoid_keras2 = of_operand(backward.hard_sigmoid_keras2_backward)
 hard_silu = of_operand(backward.hard_silu_backward)
+hard_tanh = of_operand(backward.hard_tanh_backward)
 log_sigmoid = of_result(backward.log_sigmoid_backward)
 log_softmax = of_result(backward.log_softmax_backward, "axis")
 mish = of_operand(backward.mish_backward)
@@ -48,6 +52,13 @@ squareplus = of_operand(backward.squareplus_backward, "b")
 tanh = of_result(backward.tanh_backward)
 tanh_shrink = of_operand(backward.tanh_shrink_backward)
 threshold = of_operand(backward.threshold_backward, "threshold")
+
+
+def backward_of(activation: Callable[..., Any]) -> tuple[Callable[..., Any], str]:
+    """What computes the derivative of an activation inside a recurrent layer, and what it reads: "x", "y" or "xy"."""
+    shared = {kernels.hard_shrink: backward.shrink_backward, kernels.soft_shrink: backward.shrink_backward}
+    function = shared.get(activation) or getattr(backward, f"{activation.__name__}_backward")
+    return function, "".join(name for name in ("x", "y") if name in inspect.signature(function).parameters)
 
 
 def identity(call: Call, i: int) -> Operand:

@@ -313,11 +313,6 @@ def clip(call: Call, i: int) -> Operand:
     return str(call.emit(backward.clip_backward, call.d, call.x[0], **call.attrs))
 
 
-def hard_tanh(call: Call, i: int) -> Operand:
-    """Where x is from -1 to 1."""
-    return str(call.emit(backward.clip_backward, call.d, call.x[0], x_min=-1, x_max=1))
-
-
 def heaviside(call: Call, i: int) -> Operand:
     """To b where a is 0."""
     return call.unbroadcast(where(call, call.d, str(call.emit(np.equal, call.x[0], 0))), 1) if i else None

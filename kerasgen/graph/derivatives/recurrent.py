@@ -8,47 +8,20 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
+from kerasgen.graph.derivatives.activation import backward_of
 from kerasgen.graph.derivatives.call import Call
 from kerasgen.kernels.backward import recurrent as backward
 
-THROUGH: dict[Callable[..., Any], Callable[..., Any]] = {
-    kernels.celu: backward.through_celu,
-    kernels.elu: backward.through_elu,
-    kernels.exponential: backward.through_exponential,
-    kernels.gelu: backward.through_gelu,
-    kernels.hard_shrink: backward.through_hard_shrink,
-    kernels.hard_sigmoid: backward.through_hard_sigmoid,
-    kernels.hard_sigmoid_keras2: backward.through_hard_sigmoid_keras2,
-    kernels.hard_silu: backward.through_hard_silu,
-    kernels.hard_tanh: backward.through_hard_tanh,
-    kernels.identity: backward.through_identity,
-    kernels.leaky_relu: backward.through_leaky_relu,
-    kernels.log_sigmoid: backward.through_log_sigmoid,
-    kernels.log_softmax: backward.through_log_softmax,
-    kernels.mish: backward.through_mish,
-    kernels.relu: backward.through_relu,
-    kernels.relu6: backward.through_relu6,
-    kernels.selu: backward.through_selu,
-    kernels.sigmoid: backward.through_sigmoid,
-    kernels.silu: backward.through_silu,
-    kernels.soft_shrink: backward.through_soft_shrink,
-    kernels.softmax: backward.through_softmax,
-    kernels.softplus: backward.through_softplus,
-    kernels.softsign: backward.through_softsign,
-    kernels.sparse_plus: backward.through_sparse_plus,
-    kernels.sparse_sigmoid: backward.through_sparse_sigmoid,
-    kernels.sparsemax: backward.through_sparsemax,
-    kernels.squareplus: backward.through_squareplus,
-    kernels.tanh: backward.through_tanh,
-    kernels.tanh_shrink: backward.through_tanh_shrink,
-}
 STEPS = (0, 1)  # the axes of samples and steps
 
 
 def _walk(call: Call, kernel: Callable[..., Any], states: int, results: int) -> tuple[str, ...]:
     """What the backward kernel returns; it reads the gradients of the output and the last states, and all operands."""
     gradients: Sequence[str | None] = [*call.gradients, *[None] * states]
-    functions = {f"{name}_backward": THROUGH[call.attrs[name]] for name in call.attrs if name.endswith("activation")}
+    functions: dict[str, Any] = {}
+    for name in call.attrs:
+        if name.endswith("activation"):
+            functions[f"{name}_backward"], functions[f"{name}_reads"] = backward_of(call.attrs[name])
     inputs = (*gradients[: 1 + states], *call.x)
     return tuple(call.emit(kernel, *inputs, outputs=results, **call.attrs, **functions))
 

@@ -8,6 +8,21 @@ import numpy as np
 from kerasgen.kernels.activation import erf, hard_sigmoid, sigmoid, softplus, sparse_sigmoid
 
 
+def identity_backward(d, y):
+    """d."""
+    return d
+
+
+def exponential_backward(d, y):
+    """d * y."""
+    return d * y
+
+
+def hard_tanh_backward(d, x):
+    """d where -1 ≤ x ≤ 1."""
+    return d * (np.abs(x) <= 1)
+
+
 def relu_backward(d, y):
     """d where x exceeds 0, as y does."""
     return d * (y > 0)

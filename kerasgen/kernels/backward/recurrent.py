@@ -1,173 +1,17 @@
 """Gradients of recurrent layers, through time: the forward scan again, keeping what each step needs, then back.
 
-`d` is always the gradient of the result. Functions named `through_...` are the derivatives of the activations inside:
-from d, what the activation was called with, and what it returned.
+`d` is always the gradient of the result.
 """
 
 import numpy as np
 
-from kerasgen.kernels.activation import erf, sigmoid
 from kerasgen.kernels.conv import convolve, dense
 from kerasgen.kernels.window import padded, same_pads, windows
 
 
-def through_identity(d, x, y):
-    """d."""
-    return d
-
-
-def through_relu(d, x, y):
-    """d where x > 0."""
-    return d * (x > 0)
-
-
-def through_relu6(d, x, y):
-    """d where 0 < x < 6."""
-    return d * ((x > 0) & (x < 6))
-
-
-def through_leaky_relu(d, x, y):
-    """d above 0, 0.2 d below."""
-    return np.where(x > 0, d, 0.2 * d)
-
-
-def through_elu(d, x, y):
-    """d above 0, d * exp(x) = d * (y + 1) below."""
-    return d * np.minimum(y + 1, 1)
-
-
-def through_selu(d, x, y):
-    """d * scale above 0, d * (y + scale * alpha) below."""
-    return d * np.where(x > 0, x.dtype.type(1.0507009873554805), y + 1.7580993408473766)
-
-
-def through_celu(d, x, y):
-    """d above 0, d * exp(x) = d * (y + 1) below."""
-    return d * np.minimum(y + 1, 1)
-
-
-def through_sigmoid(d, x, y):
-    """d * y * (1 - y)."""
-    z = 1 - y
-    z *= y
-    z *= d
-    return z
-
-
-def through_tanh(d, x, y):
-    """d * (1 - y²)."""
-    z = y * y
-    np.subtract(1, z, out=z)
-    z *= d
-    return z
-
-
-def through_exponential(d, x, y):
-    """d * y."""
-    return d * y
-
-
-def through_softmax(d, x, y):
-    """y * (d - Σ d y)."""
-    return y * (d - np.sum(d * y, axis=-1, keepdims=True))
-
-
-def through_log_softmax(d, x, y):
-    """d - exp(y) Σ d."""
-    return d - np.exp(y) * np.sum(d, axis=-1, keepdims=True)
-
-
-def through_softplus(d, x, y):
-    """d * sigmoid(x)."""
-    return d * sigmoid(x)
-
-
-def through_softsign(d, x, y):
-    """d / (1 + |x|)²."""
-    return d / np.square(1 + np.abs(x))
-
-
-def through_silu(d, x, y):
-    """d * (s + y (1 - s)), with s = sigmoid(x)."""
-    s = sigmoid(x)
-    return d * (s + y * (1 - s))
-
-
-def through_mish(d, x, y):
-    """d * (t + x (1 - t²) sigmoid(x)), with t = tanh(softplus(x))."""
-    t = np.tanh(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
-    return d * (t + x * (1 - t * t) * sigmoid(x))
-
-
-def through_hard_sigmoid(d, x, y):
-    """d / 6 where -3 < x < 3."""
-    return d * (np.abs(x) < 3) * (1 / 6)
-
-
-def through_hard_sigmoid_keras2(d, x, y):
-    """0.2 d where the result is not clipped."""
-    return d * ((y > 0) & (y < 1)) * 0.2
-
-
-def through_hard_silu(d, x, y):
-    """0 below -3, d above 3, d * (2 x + 3) / 6 between."""
-    return d * np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0)
-
-
-def through_hard_tanh(d, x, y):
-    """d where -1 ≤ x ≤ 1."""
-    return d * (np.abs(x) <= 1)
-
-
-def through_gelu(d, x, y):
-    """d * (Φ(x) + x φ(x)), with the normal distribution function and its density."""
-    return d * (0.5 + 0.5 * erf(0.7071067811865476 * x) + 0.3989422804014327 * x * np.exp(-0.5 * x * x))
-
-
-def through_hard_shrink(d, x, y):
-    """d where |x| > 0.5."""
-    return d * (np.abs(x) > 0.5)
-
-
-def through_soft_shrink(d, x, y):
-    """d where |x| > 0.5."""
-    return d * (np.abs(x) > 0.5)
-
-
-def through_tanh_shrink(d, x, y):
-    """d * tanh²(x)."""
-    return d * np.square(x - y)
-
-
-def through_log_sigmoid(d, x, y):
-    """d * sigmoid(-x)."""
-    return d * sigmoid(-x)
-
-
-def through_sparse_sigmoid(d, x, y):
-    """d / 2 where -1 < x < 1."""
-    return d * (np.abs(x) < 1) * 0.5
-
-
-def through_sparse_plus(d, x, y):
-    """d * (x + 1) / 2 clipped to [0, 1]."""
-    return d * np.minimum(np.maximum(0.5 * (x + 1), 0), 1)
-
-
-def through_squareplus(d, x, y):
-    """d * (1 + x / √(x² + 4)) / 2."""
-    return d * (0.5 + 0.5 * x / np.hypot(x, 2))
-
-
-def through_sparsemax(d, x, y):
-    """d where y > 0, less the share of each x in τ, times Σ d there: τ is a sum of partial sums, see `sparsemax`."""
-    order = np.argsort(-x, axis=-1)
-    descending = np.take_along_axis(x, order, axis=-1)
-    support = descending * np.arange(1, x.shape[-1] + 1, dtype=x.dtype) > np.cumsum(descending, axis=-1) - 1
-    counts = np.cumsum(support[..., ::-1], axis=-1, dtype=x.dtype)[..., ::-1]
-    shares = np.take_along_axis(counts / counts[..., :1], np.argsort(order, axis=-1), axis=-1)
-    d = d * (y > 0)
-    return d - shares * np.sum(d, axis=-1, keepdims=True)
+def through(backward, reads):
+    """The gradient of an activation's operand, from d, operand and result; `backward` reads one of them, or both."""
+    return {"x": lambda d, x, y: backward(d, x), "y": lambda d, x, y: backward(d, y), "xy": backward}[reads]
 
 
 def is_on(mask, t, state):
@@ -239,9 +83,22 @@ def states_before(tape):
 
 
 def simple_rnn_backward(
-    d, d_h, x, kernel, recurrent_kernel, bias=None, mask=None, h=None, *, activation, activation_backward, **returns
+    d,
+    d_h,
+    x,
+    kernel,
+    recurrent_kernel,
+    bias=None,
+    mask=None,
+    h=None,
+    *,
+    activation,
+    activation_backward,
+    activation_reads,
+    **returns,
 ):
     """Those of x K + b, of the recurrent kernel and of the first state."""
+    activation_backward = through(activation_backward, activation_reads)
 
     def step(x, h):
         z = x + h @ recurrent_kernel
@@ -301,11 +158,15 @@ def lstm_backward(
     activation,
     recurrent_activation,
     activation_backward,
+    activation_reads,
     recurrent_activation_backward,
+    recurrent_activation_reads,
     **returns,
 ):
     """Those of x K + b, of the recurrent kernel and of the first states."""
-    functions = activation, recurrent_activation, activation_backward, recurrent_activation_backward
+    backward = through(activation_backward, activation_reads)
+    recurrent_backward = through(recurrent_activation_backward, recurrent_activation_reads)
+    functions = activation, recurrent_activation, backward, recurrent_backward
 
     def product(h):
         return h @ recurrent_kernel
@@ -333,11 +194,15 @@ def conv_lstm_backward(
     activation,
     recurrent_activation,
     activation_backward,
+    activation_reads,
     recurrent_activation_backward,
+    recurrent_activation_reads,
     **returns,
 ):
     """Those of x, of the recurrent kernel and of the first states."""
-    functions = activation, recurrent_activation, activation_backward, recurrent_activation_backward
+    backward = through(activation_backward, activation_reads)
+    recurrent_backward = through(recurrent_activation_backward, recurrent_activation_reads)
+    functions = activation, recurrent_activation, backward, recurrent_backward
     window, (f, gates) = recurrent_kernel.shape[:-2], recurrent_kernel.shape[-2:]
     ones, rank = (1,) * len(window), len(window)
     mirrored = np.flip(recurrent_kernel, tuple(range(rank))).swapaxes(-1, -2)
@@ -402,14 +267,17 @@ def gru_backward(
     activation,
     recurrent_activation,
     activation_backward,
+    activation_reads,
     recurrent_activation_backward,
+    recurrent_activation_reads,
     reset_after=True,
     **returns,
 ):
     """Those of x K + b, of h R + b (with `reset_after`), of the recurrent kernel and of the first state."""
     units = recurrent_kernel.shape[0]
     bias, recurrent_bias = (bias, None) if bias is None or not reset_after else bias
-    functions = activation_backward, recurrent_activation_backward
+    backward = through(activation_backward, activation_reads)
+    functions = backward, through(recurrent_activation_backward, recurrent_activation_reads)
 
     def step(x, h):
         return gru_step(x, h, recurrent_kernel, recurrent_bias, activation, recurrent_activation, reset_after)
