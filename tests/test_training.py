@@ -162,6 +162,29 @@ def test_several_inputs_and_outputs(tmp_path: Path) -> None:
     assert {report.name for report in result.gradients} >= {"d_a", "d_words/embeddings", "d_kind/bias"}
 
 
+@pytest.mark.parametrize("inputs", [False, True])
+def test_frozen_layers_around_trained_ones(inputs: bool, tmp_path: Path) -> None:
+    """They are folded and fast where the gradients do not pass, and right where they do."""
+    image = keras.Input((40, 40, 3), name="image")
+    x = L.Conv2D(16, 3, padding="same", use_bias=False, name="first", trainable=False)(image)
+    x = L.ReLU(name="first_relu")(L.BatchNormalization(name="first_norm", trainable=False)(x))
+    x = L.DepthwiseConv2D(3, padding="same", name="depthwise", trainable=False)(x)
+    x = L.Conv2D(16, 3, padding="same", activation="relu", name="middle")(x)
+    x = L.Conv2D(16, 3, padding="same", use_bias=False, name="last", trainable=False)(x)
+    x = L.BatchNormalization(name="last_norm", trainable=False)(x)
+    x = L.GlobalAveragePooling2D(name="gap")(L.Concatenate(name="join")([x, L.UpSampling2D()(L.MaxPooling2D()(x))]))
+    model = randomize(keras.Model(image, L.Dense(3, activation="softmax", name="kind", trainable=False)(x), name="m"))
+    path = save(model, tmp_path / "m.keras")
+    module = exported(path, tmp_path, inputs=inputs)
+    assert module.TRAINABLE == ("middle/kernel", "middle/bias")
+    text = (tmp_path / "net.py").read_text().partition("def forward")[0]
+    assert "batch_norm(" not in text  # folded, into kernels that backward reads, too
+    assert ("tiled_depthwise_conv2d(" in text) != inputs  # unless backward reads its kernel
+    result = kerasgen.verify(path, tmp_path / "net.py", gradients=True)
+    assert result.ok, str(result)
+    assert len(result.gradients) == 2 + inputs
+
+
 def test_weights_are_saved_and_loaded(digits: Any, tmp_path: Path) -> None:
     options = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam", "trainable": ("digit",), "inputs": False}
     module = exported(DIGITS / "digits.h5", tmp_path, **options)
