@@ -57,6 +57,28 @@ def test_limits(kernel: Any) -> None:
     np.testing.assert_array_equal(kernel(9 * X), np.minimum(np.maximum(9 * X, low), high))
 
 
+# relu6 hands on enough numbers not to count as flat.
+ACTIVATIONS = [kernel for kernel in FACTS if facts(kernel).activation and kernel is not kernels.relu6]
+
+
+@pytest.mark.parametrize("kernel", ACTIVATIONS, ids=lambda kernel: kernel.__name__)
+def test_saturates(kernel: Any) -> None:
+    """What saturates is flat on both sides, even if not quite; others change as their operand does, on one at least."""
+    x = np.array([[20.0, -20.0, 0.0]])
+    change = np.abs(kernel(1.2 * x) - kernel(x)).max()
+    assert (change < 0.1) == facts(kernel).saturates
+
+
+ALONE = (kernels.channels_first, kernels.channels_last, kernels.flatten, kernels.identity, kernels.merge_steps)
+
+
+@pytest.mark.parametrize("kernel", [*ALONE, kernels.stop_gradient], ids=lambda kernel: kernel.__name__)
+def test_moves(kernel: Any) -> None:
+    """The numbers of the operand, in some order."""
+    assert facts(kernel).moves
+    np.testing.assert_array_equal(np.sort(kernel(X), axis=None), np.sort(X, axis=None))
+
+
 OPERANDS: dict[Any, list[Any]] = {
     kernels.batch_norm: [None, None, X[0, 0, 0], np.ones(3, "float32")],
     kernels.dense: [X[0, 0, :3]],
