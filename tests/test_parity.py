@@ -35,7 +35,6 @@ from kerasgen.verification.compare import flat
 BATCH = 3
 FORMATS = ("keras", "h5")
 GRADIENT_TOLERANCE = 1e-4
-EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -244,8 +243,8 @@ def test_gradients(prepared: Prepared, level: int, request: pytest.FixtureReques
     """The gradients in every float input and weight, as TensorFlow computes them."""
     if prepared.name in NO_GRADIENT:
         pytest.skip(NO_GRADIENT[prepared.name])
-    if level != LEVEL and not taken(prepared.name, request):
-        pytest.skip("one case in eight is enough; --thorough takes all")
+    if not taken(prepared.name, request, 4 if level == LEVEL else 8):
+        pytest.skip("one case in four is enough, in eight at the lower levels; --thorough takes all")
     built, graph = prepared.built(), prepared.graph()
     outer, of_inputs, of_variables = prepared.once("tape", lambda: tape_gradients(prepared))
     trained = {v.key for v in built.variables if v.trainable and not v.state and graph.weights[v.key].dtype.kind == "f"}
@@ -271,7 +270,7 @@ def test_gradients(prepared: Prepared, level: int, request: pytest.FixtureReques
 
 def test_gradient_module(prepared: Prepared, request: pytest.FixtureRequest) -> None:
     """The module with gradients computes what the graphs do."""
-    if not taken(prepared.name, request) or prepared.name in NO_GRADIENT:
+    if not taken(prepared.name, request, 8) or prepared.name in NO_GRADIENT:
         pytest.skip("one case in eight is enough; --thorough takes all")
     built, graph = prepared.built(), prepared.graph()
     options = GradientOptions()
@@ -298,9 +297,9 @@ def test_gradient_module(prepared: Prepared, request: pytest.FixtureRequest) -> 
         assert relative_error(gradient, back[gradients[name]]) <= 1e-5, name
 
 
-def taken(name: str, request: pytest.FixtureRequest) -> bool:
-    """Whether a case is one of the few for which more is tried."""
-    return bool(request.config.getoption("--thorough")) or zlib.crc32(name.encode()) % EVERY == 0
+def taken(name: str, request: pytest.FixtureRequest, every: int) -> bool:
+    """Whether a case is one in `every`, or all are to be tried."""
+    return bool(request.config.getoption("--thorough")) or zlib.crc32(name.encode()) % every == 0
 
 
 def same_arrays(some: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> bool:
