@@ -551,7 +551,8 @@ def test_source(path: Path) -> None:
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name)
     }
     layouts = {"conv_matrix", "winograd_filters", "tile", "winograd_tile"}
-    assert called <= {"read_embedded", "read_sidecar", "globals", "main", "thread_count", *layouts}
+    learning = {"SGD", "Adam", "RMSprop"}
+    assert called <= {"read_embedded", "read_sidecar", "globals", "main", "thread_count", *layouts, *learning}
     assert max(map(len, text.splitlines())) <= 120
 
 

@@ -23,7 +23,7 @@ from kerasgen.emit.module import emit
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
-from kerasgen.passes import CLEAN, FOLD, JOIN, PIPELINES, optimize
+from kerasgen.passes import CLEAN, FOLD, JOIN, MOVE, PIPELINES, optimize
 from kerasgen.readers import read
 from kerasgen.readers.model import Call, LayerSpec, ModelFile, ModelSpec, Ref
 from kerasgen.verification.compare import flat
@@ -302,7 +302,7 @@ def test_keras_2(model2: Any, ending: str, tmp_path: Path, pairs: list[Pair]) ->
 def test_a_chain_under_time_distributed_is_one(name: str, chains: int, kinds: list[str], tmp_path: Path) -> None:
     """One merge before the chain and one split behind it; between them all is folded and fused."""
     graph = build(read(saved(randomize(KERAS_2[name]()), tmp_path / "model.h5"))).bind()
-    names = [node.kernel.__name__ for node in optimize(graph, (CLEAN, JOIN, FOLD)).graph.nodes]
+    names = [node.kernel.__name__ for node in optimize(graph, (CLEAN, JOIN, FOLD, MOVE)).graph.nodes]
     assert [n for n in names if n not in ("merge_steps", "split_steps")] == kinds
     for level in PIPELINES:
         names = [node.kernel.__name__ for node in optimize(graph, PIPELINES[level]).graph.nodes]

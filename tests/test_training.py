@@ -312,7 +312,7 @@ def test_a_kernel_without_a_derivative(run: Run) -> None:
     y = keras.ops.corrcoef(L.Dense(3, name="before")(x))
     path = save(keras.Model(x, y, name="m"), Path("m.keras"))
     message = run.fails(4, "export", path, "-o", "net.py", "--no-verify", "--gradients")
-    assert "m.keras: no gradient goes through corrcoef (corrcoef)" in message
+    assert "m.keras: no gradient goes through corrcoef" in message
     run("export", path, "-o", "net.py", "--no-verify")
 
 

@@ -96,7 +96,7 @@ def backward(saved, d_digit):
 
 
 def train_step(inputs, targets):
-    """One step of training on a batch; returns the loss before it. Several arrays are in the order of INPUTS, OUTPUTS."""
+    """One step of training on a batch; returns the loss before it. Several arrays have the order of INPUTS."""
     outputs, saved = forward(inputs)
     loss, d = sparse_categorical_crossentropy_loss(outputs, targets)
     _, d_weights = backward(saved, d)
