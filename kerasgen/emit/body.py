@@ -20,6 +20,11 @@ def called(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
     yield from [target.kernels.check_batch] if len(plan.graph.inputs) > 1 else []
     yield from [target.kernels.buffers] if plan.buffers else []
     yield from [target.kernels.in_batches] if plan.max_batch else []
+    yield from called_by_nodes(plan, target)
+
+
+def called_by_nodes(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
+    """The functions that the lines of its nodes call."""
     for node in plan.graph.nodes:
         for function in (node.kernel, *node.attrs.values()):
             if is_copied(function) and target.syntax(function) is None:

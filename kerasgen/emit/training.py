@@ -8,7 +8,7 @@ from typing import Any
 
 from kerasgen.backward.options import LOSSES, OPTIMIZERS, GradientOptions
 from kerasgen.backward.plans import TrainingPlan
-from kerasgen.emit.body import called
+from kerasgen.emit.body import called, called_by_nodes
 from kerasgen.emit.gradients import BackwardBody, ForwardBody
 from kerasgen.emit.target import Target
 from kerasgen.graph.plan import Plan
@@ -25,7 +25,7 @@ class Training:
     def functions(self, target: Target) -> Iterator[Callable[..., Any]]:
         """The functions that the module must contain."""
         yield from called(self.plan.forward, target)
-        yield from called(Plan(self.plan.backward.graph), target)
+        yield from called_by_nodes(Plan(self.plan.backward.graph), target)
         if self.options.loss:
             yield from (LOSSES[self.options.loss], OPTIMIZERS[self.options.parsed_optimizer()[0]])
         if self.options.explain:
@@ -34,12 +34,15 @@ class Training:
     def printed(self, target: Target) -> dict[str, Any]:
         """What the template prints."""
         backward = BackwardBody(self.plan, target)
+        wanted = {"inputs": self.plan.inputs, "weights": self.plan.trainable}
         return {
             "forward": ForwardBody(self.plan, target).lines(),
             "backward": backward.lines(),
             "parameters": backward.parameters,
             "trainable": ascii(self.plan.trainable) if self.plan.trainable else "",
             "both": self.plan.both,
+            "of": " and, by name, in the ".join(of for of in ("inputs", "weights") if wanted[of]),
+            "several": len(self.plan.forward.graph.inputs) > 1 or len(self.plan.forward.graph.output_names) > 1,
             "steps": list(self._steps()) if self.options.loss else [],
             "optimizer": self._optimizer() if self.options.optimizer else "",
             "explain": [method for method, _ in self.options.methods()],

@@ -77,7 +77,7 @@ def forward(image):
 
 
 def backward(saved, d_digit):
-    """The gradients of a loss in the inputs and, by name, in the weights, from its gradients in the outputs.
+    """The gradients of a loss in the weights, from its gradients in the outputs.
 
     `saved` comes from `forward`, and is used up.
     """
@@ -96,7 +96,7 @@ def backward(saved, d_digit):
 
 
 def train_step(inputs, targets):
-    """One step of training on a batch; returns the loss before it. Several arrays have the order of INPUTS."""
+    """One step of training on a batch; returns the loss before it."""
     outputs, saved = forward(inputs)
     loss, d = sparse_categorical_crossentropy_loss(outputs, targets)
     _, d_weights = backward(saved, d)
@@ -319,13 +319,6 @@ def softmax(x, *, axis=-1):
     y = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
     y /= np.add.reduce(y, axis=axis, keepdims=True)
     return y
-
-
-def check_batch(inputs, *arrays):
-    """Raise a ValueError that names the inputs unless all arrays hold the same number of samples."""
-    if len(set(map(len, arrays))) > 1:
-        sizes = ", ".join(f"{name!r} has {len(x)}" for (name, _, _), x in zip(inputs, arrays))
-        raise ValueError(f"the inputs differ in their number of samples: {sizes}")
 
 
 def softmax_backward(d, y, *, axis=-1):

@@ -385,13 +385,6 @@ def softmax(x, *, axis=-1):
     return y
 
 
-def check_batch(inputs, *arrays):
-    """Raise a ValueError that names the inputs unless all arrays hold the same number of samples."""
-    if len(set(map(len, arrays))) > 1:
-        sizes = ", ".join(f"{name!r} has {len(x)}" for (name, _, _), x in zip(inputs, arrays))
-        raise ValueError(f"the inputs differ in their number of samples: {sizes}")
-
-
 def softmax_backward(d, y, *, axis=-1):
     """(d - Σ d y) * y, the sum taken along `axis`."""
     z = d * y
