@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from cases import CASES, Case
 from no_gradients import NO_GRADIENT
 from pairs import Pair
@@ -31,6 +30,7 @@ from kerasgen.passes import DIFFERENTIABLE, LEVEL, PIPELINES, Phase, Pipeline, o
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
+from kerasgen.verification.oracle import Oracle
 
 BATCH = 3
 FORMATS = ("keras", "h5")
@@ -212,30 +212,14 @@ def test_activations(prepared: Prepared) -> None:
 
 
 def tape_gradients(prepared: Prepared) -> tuple[list[np.ndarray | None], list[Any], dict[bytes, Any]]:
-    """Weights for the outputs, and by `tf.GradientTape` the gradients of their weighted sum.
+    """Weights for the float outputs, and by `tf.GradientTape` the gradients of their weighted sum.
 
     Those in the inputs are a list; those in the model's variables have the bytes of the variable as key.
     """
     random = np.random.RandomState(5)
-    tensors = [tf.constant(array) for array in prepared.inputs]
-    variables = [v for v in prepared.model.weights if "float" in str(v.dtype)]
-    with tf.GradientTape() as tape:
-        tape.watch([tensor for tensor in tensors if tensor.dtype.is_floating])
-        if isinstance(getattr(prepared.model, "_inputs_struct", None), dict):
-            answer = prepared.model(dict(zip([t.name for t in prepared.model.inputs], tensors, strict=True)))
-        else:
-            answer = prepared.model(tensors if len(tensors) > 1 else tensors[0], training=False)
-        outputs = [tf.convert_to_tensor(y) for y in flat(answer)]
-    outer = [
-        random.uniform(-1, 1, y.shape).astype(y.dtype.as_numpy_dtype) if y.dtype.is_floating else None for y in outputs
-    ]
-    pairs = [(y, a) for y, a in zip(outputs, outer, strict=True) if a is not None]
-    targets, weights = [y for y, _ in pairs], [tf.constant(a) for _, a in pairs]
-    sources = [*tensors, *(v.value if hasattr(v, "value") else v for v in variables)]
-    found = tape.gradient(targets, sources, output_gradients=weights) if targets else [None] * len(sources)
-    arrays = [None if g is None else np.asarray(tf.convert_to_tensor(g)) for g in found]
-    keys = [v.numpy().tobytes() for v in variables]
-    return outer, arrays[: len(tensors)], dict(zip(keys, arrays[len(tensors) :], strict=True))
+    outer = [random.uniform(-1, 1, y.shape).astype(y.dtype) if y.dtype.kind == "f" else None for y in prepared.expected]
+    of_inputs, of_variables = Oracle(prepared.model, "the model").gradients(prepared.inputs, outer)
+    return outer, of_inputs, {numbers.tobytes(): gradient for numbers, gradient in of_variables}
 
 
 @pytest.mark.parametrize("level", DIFFERENTIABLE)

@@ -75,9 +75,9 @@ class Oracle:
                 outputs += [np.asarray(result) for result in results]
 
     def gradients(
-        self, arrays: Sequence[np.ndarray], outer: Sequence[np.ndarray]
+        self, arrays: Sequence[np.ndarray], outer: Sequence[np.ndarray | None]
     ) -> tuple[list[Any], list[tuple[np.ndarray, Any]]]:
-        """By `tf.GradientTape`, the gradients of the sum of the outputs times `outer`, None where there is none.
+        """By `tf.GradientTape`, the gradients of the sum of the float outputs times `outer`, None where there is none.
 
         They are those of the inputs, and those of the model's float variables, each with its numbers. Raises
         ParityError where Keras cannot compute them.
@@ -87,7 +87,7 @@ class Oracle:
             return self._gradients(arrays, outer)
 
     def _gradients(
-        self, arrays: Sequence[np.ndarray], outer: Sequence[np.ndarray]
+        self, arrays: Sequence[np.ndarray], outer: Sequence[np.ndarray | None]
     ) -> tuple[list[Any], list[tuple[np.ndarray, Any]]]:
         tf = importlib.import_module("tensorflow")
         tensors = [tf.constant(array) for array in arrays]
