@@ -54,6 +54,7 @@ ENDS = {
     "hang": ("while True: pass", InvalidModelError, "libhdf5 hangs on it"),
     "sleep": ("import time; time.sleep(600)", FileError, "libhdf5 does not finish"),
     "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", FileError, "was killed: out of memory?"),
+    "ended": ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", FileError, "was ended by SIGTERM"),
     "memory": ("return [bytearray(1 << 30)]", FileError, "it needs too much memory"),
     "raise": ("raise RuntimeError('two\\nlines')", InvalidModelError, "unusable HDF5 file: two"),
     "open": ("return open('/etc/hosts').read()", InvalidModelError, "Too many open files"),

@@ -15,7 +15,7 @@ Any reply may be an `error` instead. The process limits its own memory and CPU t
 model is open cannot open others. The parent kills it if it does not answer. Which error is raised:
 
 * InvalidModelError for an error, a crash or too much CPU time: the file is at fault;
-* FileError for too little memory or a timeout while the CPU was busy elsewhere: the machine is.
+* FileError for too little memory, a timeout while the CPU was busy elsewhere, or an end from outside: it is not.
 
 A process that served one file without an error is reused for the next. On a platform without limits (Windows) there is
 only the timeout; on one without processes (Pyodide) the file is read in this one.
@@ -113,6 +113,7 @@ class Child:
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, **settings},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                start_new_session=True,  # Ctrl-C is this process's to answer: it kills that one
                 pipesize=1 << 20,
             )
         except OSError as error:
@@ -188,6 +189,8 @@ class Child:
             return FileError(f"{self.name}: cannot be read: libhdf5 does not finish")
         if reason == "SIGKILL":  # the out-of-memory killer
             return FileError(f"{self.name}: cannot be read: its reader process was killed: out of memory?")
+        if reason in ("SIGHUP", "SIGINT", "SIGTERM"):  # sent by a person or a service manager
+            return FileError(f"{self.name}: cannot be read: its reader process was ended by {reason}")
         if reason == "SIGXCPU":
             return InvalidModelError(f"{self.name}: unusable HDF5 file: libhdf5 hangs on it")
         return InvalidModelError(f"{self.name}: unusable HDF5 file: libhdf5 crashes on it ({reason})")
