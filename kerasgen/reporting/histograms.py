@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,15 @@ import numpy as np
 from kerasgen.reporting.plain import finite
 
 BINS = 32
-NOTHING = {"min": None, "max": None, "mean": None, "std": None, "zeros": None, "not_finite": None, "counts": []}
+NOTHING: Mapping[str, Any] = {
+    "min": None,
+    "max": None,
+    "mean": None,
+    "std": None,
+    "zeros": None,
+    "not_finite": None,
+    "counts": [],
+}
 
 
 def described(array: np.ndarray | None) -> dict[str, Any]:
@@ -49,4 +58,4 @@ def _counts(numbers: np.ndarray, low: float, high: float) -> list[int]:
     if not span > 0 or not np.isfinite(span):
         return [numbers.size] + [0] * (BINS - 1)
     bins = ((numbers - numbers.dtype.type(low)) * numbers.dtype.type(BINS / span)).astype(np.intp)
-    return np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS).tolist()
+    return [int(count) for count in np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)]

@@ -8,7 +8,7 @@ are left. Where nothing follows, it is where the layer before is.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kerasgen.emit.instrument import Line
@@ -26,7 +26,7 @@ class Placement:
     steps: Mapping[str, tuple[int, ...]]
     owners: tuple[str | None, ...]
 
-    def numbers(self, layer: str, lines: list[Line]) -> list[int]:
+    def numbers(self, layer: str, lines: Sequence[Line]) -> list[int]:
         """The lines of the source, from 1, that compute a layer."""
         spans = (range(lines[step].first, lines[step].last + 1) for step in self.steps.get(layer, ()))
         return sorted({number for span in spans for number in span})
