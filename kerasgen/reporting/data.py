@@ -19,11 +19,12 @@ from kerasgen.emit.load import load_module
 from kerasgen.emit.module import Origin, emit
 from kerasgen.errors import ParityError, UnsupportedModelError
 from kerasgen.graph.plan import Plan
-from kerasgen.passes import PIPELINES, optimize
+from kerasgen.names import printable
+from kerasgen.passes import PIPELINES
 from kerasgen.readers import read
 from kerasgen.reporting.layers import Layers
 from kerasgen.reporting.parity import Parity, layer_values, parity
-from kerasgen.reporting.placement import placement
+from kerasgen.reporting.placement import optimized, placement
 from kerasgen.reporting.plain import finite, plain
 from kerasgen.reporting.profile import profile
 from kerasgen.reporting.source import highlighted
@@ -87,13 +88,14 @@ def _examined(model: Prepared, proof: Proof, inputs: Any, options: Options, prog
     subject.sha256 = str(model.header["sha256"])
     subject.warn(model.warning)
     progress("writing the code")
-    plan = optimize(model.graph, PIPELINES[options.level])
+    passed = optimized(model.graph, PIPELINES[options.level])
+    plan = passed.plan
     module = emit(plan, level=options.level, origin=Origin(model.header, options.header()))
     buffer = BytesIO()
     module.write(buffer)
     loaded = load_module(buffer.getvalue())
     lines = Lines(loaded, plan)
-    places = placement(subject.structure, model.graph, plan.graph, lines.nodes)
+    places = placement(subject.structure, model.graph, passed, lines.nodes)
     subject.code = Code(module.text, lines.lines, places)
     if inputs is not None:
         rows = [(value.name, value.shape, value.dtype) for value in model.graph.inputs]
@@ -133,17 +135,22 @@ def _run(subject: Subject, model: Prepared, plan: Plan, loaded: ModuleType, arra
 def _verify(subject: Subject, plan: Plan, loaded: ModuleType, proof: Proof) -> None:
     """Compare the module with Keras, if Keras has answered."""
     if proof.truth is None:
-        subject.verification["reason"] = plain(proof.unverified)
+        subject.verification["reason"] = _without_folder(proof.unverified, subject.built.file.source)
         return
     found = subject.verification
     found["compared"] = True
     try:
         result = parity(subject.built, plan, loaded, proof.truth, proof.arrays, proof.expected, subject.values)
     except ParityError as error:
-        found["summary"] = plain(str(error))
+        found["summary"] = _without_folder(str(error), subject.built.file.source)
         return
     subject.parity = result
     found.update(ok=result.verification.ok, outputs=_outputs(result), summary=str(result.verification))
+
+
+def _without_folder(text: str, source: str) -> str:
+    """The text with the model's file by its name alone: where it is on this machine is nobody's business."""
+    return str(plain(text.replace(printable(source), printable(Path(source).name))))
 
 
 def _outputs(result: Parity) -> list[dict[str, Any]]:

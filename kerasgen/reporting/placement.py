@@ -1,8 +1,9 @@
 """Which lines of the module compute a layer.
 
-A line computes the layer that its node came from, and every layer whose values it makes. A layer that is in neither,
-because a pass has combined it with others, is where the next layer is: what a line computes ends with the values that
-are left. Where nothing follows, it is where the layer before is.
+A line computes the layer that its node came from, and every layer whose values it makes. A layer that no line is of,
+because a pass has combined it with others, is where its values were last seen under that name. Where they are gone,
+too, it is where the next layer is, for what a line computes ends with the values that are left; or where the layer
+before is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 
 from kerasgen.emit.instrument import Line
 from kerasgen.graph.ir import Graph, Node
+from kerasgen.graph.plan import Plan
+from kerasgen.passes import Pipeline, passes
 from kerasgen.reporting.structure import Structure
 
 
@@ -32,9 +35,27 @@ class Placement:
         return sorted({number for span in spans for number in span})
 
 
-def placement(model: Structure, built: Graph, after: Graph, nodes: list[int | None]) -> Placement:
-    """Where the layers are; `nodes` has, for each line, the index of its node of the graph `after` all passes."""
-    return _Placer(model, built, after).place(nodes)
+@dataclass(frozen=True)
+class Passed:
+    """A plan after all passes, and the names that the values of each layer had when they were last among its layers."""
+
+    plan: Plan
+    last_names: Mapping[str, tuple[str, ...]]
+
+
+def optimized(graph: Graph, pipeline: Pipeline) -> Passed:
+    """The plan of a graph, as `kerasgen.passes.optimize` makes it, with the traces of its layers."""
+    plan = Plan(graph)
+    names = dict(graph.layers)
+    for step in passes(pipeline):
+        plan = step(plan).check()
+        names.update(plan.graph.layers)
+    return Passed(plan, names)
+
+
+def placement(model: Structure, built: Graph, passed: Passed, nodes: list[int | None]) -> Placement:
+    """Where the layers are; `nodes` has, for each line, the index of its node of the graph after all passes."""
+    return _Placer(model, built, passed).place(nodes)
 
 
 def node_layers(model: Structure, graph: Graph) -> list[str | None]:
@@ -54,8 +75,8 @@ def node_layers(model: Structure, graph: Graph) -> list[str | None]:
 
 
 class _Placer:
-    def __init__(self, model: Structure, built: Graph, after: Graph) -> None:
-        self.model, self.after = model, after
+    def __init__(self, model: Structure, built: Graph, passed: Passed) -> None:
+        self.model, self.after, self.last_names = model, passed.plan.graph, passed.last_names
         self.of_layer: dict[str, list[str]] = defaultdict(list)
         for call in model.calls:
             self.of_layer[call.layer_name].append(call.id)
@@ -94,11 +115,11 @@ class _Placer:
         return nearest(value, set(calls), self.makers.__getitem__) or calls[0]
 
     def _by_values(self, steps: dict[str, set[int]], step_of: Mapping[int, int]) -> None:
-        """Find layers without a line of their own whose values some line still makes."""
+        """Find layers without a line of their own whose values some line makes, at least by their last name."""
         makers = {name: index for index, node in enumerate(self.after.nodes) for name in node.outputs}
         inputs = {value.name: step for step, value in enumerate(self.after.inputs)}
         for call in self.model.calls:
-            for name in self.after.layers.get(call.graph_name, ()) if call.id not in steps else ():
+            for name in self.last_names.get(call.graph_name, ()) if call.id not in steps else ():
                 step = step_of.get(makers[name]) if name in makers else inputs.get(name)
                 if step is not None:
                     steps[call.id].add(step)

@@ -52,13 +52,16 @@ def _peaks(module: ModuleType, source: str, arrays: Sequence[np.ndarray]) -> lis
         peaks[number] = tracemalloc.get_traced_memory()[1]
 
     predict = _surrounded(module, source, tracemalloc.reset_peak, after)
+    traced = tracemalloc.is_tracing()  # by somebody else
     tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
     try:
         for _ in range(2):
             _call(module, predict, arrays)
     finally:
-        tracemalloc.stop()
-    return [peaks[number] for number in sorted(peaks)]
+        if not traced:
+            tracemalloc.stop()
+    return [peaks[number] - before for number in sorted(peaks)]
 
 
 def _seconds(module: ModuleType, source: str, arrays: Sequence[np.ndarray]) -> list[list[float]]:
