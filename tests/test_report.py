@@ -406,7 +406,7 @@ def test_an_unsupported_model_has_a_report(tmp_path: Path) -> None:
     assert not data["supported"]
     (problem,) = data["problems"]
     assert (problem["layer"], problem["kind"]) == ("twice", "Lambda")
-    assert "--custom twice=module:function" in problem["advice"]
+    assert "`custom={'twice': function}`" in problem["advice"]
     layers = by_id(data)
     assert layers["twice"]["problem"] == problem["problem"]
     assert sum(layers["fine"]["weights"][0]["counts"]) == 16
@@ -442,7 +442,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         settings = dict(attrs)
-        assert not any(name.startswith("on") or name in ("src", "href") for name in settings), (tag, attrs)
+        assert not any(name.startswith("on") or name == "src" for name in settings), (tag, attrs)
+        assert (settings.get("href") or "#").startswith("#")
         if settings.get("http-equiv") == "Content-Security-Policy":
             self.policy = settings["content"] or ""
         self.inside = "data" if settings.get("type") == "application/json" else tag
@@ -549,6 +550,8 @@ def test_the_command(run: Run, tmp_path: Path) -> None:
     run("report", DIGITS, "-o", "page.html", "--no-verify", "--force")
     out, err = run("report", unsupported(tmp_path / "odd.keras", Gain()), "-q")
     assert (out, err) == ("odd.html\n", "")
+    (data,) = Page(Path("odd.html").read_text(encoding="utf-8")).texts["data"]
+    assert "--custom Gain=module:function" in json.loads(data)["problems"][0]["advice"]
 
 
 def test_the_command_tells_that_a_module_differs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import typer
 
 import kerasgen
 from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
+from kerasgen.cli.flags import flags_in
 from kerasgen.hdf5 import process
 
 
@@ -52,6 +53,7 @@ def report(
             theano_kernels=theano_kernels,
             force=force,
             progress=lambda text: step(f"{model}: {text}"),
+            reworded=lambda data: flags_in(data, ("advice", "problem", "reason")),
         )
     print(result.path)
     say(result.summary)

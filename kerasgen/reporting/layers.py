@@ -151,7 +151,4 @@ def _advice(report: LayerReport) -> str:
     if OWN_FUNCTION not in report.problem:
         return CHANGE
     key = report.name if report.kind == "Lambda" else report.kind
-    return (
-        f"Give a NumPy function of your own for it: `--custom {key}=module:function` on the command line, "
-        f"`custom={{{key!r}: function}}` in Python."
-    )
+    return f"Give a NumPy function of your own for it: `custom={{{key!r}: function}}`."
