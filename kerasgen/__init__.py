@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kerasgen.api import ExportResult, check, export, inspect
     from kerasgen.backward.options import GradientOptions
     from kerasgen.layers.registry import rule
+    from kerasgen.reporting import Report, report
     from kerasgen.scanner import Scan, scan
     from kerasgen.verification.verify import Verification, verify
 
@@ -28,6 +29,7 @@ __all__ = [
     "InvalidModelError",
     "KerasgenError",
     "ParityError",
+    "Report",
     "Scan",
     "UnsupportedModelError",
     "UsageError",
@@ -35,14 +37,17 @@ __all__ = [
     "check",
     "export",
     "inspect",
+    "report",
     "rule",
     "scan",
     "verify",
 ]
 _HOMES = {  # of what is not in kerasgen.api
     "GradientOptions": "kerasgen.backward.options",
+    "Report": "kerasgen.reporting",
     "Scan": "kerasgen.scanner",
     "Verification": "kerasgen.verification.verify",
+    "report": "kerasgen.reporting",
     "rule": "kerasgen.layers",
     "scan": "kerasgen.scanner",
     "verify": "kerasgen.verification.verify",

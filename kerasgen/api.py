@@ -93,7 +93,7 @@ class Options:
         return {name: option for name, option in options.items() if option}
 
 
-class _Model(NamedTuple):
+class Prepared(NamedTuple):
     """A model that was read and built: its graph with the weights, what its module says of it, and a warning or ""."""
 
     file: ModelFile
@@ -110,11 +110,12 @@ def generate(file: ModelFile, options: Options | None = None, *, strict: bool = 
     `strict` raises InvalidModelError where there would be a warning.
     """
     options = options or Options()
-    model = _build(file, options, strict=strict)
+    model = prepare(file, options, strict=strict)
     return _emit(model, _plan(model, options), options)
 
 
-def _build(file: ModelFile, options: Options, *, strict: bool = False) -> _Model:
+def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepared:
+    """Build a model that was read and bind its weights. Raises as `generate` does."""
     if options.level not in PIPELINES:
         levels = ", ".join(map(str, PIPELINES))
         raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
@@ -127,7 +128,7 @@ def _build(file: ModelFile, options: Options, *, strict: bool = False) -> _Model
     header = {"name": file.model.name, "sha256": fingerprint(file.model, weights), "keras": file.keras_version}
     with np.errstate(all="ignore"):  # of weights that are not finite
         wanted = recipes(graph, file.model)
-    return _Model(file, built, graph, header, wanted, warning)
+    return Prepared(file, built, graph, header, wanted, warning)
 
 
 class _Plans(NamedTuple):
@@ -138,7 +139,7 @@ class _Plans(NamedTuple):
     training: Training | None = None
 
 
-def _plan(model: _Model, options: Options) -> _Plans:
+def _plan(model: Prepared, options: Options) -> _Plans:
     graph = model.graph
     if options.gradients is not None:
         if options.activations:
@@ -151,7 +152,7 @@ def _plan(model: _Model, options: Options) -> _Plans:
     return _Plans(only_outputs(full, len(graph.outputs)), activations=full)
 
 
-def _emit(model: _Model, plans: _Plans, options: Options, proof: Proof | None = None) -> Module:
+def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None = None) -> Module:
     """The module, with what its self-test compares where somebody has answered."""
     make = partial(
         emit,
@@ -221,7 +222,7 @@ def export(
     name = sidecar.name if sidecar else ""
     options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
     file = read(source, weights, theano_kernels=theano_kernels)
-    model = _build(file, options, strict=strict)
+    model = prepare(file, options, strict=strict)
     plans = _plan(model, options)
     proof = Proof(source, weights, file, verify)
     proof.ask(model.recipes, model.graph.inputs, inputs)

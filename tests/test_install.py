@@ -65,7 +65,7 @@ def test_wheel_holds_the_package(wheel: Path) -> None:
         (metadata,) = (archive.read(name).decode() for name in names if name.endswith("/METADATA"))
     assert wheel.name.startswith(f"kerasgen_numpy-{kerasgen.__version__}-")
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kerasgen").rglob("*.py")}
-    templates = {f"kerasgen/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
+    templates = {f"kerasgen/{path.relative_to(ROOT)}" for path in (ROOT / "templates").rglob("*") if path.is_file()}
     assert modules | templates == {name for name in names if ".dist-info/" not in name}
     assert "Name: kerasgen-numpy" in metadata
     assert "[pytest11]\nkerasgen = kerasgen.pytest_plugin\n" in entries

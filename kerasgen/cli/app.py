@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,16 +125,16 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress(text: str) -> Iterator[None]:
-    """A spinner on stderr during a long step, on a terminal only."""
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on stderr during a long step, on a terminal only; yields what changes its text."""
     if Settings.quiet or not sys.stderr.isatty():
-        yield
+        yield lambda text: None
         return
     from rich.console import Console
     from rich.text import Text
 
-    with Console(stderr=True).status(Text(printable(text))):
-        yield
+    with Console(stderr=True).status(Text(printable(text))) as status:
+        yield lambda text: status.update(Text(printable(text)))
 
 
 def functions(assignments: list[str] | None) -> dict[str, Any]:

@@ -11,10 +11,15 @@ from kerasgen.emit.runtime import MARKER
 
 
 class Line(NamedTuple):
-    """A statement of `predict` that computes values: its text, and the names that it assigns, none for a return."""
+    """A statement of `predict` that computes values: its text, and the names that it assigns, none for a return.
+
+    It is in the lines `first` to `last` of the module.
+    """
 
     text: str
     names: tuple[str, ...]
+    first: int
+    last: int
 
 
 def parse_predict(source: str | bytes) -> ast.FunctionDef:
@@ -28,10 +33,9 @@ def parse_predict(source: str | bytes) -> ast.FunctionDef:
 def value_lines(predict: ast.FunctionDef) -> Iterator[Line]:
     """The lines that compute values; the statement that splits a large batch is none."""
     for statement in predict.body:
-        if isinstance(statement, ast.Assign):
-            yield Line(ast.unparse(statement), targets(statement))
-        elif isinstance(statement, ast.Return):
-            yield Line(ast.unparse(statement), ())
+        if isinstance(statement, (ast.Assign, ast.Return)):
+            names = targets(statement) if isinstance(statement, ast.Assign) else ()
+            yield Line(ast.unparse(statement), names, statement.lineno, statement.end_lineno or statement.lineno)
 
 
 def targets(statement: ast.Assign) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ class Search:
         self.makers = {name: node for node in self.graph.nodes for name in node.outputs}
         *_, (_, self.final) = self._stages()
         self.lines = Lines(module, self.final)
-        self.twins = self._twins(self.final.graph)
+        self.twins = twins(self.graph, self.final.graph)
         self.unseen: tuple[str, ...] = ()
 
     def wrong_step(self, arrays: Arrays, expected: Arrays, answers: Arrays) -> Divergence | None:
@@ -221,20 +221,6 @@ class Search:
         """The passes of a module with gradients."""
         return GradientOptions.of(self.module.EXPORT["gradients"]).plan(self.built, self.graph, level).pipeline
 
-    def _twins(self, after: Graph) -> dict[int, list[tuple[str, str]]]:
-        """By the index of the node that makes it, each value that the graph as built has, too; both names."""
-        makers = {name: index for index, node in enumerate(after.nodes) for name in node.outputs}
-        twins: dict[int, list[tuple[str, str]]] = defaultdict(list)
-        pairs = [
-            (name, built)
-            for layer, names in after.layers.items()
-            for name, built in zip(names, self.graph.layers[layer], strict=True)
-        ]
-        for name, built in dict.fromkeys([*pairs, *zip(after.outputs, self.graph.outputs, strict=False)]):
-            if name in makers and built in self.makers:
-                twins[makers[name]].append((name, built))
-        return twins
-
     def is_right(self, arrays: Arrays, answers: Arrays) -> bool:
         """Whether every step of the module is, and it answers what its lines make."""
         if not self.lines.nodes:
@@ -264,10 +250,10 @@ class Search:
         """The first layer of a plan that is wrong."""
         values = after.trace(*arrays)
         walk = Walk(self.graph, arrays, self.tolerance)
-        twins = self._twins(after.graph)
+        same = twins(self.graph, after.graph)
         layers = {name: layer for layer, names in self.graph.layers.items() for name in names}
         for index, node in enumerate(after.graph.nodes):
-            for name, built in twins.get(index, ()):
+            for name, built in same.get(index, ()):
                 fault = walk.offer((built,), [values[name]])
                 if fault is not None:
                     return layers.get(built, node.layer), fault
@@ -374,6 +360,22 @@ class _ModuleSteps:
     def _offer(self, name: str, array: Any) -> None:
         if self.fault is None and name in self.search.makers:
             self.fault = self.walk.offer((name,), [array])
+
+
+def twins(built: Graph, after: Graph) -> dict[int, list[tuple[str, str]]]:
+    """By the index of the node of `after` that makes it, each value that the graph as built has, too; both names."""
+    makers = {name: index for index, node in enumerate(after.nodes) for name in node.outputs}
+    computed = built.makers()
+    pairs = [
+        (name, twin)
+        for layer, names in after.layers.items()
+        for name, twin in zip(names, built.layers[layer], strict=True)
+    ]
+    found: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for name, twin in dict.fromkeys([*pairs, *zip(after.outputs, built.outputs, strict=False)]):
+        if name in makers and twin in computed:
+            found[makers[name]].append((name, twin))
+    return found
 
 
 def activations_apart(plan: Plan) -> tuple[Plan, dict[str, str]]:

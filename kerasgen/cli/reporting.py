@@ -1,0 +1,63 @@
+"""`kerasgen report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import kerasgen
+from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
+from kerasgen.cli.flags import flags_in
+from kerasgen.hdf5 import process
+
+
+@app.command()
+def report(
+    model: Model,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page. [default: MODEL with .html]", show_default=False)
+    ] = None,
+    weights: Weights = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Inputs to run it on: an .npy file, or an .npz file by input name. [default: random]",
+            show_default=False,
+        ),
+    ] = None,
+    custom: Custom = None,
+    verify: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Compare with Keras. [default: if TensorFlow is installed]",
+            show_default=False,
+        ),
+    ] = None,
+    theano_kernels: Theano = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write a page about MODEL: layers, weights, code, costs, and how each layer compares with Keras."""
+    process.start()
+    with progress(f"{model}: report") as step:
+        result = kerasgen.report(
+            model,
+            output,
+            weights=weights,
+            custom=functions(custom),
+            inputs=inputs,
+            verify=verify,
+            theano_kernels=theano_kernels,
+            force=force,
+            progress=lambda text: step(f"{model}: {text}"),
+            reworded=lambda data: flags_in(data, ("advice", "problem", "reason")),
+        )
+    print(result.path)
+    say(result.summary)
+    if result.data["warning"]:
+        say(f"warning: {result.data['warning']}")
+    if result.data["supported"] and not result.ok:
+        raise typer.Exit(kerasgen.ParityError.exit_code)
