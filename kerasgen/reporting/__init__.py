@@ -1,0 +1,1 @@
+"""What a report shows of a model, as data, and its page."""
