@@ -48,13 +48,18 @@ def layer(id: str, kind: str = "Conv2D", *, group: str = "", **values: Any) -> d
     }
 
 
+def group(id: str, around: str = "") -> dict[str, str]:
+    """A nested model, perhaps in another one."""
+    return {"id": id, "name": id.removeprefix(f"{around}/"), "kind": "Functional", "group": around}
+
+
 def error(relative: float, tolerance: float = 1e-5) -> dict[str, Any]:
     return {"relative": relative, "absolute": relative * 3, "tolerance": tolerance, "ok": relative <= tolerance}
 
 
 def weight(name: str, shape: list[int], seed: int = 0) -> dict[str, Any]:
     counts, _ = np.histogram(np.random.RandomState(seed).standard_normal(2000), 32)
-    numbers = {"min": -3.2, "max": 3.1, "mean": 0.01, "std": 1.0, "zeros": 0.0}
+    numbers = {"min": -3.2, "max": 3.1, "mean": 0.01, "std": 1.0, "zeros": 0.0, "not_finite": 0}
     return {"name": name, "shape": shape, "dtype": "float32", **numbers, "counts": counts.tolist()}
 
 
@@ -175,7 +180,7 @@ def small() -> dict[str, Any]:
         ["right", "join"],
         ["join", "probs"],
     ]
-    return report(layers, edges, groups=[{"id": "block", "name": "block", "kind": "Functional"}])
+    return report(layers, edges, groups=[group("block")])
 
 
 def large(size: int = 500) -> dict[str, Any]:

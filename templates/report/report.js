@@ -61,7 +61,7 @@ const NONE = "–";
 const WHOLE = new Intl.NumberFormat("en");
 
 const whole = (number) => (number == null ? NONE : WHOLE.format(number));
-const scientific = (number) => (number == null ? NONE : number === 0 ? "0" : number.toExponential(1));
+const scientific = (number) => (number == null ? NONE : number === 0 ? "0" : number.toExponential(1)); // or Infinity
 const bytes = (number) => (number == null ? NONE : scaled(number, 1000, ["B", "kB", "MB", "GB", "TB"]));
 const amount = (number) => (number == null ? NONE : scaled(number, 1000, ["", "k", "M", "G", "T"]).trim());
 const seconds = (number) => (number == null ? NONE : scaled(number * 1e9, 1000, ["ns", "µs", "ms", "s"]));
@@ -80,7 +80,7 @@ function scaled(number, base, units) {
 
 /** Three significant digits, and never an exponent where it can be helped. */
 function digits(number) {
-  if (!Number.isFinite(number)) return String(number);
+  if (number == null) return NONE;
   const size = Math.abs(number);
   if (size !== 0 && (size < 1e-3 || size >= 1e7)) return number.toExponential(2);
   return String(Number(number.toPrecision(size >= 100 ? Math.ceil(Math.log10(size + 1)) : 3)));
@@ -111,22 +111,12 @@ const familyOf = (kind) => (FAMILIES.find(([, , kinds]) => kinds.test(kind)) ?? 
 
 const layers = report.layers;
 const layerById = new Map(layers.map((layer) => [layer.id, layer]));
-const groupById = new Map(report.groups.map((group) => [group.id, { ...group, parent: "", children: [] }]));
-const root = { id: "", name: report.model.name, kind: "Model", parent: "", children: [] };
+const groupById = new Map(report.groups.map((group) => [group.id, { ...group, children: [] }]));
+const root = { id: "", name: report.model.name, kind: "Model", group: "", children: [] };
 const isGroup = (id) => groupById.has(id);
 const groupOf = (id) => groupById.get(id) ?? root;
 const itemOf = (id) => groupById.get(id) ?? layerById.get(id);
-const parentOf = (id) => (isGroup(id) ? groupById.get(id).parent : groupOf(layerById.get(id).group).id);
-
-/** The group around a group is the longest other one whose path begins its own. */
-function parentOfGroup(id) {
-  const parts = id.split("/");
-  while (parts.length > 1) {
-    parts.pop();
-    if (isGroup(parts.join("/"))) return parts.join("/");
-  }
-  return "";
-}
+const parentOf = (id) => groupOf(itemOf(id).group).id;
 
 /** The groups around an item, the outermost first, and the item. */
 function pathOf(id) {
@@ -135,14 +125,13 @@ function pathOf(id) {
   return path;
 }
 
-/** Put layers into their groups and groups into theirs, in the order in which they come. */
+/** Put layers into their groups and groups into theirs, in the order in which their first layers come. */
 function growTree() {
-  for (const group of groupById.values()) group.parent = parentOfGroup(group.id);
   const placed = new Set([""]);
-  for (const layer of layers.filter(({ id }) => !isGroup(id))) {
-    for (const id of pathOf(layer.id)) {
-      if (!placed.has(id)) groupOf(parentOf(id)).children.push(id);
-      placed.add(id);
+  for (const { id } of [...layers, ...groupById.values()]) {
+    for (const step of pathOf(id).filter((step) => !placed.has(step))) {
+      groupOf(parentOf(step)).children.push(step);
+      placed.add(step);
     }
   }
 }
@@ -584,7 +573,7 @@ function step(id) {
 
 /** Along an edge: into an open group, to what reads the item, or out of the group and on. */
 function after(id) {
-  if (open.has(id)) return groupOf(id).children[0];
+  if (open.has(id) && groupOf(id).children.length) return groupOf(id).children[0];
   for (const inner of pathOf(id).slice(1).reverse()) {
     const next = nearest(inner, edgesIn.get(parentOf(inner)).filter(([from]) => from === inner).map(([, to]) => to));
     if (next !== undefined) return next;
@@ -757,6 +746,7 @@ function weightView(weight) {
     ["mean", digits(weight.mean)],
     ["std", digits(weight.std)],
     ["zeros", weight.zeros ? `${digits(weight.zeros * 100)} %` : null],
+    ["NaN or infinite", weight.not_finite ? whole(weight.not_finite) : null],
   ];
   const title = element("figcaption", {}, named(weight.name), ` ${shapeText(weight.shape)} ${weight.dtype}`);
   return element("figure", { class: "weight" }, title, histogram(weight), terms(numbers, { class: "numbers" }));
@@ -841,10 +831,12 @@ function valuesView({ values, size }) {
 
 /** How the module compares with Keras, in one word and a sentence. */
 function verdict() {
-  const { compared, ok, reason, summary } = report.verification;
+  const { compared, ok, reason, outputs } = report.verification;
   if (!report.supported) return ["bad", "unsupported", "kerasgen cannot take all of this model over; see what to do below"];
   if (!compared) return ["odd", "unverified", reason || "nothing was compared with Keras"];
-  return ok ? ["good", "verified", summary] : ["bad", "differs", summary];
+  const worst = Math.max(...outputs.map(({ relative }) => relative ?? Infinity));
+  const text = `against Keras, the error is ${scientific(worst)} of the largest output`;
+  return ok ? ["good", "verified", text] : ["bad", "differs", text];
 }
 
 function showHeader() {
@@ -879,7 +871,7 @@ function showModel() {
     ["Inputs", tensors(model.inputs)],
     ["Outputs", tensors(model.outputs)],
     ["Measured", profile && `a call on ${plural(profile.samples, "sample")} takes ${seconds(profile.seconds)}, of ${plural(profile.runs, "run")}`],
-    ["Compared with Keras", verification.compared ? verification.summary : `no: ${verification.reason}`],
+    ["Compared with Keras", named(verification.compared ? verification.summary : `no: ${verification.reason}`)],
   ];
   const rows = (verification.outputs ?? []).map((output) => [
     named(output.name),
