@@ -31,6 +31,15 @@ HOSTILE = [
     "<!--",
 ]
 
+FINDING = {
+    "risk": "code",
+    "where": "layer a",
+    "what": "a Lambda",
+    "danger": True,
+    "effect": "it runs",
+    "advice": "do not",
+}
+
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium at /usr/bin/chromium")
 Opener = Callable[..., Any]
 
@@ -158,6 +167,19 @@ def test_the_wheel_scrolls_the_page_until_the_graph_has_the_focus(opened: Opener
     assert page.get_attribute("#canvas svg > g", "transform") == before
 
 
+def test_two_fingers_zoom(opened: Opener) -> None:
+    page = opened(report_data.small(), has_touch=True)
+    page.focus("#canvas")
+    before = page.evaluate("view.scale")
+    box = page.locator("#canvas").bounding_box()
+    x, y = box["x"] + 200, box["y"] + 200
+    fingers = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 20), ("touchMove", 40), ("touchMove", 80), ("touchEnd", 0)):
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}] if apart else []
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.wait_for_function("before => view.scale > before * 2", arg=before)
+
+
 def test_a_network_of_five_hundred_layers_is_ready_soon(opened: Opener) -> None:
     page = opened(report_data.large())
     ready = page.evaluate("performance.getEntriesByName('ready')[0].startTime")
@@ -208,7 +230,7 @@ def test_the_line_of_a_layer_is_shown_in_the_source(opened: Opener) -> None:
     page = opened(report_data.small())
     node(page, "conv").click()
     assert "x = conv2d(x, W['a'])" in page.inner_text("#details .lines")
-    page.click("#details .lines a >> nth=0")
+    page.click("#details .lines a:text('Lines 5 to 6')")
     lit = page.eval_on_selector_all(".line.lit", "all => all.map(e => e.id)")
     assert lit == ["L5", "L6"]
     page.wait_for_function("() => { const y = L5.getBoundingClientRect().y; return y > 0 && y < innerHeight; }")
@@ -290,19 +312,7 @@ def test_an_unsupported_model_says_what_to_do(opened: Opener) -> None:
         source=None,
         source_html=None,
         problems=[{"layer": "a", "kind": "Capsule", "problem": "no rule for Capsule", "advice": "write a rule"}],
-        scan={
-            "dangerous": True,
-            "findings": [
-                {
-                    "risk": "code",
-                    "where": "layer a",
-                    "what": "a Lambda",
-                    "danger": True,
-                    "effect": "it runs",
-                    "advice": "do not",
-                }
-            ],
-        },
+        scan={"dangerous": True, "findings": [FINDING]},
     )
     page = opened(data)
     assert "unsupported" in page.inner_text("#verdict")
@@ -430,6 +440,7 @@ def test_no_barriers(opened: Opener, scheme: str) -> None:
         **report_data.small(),
         "warning": "odd",
         "problems": [{"layer": "conv", "kind": "Conv2D", "problem": "p", "advice": "a"}],
+        "scan": {"dangerous": True, "findings": [FINDING, {**FINDING, "danger": False}]},
     }
     page = opened(data, color_scheme=scheme, bypass_csp=True)
     light = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")

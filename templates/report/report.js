@@ -43,8 +43,18 @@ function terms(pairs, attributes = {}) {
 
 /** A plain table; cells are strings or elements. A table may be wider than the page: it scrolls by itself. */
 function table(label, titles, rows) {
-  const head = element("tr", {}, titles.map((title) => element("th", { scope: "col" }, title)));
-  const lines = rows.map((row) => element("tr", {}, row.map((cell) => element("td", {}, cell))));
+  const head = element(
+    "tr",
+    {},
+    titles.map((title) => element("th", { scope: "col" }, title)),
+  );
+  const lines = rows.map((row) =>
+    element(
+      "tr",
+      {},
+      row.map((cell) => element("td", {}, cell)),
+    ),
+  );
   return scroller(label, element("table", {}, element("thead", {}, head), element("tbody", {}, lines)));
 }
 
@@ -186,7 +196,8 @@ function leaf(id) {
 /** The two lines on a node. */
 function labelsOf(id) {
   const item = itemOf(id);
-  if (isGroup(id)) return [clipped(`▸ ${item.name}`), clipped(`${item.kind} · ${plural(layersIn(item).length, "layer")}`)];
+  if (isGroup(id))
+    return [clipped(`▸ ${item.name}`), clipped(`${item.kind} · ${plural(layersIn(item).length, "layer")}`)];
   const about = item.shapes ? `${item.kind} · ${shapesText(item.shapes)}` : item.kind;
   return [clipped(item.name), clipped(about, 44)];
 }
@@ -206,9 +217,15 @@ function placeSegments(nodes, edges) {
   const nodesById = new Map(nodes.map((node) => [node.id, node]));
   const placed = { nodes: [], edges: [] };
   let joint = null;
-  for (const ids of segments(nodes.map((node) => node.id), edges)) {
+  for (const ids of segments(
+    nodes.map((node) => node.id),
+    edges,
+  )) {
     const members = joint === null ? ids : [joint.id, ...ids];
-    const part = dagreLayout(members.map((id) => nodesById.get(id)), edges);
+    const part = dagreLayout(
+      members.map((id) => nodesById.get(id)),
+      edges,
+    );
     const start = joint && part.nodes[0];
     const shift = start ? { x: joint.x - start.x, y: joint.y - start.y } : { x: 0, y: 0 };
     const moved = part.nodes.map((node) => ({ ...node, x: node.x + shift.x, y: node.y + shift.y }));
@@ -295,7 +312,10 @@ function atOrigin({ nodes, edges }) {
 /** The least and the greatest number; 0 and 0 of none. */
 function range(numbers) {
   if (!numbers.length) return [0, 0];
-  return numbers.reduce(([least, most], number) => [Math.min(least, number), Math.max(most, number)], [Infinity, -Infinity]);
+  return numbers.reduce(
+    ([least, most], number) => [Math.min(least, number), Math.max(most, number)],
+    [Infinity, -Infinity],
+  );
 }
 
 // ---------------------------------------------------------------------------------------------- the graph
@@ -347,14 +367,22 @@ function drawGraph() {
 }
 
 function drawLayout(drawing, x, y) {
-  const lines = drawing.edges.map((points) => shape("path", { class: "edge", d: curve(points, x, y), "marker-end": "url(#arrow)" }));
-  return [...lines, ...drawing.nodes.map((node) => drawNode(node, x + node.x - node.width / 2, y + node.y - node.height / 2))];
+  const lines = drawing.edges.map((points) =>
+    shape("path", { class: "edge", d: curve(points, x, y), "marker-end": "url(#arrow)" }),
+  );
+  return [
+    ...lines,
+    ...drawing.nodes.map((node) => drawNode(node, x + node.x - node.width / 2, y + node.y - node.height / 2)),
+  ];
 }
 
 /** A smooth line: curves whose handles are the points, from the middle between two points to the next. */
 function curve(points, x, y) {
   const at = (point) => `${(point.x + x).toFixed(1)},${(point.y + y).toFixed(1)}`;
-  const middle = (index) => ({ x: (points[index].x + points[index + 1].x) / 2, y: (points[index].y + points[index + 1].y) / 2 });
+  const middle = (index) => ({
+    x: (points[index].x + points[index + 1].x) / 2,
+    y: (points[index].y + points[index + 1].y) / 2,
+  });
   let path = `M${at(points[0])}`;
   for (let index = 1; index < points.length - 1; index += 1) {
     const end = index === points.length - 2 ? points[index + 1] : middle(index);
@@ -366,7 +394,13 @@ function curve(points, x, y) {
 function drawNode(node, x, y) {
   const item = itemOf(node.id);
   const wrong = !isGroup(node.id) && isWrong(item);
-  const look = ["node", `family-${familyOf(item.kind)}`, node.inner && "box", isGroup(node.id) && "group", wrong && "wrong"];
+  const look = [
+    "node",
+    `family-${familyOf(item.kind)}`,
+    node.inner && "box",
+    isGroup(node.id) && "group",
+    wrong && "wrong",
+  ];
   const mark = shape("g", { class: look.filter(Boolean).join(" ") });
   mark.append(shape("rect", { class: "back", x, y, width: node.width, height: node.height, rx: 7 }));
   if (node.inner) {
@@ -377,7 +411,11 @@ function drawNode(node, x, y) {
     mark.append(shape("rect", { class: "strip", x: x + 5, y: y + 8, width: 4, height: node.height - 16, rx: 2 }));
     mark.append(words(wrong ? `! ${name}` : name, x + 16, y + 18, "title"), words(about, x + 16, y + 34, "about"));
   }
-  graph.spots.set(node.id, { x: x + node.width / 2, y: node.inner ? y + BOX.head / 2 : y + node.height / 2, width: node.width });
+  graph.spots.set(node.id, {
+    x: x + node.width / 2,
+    y: node.inner ? y + BOX.head / 2 : y + node.height / 2,
+    width: node.width,
+  });
   graph.marks.set(node.id, mark);
   idOfMark.set(mark, node.id);
   return mark;
@@ -411,7 +449,11 @@ function foldAll(folded) {
 
 /** The item itself, or the folded group that hides it. */
 function visible(id) {
-  return pathOf(id).slice(1).find((step) => isGroup(step) && !open.has(step)) ?? id;
+  return (
+    pathOf(id)
+      .slice(1)
+      .find((step) => isGroup(step) && !open.has(step)) ?? id
+  );
 }
 
 function markCurrent(id) {
@@ -439,7 +481,10 @@ function applyView() {
   view.waiting = true;
   requestAnimationFrame(() => {
     view.waiting = false;
-    scene.setAttribute("transform", `translate(${view.x.toFixed(1)} ${view.y.toFixed(1)}) scale(${view.scale.toFixed(4)})`);
+    scene.setAttribute(
+      "transform",
+      `translate(${view.x.toFixed(1)} ${view.y.toFixed(1)}) scale(${view.scale.toFixed(4)})`,
+    );
   });
 }
 
@@ -467,8 +512,8 @@ function fitInto(width, height) {
 /** The whole graph if its words can be read then, else its beginning. */
 function home() {
   fit();
-  if (view.scale >= 0.55) return;
-  view.scale = Math.min(1, Math.max(0.55, (canvas.clientWidth - 24) / graph.size.width));
+  if (view.scale >= 0.8) return;
+  view.scale = Math.min(1, Math.max(0.8, (canvas.clientWidth - 24) / graph.size.width));
   const start = graph.spots.get(root.children[0]);
   const narrow = graph.size.width * view.scale <= canvas.clientWidth;
   view.x = canvas.clientWidth / 2 - (narrow ? graph.size.width / 2 : start.x) * view.scale;
@@ -537,7 +582,11 @@ function onWheel(event) {
   event.preventDefault();
   const corner = canvas.getBoundingClientRect();
   const lines = event.deltaMode === 1 ? 16 : 1;
-  zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015)), event.clientX - corner.x, event.clientY - corner.y);
+  zoom(
+    Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015)),
+    event.clientX - corner.x,
+    event.clientY - corner.y,
+  );
 }
 
 // ---- keys
@@ -575,7 +624,13 @@ function step(id) {
 function after(id) {
   if (open.has(id) && groupOf(id).children.length) return groupOf(id).children[0];
   for (const inner of pathOf(id).slice(1).reverse()) {
-    const next = nearest(inner, edgesIn.get(parentOf(inner)).filter(([from]) => from === inner).map(([, to]) => to));
+    const next = nearest(
+      inner,
+      edgesIn
+        .get(parentOf(inner))
+        .filter(([from]) => from === inner)
+        .map(([, to]) => to),
+    );
     if (next !== undefined) return next;
   }
   return undefined;
@@ -584,7 +639,13 @@ function after(id) {
 /** Against an edge: to what the item reads, or to the head of the group around it. */
 function before(id) {
   const parent = parentOf(id);
-  const previous = nearest(id, edgesIn.get(parent).filter(([, to]) => to === id).map(([from]) => from));
+  const previous = nearest(
+    id,
+    edgesIn
+      .get(parent)
+      .filter(([, to]) => to === id)
+      .map(([from]) => from),
+  );
   return previous ?? (parent === "" ? undefined : parent);
 }
 
@@ -596,7 +657,11 @@ function beside(id, direction) {
   const candidates = groupOf(parentOf(id)).children.filter((other) => {
     const there = graph.spots.get(other);
     const level = Math.abs(there.y - spot.y) < NODE.height;
-    return other !== id && (there.x - spot.x) * direction > 1 && (level || (Math.abs(there.y - spot.y) < 200 && shares(other)));
+    return (
+      other !== id &&
+      (there.x - spot.x) * direction > 1 &&
+      (level || (Math.abs(there.y - spot.y) < 200 && shares(other)))
+    );
   });
   return nearest(id, candidates);
 }
@@ -604,7 +669,10 @@ function beside(id, direction) {
 function nearest(id, candidates) {
   const spot = graph.spots.get(id);
   const distance = (other) => Math.hypot(graph.spots.get(other).x - spot.x, graph.spots.get(other).y - spot.y);
-  return candidates.reduce((best, other) => (best === undefined || distance(other) < distance(best) ? other : best), undefined);
+  return candidates.reduce(
+    (best, other) => (best === undefined || distance(other) < distance(best) ? other : best),
+    undefined,
+  );
 }
 
 // ---------------------------------------------------------------------------------------------- selection
@@ -633,8 +701,11 @@ function say(text) {
 
 function spoken(id) {
   const item = itemOf(id);
-  if (isGroup(id)) return `${item.name}, ${item.kind}, ${open.has(id) ? "unfolded" : "folded"}, ${plural(layersIn(item).length, "layer")}`;
-  return [item.name, item.kind, item.shapes && `output ${shapesText(item.shapes)}`, isWrong(item) && "has a problem"].filter(Boolean).join(", ");
+  if (isGroup(id))
+    return `${item.name}, ${item.kind}, ${open.has(id) ? "unfolded" : "folded"}, ${plural(layersIn(item).length, "layer")}`;
+  return [item.name, item.kind, item.shapes && `output ${shapesText(item.shapes)}`, isWrong(item) && "has a problem"]
+    .filter(Boolean)
+    .join(", ");
 }
 
 // ---------------------------------------------------------------------------------------------- details
@@ -672,7 +743,10 @@ function groupDetails(group) {
     toggle(group.id);
     showDetails(group.id);
   };
-  return [terms(facts, { class: "facts" }), button(open.has(group.id) ? "Fold" : "Unfold", fold, { class: "controls" })];
+  return [
+    terms(facts, { class: "facts" }),
+    button(open.has(group.id) ? "Fold" : "Unfold", fold, { class: "controls" }),
+  ];
 }
 
 function layerDetails(layer) {
@@ -720,22 +794,42 @@ function errorDetails(error) {
 
 const badge = (look, text) => element("span", { class: `badge ${look}` }, text);
 
+/** A link for each run of lines, with the lines. */
 function lineLinks(lines) {
   if (!lines.length || report.source === null) return null;
-  const links = lines.map((line) => {
-    const link = element("a", { href: `#L${line}` }, `line ${line}`);
+  const items = runs(lines).map(([first, last]) => {
+    const link = element("a", { href: `#L${first}` }, first === last ? `Line ${first}` : `Lines ${first} to ${last}`);
     link.addEventListener("click", (event) => {
       event.preventDefault();
-      jumpTo(lines, line);
+      jumpTo(lines, first);
     });
-    return element("li", {}, link, element("code", { class: "name" }, (sourceLines[line - 1] ?? "").trim()));
+    return element("li", {}, link, element("pre", { class: "name" }, dedented(sourceLines.slice(first - 1, last))));
   });
-  return element("ul", { class: "lines" }, links);
+  return element("ul", { class: "lines" }, items);
+}
+
+/** The first and the last of numbers that follow each other. */
+function runs(numbers) {
+  const found = [];
+  for (const number of numbers) {
+    const run = found[found.length - 1];
+    if (run && number === run[1] + 1) run[1] = number;
+    else found.push([number, number]);
+  }
+  return found;
+}
+
+function dedented(lines) {
+  const indents = lines.filter((line) => line.trim()).map((line) => line.search(/\S/));
+  return lines.map((line) => line.slice(Math.min(...indents))).join("\n");
 }
 
 /** A config as pairs; what is nested stands there as JSON. */
 function configView(config) {
-  const pairs = Object.entries(config).map(([key, value]) => [named(key), element("code", { class: "name" }, JSON.stringify(value))]);
+  const pairs = Object.entries(config).map(([key, value]) => [
+    named(key),
+    element("code", { class: "name" }, JSON.stringify(value)),
+  ]);
   return pairs.length ? terms(pairs, { class: "config" }) : null;
 }
 
@@ -761,7 +855,11 @@ function histogram(weight) {
     return shape("rect", { x: index * each, y: height - tall, width: Math.max(1, each - 1), height: tall });
   });
   const label = `Histogram of ${weight.name}: from ${digits(weight.min)} to ${digits(weight.max)}, mean ${digits(weight.mean)}`;
-  return shape("svg", { class: "histogram", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }, bars);
+  return shape(
+    "svg",
+    { class: "histogram", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    bars,
+  );
 }
 
 // ---------------------------------------------------------------------------------------------- activations
@@ -790,7 +888,12 @@ function mapsView({ width, height, channels, shown, pixels }) {
     context.putImageData(image, 0, 0);
     return element("figure", {}, tile, element("figcaption", {}, String(channel)));
   });
-  return element("div", {}, note(`${shown.length} of ${plural(channels, "channel")}`), element("div", { class: "tiles" }, tiles));
+  return element(
+    "div",
+    {},
+    note(`${shown.length} of ${plural(channels, "channel")}`),
+    element("div", { class: "tiles" }, tiles),
+  );
 }
 
 /** One line over the steps for each channel, below each other. */
@@ -800,7 +903,8 @@ function linesView({ channels, shown, pixels, steps }) {
   const [width, height] = [320, 36];
   const lines = shown.map((channel, index) => {
     const points = [...values.subarray(index * length, (index + 1) * length)];
-    const at = (value, step) => `${((step * width) / Math.max(1, length - 1)).toFixed(1)},${(height - 2 - (value / 255) * (height - 4)).toFixed(1)}`;
+    const at = (value, step) =>
+      `${((step * width) / Math.max(1, length - 1)).toFixed(1)},${(height - 2 - (value / 255) * (height - 4)).toFixed(1)}`;
     const line = shape("polyline", { points: points.map(at).join(" ") });
     const label = `Channel ${channel} over ${plural(steps, "step")}`;
     const drawing = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }, line);
@@ -818,12 +922,21 @@ function valuesView({ values, size }) {
   const each = width / Math.max(1, values.length);
   const bars = values.map((value, index) => {
     const [upper, lower] = [y(Math.max(0, value)), y(Math.min(0, value))];
-    const bar = shape("rect", { x: index * each, y: upper, width: Math.max(1, each - 1), height: Math.max(1, lower - upper) });
+    const bar = shape("rect", {
+      x: index * each,
+      y: upper,
+      width: Math.max(1, each - 1),
+      height: Math.max(1, lower - upper),
+    });
     bar.append(shape("title", {}, `${index}: ${digits(value)}`));
     return bar;
   });
   const label = `${values.length} of ${plural(size, "value")}`;
-  const svg = shape("svg", { class: "histogram", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }, bars);
+  const svg = shape(
+    "svg",
+    { class: "histogram", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    bars,
+  );
   return element("div", {}, note(label), svg);
 }
 
@@ -832,7 +945,8 @@ function valuesView({ values, size }) {
 /** How the module compares with Keras, in one word and a sentence. */
 function verdict() {
   const { compared, ok, reason, outputs } = report.verification;
-  if (!report.supported) return ["bad", "unsupported", "kerasgen cannot take all of this model over; see what to do below"];
+  if (!report.supported)
+    return ["bad", "unsupported", "kerasgen cannot take all of this model over; see what to do below"];
   if (!compared) return ["odd", "unverified", reason || "nothing was compared with Keras"];
   const worst = Math.max(...outputs.map(({ relative }) => relative ?? Infinity));
   const text = `against Keras, the error is ${scientific(worst)} of the largest output`;
@@ -859,7 +973,9 @@ function showHeader() {
   }
   byId("made").textContent = `Made by kerasgen ${report.kerasgen} from ${model.source}`;
   const sections = [...document.querySelectorAll("main > section")].filter((section) => !section.hidden);
-  const links = sections.map((section) => element("a", { href: `#${section.id}` }, section.querySelector("h2").textContent));
+  const links = sections.map((section) =>
+    element("a", { href: `#${section.id}` }, section.querySelector("h2").textContent),
+  );
   byId("contents").append(...links);
 }
 
@@ -867,10 +983,14 @@ function showModel() {
   const { model, verification, profile } = report;
   const facts = [
     ["File", named(model.source)],
-    ["SHA-256", element("code", { class: "name" }, model.sha256)],
+    ["SHA-256", model.sha256 && element("code", {}, model.sha256)],
     ["Inputs", tensors(model.inputs)],
     ["Outputs", tensors(model.outputs)],
-    ["Measured", profile && `a call on ${plural(profile.samples, "sample")} takes ${seconds(profile.seconds)}, of ${plural(profile.runs, "run")}`],
+    [
+      "Measured",
+      profile &&
+        `a call on ${plural(profile.samples, "sample")} takes ${seconds(profile.seconds)}, of ${plural(profile.runs, "run")}`,
+    ],
     ["Compared with Keras", named(verification.compared ? verification.summary : `no: ${verification.reason}`)],
   ];
   const rows = (verification.outputs ?? []).map((output) => [
@@ -881,16 +1001,41 @@ function showModel() {
     badge(output.ok ? "good" : "bad", output.ok ? "ok" : "differs"),
   ]);
   bodyOf("overview").append(terms(facts, { class: "facts wide" }));
-  if (rows.length) bodyOf("overview").append(table("Outputs compared with Keras", ["Output", "Relative error", "Absolute error", "Tolerance", "Verdict"], rows));
+  if (rows.length)
+    bodyOf("overview").append(
+      table(
+        "Outputs compared with Keras",
+        ["Output", "Relative error", "Absolute error", "Tolerance", "Verdict"],
+        rows,
+      ),
+    );
 }
 
-const tensors = (list) => element("ul", { class: "plain" }, list.map(({ name, shape: sizes, dtype }) => element("li", {}, named(name), ` ${shapeText(sizes)} ${dtype}`)));
+const tensors = (list) =>
+  element(
+    "ul",
+    { class: "plain" },
+    list.map(({ name, shape: sizes, dtype }) => element("li", {}, named(name), ` ${shapeText(sizes)} ${dtype}`)),
+  );
 
 function showProblems() {
   if (!report.problems.length) return;
   byId("problems").hidden = false;
-  const rows = report.problems.map(({ layer, kind, problem, advice }) => [layerButton(layer), kind, named(problem), named(advice)]);
-  bodyOf("problems").append(table("What is unsupported", ["Layer", "Kind", "Problem", "What to do"], rows));
+  const items = report.problems.map(({ layer, kind, problem, advice }) =>
+    entry(
+      [layerButton(layer), named(kind)],
+      [
+        ["Problem", named(problem)],
+        ["What to do", named(advice)],
+      ],
+    ),
+  );
+  bodyOf("problems").append(element("ul", { class: "entries" }, items));
+}
+
+/** Something found in the model: a title, and pairs of a term and what it is. */
+function entry(title, pairs) {
+  return element("li", {}, element("p", { class: "bar" }, title), terms(pairs, { class: "facts" }));
 }
 
 /** A button that selects a layer; what is no layer is just a name. */
@@ -901,16 +1046,26 @@ function layerButton(id, text = id) {
 
 function showScan() {
   const { dangerous, findings } = report.scan;
-  const rows = findings.map(({ danger, where, what, effect, advice }) => [
-    badge(danger ? "bad" : "odd", danger ? "danger" : "odd"),
-    named(where),
-    named(what),
-    effect,
-    advice,
-  ]);
-  const text = dangerous ? "Do not load this file with Keras before you have read this." : findings.length ? "Nothing dangerous, but odd." : "No known dangers found in the file.";
-  bodyOf("scan").append(element("p", { class: dangerous ? "warning" : "note" }, text));
-  if (rows.length) bodyOf("scan").append(table("Findings", ["Risk", "Where", "What", "What happens", "What to do"], rows));
+  const items = findings.map(({ danger, where, what, effect, advice }) =>
+    entry(
+      [badge(danger ? "bad" : "odd", danger ? "danger" : "odd"), named(where)],
+      [
+        ["What it is", named(what)],
+        ["What happens", effect],
+        ["What to do", advice],
+      ],
+    ),
+  );
+  bodyOf("scan").append(scanVerdict(dangerous, findings.length));
+  if (items.length) bodyOf("scan").append(element("ul", { class: "entries" }, items));
+}
+
+function scanVerdict(dangerous, findings) {
+  if (dangerous)
+    return element("p", { class: "warning" }, "Do not load this file with Keras before you have read this.");
+  return note(
+    findings ? "No known dangers found in the file, but something odd." : "No known dangers found in the file.",
+  );
 }
 
 // ---------------------------------------------------------------------------------------------- plots
@@ -918,9 +1073,29 @@ function showScan() {
 const PLOT = { height: 180, top: 10, bottom: 10, least: 6, most: 64 };
 
 const PLOTS = [
-  { title: "Error by layer", about: "relative to the largest number that Keras answers, on a log scale", value: ({ error }) => error?.relative, tolerance: ({ error }) => error?.tolerance, text: scientific, log: true, missing: "The layers were not compared with Keras." },
-  { title: "Time by layer", about: "a call on one sample", value: ({ time }) => time, text: seconds, missing: "Nothing was timed." },
-  { title: "Memory by layer", about: "arrays at the peak while the layer runs", value: ({ memory }) => memory, text: bytes, missing: "No memory was measured." },
+  {
+    title: "Error by layer",
+    about: "relative to the largest number that Keras answers, on a log scale",
+    value: ({ error }) => error?.relative,
+    tolerance: ({ error }) => error?.tolerance,
+    text: scientific,
+    log: true,
+    missing: "The layers were not compared with Keras.",
+  },
+  {
+    title: "Time by layer",
+    about: "a call on one sample",
+    value: ({ time }) => time,
+    text: seconds,
+    missing: "Nothing was timed.",
+  },
+  {
+    title: "Memory by layer",
+    about: "arrays at the peak while the layer runs",
+    value: ({ memory }) => memory,
+    text: bytes,
+    missing: "No memory was measured.",
+  },
 ];
 
 function showPlots() {
@@ -936,7 +1111,13 @@ function plotView(plot) {
   const pitch = Math.min(PLOT.most, Math.max(PLOT.least, room / shown.length));
   const bars = barsView(plot, shown, axis, pitch);
   const caption = element("p", { class: "note" }, plot.about + (plot.tolerance ? "; the line is the tolerance" : ""));
-  return element("div", { class: "plot" }, heading, caption, element("div", { class: "axes" }, axisView(plot, axis), element("div", { class: "strip" }, bars)));
+  return element(
+    "div",
+    { class: "plot" },
+    heading,
+    caption,
+    element("div", { class: "axes" }, axisView(plot, axis), element("div", { class: "strip" }, bars)),
+  );
 }
 
 /** How high a value is, from 0 to 1, and the values to write at the axis. */
@@ -947,7 +1128,9 @@ function linearAxis(plot, shown) {
 
 /** Powers of ten; zero, and what is not finite, is at an end. */
 function logAxis(plot, shown) {
-  const all = shown.flatMap((layer) => [plot.value(layer), plot.tolerance?.(layer)]).filter((value) => value > 0 && Number.isFinite(value));
+  const all = shown
+    .flatMap((layer) => [plot.value(layer), plot.tolerance?.(layer)])
+    .filter((value) => value > 0 && Number.isFinite(value));
   const [least, most] = range(all.map(Math.log10));
   const [lower, upper] = [Math.floor(least - 0.3), Math.max(Math.ceil(most + 0.1), Math.floor(least) + 1)];
   const every = Math.ceil((upper - lower) / 6);
@@ -961,22 +1144,34 @@ const level = (axis, value) => PLOT.height - PLOT.bottom - axis.height(value) * 
 
 function axisView(plot, axis) {
   const label = (value) => (plot.log ? `1e${Math.round(Math.log10(value))}` : plot.text(value));
-  const ticks = axis.ticks.map((value) => shape("text", { x: 66, y: level(axis, value) + 4, "text-anchor": "end" }, label(value)));
+  const ticks = axis.ticks.map((value) =>
+    shape("text", { x: 66, y: level(axis, value) + 4, "text-anchor": "end" }, label(value)),
+  );
   return shape("svg", { class: "axis", width: 72, height: PLOT.height, "aria-hidden": "true" }, ticks);
 }
 
 /** The bars: one stop of the tab key, arrows move, Enter selects. */
 function barsView(plot, shown, axis, pitch) {
   const width = Math.ceil(pitch * shown.length);
-  const grid = axis.ticks.map((value) => shape("line", { class: "grid", x1: 0, x2: width, y1: level(axis, value), y2: level(axis, value) }));
+  const grid = axis.ticks.map((value) =>
+    shape("line", { class: "grid", x1: 0, x2: width, y1: level(axis, value), y2: level(axis, value) }),
+  );
   const options = shown.map((layer, index) => barView(plot, layer, axis, index * pitch, pitch));
   const size = { width, height: PLOT.height, viewBox: `0 0 ${width} ${PLOT.height}` };
   const label = `${plot.title}, ${plural(shown.length, "bar")}`;
-  const svg = shape("svg", { class: "bars", role: "listbox", "aria-orientation": "horizontal", "aria-label": label, ...size });
+  const svg = shape("svg", {
+    class: "bars",
+    role: "listbox",
+    "aria-orientation": "horizontal",
+    "aria-label": label,
+    ...size,
+  });
   svg.append(shape("g", { "aria-hidden": "true" }, grid, toleranceLine(plot, shown, axis, pitch)), ...options);
   options[0].setAttribute("tabindex", "0");
   listenToBars(svg, options, shown);
-  selection.listeners.push((id) => options.forEach((option, index) => option.setAttribute("aria-selected", String(shown[index].id === id))));
+  selection.listeners.push((id) =>
+    options.forEach((option, index) => option.setAttribute("aria-selected", String(shown[index].id === id))),
+  );
   return svg;
 }
 
@@ -985,9 +1180,21 @@ function barView(plot, layer, axis, x, pitch) {
   const y = Math.min(level(axis, value), PLOT.height - PLOT.bottom - 1);
   const label = `${layer.name}: ${plot.text(value)}`;
   const wrong = plot.tolerance && layer.error.ok === false;
-  const bar = shape("rect", { class: "value", x: x + 0.5, y, width: Math.max(1, pitch - 1.5), height: PLOT.height - PLOT.bottom - y });
+  const bar = shape("rect", {
+    class: "value",
+    x: x + 0.5,
+    y,
+    width: Math.max(1, pitch - 1.5),
+    height: PLOT.height - PLOT.bottom - y,
+  });
   const target = shape("rect", { class: "target", x, y: 0, width: pitch, height: PLOT.height });
-  const attributes = { role: "option", tabindex: -1, "aria-label": label, "aria-selected": "false", class: wrong ? "wrong" : null };
+  const attributes = {
+    role: "option",
+    tabindex: -1,
+    "aria-label": label,
+    "aria-selected": "false",
+    class: wrong ? "wrong" : null,
+  };
   return shape("g", attributes, shape("title", {}, label), target, bar);
 }
 
@@ -1001,7 +1208,12 @@ function toleranceLine(plot, shown, axis, pitch) {
 }
 
 function listenToBars(svg, options, shown) {
-  const moves = { ArrowRight: (index) => index + 1, ArrowLeft: (index) => index - 1, Home: () => 0, End: () => options.length - 1 };
+  const moves = {
+    ArrowRight: (index) => index + 1,
+    ArrowLeft: (index) => index - 1,
+    Home: () => 0,
+    End: () => options.length - 1,
+  };
   const indexOf = (event) => options.indexOf(event.target.closest("[role=option]"));
   const focus = (index) => {
     options.forEach((option) => option.setAttribute("tabindex", "-1"));
@@ -1027,33 +1239,71 @@ function listenToBars(svg, options, shown) {
 // ---------------------------------------------------------------------------------------------- the table
 
 const COLUMNS = [
-  { title: "#", value: (layer) => layers.indexOf(layer), text: (layer) => String(layers.indexOf(layer) + 1), number: true },
+  {
+    title: "#",
+    value: (layer) => layers.indexOf(layer),
+    text: (layer) => String(layers.indexOf(layer) + 1),
+    number: true,
+  },
   { title: "Layer", value: (layer) => layer.id, text: (layer) => layer.id },
   { title: "Kind", value: (layer) => layer.kind, text: (layer) => layer.kind },
-  { title: "Output", value: ({ shapes }) => (shapes ? shapesText(shapes) : null), text: ({ shapes }) => shapesText(shapes) },
+  {
+    title: "Output",
+    value: ({ shapes }) => (shapes ? shapesText(shapes) : null),
+    text: ({ shapes }) => shapesText(shapes),
+  },
   { title: "Parameters", value: (layer) => layer.parameters, text: (layer) => whole(layer.parameters), number: true },
   { title: "MACs", value: (layer) => layer.macs, text: (layer) => amount(layer.macs), number: true },
   { title: "Time", value: (layer) => layer.time, text: (layer) => seconds(layer.time), number: true },
   { title: "Memory", value: (layer) => layer.memory, text: (layer) => bytes(layer.memory), number: true },
-  { title: "Error", value: ({ error }) => error?.relative, text: ({ error }) => scientific(error?.relative), number: true },
+  {
+    title: "Error",
+    value: ({ error }) => error?.relative,
+    text: ({ error }) => scientific(error?.relative),
+    number: true,
+  },
 ];
 
 function showTable() {
-  const rows = layers.map((layer) => ({ layer, line: tableRow(layer), words: COLUMNS.slice(1, 4).map(({ text }) => text(layer)).join(" ").toLowerCase() }));
-  const head = element("tr", {}, COLUMNS.map((column) => headCell(column, rows)));
-  const body = element("tbody", {}, rows.map(({ line }) => line));
+  const rows = layers.map((layer) => ({
+    layer,
+    line: tableRow(layer),
+    words: COLUMNS.slice(1, 4)
+      .map(({ text }) => text(layer))
+      .join(" ")
+      .toLowerCase(),
+  }));
+  const head = element(
+    "tr",
+    {},
+    COLUMNS.map((column) => headCell(column, rows)),
+  );
+  const body = element(
+    "tbody",
+    {},
+    rows.map(({ line }) => line),
+  );
   const count = element("span", { class: "note", role: "status" }, plural(rows.length, "layer"));
   const filter = element("input", { type: "search", id: "filter", autocomplete: "off", spellcheck: "false" });
   filter.addEventListener("input", () => filterRows(rows, filter.value, count));
   const bar = element("div", { class: "bar controls" }, element("label", { for: "filter" }, "Filter"), filter, count);
-  const grid = element("table", { class: "layers" }, element("caption", { class: "unseen" }, "Layers"), element("thead", {}, head), body);
+  const grid = element(
+    "table",
+    { class: "layers" },
+    element("caption", { class: "unseen" }, "Layers"),
+    element("thead", {}, head),
+    body,
+  );
   bodyOf("layers").append(bar, scroller("Layers", grid));
-  selection.listeners.push((id) => rows.forEach(({ layer, line }) => line.classList.toggle("selected", layer.id === id)));
+  selection.listeners.push((id) =>
+    rows.forEach(({ layer, line }) => line.classList.toggle("selected", layer.id === id)),
+  );
 }
 
 function tableRow(layer) {
   const cells = COLUMNS.map(({ title, text, number }) => {
-    if (title === "Layer") return element("th", { scope: "row" }, layerButton(layer.id), isWrong(layer) ? badge("bad", "!") : null);
+    if (title === "Layer")
+      return element("th", { scope: "row" }, layerButton(layer.id), isWrong(layer) ? badge("bad", "!") : null);
     return element("td", { class: number ? "number" : "name" }, text(layer));
   });
   return element("tr", {}, cells);
@@ -1105,7 +1355,12 @@ function showSource() {
     return;
   }
   const state = element("span", { class: "note", role: "status" });
-  const bar = element("div", { class: "bar controls" }, button("Copy", () => copySource(state), { id: "copy" }), state);
+  const bar = element(
+    "div",
+    { class: "bar controls" },
+    button("Copy", () => copySource(state), { id: "copy" }),
+    state,
+  );
   const lines = report.source_html ?? sourceLines;
   const read = report.source_html ? highlighted : (text) => [document.createTextNode(text)];
   const code = scroller("Source");
@@ -1118,7 +1373,12 @@ function showSource() {
 }
 
 function sourceLine(number, content) {
-  const anchor = element("a", { href: `#L${number}`, tabindex: -1, "aria-label": `Line ${number}`, "data-number": number });
+  const anchor = element("a", {
+    href: `#L${number}`,
+    tabindex: -1,
+    "aria-label": `Line ${number}`,
+    "data-number": number,
+  });
   return element("div", { class: "line", id: `L${number}` }, anchor, element("code", {}, content, "\n"));
 }
 
@@ -1128,7 +1388,9 @@ const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'" };
 function highlighted(html) {
   const line = document.createDocumentFragment();
   const stack = [line];
-  for (const [token, look, entity] of html.matchAll(/<span class="([a-z0-9 ]*)">|<\/span>|&(amp|lt|gt|quot|#39);|[^<&]+|[<&]/g)) {
+  for (const [token, look, entity] of html.matchAll(
+    /<span class="([a-z0-9 ]*)">|<\/span>|&(amp|lt|gt|quot|#39);|[^<&]+|[<&]/g,
+  )) {
     if (token === "</span>" && stack.length > 1) stack.pop();
     else if (look !== undefined) stack.push(stack[stack.length - 1].appendChild(element("span", { class: look })));
     else stack[stack.length - 1].append(entity ? ENTITIES[entity] : token);
@@ -1231,7 +1493,10 @@ showProblems();
 showHeader();
 startGraph();
 listenToPrinter();
-document.addEventListener("keydown", (event) => event.key === "Escape" && byId("details").classList.contains("shown") && closeDetails());
+document.addEventListener(
+  "keydown",
+  (event) => event.key === "Escape" && byId("details").classList.contains("shown") && closeDetails(),
+);
 window.addEventListener("hashchange", jumpToAddress);
 markReady();
 jumpToAddress();
