@@ -323,13 +323,11 @@ function range(numbers) {
 const canvas = byId("canvas");
 const graph = { current: "", spots: new Map(), marks: new Map(), size: { width: 1, height: 1 } };
 const view = { x: 0, y: 0, scale: 1, waiting: false };
-const scene = shape("g");
+const scene = shape("svg", { "aria-hidden": "true", focusable: "false" });
+const slide = element("div", { class: "slide" }, scene); // to transform SVG itself would lay out its text again
 
 function startGraph() {
-  const tip = shape("path", { d: "M0,0 L8,4 L0,8 z" });
-  const arrow = { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" };
-  const defs = shape("defs", {}, shape("marker", arrow, tip));
-  canvas.append(shape("svg", { "aria-hidden": "true", focusable: "false" }, defs, scene));
+  canvas.append(slide);
   const bar = [
     button("+", () => zoom(1.3), { "aria-label": "Zoom in", id: "zoom-in" }),
     button("−", () => zoom(1 / 1.3), { "aria-label": "Zoom out", id: "zoom-out" }),
@@ -362,8 +360,17 @@ function drawGraph() {
   graph.spots.clear();
   graph.marks.clear();
   graph.size = drawing;
-  scene.replaceChildren(...drawLayout(drawing, 0, 0));
+  scene.setAttribute("width", drawing.width);
+  scene.setAttribute("height", drawing.height);
+  scene.setAttribute("viewBox", `0 0 ${drawing.width} ${drawing.height}`);
+  scene.replaceChildren(arrowHead(), ...drawLayout(drawing, 0, 0));
   markSelected();
+}
+
+function arrowHead() {
+  const size = { viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7 };
+  const head = shape("path", { d: "M0,0 L8,4 L0,8 z" });
+  return shape("defs", {}, shape("marker", { id: "arrow", orient: "auto", ...size }, head));
 }
 
 function drawLayout(drawing, x, y) {
@@ -474,17 +481,14 @@ function activate(id) {
   select(id);
 }
 
-// ---- moving: only the transform of the scene changes, once per frame
+// ---- moving: only the CSS transform around the drawing changes, once per frame; nothing is laid out again
 
 function applyView() {
   if (view.waiting) return;
   view.waiting = true;
   requestAnimationFrame(() => {
     view.waiting = false;
-    scene.setAttribute(
-      "transform",
-      `translate(${view.x.toFixed(1)} ${view.y.toFixed(1)}) scale(${view.scale.toFixed(4)})`,
-    );
+    slide.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
   });
 }
 
@@ -1461,21 +1465,9 @@ function showNext() {
   whenIdle(showNext);
 }
 
-/** On paper everything is there, and the graph fits on a page. */
-function listenToPrinter() {
-  let before = null;
-  window.addEventListener("beforeprint", () => {
-    for (const id of [...waiting.keys()]) showNow(id);
-    before = { ...view };
-    const svg = canvas.querySelector("svg");
-    svg.setAttribute("viewBox", `-8 -8 ${graph.size.width + 16} ${graph.size.height + 16}`);
-    scene.removeAttribute("transform");
-  });
-  window.addEventListener("afterprint", () => {
-    canvas.querySelector("svg").removeAttribute("viewBox");
-    Object.assign(view, before, { waiting: false });
-    applyView();
-  });
+/** On paper everything is there. */
+function showAll() {
+  for (const id of [...waiting.keys()]) showNow(id);
 }
 
 /** After the first frame with the graph in it. */
@@ -1492,7 +1484,7 @@ function markReady() {
 showProblems();
 showHeader();
 startGraph();
-listenToPrinter();
+window.addEventListener("beforeprint", showAll);
 document.addEventListener(
   "keydown",
   (event) => event.key === "Escape" && byId("details").classList.contains("shown") && closeDetails(),
