@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,6 +39,16 @@ from kerasgen.verification.verify import Verification, compared
 
 STORES = ("embedded", "sidecar")
 LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
+# The steps that `on_step` is told of, in their order, and what they are called on a terminal. `verify` has no
+# "optimise" and no "emit"; where Keras is not asked, there is neither "ask" nor "verify".
+STEPS = {
+    "read": "reading",
+    "build": "building the graph",
+    "optimise": "optimising",
+    "ask": "asking Keras",
+    "emit": "writing the code",
+    "verify": "comparing with Keras",
+}
 
 
 @dataclass(frozen=True)
@@ -193,6 +203,7 @@ def export(
     max_memory: int | None = None,
     inputs: Any = None,
     gradients: GradientOptions | None = None,
+    on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -208,7 +219,8 @@ def export(
     the answers to finite inputs. `max_memory` are the bytes that the arrays of a call on one sample may take beside the
     weights; with less than the fastest way takes, blocks are smaller and calls slower. `inputs` are arrays, or an .npy
     or .npz file, with which the module and Keras are compared, instead of random ones; they are stored nowhere.
-    `gradients` adds the backward pass, and what explains answers or trains with it.
+    `gradients` adds the backward pass, and what explains answers or trains with it. `on_step` is called with the name
+    of each step when it begins, a key of `kerasgen.api.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -220,14 +232,22 @@ def export(
         check_target(path, sources=(source, weights), force=force)
     name = sidecar.name if sidecar else ""
     options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
+    on_step("read")
     file = read(source, weights, theano_kernels=theano_kernels)
+    on_step("build")
     model = _build(file, options, strict=strict)
+    on_step("optimise")
     plans = _plan(model, options)
     proof = Proof(source, weights, file, verify)
+    if proof.asks:
+        on_step("ask")
     proof.ask(model.recipes, model.graph.inputs, inputs)
+    on_step("emit")
     model = model._replace(graph=plans.predict.graph)  # the weights before folding are gone when the folded are packed
     module = _emit(model, plans, options, proof)
     with _published(module, output, sidecar, force=force) as candidate:
+        if proof.truth is not None:
+            on_step("verify")
         verification = _verified(proof, candidate, options.custom)
         if verification and not keep_failed:
             verification.raise_if_wrong()

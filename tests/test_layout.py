@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "verification": {"kernels", "graph", "readers", "builder", "passes", "backward", "emit"},
     "scanner": {"readers", "layers"},
     "bench": {"kernels", "graph", "readers", "builder", "passes", "emit", "verification", "api"},
-    "cli": {"builder", "backward", "emit", "hdf5", "layers", "scanner", "verification", "bench"},
+    "cli": {"builder", "backward", "emit", "hdf5", "layers", "scanner", "verification", "bench", "api"},
 }
 
 

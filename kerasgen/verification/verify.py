@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ def verify(
     custom: Rules | None = None,
     theano_kernels: bool = False,
     gradients: bool = False,
+    on_step: Callable[[str], object] = lambda step: None,
 ) -> Verification:
     """Compare a module with the model that it was made from, by Keras, and explain where they differ.
 
@@ -98,13 +99,16 @@ def verify(
     zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
     part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom` and
     `theano_kernels` are as for `export`. `gradients` compares those of a module that has them, too, with TensorFlow's.
+    `on_step` is told the name of each step when it begins: "read", "build", "ask" (Keras) and "verify".
 
     Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
     another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
     Keras or the module fails.
     """
+    on_step("read")
     file = read(source, weights, theano_kernels=theano_kernels)
     loaded = load_module(Path(module))
+    on_step("build")
     built = build(file, custom)
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
@@ -112,8 +116,10 @@ def verify(
         given = {"": draw(wanted, seed)} if inputs is None else edge_inputs(wanted, seed)
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
+    on_step("ask")
     truth = original(source, weights, file)
     expected = {name: truth(arrays) for name, arrays in given.items()}
+    on_step("verify")
     result = compared(built, loaded, given, expected, truth, tolerance=tolerance)
     if gradients:
         arrays = next(iter(given.values()))
