@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
 from kerasgen.builder.summary import Summary, summarize
+from kerasgen.display import Display, Displayed
 from kerasgen.emit.load import load_module
 from kerasgen.emit.memory import within
 from kerasgen.emit.module import Module, Origin, emit
@@ -52,7 +54,7 @@ STEPS = {
 
 
 @dataclass(frozen=True)
-class ExportResult:
+class ExportResult(Displayed):
     """What was written, and how it compares with Keras.
 
     `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
@@ -65,6 +67,33 @@ class ExportResult:
     outputs: tuple[OutputReport, ...]
     unverified: str
     warning: str = ""
+
+    def load(self) -> ModuleType:
+        """The module, imported.
+
+        Raises UsageError where a stream took it, FileError where it is no longer there, ParityError where it does not
+        run.
+        """
+        if self.module is None:
+            raise UsageError(
+                "the module went into a stream, not a file: `kerasgen.load` converts and imports in memory"
+            )
+        return load_module(self.module)
+
+    def display(self) -> Display:
+        """The files, and what is to be said."""
+        return Display(sentences=[*(str(file) for file in (self.sidecar, self.module) if file), *self.messages])
+
+    @property
+    def messages(self) -> list[str]:
+        """Sentences about the result: a warning, how it compares with Keras or why that is not known, advice."""
+        messages = [f"warning: {self.warning}"] if self.warning else []
+        if self.unverified:
+            messages.append(f"not verified: {self.unverified}")
+        else:
+            worst = max(report.relative for report in self.outputs)
+            messages.append(f"verified against Keras: largest error {worst:.1e} of the largest output")
+        return messages + ([self.advice] if self.advice else [])
 
     @property
     def advice(self) -> str:
@@ -259,6 +288,19 @@ def export(
         verification.raise_if_wrong()
     outputs = verification.outputs if verification else ()
     return ExportResult(target, sidecar, len(module.npz), outputs, proof.unverified, module.warning)
+
+
+def load(source: Any, **options: Any) -> ModuleType:
+    """A model as a NumPy module in memory: no file is written.
+
+    `source` and the options are those of `export`, but for `output`, `force` and a sidecar; the module is compared with
+    Keras in the same way. Its `VERIFIED` tells whether that was done.
+
+    Raises what `export` raises.
+    """
+    stream = BytesIO()
+    export(source, stream, **options)
+    return load_module(stream.getvalue())
 
 
 def check(

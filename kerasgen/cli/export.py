@@ -156,15 +156,8 @@ def export(
         )
     for written in filter(None, (result.sidecar, result.module)):
         print(written)
-    if result.warning:
-        say(f"warning: {result.warning}")
-    if result.unverified:
-        say(f"not verified: {result.unverified}")
-    else:
-        worst = max(result.outputs, key=lambda report: report.relative)
-        say(f"verified against Keras: largest error {worst.relative:.1e} of the largest output")
-    if result.advice:
-        say(result.advice)
+    for message in result.messages:
+        say(message)
 
 
 def _tell(changes: Changes, diff: bool) -> None:

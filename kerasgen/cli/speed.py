@@ -72,9 +72,9 @@ def bench(
 
         print(encoder.dumps(report.to_dict(), indent=2))
     else:
-        from kerasgen.cli.tables import print_bench
+        from kerasgen.cli.tables import print_result
 
-        print_bench(report)
+        print_result(report)
 
 
 def _sizes(text: str) -> list[int]:

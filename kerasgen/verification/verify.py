@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
+from kerasgen.display import Display, Displayed, Table
 from kerasgen.emit.load import load_module
 from kerasgen.errors import ParityError
 from kerasgen.names import printable
@@ -27,7 +28,7 @@ EDGE = "edge"
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Displayed):
     """How a module compares with its model: a report for each output, and where it begins to differ, if it does.
 
     `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
@@ -54,6 +55,22 @@ class Verification:
     def tolerance(self) -> float:
         """The largest error that was allowed, as a part of the largest number in an output."""
         return max((report.tolerance for report in self.outputs), default=0.0)
+
+    def display(self) -> Display:
+        """A table of the outputs and gradients, and where they begin to be wrong."""
+        reports = (*self.outputs, *self.gradients)
+        rows = [
+            (
+                *("ok" if report.ok else "DIFFERS", report.name, report.given),
+                *(f"{number:.2g}" for number in (report.relative, report.ulps, report.tolerance)),
+            )
+            for report in reports
+        ]
+        columns = ("", "output", "inputs", "error", "ULP", "allowed")
+        wrong = {row for row, report in enumerate(reports) if not report.ok}
+        verdict = f"{self.source}: the module {'answers as Keras does' if self.ok else 'differs from Keras'}"
+        why = [line for part in (self.divergence, self.wrong_gradient) if part for line in str(part).splitlines()]
+        return Display([Table(columns, rows, numbers=3, wrong=wrong)], [verdict], why)
 
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
