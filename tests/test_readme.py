@@ -27,6 +27,8 @@ from kerasgen.readers.model import OPERATION
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 GRADIENTS = ROOT / "docs" / "gradients.md"
+NOTEBOOKS = ROOT / "docs" / "notebooks.md"
+MANY_ROWS = ROOT / "docs" / "many-rows.md"
 NO_DERIVATIVE = "<!-- no derivative: made from the table of facts -->\n", "<!-- end of no derivative -->"
 LAYERS = "<!-- layers: made from the registry -->\n", "<!-- end of layers -->"
 LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupported -->"
@@ -85,7 +87,11 @@ def matches(expected: list[str], got: list[str]) -> bool:
     return re.fullmatch(pattern, "\n".join(line.rstrip() for line in got)) is not None
 
 
-@pytest.mark.parametrize(("page", "least"), [(README, 10), (GRADIENTS, 5)], ids=lambda part: getattr(part, "stem", ""))
+@pytest.mark.parametrize(
+    ("page", "least"),
+    [(README, 10), (GRADIENTS, 5), (NOTEBOOKS, 3), (MANY_ROWS, 3)],
+    ids=lambda part: getattr(part, "stem", ""),
+)
 def test_examples_run_in_order(page: Path, least: int, folder: Path) -> None:
     """Every block in a page's order, where Python that has no file name yet runs after the commands before it."""
     ran = 0

@@ -69,7 +69,7 @@ class Verification(Displayed):
         columns = ("", "output", "inputs", "error", "ULP", "allowed")
         wrong = {row for row, report in enumerate(reports) if not report.ok}
         verdict = f"{self.source}: the module {'answers as Keras does' if self.ok else 'differs from Keras'}"
-        why = [line for part in (self.divergence, self.wrong_gradient) if part for line in str(part).splitlines()]
+        why = [str(part) for part in (self.divergence, self.wrong_gradient) if part]
         return Display([Table(columns, rows, numbers=3, wrong=wrong)], [verdict], why)
 
     def __str__(self) -> str:
