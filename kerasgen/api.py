@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -41,8 +42,8 @@ from kerasgen.verification.verify import Verification, compared
 
 STORES = ("embedded", "sidecar")
 LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
-# The steps that `on_step` is told of, in their order, and what they are called on a terminal. `verify` has no
-# "optimise" and no "emit"; where Keras is not asked, there is neither "ask" nor "verify".
+# The steps of an export, as `on_step` is told of them, and what they are called on a terminal. Where Keras is not asked
+# there is neither "ask" nor "verify"; `kerasgen.verify` has all but "optimise" and "emit".
 STEPS = {
     "read": "reading",
     "build": "building the graph",
@@ -296,10 +297,12 @@ def load(source: Any, **options: Any) -> ModuleType:
     `source` and the options are those of `export`, but for `output`, `force` and a sidecar; the module is compared with
     Keras in the same way. Its `VERIFIED` tells whether that was done.
 
-    Raises what `export` raises.
+    Warns of weights that are NaN or infinite. Raises what `export` raises.
     """
     stream = BytesIO()
-    export(source, stream, **options)
+    result = export(source, stream, **options)
+    if result.warning:
+        warnings.warn(result.warning, stacklevel=2)
     return load_module(stream.getvalue())
 
 

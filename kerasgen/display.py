@@ -30,13 +30,15 @@ class Table:
         """One line for each row, below the title and the columns."""
         cells = [[printable(cell) for cell in row] for row in (self.columns, *self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        aligned = (
-            (cell.rjust(width) if self.is_number(i) else cell.ljust(width))
-            for row in cells
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines = ["  ".join(row).rstrip() for row in zip(*[aligned] * len(widths), strict=True)]
+        lines = (self._line(row, widths) for row in cells)
         return "\n".join([printable(self.title), *lines] if self.title else lines)
+
+    def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
+        cells = (
+            cell.rjust(width) if self.is_number(column) else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join(cells).rstrip()
 
     def html(self) -> str:
         """A table element."""
