@@ -14,7 +14,7 @@ from kerasgen.errors import (
 )
 
 if TYPE_CHECKING:
-    from kerasgen.api import ExportResult, check, export, inspect
+    from kerasgen.api import ExportResult, check, export, inspect, load
     from kerasgen.backward.options import GradientOptions
     from kerasgen.layers.registry import rule
     from kerasgen.reporting import Report, report
@@ -37,6 +37,7 @@ __all__ = [
     "check",
     "export",
     "inspect",
+    "load",
     "report",
     "rule",
     "scan",

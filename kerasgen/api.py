@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
 from kerasgen.builder.summary import Summary, summarize
+from kerasgen.display import Display, Displayed
 from kerasgen.emit.load import load_module
 from kerasgen.emit.memory import within
 from kerasgen.emit.module import Module, Origin, emit
@@ -39,10 +42,22 @@ from kerasgen.verification.verify import Verification, compared
 
 STORES = ("embedded", "sidecar")
 LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
+# The steps of an export, as `on_step` is told of them, and what they are called on a terminal. Where Keras is not asked
+# there is neither "ask" nor "verify"; `kerasgen.verify` has all but "optimise" and "emit"; the last two are a report's.
+STEPS = {
+    "read": "reading",
+    "build": "building the graph",
+    "optimise": "optimising",
+    "ask": "asking Keras",
+    "emit": "writing the code",
+    "verify": "comparing with Keras",
+    "run": "running the module",
+    "report": "writing the report",
+}
 
 
 @dataclass(frozen=True)
-class ExportResult:
+class ExportResult(Displayed):
     """What was written, and how it compares with Keras.
 
     `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
@@ -55,6 +70,33 @@ class ExportResult:
     outputs: tuple[OutputReport, ...]
     unverified: str
     warning: str = ""
+
+    def load(self) -> ModuleType:
+        """The module, imported.
+
+        Raises UsageError where a stream took it, FileError where it is no longer there, ParityError where it does not
+        run.
+        """
+        if self.module is None:
+            raise UsageError(
+                "the module went into a stream, not a file: `kerasgen.load` converts and imports in memory"
+            )
+        return load_module(self.module)
+
+    def display(self) -> Display:
+        """The files, and what is to be said."""
+        return Display(sentences=[*(str(file) for file in (self.sidecar, self.module) if file), *self.messages])
+
+    @property
+    def messages(self) -> list[str]:
+        """Sentences about the result: a warning, how it compares with Keras or why that is not known, advice."""
+        messages = [f"warning: {self.warning}"] if self.warning else []
+        if self.unverified:
+            messages.append(f"not verified: {self.unverified}")
+        else:
+            worst = max(report.relative for report in self.outputs)
+            messages.append(f"verified against Keras: largest error {worst:.1e} of the largest output")
+        return messages + ([self.advice] if self.advice else [])
 
     @property
     def advice(self) -> str:
@@ -194,6 +236,7 @@ def export(
     max_memory: int | None = None,
     inputs: Any = None,
     gradients: GradientOptions | None = None,
+    on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -209,7 +252,8 @@ def export(
     the answers to finite inputs. `max_memory` are the bytes that the arrays of a call on one sample may take beside the
     weights; with less than the fastest way takes, blocks are smaller and calls slower. `inputs` are arrays, or an .npy
     or .npz file, with which the module and Keras are compared, instead of random ones; they are stored nowhere.
-    `gradients` adds the backward pass, and what explains answers or trains with it.
+    `gradients` adds the backward pass, and what explains answers or trains with it. `on_step` is called with the name
+    of each step when it begins, a key of `kerasgen.api.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -221,14 +265,22 @@ def export(
         check_target(path, sources=(source, weights), force=force)
     name = sidecar.name if sidecar else ""
     options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
+    on_step("read")
     file = read(source, weights, theano_kernels=theano_kernels)
+    on_step("build")
     model = prepare(file, options, strict=strict)
+    on_step("optimise")
     plans = _plan(model, options)
     proof = Proof(source, weights, file, verify)
+    if proof.asks:
+        on_step("ask")
     proof.ask(model.recipes, model.graph.inputs, inputs)
+    on_step("emit")
     model = model._replace(graph=plans.predict.graph)  # the weights before folding are gone when the folded are packed
     module = _emit(model, plans, options, proof)
     with _published(module, output, sidecar, force=force) as candidate:
+        if proof.truth is not None:
+            on_step("verify")
         verification = _verified(proof, candidate, options.custom)
         if verification and not keep_failed:
             verification.raise_if_wrong()
@@ -240,6 +292,21 @@ def export(
         verification.raise_if_wrong()
     outputs = verification.outputs if verification else ()
     return ExportResult(target, sidecar, len(module.npz), outputs, proof.unverified, module.warning)
+
+
+def load(source: Any, **options: Any) -> ModuleType:
+    """A model as a NumPy module in memory: no file is written.
+
+    `source` and the options are those of `export`, but for `output`, `force` and a sidecar; the module is compared with
+    Keras in the same way. Its `VERIFIED` tells whether that was done.
+
+    Warns of weights that are NaN or infinite. Raises what `export` raises.
+    """
+    stream = BytesIO()
+    result = export(source, stream, **options)
+    if result.warning:
+        warnings.warn(result.warning, stacklevel=2)
+    return load_module(stream.getvalue())
 
 
 def check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -207,6 +208,30 @@ def shell(*arguments: Any, cwd: Path, **settings: Any) -> subprocess.CompletedPr
         timeout=300,
         **settings,
     )
+
+
+def on_terminal(command: list[str], cwd: Path, *, stream: str, **environment: str) -> bytes:
+    """What a process writes to a terminal."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment}
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        if name not in environment:
+            env.pop(name, None)
+    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
+    process = subprocess.Popen(command, cwd=cwd, env=env, **streams)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            block = os.read(ours, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not block:
+            break
+        written += block
+    process.wait(timeout=300)
+    os.close(ours)
+    return written
 
 
 def script(text: str, *arguments: Any) -> list[str]:

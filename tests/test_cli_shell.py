@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import keras
 import pytest
-from command import ended, running, script, shell, wait_for
+from command import ended, on_terminal, running, script, shell, wait_for
 from keras import layers as L
 
 
@@ -111,41 +109,6 @@ def test_signal_leaves_nothing(files: Path, tmp_path: Path, sign: signal.Signals
         process.send_signal(sign)
         assert ended(process) == (code, b"kerasgen: interrupted\n" if sign is signal.SIGINT else b"")
     assert not list(tmp_path.iterdir())
-
-
-def on_terminal(command: list[str], cwd: Path, *, stream: str, **environment: str) -> bytes:
-    """What a process writes to a terminal."""
-    ours, theirs = pty.openpty()
-    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment}
-    for name in ("NO_COLOR", "FORCE_COLOR"):
-        if name not in environment:
-            env.pop(name, None)
-    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
-    process = subprocess.Popen(command, cwd=cwd, env=env, **streams)
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            block = os.read(ours, 4096)
-        except OSError:  # the other side is closed
-            break
-        if not block:
-            break
-        written += block
-    process.wait(timeout=300)
-    os.close(ours)
-    return written
-
-
-def test_spinner_on_a_terminal_only(files: Path, tmp_path: Path) -> None:
-    arguments = ["export", str(files / "small.keras"), "--no-verify", "--force"]
-    command = [sys.executable, "-m", "kerasgen", *arguments]
-    written = on_terminal(command, tmp_path, stream="stderr")
-    assert b"\x1b[" in written
-    assert b"small.py" in written
-    assert on_terminal([*command, "--quiet"], tmp_path, stream="stderr") == b""
-    done = shell(*arguments, cwd=tmp_path, env={**os.environ, "FORCE_COLOR": "1"})
-    assert done.stderr == "not verified: it was not asked for\n"
 
 
 def test_no_color(files: Path, tmp_path: Path) -> None:

@@ -511,12 +511,12 @@ def test_whatever_a_config_holds_is_plain() -> None:
 def test_report_writes_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     steps: list[str] = []
-    result = kerasgen.report(DIGITS, verify=False, progress=steps.append)
+    result = kerasgen.report(DIGITS, verify=False, on_step=steps.append)
     assert result.path == Path("digits.html")
     assert [path.name for path in tmp_path.iterdir()] == ["digits.html"]
     assert result.size == result.path.stat().st_size < 2_000_000
     assert json.loads(Page(result.path.read_text(encoding="utf-8")).texts["data"][0]) == result.data
-    assert steps[0] == "reading"
+    assert steps == ["read", "emit", "run", "report"]
     assert result.ok
     shown = result._repr_html_()
     assert '<iframe sandbox="allow-scripts" srcdoc="&lt;!' in shown

@@ -43,14 +43,14 @@ BLAS_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # variables that cha
 @dataclass(frozen=True)
 class Bench:
     """How to measure: the engines, threads per engine, rounds, whether to time each line, the folder for converted
-    files, and a function for messages."""
+    files, and a function that is told of each step, in words."""
 
     engines: Sequence[Engine]
     threads: int
     rounds: int
     lines: bool
     folder: Path
-    say: Callable[[str], None]
+    on_step: Callable[[str], object]
 
     def compare(self, name: str, weights: Path | None, batch: int) -> Comparison:
         """The engines on a model, a file or a name of the suite, with batches of one size."""
@@ -60,7 +60,7 @@ class Bench:
         with TemporaryDirectory(prefix="kerasgen-bench-") as scratch, ExitStack() as stack:
             task = Task(self, model, weights, batch, Path(scratch))
             for engine in self.engines:
-                self.say(f"{model.stem}, batch {batch}: {engine.name} starts")
+                self.on_step(f"{model.stem}, batch {batch}: {engine.name} starts")
                 try:
                     workers[engine.name] = Worker(task.job(engine), engine.threads(self.threads))
                     stack.callback(workers[engine.name].close)
@@ -70,7 +70,7 @@ class Bench:
             for wrong in [name for name, error in errors.items() if not error.ok]:
                 problems[wrong] = f"answers wrongly: error {errors[wrong].relative:.1e} of the largest output"
                 workers.pop(wrong).close()
-            self.say(f"{model.stem}, batch {batch}: {self.rounds} rounds")
+            self.on_step(f"{model.stem}, batch {batch}: {self.rounds} rounds")
             for step in (Worker.calibrate, *[Worker.round] * self.rounds):
                 for engine_name, worker in list(workers.items()):
                     try:
@@ -95,7 +95,7 @@ class Bench:
         if not path.exists():
             if not available():
                 raise UsageError(f"{name}: models of the suite need TensorFlow: {INSTALL}")
-            self.say(f"{name}: building")
+            self.on_step(f"{name}: building")
             run("kerasgen.bench.suite", {"name": name, "target": str(path)}, OWN.threads(self.threads))
         return path
 
@@ -131,7 +131,7 @@ class Task:
 
     def lines(self) -> tuple[Line, ...]:
         """The lines of our module, timed in a separate process."""
-        self.bench.say(f"{self.path.stem}: line by line")
+        self.bench.on_step(f"{self.path.stem}: line by line")
         sizes = products(build(self.file), len(self.arrays[0]))
         target = self.scratch / "lines.json"
         job = {**self.job(OWN), "rounds": self.bench.rounds, "products": sizes, "outputs": str(target)}
@@ -213,12 +213,14 @@ def bench(
     levels: Sequence[int] = (),
     crew: bool = False,
     cache: Path | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], object] = lambda text: None,
+    on_step: Callable[[str], object] = lambda step: None,
 ) -> Report:
     """Compare the engines on every model, a file or a name of the suite, with every batch size.
 
     `levels` adds modules of ours at other levels of optimisation, `crew` one that has its own threads. `lines` also
-    times each line of our module. `cache` is a folder for converted models and those of the suite.
+    times each line of our module. `cache` is a folder for converted models and those of the suite. `say` is told of
+    engines that are left out, `on_step` of each step when it begins, both in words.
 
     Raises what `kerasgen.readers.read` and `kerasgen.api.generate` raise, FileError if the folder cannot be created,
     ParityError if no current Keras answers as the file's Keras did, UsageError or EngineError if a model of the suite
@@ -235,7 +237,7 @@ def bench(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"{printable(str(folder))}: cannot be created: {error.strerror or error}") from error
-        measure = Bench(engines, threads, rounds, lines, folder.resolve(), say)
+        measure = Bench(engines, threads, rounds, lines, folder.resolve(), on_step)
         done = [measure.compare(model, weights, batch) for model in models for batch in batches]
     groups = suite.GROUPS if set(suite.NAMES) <= set(models) else {}
     return Report(threads, rounds, machine(), tuple(done), groups)

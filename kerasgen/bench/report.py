@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from kerasgen.bench.engines import MODULE
+from kerasgen.display import Display, Displayed, Table
 from kerasgen.errors import FileError
 from kerasgen.names import printable
 
@@ -78,7 +79,7 @@ def geometric_mean(ratios: Iterable[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Displayed):
     """All comparisons of a run; `groups` are the models to take geometric means of, by the group's name."""
 
     threads: int
@@ -99,6 +100,15 @@ class Report:
                         row = {"group": group, "batch": batch, "against": rival}
                         rows.append({**row, "models": len(ratios), "ratio": geometric_mean(ratios)})
         return rows
+
+    def display(self) -> Display:
+        """A table of the engines on each model, one of the lines of each if they were timed, and the means."""
+        lines = [
+            Table(LINE_COLUMNS, line_rows(c), numbers=len(LINE_COLUMNS) - 1, title=f"{c.model}, batch {c.batch}")
+            for c in self.comparisons
+            if c.lines
+        ]
+        return Display([Table(COLUMNS, rows(self)), *lines], sentences(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON; a missing number is None."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kerasgen.builder import Built
+from kerasgen.display import Display, Displayed, Table, count
 from kerasgen.graph.facts import multiply_adds
 from kerasgen.graph.ir import Node, Shape, Value
 
@@ -45,7 +46,7 @@ class StepCost:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Displayed):
     """A model: where it came from, what goes in and out, its layers, and every unsupported one with the reason.
 
     The shape and the dtype of an output are None where they are not known: they depend on an unsupported layer.
@@ -70,6 +71,33 @@ class Summary:
         """Multiply-adds of all layers for one sample."""
         counts = [layer.macs for layer in self.layers]
         return None if None in counts else sum(count or 0 for count in counts)
+
+    def display(self) -> Display:
+        """A table of the layers, then the totals and what is unsupported."""
+        rows = [
+            (
+                *(layer.name, layer.kind, ", ".join(map(str, layer.shapes)) if layer.shapes is not None else "?"),
+                *(count(layer.parameters), count(layer.macs)),
+            )
+            for layer in self.layers
+        ]
+        wrong = {row for row, layer in enumerate(self.layers) if layer.problem}
+        table = Table(("layer", "kind", "output shape", "parameters", "MACs"), rows, numbers=2, wrong=wrong)
+        sentences = [f"{self.source}: written by Keras {self.keras_version or 'unknown'}"]
+        sentences += (
+            f"{title} {name} {shape or '?'} {dtype or '?'}"
+            for title, values in (("input", self.inputs), ("output", self.outputs))
+            for name, shape, dtype in values
+        )
+        sentences.append(f"{self.parameters:,} parameters, {count(self.macs)} MACs for one sample")
+        cost = self.gradients
+        if cost is not None:
+            sentences.append(
+                f"a step of training: {count(cost.macs)} MACs for one sample; {count(cost.saved_bytes)} bytes saved, "
+                f"{count(cost.peak_bytes)} bytes at the peak, and {cost.weight_bytes + cost.block_bytes:,} bytes for "
+                "the gradients of the weights and for blocks"
+            )
+        return Display([table], sentences, [f"unsupported: {problem}" for problem in self.problems])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

@@ -125,16 +125,26 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress(text: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr during a long step, on a terminal only; yields what changes its text."""
+def progress(title: str) -> Iterator[Callable[[str], object]]:
+    """A line on stderr about what is being done, on a terminal only. The block tells each step to what it is given.
+
+    Another file descriptor is written to, for 2 is on /dev/null while Keras is asked.
+    """
     if Settings.quiet or not sys.stderr.isatty():
-        yield lambda text: None
+        yield lambda step: None
         return
     from rich.console import Console
-    from rich.text import Text
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Console(stderr=True).status(Text(printable(text))) as status:
-        yield lambda text: status.update(Text(printable(text)))
+    from kerasgen.api import STEPS
+
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with (
+        open(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, errors="backslashreplace") as terminal,
+        Progress(*columns, console=Console(file=terminal), redirect_stdout=False, transient=True) as shown,
+    ):
+        task = shown.add_task(printable(title))
+        yield lambda step: shown.update(task, description=printable(f"{title}: {STEPS.get(step, step)}"), refresh=True)
 
 
 def functions(assignments: list[str] | None) -> dict[str, Any]:

@@ -136,11 +136,13 @@ def export(
             explain=explain or (),
         )
     process.start()
-    with progress(f"{model} -> {module}"):
-        if check or diff:
-            if stdout:
-                raise kerasgen.UsageError("--check compares files: give the module's name to -o")
-            return _tell(kerasgen.check(model, module, **options), diff)
+    if check or diff:
+        if stdout:
+            raise kerasgen.UsageError("--check compares files: give the module's name to -o")
+        with progress(f"{model} -> {module}"):
+            changes = kerasgen.check(model, module, **options)
+        return _tell(changes, diff)
+    with progress(f"{model} -> {module}") as on_step:
         result = kerasgen.export(
             model,
             sys.stdout.buffer if stdout else module,
@@ -149,19 +151,13 @@ def export(
             keep_failed=keep_failed,
             strict=strict,
             inputs=inputs,
+            on_step=on_step,
             **options,
         )
     for written in filter(None, (result.sidecar, result.module)):
         print(written)
-    if result.warning:
-        say(f"warning: {result.warning}")
-    if result.unverified:
-        say(f"not verified: {result.unverified}")
-    else:
-        worst = max(result.outputs, key=lambda report: report.relative)
-        say(f"verified against Keras: largest error {worst.relative:.1e} of the largest output")
-    if result.advice:
-        say(result.advice)
+    for message in result.messages:
+        say(message)
 
 
 def _tell(changes: Changes, diff: bool) -> None:

@@ -42,7 +42,7 @@ def report(
 ) -> None:
     """Write a page about MODEL: layers, weights, code, costs, and how each layer compares with Keras."""
     process.start()
-    with progress(f"{model}: report") as step:
+    with progress(f"{model}: report") as on_step:
         result = kerasgen.report(
             model,
             output,
@@ -52,7 +52,7 @@ def report(
             verify=verify,
             theano_kernels=theano_kernels,
             force=force,
-            progress=lambda text: step(f"{model}: {text}"),
+            on_step=on_step,
             reworded=lambda data: flags_in(data, ("advice", "problem", "reason")),
         )
     print(result.path)

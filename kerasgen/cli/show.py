@@ -43,9 +43,9 @@ def inspect(
 
         print(encoder.dumps(flags_in(summary.to_dict(), ("problem", "problems")), indent=2))
     else:
-        from kerasgen.cli.tables import print_summary
+        from kerasgen.cli.tables import print_result
 
-        print_summary(summary)
+        print_result(summary)
     if summary.problems:
         raise typer.Exit(kerasgen.UnsupportedModelError.exit_code)
 
@@ -60,9 +60,9 @@ def scan(model: Model, json: Json = False) -> None:
 
         print(encoder.dumps(flags_in(result.to_dict(), ("advice",)), indent=2))
     else:
-        from kerasgen.cli.tables import print_scan
+        from kerasgen.cli.tables import print_result
 
-        print_scan(result)
+        print_result(result)
     if result.dangerous:
         raise typer.Exit(1)
 

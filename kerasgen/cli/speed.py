@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import kerasgen
-from kerasgen.cli.app import Json, Weights, app, say
+from kerasgen.cli.app import Json, Weights, app, progress, say
 
 
 @app.command()
@@ -51,18 +51,20 @@ def bench(
         raise kerasgen.UsageError("bench needs a model: a file, a name of the suite, or --suite")
     if into is not None:
         around(into)  # before anything is measured
-    report = compare.bench(
-        names,
-        sizes,
-        weights=weights,
-        threads=threads,
-        rounds=rounds,
-        lines=layers,
-        levels=against_level or (),
-        crew=crew,
-        cache=cache,
-        say=say,
-    )
+    with progress("bench") as on_step:
+        report = compare.bench(
+            names,
+            sizes,
+            weights=weights,
+            threads=threads,
+            rounds=rounds,
+            lines=layers,
+            levels=against_level or (),
+            crew=crew,
+            cache=cache,
+            say=say,
+            on_step=on_step,
+        )
     if into is not None:
         insert(into, markdown(report))
     if json:
@@ -70,9 +72,9 @@ def bench(
 
         print(encoder.dumps(report.to_dict(), indent=2))
     else:
-        from kerasgen.cli.tables import print_bench
+        from kerasgen.cli.tables import print_result
 
-        print_bench(report)
+        print_result(report)
 
 
 def _sizes(text: str) -> list[int]:

@@ -46,7 +46,7 @@ def verify(
     """Compare MODULE with MODEL, answered by Keras itself. Exit code 1 where they differ, and why."""
     process.start()
     try:
-        with progress(f"{module} against {model}"):
+        with progress(f"{module} against {model}") as on_step:
             verified = kerasgen.verify(
                 model,
                 module,
@@ -57,6 +57,7 @@ def verify(
                 custom=functions(custom),
                 theano_kernels=theano_kernels,
                 gradients=gradients,
+                on_step=on_step,
             )
     except kerasgen.ParityError as error:
         _report(junit, module, flags(str(error)))

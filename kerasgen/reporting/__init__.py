@@ -64,15 +64,15 @@ def report(
     verify: bool | None = None,
     theano_kernels: bool = False,
     force: bool = False,
-    progress: Callable[[str], Any] = lambda step: None,
+    on_step: Callable[[str], object] = lambda step: None,
     reworded: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data,
 ) -> Report:
     """Write a report on a model as one HTML file that loads nothing.
 
     `output` is by default the model's name with .html, in the current folder; `force` replaces a file. `inputs` are
     arrays, or an .npy or .npz file, whose first sample is shown on its way through the layers, instead of a random one;
-    the first few are compared with Keras. `progress` gets the name of each step, `reworded` returns the data as it is
-    to be shown. The other arguments are those of `kerasgen.export`.
+    the first few are compared with Keras. `on_step` is called with the name of each step, `reworded` returns the data as
+    it is to be shown. The other arguments are those of `kerasgen.export`.
 
     An unsupported model is no error, nor is one that differs from Keras: the report tells. Raises InvalidModelError,
     FileError and UsageError, and ParityError where `verify` is True and Keras cannot answer.
@@ -86,7 +86,7 @@ def report(
         inputs=inputs,
         verify=verify,
         theano_kernels=theano_kernels,
-        progress=progress,
+        on_step=on_step,
     )
     data = reworded(data)
     page = render(data).encode()

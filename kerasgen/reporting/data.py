@@ -37,7 +37,7 @@ from kerasgen.verification.selftest import Proof, affordable
 VERSION = 1  # of the form of the data
 SAMPLES = 8  # of the user's inputs: every value of each is kept
 
-Progress = Callable[[str], Any]
+OnStep = Callable[[str], object]
 
 
 def collect(
@@ -48,14 +48,14 @@ def collect(
     inputs: Any = None,
     verify: bool | None = None,
     theano_kernels: bool = False,
-    progress: Progress = lambda step: None,
+    on_step: OnStep = lambda step: None,
 ) -> dict[str, Any]:
-    """The data of the report on a model. The arguments are those of `kerasgen.report`; `progress` gets each step.
+    """The data of the report on a model. The arguments are those of `kerasgen.report`; `on_step` gets each step.
 
     Raises InvalidModelError, FileError and UsageError, and ParityError where Keras must answer but cannot. An
     unsupported model is no error: the data tells what is unsupported.
     """
-    progress("reading")
+    on_step("read")
     findings = _scanned(source)
     file = read(source, weights, theano_kernels=theano_kernels)
     options = Options(custom=custom or {}, theano_kernels=theano_kernels)
@@ -68,8 +68,8 @@ def collect(
         subject = Subject(built, readable_weights(built))
         subject.verification["reason"] = "the model is unsupported"
     else:
-        subject = _examined(model, Proof(source, weights, file, verify), inputs, options, progress)
-    progress("putting it together")
+        subject = _examined(model, Proof(source, weights, file, verify), inputs, options, on_step)
+    on_step("report")
     given = "random" if inputs is None else "a file"
     return {**_data(subject), "scan": findings, "given": given}
 
@@ -82,12 +82,12 @@ def _scanned(source: Any) -> dict[str, Any]:
     return {"dangerous": result["dangerous"], "findings": [plain(finding) for finding in result["findings"]]}
 
 
-def _examined(model: Prepared, proof: Proof, inputs: Any, options: Options, progress: Progress) -> Subject:
+def _examined(model: Prepared, proof: Proof, inputs: Any, options: Options, on_step: OnStep) -> Subject:
     """All that can be known of a supported model: its code, what it costs, what it makes, how it compares."""
     subject = Subject(model.built, {v.key: model.graph.weights[v.key] for v in model.built.variables})
     subject.sha256 = str(model.header["sha256"])
     subject.warn(model.warning)
-    progress("writing the code")
+    on_step("emit")
     passed = optimized(model.graph, PIPELINES[options.level])
     plan = passed.plan
     module = emit(plan, level=options.level, origin=Origin(model.header, options.header()))
@@ -100,7 +100,7 @@ def _examined(model: Prepared, proof: Proof, inputs: Any, options: Options, prog
     if inputs is not None:
         rows = [(value.name, value.shape, value.dtype) for value in model.graph.inputs]
         inputs = [array[:SAMPLES] for array in load_inputs(inputs, rows)]
-    progress("comparing with Keras" if proof.wanted is not False else "running")
+    on_step("verify" if proof.wanted is not False else "run")
     proof.ask(model.recipes, model.graph.inputs, inputs)
     arrays = proof.arrays or inputs or _sample(model)
     _run(subject, model, plan, loaded, arrays)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kerasgen.display import Display, Displayed, Table
 from kerasgen.errors import InvalidModelError
 from kerasgen.readers import content
 from kerasgen.scanner.files import look_at
@@ -19,7 +20,7 @@ __all__ = ["RISKS", "Finding", "Scan", "scan"]
 
 
 @dataclass(frozen=True)
-class Scan:
+class Scan(Displayed):
     """The findings in a model, dangers before oddities."""
 
     source: str
@@ -29,6 +30,15 @@ class Scan:
     def dangerous(self) -> bool:
         """Whether there is a danger among the findings."""
         return any(RISKS[finding.risk].danger for finding in self.findings)
+
+    def display(self) -> Display:
+        """A table of the findings, then the effect of each kind, and the verdict."""
+        wrong = {row for row, finding in enumerate(self.findings) if RISKS[finding.risk].danger}
+        tables = [Table(("risk", "where", "what"), self.findings, wrong=wrong)] if self.findings else []
+        risks = dict.fromkeys(finding.risk for finding in self.findings)
+        effects = [f"{risk}: {RISKS[risk].effect}; {RISKS[risk].advice}" for risk in risks]
+        verdict = "dangerous" if self.dangerous else "no known dangers found"
+        return Display(tables, [*effects, f"{self.source}: {verdict}"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

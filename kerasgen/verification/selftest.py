@@ -53,6 +53,11 @@ class Proof:
         self.unverified = ""
 
     @property
+    def asks(self) -> bool:
+        """Whether `ask` asks Keras."""
+        return available() if self.wanted is None else self.wanted
+
+    @property
     def verified(self) -> dict[str, Any] | None:
         """Who has answered, and the error that needs no explanation, as a part of the largest number in an output."""
         if self.truth is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
+from kerasgen.display import Display, Displayed, Table
 from kerasgen.emit.load import load_module
 from kerasgen.errors import ParityError
 from kerasgen.names import printable
@@ -27,7 +28,7 @@ EDGE = "edge"
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Displayed):
     """How a module compares with its model: a report for each output, and where it begins to differ, if it does.
 
     `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
@@ -54,6 +55,22 @@ class Verification:
     def tolerance(self) -> float:
         """The largest error that was allowed, as a part of the largest number in an output."""
         return max((report.tolerance for report in self.outputs), default=0.0)
+
+    def display(self) -> Display:
+        """A table of the outputs and gradients, and where they begin to be wrong."""
+        reports = (*self.outputs, *self.gradients)
+        rows = [
+            (
+                *("ok" if report.ok else "DIFFERS", report.name, report.given),
+                *(f"{number:.2g}" for number in (report.relative, report.ulps, report.tolerance)),
+            )
+            for report in reports
+        ]
+        columns = ("", "output", "inputs", "error", "ULP", "allowed")
+        wrong = {row for row, report in enumerate(reports) if not report.ok}
+        verdict = f"{self.source}: the module {'answers as Keras does' if self.ok else 'differs from Keras'}"
+        why = [str(part) for part in (self.divergence, self.wrong_gradient) if part]
+        return Display([Table(columns, rows, numbers=3, wrong=wrong)], [verdict], why)
 
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
@@ -91,6 +108,7 @@ def verify(
     custom: Rules | None = None,
     theano_kernels: bool = False,
     gradients: bool = False,
+    on_step: Callable[[str], object] = lambda step: None,
 ) -> Verification:
     """Compare a module with the model that it was made from, by Keras, and explain where they differ.
 
@@ -98,13 +116,16 @@ def verify(
     zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
     part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom` and
     `theano_kernels` are as for `export`. `gradients` compares those of a module that has them, too, with TensorFlow's.
+    `on_step` is told the name of each step when it begins: "read", "build", "ask" (Keras) and "verify".
 
     Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
     another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
     Keras or the module fails.
     """
+    on_step("read")
     file = read(source, weights, theano_kernels=theano_kernels)
     loaded = load_module(Path(module))
+    on_step("build")
     built = build(file, custom)
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
@@ -112,8 +133,10 @@ def verify(
         given = {"": draw(wanted, seed)} if inputs is None else edge_inputs(wanted, seed)
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
+    on_step("ask")
     truth = original(source, weights, file)
     expected = {name: truth(arrays) for name, arrays in given.items()}
+    on_step("verify")
     result = compared(built, loaded, given, expected, truth, tolerance=tolerance)
     if gradients:
         arrays = next(iter(given.values()))
