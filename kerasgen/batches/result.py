@@ -39,11 +39,6 @@ class Item:
         errors = [report["relative"] for report in self.outcome.details.get("errors", ())]
         return None if not errors or None in errors else max(errors)
 
-    def file(self, suffix: str) -> str:
-        """The path of the result that ends so, from the folder of the batch; "" if there is none."""
-        found = (name for name in self.outcome.files if name.endswith(suffix))
-        return next((f"{self.name}/{name}" for name in found), "")
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return {"model": printable(self.model), "name": self.name, "reused": self.reused, **self.outcome.to_dict()}
@@ -83,10 +78,6 @@ class BatchResult:
         reused = sum(item.reused for item in self.items)
         kept = f" ({reused} from an earlier run)" if reused else ""
         return "\n".join([*wrong, f"{self.total}{kept}; {self.folder / 'index.html'}"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return {"exit_code": self.exit_code, "models": [item.to_dict() for item in self.items]}
 
     def junit(self) -> bytes:
         """The XML of a JUnit file: a test for each model."""

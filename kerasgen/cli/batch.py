@@ -96,6 +96,10 @@ def batch(
     settings |= {key: value for key, value in given.items() if value is not None}
     if "output" not in settings:
         raise kerasgen.UsageError("batch needs a folder for the results: -o DIR")
+    if junit is not None:
+        from kerasgen.emit.publish import check_target
+
+        check_target(junit, sources=(), force=True)
     with _shown(json) as (started, ended):
         result = kerasgen.batch(
             tasks,
@@ -110,9 +114,8 @@ def batch(
             **(options if models else {}),
         )
     if junit is not None:
-        from kerasgen.emit.publish import check_target, staged
+        from kerasgen.emit.publish import staged
 
-        check_target(junit, sources=(), force=True)
         with staged({junit: lambda file: file.write(result.junit())}):
             pass
     if not json:

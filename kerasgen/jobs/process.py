@@ -30,6 +30,7 @@ from kerasgen.names import printable
 
 STAGE = ".kerasgen-job-"  # how the names of temporary folders begin
 TICK = 0.1  # seconds between two looks at a silent worker
+MEMORY_TICK = 0.5  # seconds between two looks at its memory, for which all processes of the system are gone through
 CANCELLED = 130
 _POSIX = os.name == "posix"
 
@@ -128,6 +129,7 @@ class Watch:
         self.process, self.limits, self.cancelled = process, limits, cancelled
         self.reason = ""  # cancelled, seconds or memory
         self._deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
+        self._next_look = 0.0
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -153,9 +155,15 @@ class Watch:
             self.reason = "cancelled"
         elif self._deadline is not None and time.monotonic() > self._deadline:
             self.reason = "seconds"
-        elif self.limits.memory is not None and _POSIX and group_memory(self.process.pid) > self.limits.memory:
+        elif self._too_large():
             self.reason = "memory"
         return bool(self.reason)
+
+    def _too_large(self) -> bool:
+        if self.limits.memory is None or not _POSIX or time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + MEMORY_TICK
+        return group_memory(self.process.pid) > self.limits.memory
 
 
 def _cancelled(job: Job) -> Outcome:

@@ -44,12 +44,12 @@ def _unshare(flags: int) -> bool:
 def group_memory(group: int) -> int:
     """Bytes of memory that the processes of a group have for themselves; 0 where the system does not tell."""
     pages = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError, IndexError):  # the process has ended
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[2]) == group:
-                _, resident, shared, *_ = (folder / "statm").read_text().split()
-                pages += int(resident) - int(shared)
+    with suppress(FileNotFoundError):  # no /proc
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError):  # the process has ended
+                if os.getpgid(int(name)) == group:
+                    _, resident, shared, *_ = Path("/proc", name, "statm").read_text().split()
+                    pages += int(resident) - int(shared)
     return pages * os.sysconf("SC_PAGE_SIZE") if pages else 0
 
 
