@@ -16,6 +16,7 @@ from kerasgen.errors import (
 if TYPE_CHECKING:
     from kerasgen.api import ExportResult, check, export, inspect, load
     from kerasgen.backward.options import GradientOptions
+    from kerasgen.batches import BatchResult, batch
     from kerasgen.layers.registry import rule
     from kerasgen.reporting import Report, report
     from kerasgen.scanner import Scan, scan
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "BatchResult",
     "ExportResult",
     "FileError",
     "GradientOptions",
@@ -34,6 +36,7 @@ __all__ = [
     "UnsupportedModelError",
     "UsageError",
     "Verification",
+    "batch",
     "check",
     "export",
     "inspect",
@@ -44,10 +47,12 @@ __all__ = [
     "verify",
 ]
 _HOMES = {  # of what is not in kerasgen.api
+    "BatchResult": "kerasgen.batches",
     "GradientOptions": "kerasgen.backward.options",
     "Report": "kerasgen.reporting",
     "Scan": "kerasgen.scanner",
     "Verification": "kerasgen.verification.verify",
+    "batch": "kerasgen.batches",
     "report": "kerasgen.reporting",
     "rule": "kerasgen.layers",
     "scan": "kerasgen.scanner",

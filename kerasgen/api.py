@@ -42,18 +42,6 @@ from kerasgen.verification.verify import Verification, compared
 
 STORES = ("embedded", "sidecar")
 LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
-# The steps of an export, as `on_step` is told of them, and what they are called on a terminal. Where Keras is not asked
-# there is neither "ask" nor "verify"; `kerasgen.verify` has all but "optimise" and "emit"; the last two are a report's.
-STEPS = {
-    "read": "reading",
-    "build": "building the graph",
-    "optimise": "optimising",
-    "ask": "asking Keras",
-    "emit": "writing the code",
-    "verify": "comparing with Keras",
-    "run": "running the module",
-    "report": "writing the report",
-}
 
 
 @dataclass(frozen=True)
@@ -253,7 +241,7 @@ def export(
     weights; with less than the fastest way takes, blocks are smaller and calls slower. `inputs` are arrays, or an .npy
     or .npz file, with which the module and Keras are compared, instead of random ones; they are stored nowhere.
     `gradients` adds the backward pass, and what explains answers or trains with it. `on_step` is called with the name
-    of each step when it begins, a key of `kerasgen.api.STEPS`: a large model takes minutes.
+    of each step when it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.

@@ -9,6 +9,20 @@ from html import escape
 
 from kerasgen.names import printable
 
+# The steps of long work, as an `on_step` is told of them, and what people read. An export has those from "read" to
+# "verify", without "ask" and "verify" where Keras is not asked.
+STEPS = {
+    "scan": "looking for dangers",
+    "read": "reading",
+    "build": "building the graph",
+    "optimise": "optimising",
+    "ask": "asking Keras",
+    "emit": "writing the code",
+    "verify": "comparing with Keras",
+    "run": "running the module",
+    "report": "writing the report",
+    "done": "done",
+}
 WRONG = ' style="color: crimson"'
 
 

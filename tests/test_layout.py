@@ -25,7 +25,24 @@ ROOMS: dict[str, set[str]] = {
     "verification": {"kernels", "graph", "readers", "builder", "passes", "backward", "emit"},
     "scanner": {"readers", "layers"},
     "bench": {"kernels", "graph", "readers", "builder", "passes", "emit", "verification", "api"},
-    "cli": {"builder", "backward", "emit", "hdf5", "layers", "scanner", "verification", "bench", "api"},
+    "reporting": {"graph", "readers", "builder", "passes", "emit", "verification", "scanner", "api"},
+    "jobs": {"hdf5", "builder", "reporting", "api", "cli"},
+    "batches": {"emit", "readers", "verification", "jobs"},
+    "cli": {
+        "builder",
+        "backward",
+        "emit",
+        "hdf5",
+        "layers",
+        "scanner",
+        "verification",
+        "bench",
+        "reporting",
+        "batches",
+        "jobs",
+        "api",
+        "config",
+    },
 }
 
 

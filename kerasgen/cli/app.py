@@ -15,6 +15,7 @@ import typer.core
 
 import kerasgen
 from kerasgen.cli.flags import flags
+from kerasgen.display import STEPS
 from kerasgen.errors import KerasgenError
 from kerasgen.names import printable
 
@@ -135,8 +136,6 @@ def progress(title: str) -> Iterator[Callable[[str], object]]:
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    from kerasgen.api import STEPS
 
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     with (

@@ -21,6 +21,7 @@ from kerasgen.emit.body import Body, called, layout_line
 from kerasgen.emit.runtime import MARKER
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
+from kerasgen.emit.templates import TEMPLATES
 from kerasgen.emit.training import Training
 from kerasgen.emit.weights import comment_lines, pack
 from kerasgen.errors import UsageError
@@ -29,7 +30,6 @@ from kerasgen.graph.ir import Graph, Shape
 from kerasgen.graph.plan import Plan
 from kerasgen.names import RESERVED, identifier
 from kerasgen.passes import LEVEL
-from kerasgen.resources import TEMPLATES
 
 # Lines in place of our functions, which are formatted already, while black does the rest.
 KERNELS, RUNTIME = "# (kernels)", "# (runtime)"

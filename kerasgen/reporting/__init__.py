@@ -71,8 +71,8 @@ def report(
 
     `output` is by default the model's name with .html, in the current folder; `force` replaces a file. `inputs` are
     arrays, or an .npy or .npz file, whose first sample is shown on its way through the layers, instead of a random one;
-    the first few are compared with Keras. `on_step` is called with the name of each step, `reworded` returns the data as
-    it is to be shown. The other arguments are those of `kerasgen.export`.
+    the first few are compared with Keras. `on_step` is called with the name of each step, `reworded` returns the
+    data as it is to be shown. The other arguments are those of `kerasgen.export`.
 
     An unsupported model is no error, nor is one that differs from Keras: the report tells. Raises InvalidModelError,
     FileError and UsageError, and ParityError where `verify` is True and Keras cannot answer.

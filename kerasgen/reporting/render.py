@@ -11,8 +11,8 @@ from typing import Any
 
 import jinja2
 
+from kerasgen.emit.templates import TEMPLATES
 from kerasgen.names import printable
-from kerasgen.resources import TEMPLATES
 
 FOLDER = "report/"
 # What would end the script element that holds the data, or a line of it; JSON may spell any character like this.
