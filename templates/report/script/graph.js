@@ -91,12 +91,12 @@ function drawNode(node, x, y) {
   const mark = shape("g", { class: look.filter(Boolean).join(" ") });
   mark.append(shape("rect", { class: "back", x, y, width: node.width, height: node.height, rx: 7 }));
   if (node.inner) {
-    mark.append(words(`▾ ${item.name} · ${item.kind}`, x + BOX.pad, y + 20, "title"));
+    mark.append(words(boxTitle(node.id), x + BOX.pad, y + 20, "title"));
     mark.append(...drawLayout(node.inner, x + (node.width - node.inner.width) / 2, y + BOX.head));
   } else {
     const [name, about] = labelsOf(node.id);
     mark.append(shape("rect", { class: "strip", x: x + 5, y: y + 8, width: 4, height: node.height - 16, rx: 2 }));
-    mark.append(words(wrong ? `! ${name}` : name, x + 16, y + 18, "title"), words(about, x + 16, y + 34, "about"));
+    mark.append(words(name, x + 16, y + 18, "title"), words(about, x + 16, y + 34, "about"));
   }
   graph.spots.set(node.id, {
     x: x + node.width / 2,

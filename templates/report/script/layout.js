@@ -13,14 +13,17 @@ function layout(id) {
 
 function boxed(id) {
   const inner = layout(id);
-  const width = Math.max(inner.width + 2 * BOX.pad, textWidth(groupOf(id).name) + 60);
+  const width = Math.max(inner.width + 2 * BOX.pad, textWidth(boxTitle(id)) + 2 * BOX.pad);
   return { id, inner, width, height: inner.height + BOX.head + BOX.pad };
 }
 
 function leaf(id) {
   const [name, about] = labelsOf(id);
-  return { id, width: Math.max(NODE.least, textWidth(name) + 28, textWidth(about) * 0.88 + 28), height: NODE.height };
+  const width = Math.max(textWidth(name), textWidth(about, 11.5, 400));
+  return { id, width: Math.max(NODE.least, width + 28), height: NODE.height };
 }
+
+const boxTitle = (id) => `▾ ${clipped(itemOf(id).name)} · ${clipped(itemOf(id).kind)}`;
 
 /** The two lines on a node. */
 function labelsOf(id) {
@@ -28,7 +31,7 @@ function labelsOf(id) {
   if (isGroup(id))
     return [clipped(`▸ ${item.name}`), clipped(`${item.kind} · ${plural(layersIn(item).length, "layer")}`)];
   const about = item.shapes ? `${item.kind} · ${shapesText(item.shapes)}` : item.kind;
-  return [clipped(item.name), clipped(about, 44)];
+  return [isWrong(item) ? `! ${clipped(item.name)}` : clipped(item.name), clipped(about, 44)];
 }
 
 function clipped(text, most = NODE.letters) {
@@ -36,9 +39,13 @@ function clipped(text, most = NODE.letters) {
   return letters.length <= most ? text : `${letters.slice(0, most - 1).join("")}…`;
 }
 
-/** About as wide as text is in the font of the page, 13 px; letters of the far East are twice as wide. */
-function textWidth(text) {
-  return Array.from(text).reduce((width, letter) => width + (letter > "\u2e80" ? 13 : 7.3), 0);
+const pen = document.createElement("canvas").getContext("2d");
+const FACE = getComputedStyle(document.body).fontFamily;
+
+/** As wide as text is; sizes and weights as in report.css. */
+function textWidth(text, size = 13, weight = 560) {
+  pen.font = `${weight} ${size}px ${FACE}`;
+  return pen.measureText(text).width;
 }
 
 /** Lay out what lies between the nodes that every path goes through, and put the parts below each other. */

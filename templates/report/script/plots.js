@@ -87,7 +87,8 @@ function barsView(plot, shown, axis, pitch) {
     shape("line", { class: "grid", x1: 0, x2: width, y1: level(axis, value), y2: level(axis, value) }),
   );
   const options = shown.map((layer, index) => barView(plot, layer, axis, index * pitch, pitch));
-  const size = { width, height: PLOT.height, viewBox: `0 0 ${width} ${PLOT.height}` };
+  const viewBox = `0 0 ${width} ${PLOT.height}`;
+  const size = { width, height: PLOT.height, viewBox, preserveAspectRatio: "none" }; // on paper, it is as wide as that
   const label = `${plot.title}, ${plural(shown.length, "bar")}`;
   const svg = shape("svg", {
     class: "bars",
