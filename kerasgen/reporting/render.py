@@ -15,6 +15,8 @@ from kerasgen.emit.templates import TEMPLATES
 from kerasgen.names import printable
 
 FOLDER = "report/"
+# The page's own script, in parts: each one uses those before it.
+SCRIPT = "elements numbers model layout graph moving keys details activations overview plots table source start".split()
 # What would end the script element that holds the data, or a line of it; JSON may spell any character like this.
 ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
@@ -25,7 +27,8 @@ def render(data: Mapping[str, Any]) -> str:
     The template gets the `data` as JSON text that is safe in a script element, the page's `script` and `css`, the
     `libraries` (texts of scripts that come before it), its `title`, and its `policy`, the content of a CSP.
     """
-    css, script = _file("report.css"), _file("report.js")
+    css = _file("report.css")
+    script = "\n".join(_file(f"script/{name}.js") for name in SCRIPT)
     libraries = [_file(name.removeprefix(FOLDER)) for name in _names() if name.endswith(".min.js")]
     return (
         _environment()
