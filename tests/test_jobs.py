@@ -140,7 +140,7 @@ def test_unsupported(make: Make, tmp_path: Path) -> None:
     outcome = run(make(model=tmp_path / "lambda.keras"))
     assert outcome.exit_code == 4
     assert "unsupported: twice (Lambda)" in outcome.message
-    assert "--custom twice=module:function" in outcome.message
+    assert "custom={'twice': function}" in outcome.message
     assert not (tmp_path / "results" / "lambda.py").exists()
     summary = json.loads((tmp_path / "results" / "summary.json").read_text())
     assert (summary["exit_code"], summary["problems"]) == (4, outcome.details["problems"])

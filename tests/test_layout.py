@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "scanner": {"readers", "layers"},
     "bench": {"kernels", "graph", "readers", "builder", "passes", "emit", "verification", "api"},
     "reporting": {"graph", "readers", "builder", "passes", "emit", "verification", "scanner", "api"},
-    "jobs": {"hdf5", "builder", "reporting", "api", "cli"},
+    "jobs": {"hdf5", "builder", "backward", "emit", "reporting", "api"},
     "batches": {"emit", "readers", "verification", "jobs"},
     "cli": {
         "builder",
@@ -63,7 +63,7 @@ def test_every_folder_is_a_room() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_lead_downwards(room: str) -> None:
     above = list(ROOMS)[: list(ROOMS).index(room)]
-    assert ROOMS[room] - {"api"} <= set(above), "a circle"
+    assert ROOMS[room] - {"api", "config"} <= set(above), "a circle"
     rooms = {name.partition(".")[0] for path in (PACKAGE / room).rglob("*.py") for name in imports(path)}
     assert rooms - GROUND - {room} <= ROOMS[room]
 

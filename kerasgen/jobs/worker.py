@@ -60,22 +60,28 @@ class Conversion:
     """A job that is being done: what is known of its model so far, and the first error."""
 
     def __init__(self, job: Job, stage: Path, begin: Callable[[str], object]) -> None:
-        self.job, self.stage, self.begin = job, stage, begin
+        self.job, self.stage, self._begin = job, stage, begin
+        self.begun: set[str] = set()
         self.exit_code, self.message = 0, ""
         self.summary: dict[str, Any] = {}
         self.errors: list[dict[str, Any]] = []
         self.warning = self.unverified = ""
         self.scan: dict[str, Any] = {}
 
+    def begin(self, step: str) -> None:
+        """A step begins; it is told once, though inspecting and exporting both read the model."""
+        if step not in self.begun:
+            self.begun.add(step)
+            self._begin(step)
+
     def attempt(self, part: Callable[[], None]) -> None:
         """Do a part. Its error is the job's, unless there was one before."""
-        from kerasgen.cli.flags import flags
         from kerasgen.errors import KerasgenError
 
         try:
             part()
         except KerasgenError as error:
-            self._fail(error.exit_code, flags(str(error)))
+            self._fail(error.exit_code, str(error))
             verification = getattr(error, "verification", None)
             self.errors = [output.to_dict() for output in verification.outputs] if verification else self.errors
         except MemoryError:
