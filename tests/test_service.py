@@ -548,8 +548,8 @@ def test_two_servers_do_not_share_a_folder(service: Service, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--max-upload", "many"], "--max-upload is as 500MB, not many"),
-        (["--keep", "1y"], "--keep is as 24h, not 1y"),
+        (["--max-upload", "many"], "--max-upload is a size as 8MB, not many"),
+        (["--keep", "1y"], "--keep is a time as 24h, not 1y"),
     ],
 )
 def test_wrong_settings(options: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
