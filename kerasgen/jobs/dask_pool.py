@@ -29,7 +29,7 @@ class DaskPool:
     """Has jobs done by the workers of the Dask scheduler at `address`; kerasgen must be installed there.
 
     Jobs only depend on what travels with them: one whose worker dies is done by another. Raises UsageError where Dask
-    is not installed, FileError where the scheduler does not answer.
+    is not installed or this is no address, FileError where the scheduler does not answer.
     """
 
     def __init__(self, address: str) -> None:
@@ -39,7 +39,9 @@ class DaskPool:
             raise UsageError("a scheduler needs Dask: pip install 'kerasgen-numpy[dask]'") from error
         try:
             self._client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
+            raise UsageError(f"{printable(address)}: is no address of a Dask scheduler") from error
+        except OSError as error:
             reason = " ".join(str(error).split())
             raise FileError(f"{printable(address)}: no Dask scheduler answers: {reason}") from error
         self._topic = f"kerasgen-{uuid.uuid4().hex}"
