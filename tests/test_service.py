@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -15,15 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import load_service
 import numpy as np
 import pytest
 from hostile import configs, containers, hdf5, weights
 from hostile.fault import Fault, archive, dense, sequential
 from services import DIGITS, PATIENCE, Service, running
+from support import ROOT
+from test_readme import matches
 
 import kerasgen
 from kerasgen import cli
 from kerasgen.emit.load import load_module
+from kerasgen.jobs import Outcome
+from kerasgen.service.store import Store
 
 FAULTS = [*containers.FAULTS, *hdf5.FAULTS, *configs.FAULTS, *weights.FAULTS]
 PAGE_CSP = "default-src 'none'"
@@ -154,7 +162,9 @@ def test_unsupported_models_list_their_problems(service: Service, tmp_path: Path
     assert (job["state"], job["exit_code"]) == ("failed", 4)
     assert job["message"].startswith("odd.keras: unsupported: odd (Capsule)")
     assert job["advice"]
-    assert [problem["kind"] for problem in job["details"]["problems"]] == ["Capsule"]
+    (problem,) = job["details"]["problems"]
+    assert "Capsule" in problem["kind"] + problem["problem"]
+    assert job["details"]["scan"] == {"dangerous": False}
     with zipfile.ZipFile(io.BytesIO(service.file(job["id"], "reproduction.zip"))) as archive:
         problem, structure = (json.loads(archive.read(f"{name}.json")) for name in ("problem", "structure"))
         assert sorted(archive.namelist()) == ["README.txt", "problem.json", "structure.json"]
@@ -369,6 +379,40 @@ def test_the_log_is_json_without_text_of_clients(service: Service) -> None:
     assert not any("\x1b" in json.dumps(record, ensure_ascii=False) for record in service.log)
 
 
+def test_the_report_has_no_origin(tmp_path: Path) -> None:
+    """Its own policy allows its script by hash; the header takes away what a page of this server may do."""
+    id, outcome = "a" * 22, Outcome(4, "model.h5: odd", ("report.html",))
+    store = Store(tmp_path / "jobs.sqlite3")
+    request = {"name": "model", "model": "model.h5", "weights": None}
+    store.add(id, "net.h5", key="k", folder="f", request=request, queue=1, keep=900.0)
+    store.finish(1, outcome, share=True, keep=900.0)
+    store.close()
+    (tmp_path / "work" / "f" / "results").mkdir(parents=True)
+    (tmp_path / "work" / "f" / "results" / "report.html").write_text("<!DOCTYPE html>")
+    with running(tmp_path) as service:
+        answer = service.client.get(f"/api/jobs/{id}/files/report.html")
+    assert (answer.text, answer.headers["content-type"]) == ("<!DOCTYPE html>", "text/html; charset=utf-8")
+    assert "content-disposition" not in answer.headers
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert policy[:2] == ["sandbox allow-scripts allow-downloads", "default-src 'none'"]
+    assert not any(part.startswith("connect-src") for part in policy)
+
+
+def test_the_commands_of_the_page_run(service: Service, tmp_path: Path) -> None:
+    """One after the other in one shell, with the server's port."""
+    shutil.copy(DIGITS, tmp_path)
+    page = (ROOT / "docs" / "service.md").read_text()
+    blocks = "".join(re.findall(r"^```console\n(.*?)^```", page, flags=re.M | re.S))
+    serve, *commands = [text.splitlines() for text in re.split(r"^\$ ", blocks, flags=re.M)[1:]]
+    assert serve == ["kerasgen serve --port 8000 --data kerasgen-data"]
+    assert len(commands) > 6
+    script = "".join(f"{command}\nprintf '\\036'\n" for command, *_ in commands).replace(":8000", f":{service.port}")
+    result = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    assert result.returncode == 0, result.stderr
+    for (command, *expected), got in zip(commands, result.stdout.split("\x1e"), strict=False):
+        assert matches(expected, got.splitlines()), (command, got)
+
+
 # --- Limits and a token ----------------------------------------------------------------------------------------------
 
 
@@ -564,3 +608,13 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         cli.main(["serve"])
     says = "kerasgen: serve needs uvicorn, which is not installed: pip install 'kerasgen-numpy[serve]'\n"
     assert (exit.value.code, capsys.readouterr().err) == (2, says)
+
+
+def test_load(service: Service) -> None:
+    """The short form of load_service.py."""
+    result = load_service.slow(service, 3, lambda: load_service.load(service, 12, 6))
+    assert (result.lost, result.wrong) == (0, 0)
+    assert result.memory < 200e6
+    end = load_service.stopped(service, chunked=False)
+    assert (end.status, end.disk) == (413, 0)
+    assert service.metric("kerasgen_uploads") == 0

@@ -24,7 +24,7 @@ from kerasgen.service.settings import Settings
 from kerasgen.service.store import JobRow, QueueFull, Store
 from kerasgen.service.upload import Form
 
-UPLOADS = 32  # received at once; each takes a file descriptor, some memory and up to the allowed size of disk
+UPLOADS = 64  # received at once; each takes a file descriptor, some memory and up to the allowed size of disk
 SWEEP = 60.0  # seconds between two looks for what has expired
 SECONDS = 5  # that a conversion may take
 log = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,35 @@ class File(BaseModel):
     size: int = Field(description="bytes")
 
 
+class Trouble(BaseModel):
+    """Something that cannot be converted. Empty texts are unknown."""
+
+    layer: str = ""
+    kind: str = ""
+    problem: str
+    advice: str = ""
+
+
+class ScanResult(BaseModel):
+    """The verdict of a scan of the file."""
+
+    dangerous: bool
+
+
+class Details(BaseModel):
+    """What is known of a model; null is what could not be found out, or not yet."""
+
+    parameters: int | None = None
+    macs: int | None = Field(default=None, description="multiply-adds for one sample")
+    problems: list[Trouble] = []
+    outputs: list[dict[str, Any]] = Field(
+        default=[], description="the errors of each output against Keras, if compared"
+    )
+    warning: str = ""
+    unverified: str = Field(default="", description="why the module was not compared with Keras")
+    scan: ScanResult | None = None
+
+
 class JobView(BaseModel):
     """A job. Times are seconds since 1970; null is what is still to come."""
 
@@ -46,7 +76,7 @@ class JobView(BaseModel):
     ended: float | None
     expires: float | None = Field(description="when the job and its files are deleted")
     cached: bool = Field(description="whether it shares the conversion of an earlier job")
-    details: dict[str, Any]
+    details: Details
 
 
 class Problem(BaseModel):
@@ -86,7 +116,20 @@ def view(row: JobRow, snapshot: Snapshot | None, work: Path) -> JobView:
         ended=row.ended,
         expires=row.expires,
         cached=row.cached,
-        details={} if outcome is None else dict(outcome.details),
+        details=Details() if outcome is None else _details(outcome.details),
+    )
+
+
+def _details(details: Mapping[str, Any]) -> Details:
+    problems = [each if isinstance(each, Mapping) else {"problem": each} for each in details.get("problems", ())]
+    return Details(
+        parameters=details.get("parameters"),
+        macs=details.get("macs"),
+        problems=[Trouble.model_validate(problem) for problem in problems],
+        outputs=list(details.get("errors", ())),
+        warning=details.get("warning", ""),
+        unverified=details.get("unverified", ""),
+        scan=ScanResult(dangerous=details["dangerous"]) if "dangerous" in details else None,
     )
 
 
