@@ -1,16 +1,14 @@
 // The page of `kerasgen serve`: it uploads models and follows their jobs. What comes from a model or from the server
 // becomes text (textContent, append), never markup.
 
-const STEPS = { read: "Read", scan: "Scan", build: "Build", optimise: "Optimise", emit: "Write", verify: "Compare", report: "Report" };
-
 const MEANINGS = {
   0: "The module is ready.",
-  1: "The module answers differently from Keras, so it is not offered.",
+  1: "The module would answer differently from Keras.",
   2: "These options do not go together.",
   3: "The file is damaged, incomplete or contradicts itself.",
   4: "The file is sound, but holds something that cannot be converted.",
   5: "A file could not be read or written, or the job went over its limit of time or memory.",
-  70: "This is a bug in kerasgen. Please report it, with the reproduction if there is one.",
+  70: "This is a bug in kerasgen.",
   130: "The job was stopped.",
 };
 
@@ -49,6 +47,11 @@ function formatSize(bytes) {
   if (bytes < 1000) return `${bytes} bytes`;
   const power = Math.min(Math.floor(Math.log10(bytes) / 3), 3);
   return `${formatDigits(bytes / 1000 ** power)} ${["kB", "MB", "GB"][power - 1]}`;
+}
+
+/** A relative error; null is one that is not finite. */
+function formatError(error) {
+  return error == null ? "not finite" : error.toExponential(1);
 }
 
 function timeElement(seconds) {
@@ -366,7 +369,7 @@ async function show(id) {
 }
 
 function clearJob() {
-  for (const name of ["job-running", "job-lost", "verdict", "results", "report", "job-delete", "file-error"]) $(name).hidden = true;
+  for (const name of ["job-running", "job-lost", "verdict", "problems-part", "results", "report", "job-delete", "file-error"]) $(name).hidden = true;
   for (const name of ["facts", "problems", "files", "job-expires"]) $(name).replaceChildren();
   showBadge($("job-state"), "");
   $("report-frame").removeAttribute("src");
@@ -392,8 +395,8 @@ function onState(state) {
   showBadge($("job-state"), state.state);
   if (state.expires) $("job-expires").replaceChildren("Kept on this server until ", timeElement(state.expires), ".");
   showProgress(state);
-  showFacts(state.details ?? {});
-  showProblems(state.details?.problems ?? []);
+  showFacts(state.details);
+  showProblems(state.details.problems ?? []);
   showFiles(state);
   updateRow(state.id, state);
   if (ended(state)) showEnd(state);
@@ -401,22 +404,18 @@ function onState(state) {
 
 function showProgress(state) {
   $("job-running").hidden = ended(state);
-  const text = state.state === "queued" ? "Waits for its turn" : [STEPS[state.step], state.text].filter(Boolean).join(": ");
+  const text = state.state === "queued" ? "waiting for its turn" : state.text || state.step || "starting";
   if (text !== $("job-step").textContent) $("job-step").textContent = text;
   $("job-bar").value = state.fraction || 0;
-  const now = Object.keys(STEPS).indexOf(state.step);
-  const marks = Object.values(STEPS).map((label, index) => {
-    const className = index < now ? "past" : index === now ? "now" : "";
-    return element("li", { className }, label);
-  });
-  $("steps").replaceChildren(...marks);
 }
 
 function showEnd(state) {
   const meaning = MEANINGS[state.exit_code] ?? "";
-  showVerdict(state.exit_code === 0 ? "good" : "bad", meaning, state.message, state.advice, state.details?.warning);
+  const problems = state.details.problems ?? [];
+  const message = problems.length ? "" : state.message; // it lists the problems, too
+  showVerdict(state.exit_code === 0 ? "good" : "bad", meaning, message, state.advice, state.details.warning);
   announce(`${state.name}: ${state.state}. ${meaning}`);
-  if (state.files.some((file) => file.name === "report.html")) showReport(state);
+  if (state.files.some((file) => file.name === "report.html")) showReport(state.id);
 }
 
 function showVerdict(kind, ...lines) {
@@ -430,22 +429,19 @@ function showFacts(details) {
   const facts = [];
   if (details.parameters != null) facts.push(["Parameters", formatCount(details.parameters)]);
   if (details.macs != null) facts.push(["Multiply-adds of a sample", formatShort(details.macs)]);
-  for (const output of details.outputs ?? []) {
-    facts.push([`Difference from Keras, ${output.name}`, `${output.relative.toExponential(1)}${output.ok ? "" : " (too large)"}`]);
+  for (const output of details.errors ?? []) {
+    facts.push([`Difference from Keras: ${output.name}`, `${formatError(output.relative)}${output.ok ? "" : ", too large"}`]);
   }
   if (details.unverified) facts.push(["Not compared with Keras", details.unverified]);
-  if (details.scan) facts.push(["Scan of the file", details.scan.dangerous ? "dangerous" : "no known dangers"]);
+  if (details.dangerous != null) facts.push(["Scan of the file", details.dangerous ? "dangerous: see the report" : "no known dangers"]);
   const nodes = facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
   $("facts").replaceChildren(...nodes);
 }
 
 function showProblems(problems) {
-  if (!problems.length) return $("problems").replaceChildren();
-  const items = problems.map(({ layer, kind, problem, advice }) =>
-    element("li", {}, element("p", {}, element("b", {}, layer || "the model"), kind ? ` (${kind}): ` : ": ", problem), advice ? element("p", {}, advice) : ""),
-  );
-  const title = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-  return $("problems").replaceChildren(element("h3", {}, title), element("ul", { className: "problems" }, ...items));
+  const items = problems.map((problem) => element("li", {}, problem));
+  $("problems").replaceChildren(...items);
+  $("problems-part").hidden = !items.length;
 }
 
 // --- Its files -------------------------------------------------------------------------------------------------------
@@ -469,9 +465,9 @@ function showFiles(state) {
 
 function fileRow(id, { name, size }) {
   const about = element("span", {}, element("code", {}, name), purpose(name) ? ` – ${purpose(name)}` : "");
-  const button = element("button", { type: "button" }, "Download", element("span", { className: "visually-hidden" }, ` ${name}`));
+  const button = element("button", { type: "button" }, "Download", element("span", { className: "unseen" }, ` ${name}`));
   button.addEventListener("click", () => download(id, name, button));
-  return element("li", {}, about, element("span", { className: "muted number" }, formatSize(size)), button);
+  return element("li", {}, about, element("span", { className: "note" }, formatSize(size)), button);
 }
 
 async function download(id, name, button) {
@@ -490,22 +486,25 @@ async function download(id, name, button) {
 }
 
 /** The report comes with a policy that gives it no origin: its script sees nothing of this page. */
-function showReport(state) {
-  const path = `api/jobs/${state.id}/files/report.html`;
+async function showReport(id) {
+  const path = `api/jobs/${id}/files/report.html`;
   if ($("report-open").getAttribute("href") === path) return;
-  allowReport(path);
   $("report-open").href = path;
-  $("report-frame").title = `Report of ${state.name}`;
+  await openFiles(id);
+  if (id !== shown.id) return;
   $("report-frame").src = path;
   $("report").hidden = false;
 }
 
-/** Frames and tabs send no header: for a minute, a cookie for this one file carries the token. */
-function allowReport(path) {
-  const token = sessionStorage.getItem(TOKEN);
-  if (!token) return;
-  const { pathname } = new URL(path, document.baseURI);
-  document.cookie = `${TOKEN}=${encodeURIComponent(token)}; path=${pathname}; max-age=60; samesite=strict`;
+/** Frames and tabs send no token: the answer's cookie opens the files of this job to them for some minutes. */
+async function openFiles(id) {
+  await jobState(id);
+}
+
+async function onOpenReport(event) {
+  event.preventDefault();
+  await openFiles(shown.id);
+  window.open($("report-open").href, "_blank", "noopener");
 }
 
 async function askDelete(id) {
@@ -553,10 +552,10 @@ function showList() {
 }
 
 function addRow({ id, name }) {
-  const open = element("button", { type: "button", className: "link" }, name);
-  const state = element("span", { className: "badge queued" }, "queued");
-  const expires = element("span", { className: "muted" });
-  const remove = element("button", { type: "button" }, "Delete", element("span", { className: "visually-hidden" }, ` ${name}`));
+  const open = element("button", { type: "button", className: "link name" }, name);
+  const state = element("span", { className: "badge" }, "queued");
+  const expires = element("span", { className: "note" });
+  const remove = element("button", { type: "button" }, "Delete", element("span", { className: "unseen" }, ` ${name}`));
   open.addEventListener("click", () => (location.hash === `#job/${id}` ? $("job-title").focus() : (location.hash = `job/${id}`)));
   remove.addEventListener("click", () => askDelete(id));
   const row = element("li", {}, element("span", {}, open), state, expires, remove);
@@ -605,7 +604,7 @@ document.addEventListener("dragover", (event) => {
 document.addEventListener("dragleave", (event) => event.relatedTarget || $("drop").classList.remove("over"));
 document.addEventListener("drop", onDrop);
 $("job-delete").addEventListener("click", () => askDelete(shown.id));
-$("report-open").addEventListener("click", () => allowReport($("report-open").getAttribute("href")));
+$("report-open").addEventListener("click", onOpenReport);
 window.addEventListener("hashchange", onAddress);
 
 onModelChosen(); // a browser that goes back keeps the chosen file
