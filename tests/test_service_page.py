@@ -379,7 +379,7 @@ def test_full_queue(page: Any, models: Path) -> None:
 
     page.route("**/api/jobs", answer)
     submit(page, models / "small.keras")
-    page.get_by_text("The queue is full. Next try in").wait_for()
+    page.locator("#waiting", has_text="The queue is full. Next try in").wait_for()
     wait_for_end(page, "done")
     assert page.evaluate("window.texts.countdown") == ["2 s", "1 s"]
     assert "The queue is full. Next try in 2 seconds." in page.evaluate("window.texts.status")
@@ -450,6 +450,7 @@ def test_accessibility(open_page: Open, models: Path, scheme: str) -> None:
     check()
     for model, state in [("small.keras", "done"), ("both.keras", "failed")]:
         submit(page, models / model)
+        page.locator("#job-title", has_text=model).wait_for()
         wait_for_end(page, state)
         check()
     page.locator("#job-delete").click()
