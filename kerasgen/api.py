@@ -29,6 +29,7 @@ from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
 from kerasgen.names import module_name, printable
 from kerasgen.passes import LEVEL, PIPELINES, only_outputs, optimize
+from kerasgen.progress import step
 from kerasgen.readers import read
 from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
@@ -221,10 +222,15 @@ def export(
     name = sidecar.name if sidecar else ""
     options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
     file = read(source, weights, theano_kernels=theano_kernels)
+    step("build")
     model = _build(file, options, strict=strict)
+    step("optimise")
     plans = _plan(model, options)
+    if verify is not False:
+        step("verify")
     proof = Proof(source, weights, file, verify)
     proof.ask(model.recipes, model.graph.inputs, inputs)
+    step("emit")
     model = model._replace(graph=plans.predict.graph)  # the weights before folding are gone when the folded are packed
     module = _emit(model, plans, options, proof)
     with _published(module, output, sidecar, force=force) as candidate:

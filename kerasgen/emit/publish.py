@@ -60,14 +60,19 @@ def staged(files: Mapping[Path, Callable[[Any], Any]], *, force: bool = True) ->
                 file.flush()
                 os.fsync(file.fileno())
         yield stage / last.name
-        with _locked(last.parent), _uninterrupted():
-            for path in () if force else files:
-                _refuse_existing(path)
-            _rename(stage, list(files))
+        publish(stage, list(files), force=force)
     finally:
         if stage is not None:
             with _uninterrupted():
                 shutil.rmtree(stage, ignore_errors=True)
+
+
+def publish(stage: Path, paths: Sequence[Path], *, force: bool = True) -> None:
+    """Move the files of these names from `stage` to their final place, one folder, in this order."""
+    with _locked(paths[-1].parent), _uninterrupted():
+        for path in () if force else paths:
+            _refuse_existing(path)
+        _rename(stage, paths)
 
 
 def _rename(stage: Path, paths: Sequence[Path]) -> None:

@@ -44,6 +44,7 @@ SECONDS = 10  # of CPU time; describing the largest models takes less than one
 SLOWEST = 10_000_000  # bytes per second: the minimum speed of reading an array
 PATIENCE = 120.0  # seconds of wall time, in addition to the CPU time
 _ALONE = sys.platform in ("emscripten", "wasi")  # platforms without processes
+own_session = True  # Ctrl-C is this process's to answer: it kills the reader. A job's is killed with its group
 _START = "import sys; sys.path[:] = {path}; from kerasgen.hdf5.server import main; main()"
 
 
@@ -113,7 +114,7 @@ class Child:
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, **settings},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-                start_new_session=True,  # Ctrl-C is this process's to answer: it kills that one
+                start_new_session=own_session,
                 pipesize=1 << 20,
             )
         except OSError as error:
