@@ -12,6 +12,7 @@ const MEANINGS = {
   130: "The job was stopped.",
 };
 
+const TITLE = document.title;
 const TOKEN = "kerasgen-token";
 const JOBS = "kerasgen-jobs";
 const POLL_SECONDS = 5;
@@ -372,7 +373,8 @@ function clearJob() {
   for (const name of ["job-running", "job-lost", "verdict", "problems-part", "results", "report", "job-delete", "file-error"]) $(name).hidden = true;
   for (const name of ["facts", "problems", "files", "job-expires"]) $(name).replaceChildren();
   showBadge($("job-state"), "");
-  $("report-frame").removeAttribute("src");
+  document.title = TITLE;
+  $("report-frame").replaceChildren();
   $("report-open").removeAttribute("href");
 }
 
@@ -392,6 +394,7 @@ function onState(state) {
   $("job-lost").hidden = true;
   $("job-delete").hidden = false;
   $("job-title").textContent = state.name;
+  document.title = `${state.name}: ${state.state} – kerasgen`;
   showBadge($("job-state"), state.state);
   if (state.expires) $("job-expires").replaceChildren("Kept on this server until ", timeElement(state.expires), ".");
   showProgress(state);
@@ -405,7 +408,10 @@ function onState(state) {
 function showProgress(state) {
   $("job-running").hidden = ended(state);
   const text = state.state === "queued" ? "waiting for its turn" : state.text || state.step || "starting";
-  if (text !== $("job-step").textContent) $("job-step").textContent = text;
+  if (!ended(state) && text !== $("job-step").textContent) {
+    $("job-step").textContent = text;
+    announce(text);
+  }
   $("job-bar").value = state.fraction || 0;
 }
 
@@ -413,7 +419,9 @@ function showEnd(state) {
   const meaning = MEANINGS[state.exit_code] ?? "";
   const problems = state.details.problems ?? [];
   const message = problems.length ? "" : state.message; // it lists the problems, too
-  showVerdict(state.exit_code === 0 ? "good" : "bad", meaning, message, state.advice, state.details.warning);
+  const { unverified, warning } = state.details;
+  const comparison = state.exit_code === 0 && unverified ? `Not compared with Keras: ${unverified}.` : "";
+  showVerdict(state.exit_code === 0 ? "good" : "bad", meaning, message, state.advice, comparison, warning);
   announce(`${state.name}: ${state.state}. ${meaning}`);
   if (state.files.some((file) => file.name === "report.html")) showReport(state.id);
 }
@@ -432,7 +440,6 @@ function showFacts(details) {
   for (const output of details.errors ?? []) {
     facts.push([`Difference from Keras: ${output.name}`, `${formatError(output.relative)}${output.ok ? "" : ", too large"}`]);
   }
-  if (details.unverified) facts.push(["Not compared with Keras", details.unverified]);
   if (details.dangerous != null) facts.push(["Scan of the file", details.dangerous ? "dangerous: see the report" : "no known dangers"]);
   const nodes = facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
   $("facts").replaceChildren(...nodes);
@@ -492,7 +499,8 @@ async function showReport(id) {
   $("report-open").href = path;
   await openFiles(id);
   if (id !== shown.id) return;
-  $("report-frame").src = path;
+  const frame = { src: path, sandbox: "allow-scripts", title: `Report of ${$("job-title").textContent}` };
+  $("report-frame").replaceChildren(element("iframe", frame)); // a new one adds nothing to the history
   $("report").hidden = false;
 }
 
@@ -508,7 +516,7 @@ async function onOpenReport(event) {
 }
 
 async function askDelete(id) {
-  $("delete-text").textContent = `“${jobs.get(id)?.name ?? $("job-title").textContent}”: its model and results go from the server.`;
+  $("delete-text").textContent = `“${jobs.get(id)?.name ?? $("job-title").textContent}”: it is stopped if it still runs, and its model and results are removed from the server.`;
   if ((await ask($("delete-dialog"))) !== "ok") return;
   try {
     await request("DELETE", `api/jobs/${id}`);
@@ -523,8 +531,14 @@ async function askDelete(id) {
 
 // --- The list of this browser's jobs ---------------------------------------------------------------------------------
 
-const jobs = new Map(JSON.parse(localStorage.getItem(JOBS) ?? "[]").map((job) => [job.id, job])); // the newest first
+const jobs = new Map(); // the newest first
 const rows = new Map();
+
+function loadJobs() {
+  const known = new Map(jobs);
+  jobs.clear();
+  for (const job of JSON.parse(localStorage.getItem(JOBS) ?? "[]")) jobs.set(job.id, known.get(job.id) ?? job);
+}
 
 function saveJobs() {
   localStorage.setItem(JOBS, JSON.stringify([...jobs.values()].map(({ id, name }) => ({ id, name }))));
@@ -595,6 +609,7 @@ async function refresh() {
 // --- Start -----------------------------------------------------------------------------------------------------------
 
 form.addEventListener("submit", onSubmit);
+form.addEventListener("invalid", (event) => ($("options").open ||= $("options").contains(event.target)), true);
 $("cancel").addEventListener("click", () => submission?.abort());
 $("model").addEventListener("change", onModelChosen);
 document.addEventListener("dragover", (event) => {
@@ -607,7 +622,15 @@ $("job-delete").addEventListener("click", () => askDelete(shown.id));
 $("report-open").addEventListener("click", onOpenReport);
 window.addEventListener("hashchange", onAddress);
 
+window.addEventListener("storage", (event) => {
+  if (event.key !== JOBS) return; // another tab has changed it
+  loadJobs();
+  showList();
+  refresh();
+});
+
 onModelChosen(); // a browser that goes back keeps the chosen file
+loadJobs();
 showList();
 onAddress();
 refresh();
