@@ -333,6 +333,9 @@ def test_jobs_are_remembered_and_deleted(page: Any, server: str, models: Path) -
     assert page.locator("#job").is_hidden()
     page.locator("#jobs .badge", has_text="done").wait_for()
     assert "until" in page.locator("#jobs li").inner_text()
+    other_tab = page.context.new_page()
+    other_tab.goto(server)
+    other_tab.locator("#jobs .badge", has_text="done").wait_for()
     page.locator("#jobs").get_by_role("button", name="small.keras", exact=True).click()
     wait_for_end(page, "done")
     remove = page.locator("#jobs").get_by_role("button", name="Delete small.keras")
@@ -344,6 +347,7 @@ def test_jobs_are_remembered_and_deleted(page: Any, server: str, models: Path) -
     page.locator("#list").wait_for(state="hidden")
     assert page.locator("#job").is_hidden()
     assert page.evaluate("document.activeElement.id") == "model"
+    other_tab.locator("#list").wait_for(state="hidden")
     with pytest.raises(HTTPError, match="404"):
         api(server, job)
     page.goto(f"{server}/#job/{job}")

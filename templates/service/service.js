@@ -13,9 +13,10 @@ const MEANINGS = {
 };
 
 const TITLE = document.title;
-const TOKEN = "kerasgen-token";
-const JOBS = "kerasgen-jobs";
+const TOKEN = "kerasgen-token"; // in sessionStorage
+const JOBS = "kerasgen-jobs"; // in localStorage
 const POLL_SECONDS = 5;
+const SILENCE = 45; // seconds until a stream counts as lost: the server says something every 15
 const LONGEST_WAIT = 15; // seconds between attempts to reach a lost server
 
 const $ = (id) => document.getElementById(id);
@@ -26,6 +27,13 @@ function element(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
   node.append(...children.filter((child) => child !== ""));
   return node;
+}
+
+/** A button that says "Delete" to the eye, and "Delete small.keras" to a screen reader. */
+function buttonFor(action, object, onClick) {
+  const button = element("button", { type: "button" }, action, element("span", { className: "unseen" }, ` ${object}`));
+  button.addEventListener("click", onClick);
+  return button;
 }
 
 /** Show a text in an element, or hide the element where there is none. */
@@ -40,8 +48,9 @@ function announce(text) {
 }
 
 const formatCount = new Intl.NumberFormat("en").format;
-const formatShort = new Intl.NumberFormat("en", { notation: "compact", compactDisplay: "long", maximumSignificantDigits: 3 }).format;
-const formatDigits = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGrouping: false }).format;
+const threeDigits = { maximumSignificantDigits: 3, useGrouping: false };
+const formatDigits = new Intl.NumberFormat("en", threeDigits).format;
+const formatShort = new Intl.NumberFormat("en", { ...threeDigits, notation: "compact", compactDisplay: "long" }).format;
 const formatDate = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format;
 
 function formatSize(bytes) {
@@ -149,7 +158,8 @@ function upload(form, { onProgress, signal }) {
       if (xhr.status === 202) resolve(JSON.parse(xhr.responseText));
       else reject(ApiError.from(xhr.status, xhr.responseText, xhr.getResponseHeader("Retry-After")));
     });
-    xhr.addEventListener("error", () => reject(new ApiError(0, "The connection was lost. The file is still chosen: try again.")));
+    const lost = new ApiError(0, "The connection was lost. The file is still chosen: try again.");
+    xhr.addEventListener("error", () => reject(lost));
     xhr.addEventListener("abort", () => reject(signal.reason));
     signal.addEventListener("abort", () => xhr.abort(), { once: true });
     xhr.send(form);
@@ -161,7 +171,8 @@ async function* serverEvents(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let [rest, id, data] = ["", "", []];
   for (;;) {
-    const { value, done } = await reader.read();
+    const silence = setTimeout(() => reader.cancel(), SILENCE * 1000);
+    const { value, done } = await reader.read().finally(() => clearTimeout(silence));
     if (done) return;
     const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop(); // perhaps half a line
@@ -294,19 +305,20 @@ async function onSubmit(event) {
   say($("form-error"), "");
   setBusy(true);
   $("cancel").focus();
+  let state = null;
   try {
-    const state = await submit(submission.signal);
+    state = await submit(submission.signal);
+  } catch (error) {
+    if (submission.signal.aborted) announce("Cancelled.");
+    else say($("form-error"), explain(error));
+  }
+  submission = null;
+  setBusy(false);
+  if (state) {
     remember(state.id, state.name);
     location.hash = `job/${state.id}`;
-  } catch (error) {
-    const cancelled = submission.signal.aborted;
-    if (cancelled) announce("Cancelled.");
-    else say($("form-error"), explain(error));
-    setBusy(false);
+  } else {
     $("submit").focus();
-  } finally {
-    submission = null;
-    setBusy(false);
   }
 }
 
@@ -345,6 +357,9 @@ function explain(error) {
 
 // --- The shown job ---------------------------------------------------------------------------------------------------
 
+// What a job may have, or not.
+const PARTS = "job-delete job-running job-lost verdict problems-part results file-error report".split(" ");
+
 let shown = { id: "", stop: new AbortController(), files: "" };
 
 /** Show the job that the address names, if it names one. */
@@ -370,11 +385,10 @@ async function show(id) {
 }
 
 function clearJob() {
-  for (const name of ["job-running", "job-lost", "verdict", "problems-part", "results", "report", "job-delete", "file-error"]) $(name).hidden = true;
-  for (const name of ["facts", "problems", "files", "job-expires"]) $(name).replaceChildren();
+  for (const id of PARTS) $(id).hidden = true;
+  for (const id of ["job-step", "job-expires", "facts", "report-frame"]) $(id).replaceChildren();
   showBadge($("job-state"), "");
   document.title = TITLE;
-  $("report-frame").replaceChildren();
   $("report-open").removeAttribute("href");
 }
 
@@ -438,9 +452,9 @@ function showFacts(details) {
   if (details.parameters != null) facts.push(["Parameters", formatCount(details.parameters)]);
   if (details.macs != null) facts.push(["Multiply-adds of a sample", formatShort(details.macs)]);
   for (const output of details.errors ?? []) {
-    facts.push([`Difference from Keras: ${output.name}`, `${formatError(output.relative)}${output.ok ? "" : ", too large"}`]);
+    facts.push([`Difference from Keras: ${output.name}`, formatError(output.relative) + (output.ok ? "" : ", too large")]);
   }
-  if (details.dangerous != null) facts.push(["Scan of the file", details.dangerous ? "dangerous: see the report" : "no known dangers"]);
+  if (details.dangerous != null) facts.push(["Scan of the file", details.dangerous ? "dangerous" : "no known dangers"]);
   const nodes = facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
   $("facts").replaceChildren(...nodes);
 }
@@ -472,8 +486,7 @@ function showFiles(state) {
 
 function fileRow(id, { name, size }) {
   const about = element("span", {}, element("code", {}, name), purpose(name) ? ` – ${purpose(name)}` : "");
-  const button = element("button", { type: "button" }, "Download", element("span", { className: "unseen" }, ` ${name}`));
-  button.addEventListener("click", () => download(id, name, button));
+  const button = buttonFor("Download", name, () => download(id, name, button));
   return element("li", {}, about, element("span", { className: "note" }, formatSize(size)), button);
 }
 
@@ -516,7 +529,7 @@ async function onOpenReport(event) {
 }
 
 async function askDelete(id) {
-  $("delete-text").textContent = `“${jobs.get(id)?.name ?? $("job-title").textContent}”: it is stopped if it still runs, and its model and results are removed from the server.`;
+  $("delete-name").textContent = jobs.get(id)?.name ?? $("job-title").textContent;
   if ((await ask($("delete-dialog"))) !== "ok") return;
   try {
     await request("DELETE", `api/jobs/${id}`);
@@ -569,9 +582,11 @@ function addRow({ id, name }) {
   const open = element("button", { type: "button", className: "link name" }, name);
   const state = element("span", { className: "badge" }, "queued");
   const expires = element("span", { className: "note" });
-  const remove = element("button", { type: "button" }, "Delete", element("span", { className: "unseen" }, ` ${name}`));
-  open.addEventListener("click", () => (location.hash === `#job/${id}` ? $("job-title").focus() : (location.hash = `job/${id}`)));
-  remove.addEventListener("click", () => askDelete(id));
+  const remove = buttonFor("Delete", name, () => askDelete(id));
+  open.addEventListener("click", () => {
+    if (id === shown.id) $("job-title").focus();
+    else location.hash = `job/${id}`;
+  });
   const row = element("li", {}, element("span", {}, open), state, expires, remove);
   rows.set(id, row);
   return row;
