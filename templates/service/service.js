@@ -452,7 +452,8 @@ function showFacts(details) {
   if (details.parameters != null) facts.push(["Parameters", formatCount(details.parameters)]);
   if (details.macs != null) facts.push(["Multiply-adds of a sample", formatShort(details.macs)]);
   for (const output of details.errors ?? []) {
-    facts.push([`Difference from Keras: ${output.name}`, formatError(output.relative) + (output.ok ? "" : ", too large")]);
+    const remark = output.ok ? "" : ", too large";
+    facts.push([`Difference from Keras: ${output.name}`, formatError(output.relative) + remark]);
   }
   if (details.dangerous != null) facts.push(["Scan of the file", details.dangerous ? "dangerous" : "no known dangers"]);
   const nodes = facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)));
