@@ -16,12 +16,14 @@ from kerasgen.errors import (
 if TYPE_CHECKING:
     from kerasgen.api import ExportResult, check, export, inspect
     from kerasgen.backward.options import GradientOptions
+    from kerasgen.batches import BatchResult, batch
     from kerasgen.layers.registry import rule
     from kerasgen.scanner import Scan, scan
     from kerasgen.verification.verify import Verification, verify
 
 __version__ = "0.1.0"
 __all__ = [
+    "BatchResult",
     "ExportResult",
     "FileError",
     "GradientOptions",
@@ -32,6 +34,7 @@ __all__ = [
     "UnsupportedModelError",
     "UsageError",
     "Verification",
+    "batch",
     "check",
     "export",
     "inspect",
@@ -40,9 +43,11 @@ __all__ = [
     "verify",
 ]
 _HOMES = {  # of what is not in kerasgen.api
+    "BatchResult": "kerasgen.batches",
     "GradientOptions": "kerasgen.backward.options",
     "Scan": "kerasgen.scanner",
     "Verification": "kerasgen.verification.verify",
+    "batch": "kerasgen.batches",
     "rule": "kerasgen.layers",
     "scan": "kerasgen.scanner",
     "verify": "kerasgen.verification.verify",

@@ -1,8 +1,19 @@
 """Errors, one class per exit code."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from kerasgen.names import printable
+
+# Exit codes from the worst: interrupted, a bug, wrong answers, a damaged file, a file or a limit, an impossible
+# request, something unsupported.
+WORST = (130, 70, 1, 3, 5, 2, 4)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several things: 0 where all are, else the first of WORST that one has."""
+    codes = set(codes)
+    return next((code for code in WORST if code in codes), 0)
 
 
 class KerasgenError(Exception):

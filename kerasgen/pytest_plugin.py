@@ -1,5 +1,7 @@
 """For pytest: `pytest --kerasgen-models 'models/*.h5'` exports each model and compares the module with Keras.
 
+`pytest --kerasgen` does so with the models that [tool.kerasgen] in pyproject.toml lists, and with their options.
+
 pytest imports this file wherever kerasgen is installed, so it imports as little as possible.
 """
 
@@ -9,16 +11,26 @@ import glob
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from kerasgen.config import ConfiguredModel
 
 OPTION = "--kerasgen-models"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option that adds tests."""
-    parser.getgroup("kerasgen").addoption(
+    """The options that add tests."""
+    group = parser.getgroup("kerasgen")
+    group.addoption(
+        "--kerasgen",
+        action="store_true",
+        dest="kerasgen",
+        help="Test the models that [tool.kerasgen] in pyproject.toml lists, with their options.",
+    )
+    group.addoption(
         OPTION,
         action="append",
         default=[],
@@ -38,10 +50,27 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             raise pytest.UsageError(f"{OPTION}: there is no {pattern}")
         for name in names:
             items.extend(session.genitems(ModelFile.from_parent(session, path=folder / name)))
+    if config.getoption("kerasgen"):
+        for model in _configured(folder):
+            items.extend(session.genitems(ModelFile.from_parent(session, path=model.model, model=model)))
+
+
+def _configured(folder: Path) -> tuple[ConfiguredModel, ...]:
+    """The models of the project around a folder. UsageError where there are none."""
+    from kerasgen import KerasgenError, config
+
+    try:
+        return config.load(folder).listed()
+    except KerasgenError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 class ModelFile(pytest.File):
-    """A model file, collected under its own name."""
+    """A model file, collected under its own name; `model` has its options if it is one of the project's."""
+
+    def __init__(self, *, model: ConfiguredModel | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.model = model
 
     def collect(self) -> Iterator[pytest.Item]:
         """Its only test."""
@@ -54,8 +83,12 @@ class ModelTest(pytest.Item):
     def runtest(self) -> None:
         """Export the model into memory and compare with Keras."""
         import kerasgen
+        from kerasgen.jobs.options import arguments
 
-        kerasgen.export(self.path, io.BytesIO(), verify=True)
+        model = getattr(self.parent, "model", None)
+        options = arguments(model.options) if model else {}
+        options.pop("store", None)  # the stream has no file beside it
+        kerasgen.export(self.path, io.BytesIO(), weights=model and model.weights, verify=True, **options)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The error; if the module differs, each output and the first wrong layer."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,6 @@ import kerasgen
 from kerasgen.cli.app import (
     Custom,
     InputGradients,
-    Model,
     Theano,
     Trainable,
     Weights,
@@ -22,12 +21,14 @@ from kerasgen.cli.app import (
     functions,
     gradient_options,
     progress,
+    report,
     say,
 )
 from kerasgen.hdf5 import process
 from kerasgen.names import module_name, printable
 
 if TYPE_CHECKING:
+    from kerasgen.config import ConfiguredModel
     from kerasgen.emit.staleness import Changes
 
 
@@ -40,7 +41,15 @@ class Store(str, enum.Enum):
 
 @app.command()
 def export(
-    model: Model,
+    context: typer.Context,
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A .h5, .keras or JSON file, or the folder of an unzipped .keras. [default: all models of "
+            "[tool.kerasgen] in pyproject.toml]",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The module; - is stdout. [default: MODEL with .py]")
     ] = None,
@@ -113,6 +122,12 @@ def export(
     diff: Annotated[bool, typer.Option("--diff", help="As --check, and print what an export would change.")] = False,
 ) -> None:
     """Write MODEL as a Python module that needs only NumPy."""
+    if model is None:
+        _only_of_all(context)
+        with_all = {"force": force, "keep_failed": keep_failed, "strict": strict}
+        raise typer.Exit(_export_all(verify, with_all) if not (check or diff) else _check_all(diff))
+    from kerasgen.config import size_in_bytes
+
     module = output or Path(module_name(model))
     stdout = str(module) == "-"
     options: dict[str, Any] = {
@@ -122,7 +137,7 @@ def export(
         "custom": functions(custom),
         "theano_kernels": theano_kernels,
         "optimize": optimize,
-        "max_memory": _bytes(max_memory) if max_memory else None,
+        "max_memory": size_in_bytes(max_memory, "--max-memory") if max_memory else None,
         "gradients": None,
     }
     if gradients or trainable or loss or optimizer or explain:
@@ -140,7 +155,7 @@ def export(
         if check or diff:
             if stdout:
                 raise kerasgen.UsageError("--check compares files: give the module's name to -o")
-            return _tell(kerasgen.check(model, module, **options), diff)
+            raise typer.Exit(_tell(kerasgen.check(model, module, **options), diff))
         result = kerasgen.export(
             model,
             sys.stdout.buffer if stdout else module,
@@ -151,6 +166,11 @@ def export(
             inputs=inputs,
             **options,
         )
+    _say(result)
+
+
+def _say(result: kerasgen.ExportResult) -> None:
+    """The files that were written, and what to know about them."""
     for written in filter(None, (result.sidecar, result.module)):
         print(written)
     if result.warning:
@@ -164,21 +184,69 @@ def export(
         say(result.advice)
 
 
-def _tell(changes: Changes, diff: bool) -> None:
-    """Print what an export would change, if anything; exit code 1 then."""
+def _tell(changes: Changes, diff: bool) -> int:
+    """Print what an export would change, if anything; the exit code, 1 then."""
     for line in (*changes.code, *changes.weights) if diff else ():
         print(printable(line))
     if not changes:
         say(str(changes))
-        return
+        return 0
     hint = "" if diff or changes.missing else " (--diff shows how)"
     print(f"kerasgen: {changes}{hint}", file=sys.stderr)
-    raise typer.Exit(1)
+    return 1
 
 
-def _bytes(size: str) -> int:
-    """What a size such as 8MB means."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMG]?)B?", size, re.IGNORECASE)
-    if found is None:
-        raise kerasgen.UsageError(f"--max-memory is a size as 8MB, not {printable(size)}")
-    return int(float(found[1]) * 1000 ** " KMG".index(found[2].upper() or " "))
+OF_ALL = frozenset("model force verify keep_failed strict check diff".split())  # what goes with all models of a project
+
+
+def _only_of_all(context: typer.Context) -> None:
+    """Raise UsageError for an option that belongs to a single model."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in OF_ALL and source is not None and source.name == "COMMANDLINE":
+            raise kerasgen.UsageError(f"{parameter.opts[0]} goes with a MODEL; for all, pyproject.toml has the options")
+
+
+def _export_all(verify: bool | None, options: dict[str, bool]) -> int:
+    """Export each model of the project; the worst exit code."""
+    from kerasgen.jobs.options import arguments
+
+    def export_one(model: ConfiguredModel) -> int:
+        settings = {**arguments(model.options), **{key: True for key, value in options.items() if value}}
+        result = kerasgen.export(
+            model.model,
+            model.output,
+            weights=model.weights,
+            verify=model.verify if verify is None else verify,
+            **settings,
+        )
+        _say(result)
+        return 0
+
+    return _each(export_one)
+
+
+def _check_all(diff: bool) -> int:
+    """Check each module of the project; the worst exit code."""
+    from kerasgen.jobs.options import arguments
+
+    def check_one(model: ConfiguredModel) -> int:
+        options = arguments(model.options, check=True)
+        return _tell(kerasgen.check(model.model, model.output, weights=model.weights, **options), diff)
+
+    return _each(check_one)
+
+
+def _each(act: Callable[[ConfiguredModel], int]) -> int:
+    """Do this with every model of the project, whether or not others fail; the worst exit code."""
+    from kerasgen import config
+    from kerasgen.errors import worst
+
+    codes = []
+    for model in config.load().listed():
+        try:
+            with progress(f"{model.model} -> {model.output}"):
+                codes.append(act(model))
+        except kerasgen.KerasgenError as error:
+            codes.append(report(error))
+    return worst(codes)

@@ -34,6 +34,9 @@ def serve(
         typer.Option(envvar="KERASGEN_TOKEN", help="What clients must know. [default: nothing]", show_default=False),
     ] = "",
     verify: Annotated[bool, typer.Option("--verify", help="Compare modules with Keras.")] = False,
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers convert.", show_default=False)
+    ] = "",
     allowed_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,9 +49,11 @@ def serve(
     stall: Annotated[str, typer.Option(metavar="TIME", help="How long a client may stand still.")] = "30s",
 ) -> None:
     """Convert models over HTTP, with a page for browsers."""
+    from kerasgen.config import size_in_bytes
+
     options: dict[str, Any] = {
-        "max_upload": _size(max_upload, "--max-upload"),
-        "memory": _size(memory, "--memory") or None,
+        "max_upload": size_in_bytes(max_upload, "--max-upload"),
+        "memory": size_in_bytes(memory, "--memory") or None,
         "timeout": _seconds(timeout, "--timeout") or None,
         "keep": _seconds(keep, "--keep"),
         "grace": _seconds(grace, "--grace"),
@@ -71,6 +76,7 @@ def serve(
             queue,
             token=token,
             verify=verify,
+            scheduler=scheduler,
             allowed_hosts=tuple(allowed_host or ()),
             **options,
         ),
@@ -78,18 +84,9 @@ def serve(
     )
 
 
-def _size(text: str, option: str) -> int:
-    """Bytes, of a size such as 500MB."""
-    return int(_number(text, option, "([kMG]?)B?", {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}, "500MB"))
-
-
 def _seconds(text: str, option: str) -> float:
     """Seconds, of a time such as 24h."""
-    return _number(text, option, "([smhd]?)", {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}, "24h")
-
-
-def _number(text: str, option: str, units: str, factors: dict[str, float], example: str) -> float:
-    found = re.fullmatch(rf"(\d+(?:\.\d+)?) ?{units}", text)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd]?)", text)
     if found is None:
-        raise kerasgen.UsageError(f"{option} is as {example}, not {printable(text)}")
-    return float(found[1]) * factors[found[2]]
+        raise kerasgen.UsageError(f"{option} is a time as 24h, not {printable(text)}")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import black
@@ -30,6 +29,7 @@ from kerasgen.graph.ir import Graph, Shape
 from kerasgen.graph.plan import Plan
 from kerasgen.names import RESERVED, identifier
 from kerasgen.passes import LEVEL
+from kerasgen.resources import TEMPLATES
 
 # Lines in place of our functions, which are formatted already, while black does the rest.
 KERNELS, RUNTIME = "# (kernels)", "# (runtime)"
@@ -157,11 +157,8 @@ def _outputs(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
 
 @cache
 def _template(name: str) -> jinja2.Template:
-    """A template, from the wheel or from the checkout, where the folder stands beside the package."""
-    package = Path(__file__).parents[1]
-    folders = [package / "templates", package.parent / "templates"]
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

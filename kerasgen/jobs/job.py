@@ -9,13 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasgen.errors import UsageError
+from kerasgen.jobs.options import OPTIONS
 from kerasgen.names import module_name, printable
-
-# Options of `kerasgen.export` that are plain data. `gradients` is True or the settings of GradientOptions, `custom`
-# assignments as the command line has them: NAME=MODULE:FUNCTION.
-OPTIONS = frozenset(
-    "store activations custom optimize max_memory strict keep_failed theano_kernels inputs gradients".split()
-)
 
 Event = Mapping[str, Any]
 """A step of a job: `step` is a key of STEPS, `text` says it in words, `fraction` is from 0 to 1."""
@@ -57,8 +52,9 @@ class Job:
     """A model to convert.
 
     `model` and `weights` are paths; the results are put into `folder`, which exists. `name` is the module's, without
-    .py; by default it is made from the model's. `options` are OPTIONS, `verify` is as for `kerasgen.export`, `report`
-    asks for report.html. Raises UsageError for options that do not exist and for a name that is no identifier.
+    .py; by default it is made from the model's. `options` are those of `kerasgen.jobs.options`, `verify` is as for
+    `kerasgen.export`, `report` asks for report.html. Raises UsageError for options that do not exist and for a name
+    that is no identifier.
     """
 
     model: str

@@ -104,19 +104,16 @@ class Conversion:
         if self.exit_code:
             return
         import kerasgen
-        from kerasgen.backward.options import GradientOptions
+        from kerasgen.jobs.options import arguments
         from kerasgen.progress import listening
 
-        options = {**self.job.options, "custom": self._custom()}
-        if gradients := options.pop("gradients", None):
-            options["gradients"] = GradientOptions() if gradients is True else GradientOptions(**gradients)
         with listening(self.begin):
             result = kerasgen.export(
                 self.job.model,
                 self.stage / self.job.module,
                 weights=self.job.weights,
                 verify=self.job.verify,
-                **options,
+                **arguments(self.job.options),
             )
         self.errors = [output.to_dict() for output in result.outputs]
         self.warning, self.unverified = result.warning, result.unverified

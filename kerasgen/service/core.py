@@ -134,7 +134,10 @@ class Core:
         """Remove what has expired, and folders that belong to nothing: of uploads that a dead server was receiving."""
         present = [folder.name for folder in self.work.iterdir()]  # before the store is asked: new ones come later
         uploading = set(self._uploading)
-        for conversion, folder in self.store.expire():
+        count, conversions = self.store.expire()
+        for conversion, folder in conversions:
             self.runner.discard(conversion, folder)
         for name in set(present) - uploading - self.store.folders():
             shutil.rmtree(self.work / name, ignore_errors=True)
+        if count:
+            log.info("expired", extra={"jobs": count})

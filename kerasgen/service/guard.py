@@ -36,6 +36,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 LINGER = 2.0  # seconds to let a client read why its upload was refused, before the connection is closed
+LINGER_BYTES = 50_000_000  # that it may go on to send
 SAFE = ("GET", "HEAD", "OPTIONS")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 log = logging.getLogger(__name__)
@@ -136,8 +137,9 @@ class _Exchange:
         """Throw away what still comes, for a while: closing at once would reset the connection, and lose the answer."""
 
         async def drain() -> None:
-            while self.unread:
-                await self.receive()
+            size = 0
+            while self.unread and size < LINGER_BYTES:
+                size += len((await self.receive()).get("body", b""))
 
         try:
             await asyncio.wait_for(drain(), LINGER)

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 
 import kerasgen
+from kerasgen.resources import TEMPLATES
 from kerasgen.service.access import bearer
 from kerasgen.service.api import TOKEN, Service, problems
 from kerasgen.service.metrics import MEDIA_TYPE
@@ -67,9 +68,8 @@ def asset(name: str, request: Request) -> Response:
 
 
 def _asset(name: str) -> Path:
-    """A file of the page, in the wheel or in the checkout. HTTPException 404 for anything else."""
-    package = Path(__file__).parents[1]
-    for folder in (package / "templates" / "service", package.parent / "templates" / "service"):
-        if ASSET.fullmatch(name) and (folder / name).is_file():
-            return folder / name
+    """A file of the page. HTTPException 404 for anything else."""
+    for path in (folder / "service" / name for folder in TEMPLATES):
+        if ASSET.fullmatch(name) and path.is_file():
+            return path
     raise HTTPException(404, "there is no such page")

@@ -38,7 +38,7 @@ class Feed:
         return self._snapshots[-1]
 
     def publish(self, attempt: int, state: str, event: Mapping[str, Any]) -> None:
-        """Add what a run of the conversion tells: an event of `kerasgen.jobs`, or that it begins."""
+        """Add what a run of the conversion tells: an event of `kerasgen.jobs`, or nothing yet."""
         self._count += 1
         fields = {"step": str(event.get("step", "")), "text": str(event.get("text", ""))}
         fraction = float(event.get("fraction", 0.0))
@@ -82,7 +82,7 @@ class Feed:
 
 
 class Hub:
-    """The feeds of the conversions that have not ended. Threads may call `publish` and `end`."""
+    """The feeds of the conversions that have not ended. Threads may call `begin`, `publish` and `end`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -97,9 +97,18 @@ class Hub:
         feed = self._feeds.get(conversion)
         return feed.latest if feed else None
 
-    def publish(self, conversion: int, attempt: int, state: str, event: Mapping[str, Any]) -> None:
-        """Tell those who follow a conversion."""
-        self._soon(lambda: self.feed(conversion).publish(attempt, state, event))
+    def begin(self, conversion: int, attempt: int) -> None:
+        """A run of a conversion begins."""
+        self._soon(lambda: self.feed(conversion).publish(attempt, "running", {}))
+
+    def publish(self, conversion: int, attempt: int, event: Mapping[str, Any]) -> None:
+        """Tell those who follow a conversion, unless it has ended: events may come late."""
+
+        def publish() -> None:
+            if conversion in self._feeds:
+                self._feeds[conversion].publish(attempt, "running", event)
+
+        self._soon(publish)
 
     def end(self, conversion: int) -> None:
         """Let those who follow a conversion look at how it ended."""

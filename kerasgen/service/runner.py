@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import re
 import shutil
 import threading
 import time
@@ -105,15 +105,15 @@ class Runner:
         shutil.rmtree(folder / RESULTS, ignore_errors=True)  # of a run that was cut off
         (folder / RESULTS).mkdir()
         attempt = conversion.attempts
-        self.hub.publish(conversion.id, attempt, "running", {})
+        self.hub.begin(conversion.id, attempt)
         outcome = self.pool.submit(
             job_of(conversion.request, folder),
             self.settings.limits,
-            lambda event: self.hub.publish(conversion.id, attempt, "running", event),
+            lambda event: self.hub.publish(conversion.id, attempt, event),
             cancelled,
         ).result()
         if not cancelled.is_set():
-            self._end(conversion, _neutral(outcome, folder))
+            self._end(conversion, _neutral(outcome, conversion.request, folder))
         elif self._stopping:
             log.info("put back", extra={"conversion": conversion.id})
             self.store.put_back(conversion.id)
@@ -149,19 +149,20 @@ def job_of(request: Mapping[str, Any], folder: Path) -> Job:
     )
 
 
-def _neutral(outcome: Outcome, folder: Path) -> Outcome:
-    """The outcome without this machine's folders, which summary.json must not tell either."""
+def _neutral(outcome: Outcome, request: Mapping[str, Any], folder: Path) -> Outcome:
+    """The outcome without the folders of the machine that it was made on; nor does summary.json tell them."""
+    names = "|".join(re.escape(name) for name in (request["model"], request["weights"]) if name)
+    path = re.compile(rf"(?:{re.escape(str(folder))}|(?:/[^\s/:]+)+)/(?=(?:{names})\b)")
     summary = folder / RESULTS / "summary.json"
     if summary.name in outcome.files:
-        data = json.loads(summary.read_bytes())
-        summary.write_text(json.dumps(_without(data, f"{folder}{os.sep}"), indent=2))
-    return Outcome.from_dict(_without(outcome.to_dict(), f"{folder}{os.sep}"))
+        summary.write_text(json.dumps(_without(path, json.loads(summary.read_bytes())), indent=2))
+    return Outcome.from_dict(_without(path, outcome.to_dict()))
 
 
-def _without(value: Any, prefix: str) -> Any:
-    """Plain data, its texts without this prefix of file names."""
+def _without(pattern: re.Pattern[str], value: Any) -> Any:
+    """Plain data whose texts have lost what fits the pattern."""
     if isinstance(value, str):
-        return value.replace(prefix, "")
+        return pattern.sub("", value)
     if isinstance(value, Mapping):
-        return {key: _without(item, prefix) for key, item in value.items()}
-    return [_without(item, prefix) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: _without(pattern, item) for key, item in value.items()}
+    return [_without(pattern, item) for item in value] if isinstance(value, (list, tuple)) else value

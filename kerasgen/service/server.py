@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from kerasgen.errors import FileError
-from kerasgen.jobs import LocalPool
+from kerasgen.jobs import LocalPool, Pool
 from kerasgen.names import printable
 from kerasgen.service.app import create_app
 from kerasgen.service.core import Core
@@ -39,7 +39,7 @@ def serve(settings: Settings, *, quiet: bool = False) -> None:
     Raises FileError where the address is taken, or the folder of the data is in use or cannot be written.
     """
     with _locked(settings.data), _listening(settings.host, settings.port) as listener:
-        core = Core(settings, _opened(settings.data / "jobs.sqlite3"), LocalPool(settings.jobs))
+        core = Core(settings, _opened(settings.data / "jobs.sqlite3"), _pool(settings))
         hosts = ("localhost", settings.host, *settings.allowed_hosts)
         config = uvicorn.Config(
             Guard(create_app(core), hosts, core.metrics),
@@ -75,6 +75,14 @@ class _Server(uvicorn.Server):
 
 def _stopped(*_: object) -> None:
     """uvicorn repeats the signal when it has stopped: that is no error."""
+
+
+def _pool(settings: Settings) -> Pool:
+    if not settings.scheduler:
+        return LocalPool(settings.jobs)
+    from kerasgen.jobs.dask_pool import DaskPool
+
+    return DaskPool(settings.scheduler)
 
 
 def _opened(path: Path) -> Store:

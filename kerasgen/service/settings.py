@@ -16,7 +16,7 @@ class Settings:
 
     `jobs` are converted at once, `queue` more may wait. `keep` is how long results stay after a job has ended, `stall`
     how long a client may send or take nothing, `grace` how long running jobs may go on when the server is asked to
-    stop. `token` is "" where everybody may use the service.
+    stop. `token` is "" where everybody may use the service, `scheduler` the address of a Dask scheduler or "".
     """
 
     data: Path
@@ -30,6 +30,7 @@ class Settings:
     keep: float = 86_400.0
     token: str = ""
     verify: bool = False
+    scheduler: str = ""
     allowed_hosts: tuple[str, ...] = ()
     grace: float = 8.0
     stall: float = 30.0

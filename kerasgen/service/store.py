@@ -210,11 +210,11 @@ class Store:
                 return None
             return self._delete_unused(db)
 
-    def expire(self) -> list[tuple[int, str]]:
-        """Delete the jobs whose time is over. Returns the conversions that go with them, as (id, folder)."""
+    def expire(self) -> tuple[int, list[tuple[int, str]]]:
+        """Delete the jobs whose time is over. Returns their number, and the conversions that go, as (id, folder)."""
         with self._transaction() as db:
-            db.execute("DELETE FROM jobs WHERE expires < ?", (time.time(),))
-            return self._delete_unused(db)
+            count = db.execute("DELETE FROM jobs WHERE expires < ?", (time.time(),)).rowcount
+            return count, self._delete_unused(db)
 
     @staticmethod
     def _delete_unused(db: sqlite3.Connection) -> list[tuple[int, str]]:

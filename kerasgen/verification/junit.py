@@ -27,6 +27,11 @@ def junit(module: Path, verified: Verification | str) -> bytes:
                 ET.SubElement(test, "failure", message=report.measure).text = why
         if why and all(report.ok for report in verified.outputs):
             ET.SubElement(case("layers"), "failure", message=why).text = why
+    return finished(suite)
+
+
+def finished(suite: ET.Element) -> bytes:
+    """The XML of a suite, which says how many tests it has and how they ended."""
     for kind in ("testcase", "failure", "error"):
         name = {"testcase": "tests", "failure": "failures", "error": "errors"}[kind]
         suite.set(name, str(sum(1 for _ in suite.iter(kind))))

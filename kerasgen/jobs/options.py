@@ -1,0 +1,37 @@
+"""Options as plain data become the arguments of `kerasgen.export`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kerasgen.errors import UsageError
+
+# `gradients` is True or the settings of GradientOptions, `custom` assignments as the command line has them:
+# NAME=MODULE:FUNCTION; `inputs` is the path of a file.
+OPTIONS = frozenset(
+    "store activations custom optimize max_memory strict keep_failed theano_kernels inputs gradients".split()
+)
+ONLY_EXPORT = frozenset("strict keep_failed inputs".split())  # what `kerasgen.check` does not have
+
+
+def arguments(options: Mapping[str, Any], *, check: bool = False) -> dict[str, Any]:
+    """The arguments of `kerasgen.export`, or of `kerasgen.check`.
+
+    Raises UsageError for settings of gradients that do not exist, and for functions that cannot be imported.
+    """
+    from kerasgen.backward.options import GradientOptions
+    from kerasgen.builder.custom import load
+
+    found = {key: value for key, value in options.items() if not (check and key in ONLY_EXPORT)}
+    found["custom"] = load(options.get("custom", ()))
+    gradients = found.pop("gradients", None)
+    if isinstance(gradients, Mapping):
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in gradients.items()}
+        try:
+            found["gradients"] = GradientOptions(**settings)
+        except TypeError as error:
+            raise UsageError(f"gradients: {error}") from error
+    elif gradients:
+        found["gradients"] = GradientOptions()
+    return found
