@@ -22,10 +22,11 @@ import load_service
 import numpy as np
 import pytest
 from hostile import configs, containers, hdf5, weights
-from hostile.fault import Fault, archive, dense, sequential
+from hostile.fault import Fault, archive, dense, sequential, weights_h5, written
 from services import DIGITS, PATIENCE, Service, running
 from support import ROOT
 from test_readme import matches
+from typer.main import get_command
 
 import kerasgen
 from kerasgen import cli
@@ -99,10 +100,12 @@ def test_options_arrive(service: Service) -> None:
 
 
 def test_architecture_and_weights(service: Service, tmp_path: Path) -> None:
-    (row,) = [f for f in FAULTS if f.code == 3 and "--weights" in f.make(fresh(tmp_path))][:1]
-    arguments = row.make(tmp_path)
-    job = service.submit(tmp_path / arguments[0], arguments[0], weights=tmp_path / arguments[2])
-    assert service.ended(job["id"])["exit_code"] == row.code
+    architecture = json.dumps(sequential(dense())).encode()
+    right, wrong = weights_h5(tmp_path / "right.h5"), tmp_path / written("wrong.h5", b"odd")(tmp_path)[0]
+    jobs = [service.submit(architecture, "net.json", weights=file)["id"] for file in (right, wrong)]
+    states = [service.ended(id) for id in jobs]
+    assert [state["exit_code"] for state in states] == [0, 3]
+    assert states[1]["message"].startswith("weights: not a Keras model")
 
 
 def fresh(folder: Path) -> Path:
@@ -230,6 +233,20 @@ def test_events_go_on_where_they_were_cut_off(service: Service, digits: Any) -> 
     assert [id for id, _ in service.events(job["id"], last="1-2")] == ["end"]
     answer = service.client.get(f"/api/jobs/{job['id']}/events", headers={"Last-Event-ID": "end"})
     assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_a_client_that_goes_is_forgotten(service: Service) -> None:
+    """The stream ends on the server too, while the job goes on."""
+    job = service.submit(DIGITS, "left.h5", strict=True, name="left")
+    service.begun(job["id"])  # it closes its stream
+    for worker in service.workers():
+        os.kill(worker, signal.SIGSTOP)
+    record = service.logged("request", route="/api/jobs/{id}/events", job=job["id"])
+    assert record["status"] == 200
+    assert service.client.get(f"/api/jobs/{job['id']}").json()["state"] == "running"
+    for worker in service.workers():
+        os.kill(worker, signal.SIGCONT)
+    assert service.ended(job["id"])["exit_code"] == 0
 
 
 @pytest.mark.parametrize(
@@ -587,6 +604,32 @@ def test_two_servers_do_not_share_a_folder(service: Service, capsys: pytest.Capt
             cli.main(["serve", *map(str, options)])
         assert exit.value.code == 5
         assert capsys.readouterr().err.startswith(f"kerasgen: {says}")
+
+
+def test_a_database_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "jobs.sqlite3").write_bytes(b"no database" * 1000)
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["serve", "--data", str(tmp_path), "--port", "0"])
+    says = f"kerasgen: {tmp_path}/jobs.sqlite3: cannot be used: file is not a database\n"
+    assert (exit.value.code, capsys.readouterr().err) == (5, says)
+
+
+def test_the_container_starts_what_there_is() -> None:
+    """Its instructions are known, it is not root's, and the command line takes its options."""
+    text = (ROOT / "examples" / "service" / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+    assert {word for word, _ in lines} <= set(
+        "FROM WORKDIR COPY RUN USER VOLUME EXPOSE ENV HEALTHCHECK STOPSIGNAL ENTRYPOINT".split()
+    )
+    told = dict(lines)  # the last of each
+    assert told["USER"] == "kerasgen"
+    kerasgen_, serve, *options = json.loads(told["ENTRYPOINT"])
+    assert (kerasgen_, serve, options[-1]) == ("kerasgen", "serve", told["VOLUME"])
+    get_command(cli.app).commands["serve"].make_context("serve", options)  # type: ignore[attr-defined]
+    _, python = told["HEALTHCHECK"].split(" CMD ")
+    compile(json.loads(python)[2], "healthcheck", "exec")
+    for _, source in (line for line in lines if line[0] == "COPY" and "--from" not in line[1]):
+        assert all((ROOT / name).exists() for name in source.split()[:-1])
 
 
 @pytest.mark.parametrize(
