@@ -22,9 +22,9 @@ check: .venv/dev
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 
-# Measure the suite and write the README's tables of speed; the machine should do nothing else.
+# Measure the suite and write the tables of docs/speed.md; the machine should do nothing else.
 bench: .venv/dev
-	$(BIN)/kerasgen bench --suite --cache build/bench --into README.md
+	$(BIN)/kerasgen bench --suite --cache build/bench --into docs/speed.md
 
 # Write the golden modules anew, to be reviewed like code.
 golden: .venv/dev

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import inspect
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,11 @@ from kerasgen.kernels.losses import sparse_categorical_crossentropy_loss
 from kerasgen.passes import LEVEL
 from kerasgen.readers import read
 
-# Heavy ones first, so that no worker is left with one at the end; a new architecture joins by itself. The first two
-# have no smaller relatives.
+# Heavy ones first, so that no worker is left with one at the end.
 HEAVY = """
-InceptionResNetV2 VGG16
-ConvNeXtXLarge ConvNeXtLarge EfficientNetV2L EfficientNetB7 ConvNeXtBase NASNetLarge EfficientNetV2M EfficientNetB6
-VGG19 ResNet152 ResNet152V2 EfficientNetB5 ConvNeXtSmall EfficientNetV2S ResNet101 ResNet101V2
+InceptionResNetV2 VGG16 ConvNeXtXLarge ConvNeXtLarge EfficientNetV2L EfficientNetB7 ConvNeXtBase NASNetLarge
+EfficientNetV2M EfficientNetB6 VGG19 ResNet152 ResNet152V2 EfficientNetB5 ConvNeXtSmall EfficientNetV2S ResNet101
+ResNet101V2
 """.split()
 FOUND = [name for name, thing in vars(keras.applications).items() if inspect.isfunction(thing)]
 ARCHITECTURES = HEAVY + sorted(set(FOUND) - set(HEAVY))
@@ -41,7 +41,12 @@ IMAGES = 2
 SIZE = (96, 107)  # maps of 3 x 4 at the end of most
 SIZES = {"InceptionV3": (123, 139), "InceptionResNetV2": (123, 139)}  # they cut borders: 2 x 3 remain
 TOLERANCE = 1e-4
-FORMATS = ("keras", "h5")  # each goes through one of them, in turn; --thorough tries both
+# One of each family, and one with what its relatives lack; --thorough takes them all, and both formats of each.
+CHOSEN = """
+ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2B0 InceptionResNetV2 InceptionV3 MobileNet MobileNetV2
+MobileNetV3Small NASNetMobile ResNet50 ResNet50V2 VGG16 Xception
+""".split()
+FORMATS = ("keras", "h5")  # each goes through one of them, in turn
 GRADIENT_TOLERANCE = 1e-3  # float32 through a hundred layers and back
 FAMILIES = ("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "MobileNetV2", "MobileNetV3Small", "ResNet50")
 SMALLEST = {
@@ -55,17 +60,20 @@ EMBEDDED = 30_000_000  # parameters up to which the weights go into the module i
 IN_A_PROCESS = ("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "MobileNetV2", "NASNetMobile", "VGG16")
 
 
+def thorough_but(chosen: Sequence[str]) -> list[Any]:
+    """All architectures; those that are not chosen run with --thorough only."""
+    return [pytest.param(name, marks=() if name in chosen else pytest.mark.thorough) for name in ARCHITECTURES]
+
+
 def test_list() -> None:
-    assert set(HEAVY) <= set(FOUND)
+    assert {*HEAVY, *CHOSEN, *FAMILIES} <= set(FOUND)
     assert len(ARCHITECTURES) >= 40
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", thorough_but(CHOSEN))
 def test_architecture(name: str, record_property: Any, request: pytest.FixtureRequest) -> None:
-    if name in HEAVY[2:] and not request.config.getoption("--thorough"):
-        pytest.skip("a smaller one of its family is enough; --thorough takes it, too")
     keras.backend.clear_session()
     gc.collect()
     random = np.random.Generator(np.random.SFC64(ARCHITECTURES.index(name)))
@@ -94,11 +102,9 @@ def test_architecture(name: str, record_property: Any, request: pytest.FixtureRe
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_gradients(name: str, record_property: Any, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("name", thorough_but(FAMILIES))
+def test_gradients(name: str, record_property: Any) -> None:
     """Of a loss, in every weight that is trained, at the smallest image that the architecture takes."""
-    if name not in FAMILIES and not request.config.getoption("--thorough"):
-        pytest.skip("one of each large family is enough; --thorough takes them all")
     keras.backend.clear_session()
     gc.collect()
     random = np.random.Generator(np.random.SFC64(ARCHITECTURES.index(name)))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,12 @@ def test_a_batch(models: Path, run: Run) -> None:
     assert err == ""  # no progress, for stderr is no terminal
     lines = [json.loads(line) for line in out.splitlines()]
     codes = {line["name"]: line["exit_code"] for line in lines}
-    assert codes == {"digits_h5": 0, "deep_digits_keras": 0, "lambda": 4, "broken": 3}
+    assert codes == {"digits_h5": 0, "deep_digits_keras": 0, "lambda_2": 4, "broken": 3}
     assert not any(line["reused"] for line in lines)
     assert {path.name for path in Path("out").iterdir()} == {*codes, "index.html", "journal.jsonl"}
     assert {path.name for path in Path("out", "digits_h5").iterdir()} == {"digits_h5.py", "summary.json"}
-    assert [path.name for path in Path("out", "lambda").iterdir()] == ["summary.json"]
-    unsupported = next(line for line in lines if line["name"] == "lambda")
+    assert [path.name for path in Path("out", "lambda_2").iterdir()] == ["summary.json"]
+    unsupported = next(line for line in lines if line["name"] == "lambda_2")  # the word alone is Python's
     assert "--custom twice=module:function" in unsupported["message"]
 
     suite = ET.parse("junit.xml").getroot()
@@ -82,7 +83,7 @@ def test_a_batch(models: Path, run: Run) -> None:
     assert {line["name"]: line["reused"] for line in lines} == {
         "digits_h5": False,
         "deep_digits_keras": True,
-        "lambda": True,
+        "lambda_2": True,
         "broken": False,
     }
 
@@ -242,7 +243,7 @@ class Cells(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.cells:
-            self.cells[-1] += data
+            self.cells[-1] += data.strip()
 
 
 def page() -> str:
@@ -332,23 +333,21 @@ def test_limits(models: Path, run: Run) -> None:
     assert out.startswith("failed digits: digits.h5: takes longer than 0.01 s\n")
 
 
-def test_progress_on_a_terminal(models: Path) -> None:
+@pytest.mark.parametrize("quiet", [False, True], ids=["shown", "quiet"])
+def test_progress_on_a_terminal(models: Path, quiet: bool) -> None:
     """Names and steps are shown while models are converted, unless --quiet."""
-    for quiet in ([], ["--quiet"]):
-        shutil.rmtree("out", ignore_errors=True)
-        main, terminal = pty.openpty()
-        command = [sys.executable, "-m", "kerasgen", "batch", "models/digits.h5", "-o", "out", *FAST, *quiet]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
-        with subprocess.Popen(command, stderr=terminal, stdout=subprocess.PIPE, env=environment) as process:
-            os.close(terminal)
-            shown = b""
-            try:
-                while block := os.read(main, 1 << 16):
-                    shown += block
-            except OSError:  # the other end is closed
-                pass
-            os.close(main)
-            assert process.stdout is not None
-            assert process.stdout.read().startswith(b"1 model: 1 ok")
-        assert process.returncode == 0
-        assert (b"building the graph" in shown) == (not quiet)
+    main, terminal = pty.openpty()
+    command = [sys.executable, "-m", "kerasgen", "batch", "models/broken.h5", "-o", "out", *FAST]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
+    command += ["--quiet"] * quiet
+    with subprocess.Popen(command, stderr=terminal, stdout=subprocess.PIPE, env=environment) as process:
+        os.close(terminal)
+        shown = b""
+        with suppress(OSError):  # the other end is closed
+            while block := os.read(main, 1 << 16):
+                shown += block
+        os.close(main)
+        assert process.stdout is not None
+        assert process.stdout.read().startswith(b"invalid broken: ")
+    assert process.returncode == 3
+    assert (b"looking for dangers" in shown, b"invalid broken" in shown) == (not quiet, not quiet)

@@ -70,8 +70,7 @@ def words(settings: Any) -> Iterator[str]:
             yield from words(value)
 
 
-@pytest.fixture(scope="module")
-def in_cases() -> set[str]:
+def classes_and_activations() -> set[str]:
     """The classes and the activations that the parity cases have."""
     found = set()
     for case in CASES.values():
@@ -83,20 +82,24 @@ def in_cases() -> set[str]:
 
 
 @pytest.mark.slow
-def test_every_operation_has_a_case(in_cases: set[str]) -> None:
-    kinds = {spelled(kind) for kind in descendants(Operation) if not issubclass(kind, Layer)}
-    assert len(kinds) > 300
-    assert kinds - in_cases - UNSUPPORTED.keys() == INSIDE
+def test_everything_of_keras_has_a_case() -> None:
+    in_cases = classes_and_activations()
+    operations = {spelled(kind) for kind in descendants(Operation) if not issubclass(kind, Layer)}
+    assert len(operations) > 300
+    assert operations - in_cases - UNSUPPORTED.keys() == INSIDE
+    classes = {item for item in vars(keras.layers).values() if inspect.isclass(item)}
+    layers = {item.__name__ for item in classes if issubclass(item, Layer)}
+    assert len(layers) > 120
+    assert layers - in_cases - UNSUPPORTED.keys() == BASES
+    functions = {item for item in vars(keras.activations).values() if inspect.isfunction(item)}
+    activations = {item.__name__ for item in functions} - {"get", "serialize", "deserialize"}
+    assert len(activations) > 25
+    assert activations - in_cases == {"threshold"}
+    with pytest.raises(TypeError, match="default_value"):  # it takes more than a tensor: no layer can have it
+        keras.layers.Activation("threshold")(np.ones((1, 2)))
 
 
-@pytest.mark.slow
-def test_every_layer_has_a_case(in_cases: set[str]) -> None:
-    kinds = {item.__name__ for item in vars(keras.layers).values() if inspect.isclass(item) and issubclass(item, Layer)}
-    assert len(kinds) > 120
-    assert kinds - in_cases - UNSUPPORTED.keys() == BASES
-
-
-@pytest.mark.slow
+@pytest.mark.thorough  # no layer will join Keras 2
 def test_every_layer_of_keras_2_has_a_case() -> None:
     models = [tf_keras.Model(x, make()(x)) for x, make in keras2_layers()]
     for shapes, make in test_keras2_attention.MODELS.values():
@@ -114,16 +117,6 @@ def test_every_layer_of_keras_2_has_a_case() -> None:
 def keras2_layers() -> Iterator[tuple[Any, Any]]:
     for shape, make, (dtype, _, _) in test_keras2_layers.CASES.values():
         yield tf_keras.Input(shape, dtype=dtype), make
-
-
-@pytest.mark.slow
-def test_every_activation_has_a_case(in_cases: set[str]) -> None:
-    functions = {item for item in vars(keras.activations).values() if inspect.isfunction(item)}
-    names = {item.__name__ for item in functions} - {"get", "serialize", "deserialize"}
-    assert len(names) > 25
-    assert names - in_cases == {"threshold"}
-    with pytest.raises(TypeError, match="default_value"):  # it takes more than a tensor: no layer can have it
-        keras.layers.Activation("threshold")(np.ones((1, 2)))
 
 
 def test_unsupported() -> None:

@@ -129,6 +129,15 @@ def test_not_current(uninstalled: Callable[..., tuple[int, str]], runner: Runner
     assert "kerasgen: other.py: " in printed
 
 
+def test_without_inputs(uninstalled: Callable[..., tuple[int, str]], runner: Runner) -> None:
+    """All that pyproject.toml lists is checked; a repository that lists nothing has forgotten the inputs."""
+    code, printed = uninstalled()
+    assert code == 2
+    assert "no pyproject.toml here or above has a section [tool.kerasgen]" in printed
+    (runner.work / "pyproject.toml").write_text("[tool.kerasgen]\nmodels = ['models/digits.h5']\n")
+    assert uninstalled() == (0, "digits.py: is current\n")
+
+
 def test_verify(uninstalled: Callable[..., tuple[int, str]], runner: Runner) -> None:
     code, printed = uninstalled(verify="models/digits.h5 digits.py")
     assert code == 0

@@ -22,6 +22,8 @@ from kerasgen.passes import optimize
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
 
+pytestmark = pytest.mark.usefixtures("unformatted")
+
 BATCH = 3
 QUERY, VALUE, IMAGE = (5, 4), (6, 4), (4, 5, 6)
 MODELS: dict[str, tuple[list[Any], Callable[..., Any]]] = {}
@@ -141,7 +143,7 @@ def _random_inputs(shapes: list[Any]) -> list[np.ndarray]:
     return [(array * (random.uniform(size=(*array.shape[:-1], 1)) > 1 / 3)).astype("float32") for array in arrays]
 
 
-@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("ending", ["h5", pytest.param("keras", marks=pytest.mark.one_in(4))])
 @pytest.mark.parametrize("name", MODELS)
 def test_keras2(name: str, ending: str, tmp_path: Path) -> None:
     shapes, make = MODELS[name]

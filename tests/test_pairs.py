@@ -94,7 +94,8 @@ def plans(folder: Path) -> Iterator[Plan]:
         yield optimize(build(read(path)).bind())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
+@pytest.mark.usefixtures("unformatted")
 def test_every_kernel_is_in_some_module(tmp_path: Path) -> None:
     modules = [
         importlib.import_module(f"kerasgen.kernels.{found.name}")
@@ -109,19 +110,17 @@ def test_every_kernel_is_in_some_module(tmp_path: Path) -> None:
     }
     assert len(functions) > 200
     left = functions.keys() - NOT_PRINTED.keys()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("black.format_str", lambda text, mode: text)  # it takes longest
-        seen: set[Any] = set()
-        for plan in plans(tmp_path):
-            called: set[Any] = {("buffers", bool(plan.buffers)), ("in_batches", bool(plan.max_batch))}
-            for node in plan.graph.nodes:
-                called |= {node.kernel, *filter(callable, node.attrs.values())}
-            called |= {layout for layout, _ in plan.layouts.values()}
-            if called <= seen:
-                continue
-            seen |= called
-            text = emit(plan).text
-            left -= {name for name in left if f"\ndef {name}(" in text}
-            if not left:
-                return
+    seen: set[Any] = set()
+    for plan in plans(tmp_path):
+        called: set[Any] = {("buffers", bool(plan.buffers)), ("in_batches", bool(plan.max_batch))}
+        for node in plan.graph.nodes:
+            called |= {node.kernel, *filter(callable, node.attrs.values())}
+        called |= {layout for layout, _ in plan.layouts.values()}
+        if called <= seen:
+            continue
+        seen |= called
+        text = emit(plan).text
+        left -= {name for name in left if f"\ndef {name}(" in text}
+        if not left:
+            return
     assert not left

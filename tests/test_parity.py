@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,8 +31,10 @@ from kerasgen.readers import read
 from kerasgen.verification.compare import flat
 from kerasgen.verification.oracle import Oracle
 
+pytestmark = pytest.mark.usefixtures("unformatted")
+
 BATCH = 3
-FORMATS = ("keras", "h5")
+FORMATS = ("keras", pytest.param("h5", marks=pytest.mark.one_in(4, by="prepared")))
 GRADIENT_TOLERANCE = 1e-4
 
 
@@ -222,13 +223,14 @@ def tape_gradients(prepared: Prepared) -> tuple[list[np.ndarray | None], list[An
     return outer, of_inputs, {numbers.tobytes(): gradient for numbers, gradient in of_variables}
 
 
-@pytest.mark.parametrize("level", DIFFERENTIABLE)
-def test_gradients(prepared: Prepared, level: int, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    "level",
+    [pytest.param(n, marks=pytest.mark.one_in(4 if n == LEVEL else 8, by="prepared")) for n in DIFFERENTIABLE],
+)
+def test_gradients(prepared: Prepared, level: int) -> None:
     """The gradients in every float input and weight, as TensorFlow computes them."""
     if prepared.name in NO_GRADIENT:
         pytest.skip(NO_GRADIENT[prepared.name])
-    if not taken(prepared.name, request, 4 if level == LEVEL else 8):
-        pytest.skip("one case in four is enough, in eight at the lower levels; --thorough takes all")
     built, graph = prepared.built(), prepared.graph()
     outer, of_inputs, of_variables = prepared.once("tape", lambda: tape_gradients(prepared))
     trained = {v.key for v in built.variables if v.trainable and not v.state and graph.weights[v.key].dtype.kind == "f"}
@@ -252,10 +254,11 @@ def test_gradients(prepared: Prepared, level: int, request: pytest.FixtureReques
     right.append((plan.graph.nodes, plan.graph.arrays))
 
 
-def test_gradient_module(prepared: Prepared, request: pytest.FixtureRequest) -> None:
+@pytest.mark.one_in(8, by="prepared")
+def test_gradient_module(prepared: Prepared) -> None:
     """The module with gradients computes what the graphs do."""
-    if not taken(prepared.name, request, 8) or prepared.name in NO_GRADIENT:
-        pytest.skip("one case in eight is enough; --thorough takes all")
+    if prepared.name in NO_GRADIENT:
+        pytest.skip(NO_GRADIENT[prepared.name])
     built, graph = prepared.built(), prepared.graph()
     options = GradientOptions()
     training = options.plan(built, graph, LEVEL)
@@ -279,11 +282,6 @@ def test_gradient_module(prepared: Prepared, request: pytest.FixtureRequest) -> 
         assert relative_error(gradient, back[gradients[name]]) <= 1e-5, name
     for name, gradient in zip(training.inputs, flat(d_inputs) if training.inputs else [], strict=True):
         assert relative_error(gradient, back[gradients[name]]) <= 1e-5, name
-
-
-def taken(name: str, request: pytest.FixtureRequest, every: int) -> bool:
-    """Whether a case is one in `every`, or all are to be tried."""
-    return bool(request.config.getoption("--thorough")) or zlib.crc32(name.encode()) % every == 0
 
 
 def same_arrays(some: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,13 @@ def test_a_hook_of_someone_else(tmp_path: Path) -> None:
     assert code == 1
     assert "- exit code: 1\n" in said
     assert "kerasgen: digits.py: " in said
+    (user / "pyproject.toml").write_text("[tool.kerasgen]\nmodels = ['models/digits.h5']\n")
+    settings = user / ".pre-commit-config.yaml"
+    settings.write_text(re.sub(r" +(args|files):.*\n", "", settings.read_text()))
+    run(user, "git", "add", "--all", ":!digits.py")
+    code, listed = hook("--all-files")
+    assert (code, listed) == (1, said)  # without arguments, all that is listed
+    run(user, "git", "reset", "--quiet", "--hard")
     (user / "notes.py").touch()
     run(user, "git", "checkout", "--quiet", "digits.py")
     run(user, "git", "add", "notes.py")

@@ -24,7 +24,7 @@ from kerasgen.hdf5 import process
 from kerasgen.readers.content import MAX_TEXT
 
 MARK = "evil_marker"
-# What the README says: bytes, and times the bytes of the parameters.
+# What docs/untrusted-models.md says: bytes, and times the bytes of the parameters.
 BASE, TIMES = 100_000_000, 4
 READER_BASE = 100_000_000
 
@@ -222,7 +222,7 @@ def peak(*arguments: Any, cwd: Path) -> tuple[int, int, int]:
 @pytest.mark.parametrize("options", [[], ["--activations"], ["--store", "sidecar"]], ids=" ".join)
 @pytest.mark.parametrize("ending", ["h5", "keras"])
 def test_memory(ending: str, options: list[str], tmp_path: Path) -> None:
-    """Peak memory against what the README promises, for 40 MB of parameters that no two passes leave as they are."""
+    """Peak memory against the promise, for 40 MB of parameters that no two passes leave as they are."""
     x = keras.Input((16, 16, 512))
     y = keras.layers.BatchNormalization()(keras.layers.Conv2D(1024, 4, name="a")(x))
     y = keras.layers.BatchNormalization()(keras.layers.Conv2D(256, 3, name="b")(y))

@@ -65,6 +65,20 @@ def test_a_test_for_each_model(tests: pytest.Pytester) -> None:
     assert sorted(path.name for path in (tests.path / "models").iterdir()) == ["deep", "one.h5", "two.h5"]
 
 
+def test_the_models_of_the_project(tests: pytest.Pytester) -> None:
+    """Those of pyproject.toml, with their options; one line where there are none."""
+    model(tests.path / "models" / "one.h5")
+    listed = "[tool.kerasgen]\nmodels = ['models/one.h5', {model = 'models/two.h5', max_memory = 1}]\n"
+    tests.makepyprojecttoml(listed)
+    result = tests.runpytest_subprocess("-v", "--kerasgen")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["models/one.h5::kerasgen PASSED*", "models/two.h5::kerasgen FAILED*"])
+    tests.makepyprojecttoml("[tool.kerasgen]\n")
+    result = tests.runpytest_subprocess("--kerasgen")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *pyproject.toml: tool.kerasgen lists no `models`"])
+
+
 def test_the_first_wrong_layer_is_named(tests: pytest.Pytester) -> None:
     model(tests.path / "models" / "wrong.h5")
     tests.makeconftest(WRONG_RULE)

@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands and its Python run, its table of layers is the registry's."""
+"""README.md and docs/ tell the truth: their examples run, their tables are the code's, their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ from kerasgen.readers.model import OPERATION
 
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-GRADIENTS = ROOT / "docs" / "gradients.md"
+DOCS = ROOT / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+GRADIENTS = DOCS / "gradients.md"
+EXAMPLES = re.compile(r"^```(console|python)\n(.*?)^```", flags=re.M | re.S)
 NO_DERIVATIVE = "<!-- no derivative: made from the table of facts -->\n", "<!-- end of no derivative -->"
 LAYERS = "<!-- layers: made from the registry -->\n", "<!-- end of layers -->"
 LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupported -->"
@@ -45,7 +49,7 @@ def blocks(language: str) -> list[str]:
 
 @keras.saving.register_keras_serializable("tests")
 class Gain(keras.layers.Layer):
-    """The layer that the README has a rule for."""
+    """The layer that docs/custom-layers.md has a rule for."""
 
     def build(self, shape: Any) -> None:
         self.weight = self.add_weight(name="weight", shape=(shape[-1],))
@@ -58,9 +62,9 @@ class Gain(keras.layers.Layer):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the README's reader is: the example's model and images at hand, the tool on the path."""
-    folder = tmp_path_factory.mktemp("readme")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the reader of a page has at hand: the example's model and images, two models with layers of their own."""
+    folder = tmp_path_factory.mktemp("files")
     digits = ROOT / "examples" / "digits"
     shutil.copy(digits / "digits.h5", folder)
     with np.load(digits / "digits.npz") as data:
@@ -69,6 +73,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.Sequential([keras.Input((4,)), scaled]).save(folder / "scaled.keras")
     keras.Sequential([keras.Input((4,)), Gain()]).save(folder / "gain.keras")
     return folder
+
+
+@pytest.fixture
+def folder(files: Path, tmp_path: Path) -> Path:
+    """Where the reader of a page is; nothing is left of another page."""
+    return Path(shutil.copytree(files, tmp_path / "reader"))
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -85,11 +95,13 @@ def matches(expected: list[str], got: list[str]) -> bool:
     return re.fullmatch(pattern, "\n".join(line.rstrip() for line in got)) is not None
 
 
-@pytest.mark.parametrize(("page", "least"), [(README, 10), (GRADIENTS, 5)], ids=lambda part: getattr(part, "stem", ""))
-def test_examples_run_in_order(page: Path, least: int, folder: Path) -> None:
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if EXAMPLES.search(page.read_text())], ids=lambda page: page.stem
+)
+def test_examples_run_in_order(page: Path, folder: Path) -> None:
     """Every block in a page's order, where Python that has no file name yet runs after the commands before it."""
     ran = 0
-    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", page.read_text(), flags=re.M | re.S):
+    for language, block in EXAMPLES.findall(page.read_text()):
         if language == "python" and "import " in block:
             name = re.match(r"# (\w+\.py)\n", block)
             (folder / (name[1] if name else "block.py")).write_text(block)
@@ -98,7 +110,7 @@ def test_examples_run_in_order(page: Path, least: int, folder: Path) -> None:
             ran += 1
         elif language == "console":
             ran += run_console(block, folder)
-    assert ran >= least
+    assert ran
 
 
 def run_console(block: str, folder: Path) -> int:
@@ -132,9 +144,10 @@ def test_the_commands_are_those_that_exist() -> None:
     assert set(re.findall(r"^\| `kerasgen (\w+)", TEXT, flags=re.M)) == names
 
 
-def test_the_makefile_has_what_the_readme_names() -> None:
+def test_the_makefile_has_what_the_pages_name() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.M))
-    assert set(re.findall(r"`make (\w+)`", TEXT)) <= targets
+    named = {target for page in PAGES for target in re.findall(r"`make (\w+)`", page.read_text())}
+    assert {"test", "demo", "golden", "bench"} <= named <= targets
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
@@ -164,8 +177,8 @@ def no_derivative() -> str:
 
 
 TABLES = {
-    "in": (README, LAYERS, layer_table),
-    "out": (README, LEFT_OUT, left_out_table),
+    "in": (DOCS / "layers.md", LAYERS, layer_table),
+    "out": (DOCS / "layers.md", LEFT_OUT, left_out_table),
     "gradients": (GRADIENTS, NO_DERIVATIVE, no_derivative),
 }
 
@@ -182,9 +195,42 @@ def test_the_tables_are_true(name: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_the_rule_shown_is_real() -> None:
-    (shown,) = re.findall(r'^   @rule\("ELU".*?^   ```', TEXT, flags=re.M | re.S)
+    text = (DOCS / "contributing.md").read_text()
+    (shown,) = re.findall(r'^   @rule\("ELU".*?^   ```', text, flags=re.M | re.S)
     source = (ROOT / "kerasgen" / "layers" / "keras" / "activation.py").read_text()
     assert re.sub(r"^   ", "", shown.removesuffix("```"), flags=re.M).strip() in source
     assert (
-        re.findall(r"^   (row\(.*)$", TEXT, flags=re.M)[0] in (ROOT / "tests" / "cases" / "activation.py").read_text()
+        re.findall(r"^   (row\(.*)$", text, flags=re.M)[0] in (ROOT / "tests" / "cases" / "activation.py").read_text()
     )
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """The files that a page links to, each with its anchor or ""."""
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            name, _, anchor = target.partition("#")
+            yield (page.parent / name).resolve() if name else page, anchor
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (*PAGES, ROOT / "examples" / "README.md"):
+        for target, anchor in links(page):
+            assert target.exists(), f"{page.name}: {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", target.read_text(), flags=re.M)
+                anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+                assert anchor in anchors, f"{page.name}: {target.name}#{anchor}"
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached = {README}
+    while new := {target for page in reached for target, _ in links(page) if target in PAGES} - reached:
+        reached |= new
+    assert reached == set(PAGES)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXT.splitlines()) <= 250
+    tables = re.findall(r"(?:^\|.*\n)+", TEXT, flags=re.M)
+    assert tables
+    assert max(table.count("\n") for table in tables) <= 25

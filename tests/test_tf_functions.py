@@ -22,6 +22,8 @@ from kerasgen.passes import optimize
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
 
+pytestmark = pytest.mark.usefixtures("unformatted")
+
 tf = pytest.importorskip("tensorflow")
 tf_keras = pytest.importorskip("tf_keras")
 TFOpLambda = importlib.import_module("tf_keras.src.layers.core.tf_op_layer").TFOpLambda  # as older versions used it

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -108,12 +108,12 @@ def audit(text: str, yours: Collection[str] = ()) -> None:
     `yours` are the functions, constants and import lines that come from the user, which are not checked.
     """
     assert yours or all(line.isprintable() for line in text.split("\n")), "the module holds unprintable characters"
-    tree = ast.parse(text)
-    bound = {name for node in ast.walk(tree) for name in _bound(node)}
-    for statement in tree.body:
+    statements = [(statement, list(ast.walk(statement))) for statement in ast.parse(text).body]
+    bound = {name for _, nodes in statements for node in nodes for name in _bound(node)}
+    for statement, nodes in statements:
         label = ast.unparse(statement) if isinstance(statement, ast.Import) else next(_bound(statement), "")
         if label not in yours:
-            for line, fault in _faults(statement, ALLOWED[_part(statement)], bound):
+            for line, fault in _faults(nodes, ALLOWED[_part(statement)], bound):
                 raise AssertionError(f"line {line} of the module {fault}")
 
 
@@ -141,10 +141,10 @@ def _bound(node: ast.AST) -> Iterator[str]:
             yield from _bound(target)
 
 
-def _faults(statement: ast.stmt, reach: Reach, bound: Collection[str]) -> Iterator[tuple[int, str]]:
+def _faults(nodes: Iterable[ast.AST], reach: Reach, bound: Collection[str]) -> Iterator[tuple[int, str]]:
     names = {"np", *bound, *reach.names, *reach.modules}
     imports = {f"import {module}".replace("numpy", "numpy as np") for module in reach.modules}
-    for node in ast.walk(statement):
+    for node in nodes:
         text = ""
         if isinstance(node, (ast.Import, ast.ImportFrom)) and ast.unparse(node) not in imports:
             text = ast.unparse(node)
