@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "verification": {"kernels", "graph", "readers", "builder", "passes", "backward", "emit"},
     "scanner": {"readers", "layers"},
     "bench": {"kernels", "graph", "readers", "builder", "passes", "emit", "verification", "api"},
-    "jobs": {"builder", "backward", "emit"},
+    "jobs": {"hdf5", "builder", "backward", "emit"},
     "batches": {"emit", "verification", "jobs"},
     "service": {"readers", "jobs"},
     "cli": {

@@ -31,7 +31,7 @@ structure.json  the model's architecture as far as it could be read. Weights are
 
 def write_reproduction(folder: Path, results: str, request: Mapping[str, Any], outcome: Outcome) -> None:
     """Write reproduction.zip into `results` inside of a conversion's folder."""
-    (folder / results).mkdir(exist_ok=True)
+    (folder / results).mkdir(parents=True, exist_ok=True)
     problem = {
         **replace(outcome, files=()).to_dict(),
         "request": dict(request),

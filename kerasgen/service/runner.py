@@ -22,6 +22,7 @@ from kerasgen.service.store import Conversion, Store
 
 ATTEMPTS = 3  # so often a conversion is begun again after the server has died
 RESULTS = "results"  # the folder of the results inside of a conversion's
+PAUSE = 1.0  # seconds after the database or the disk has failed
 CHANCE = (FileError.exit_code, KerasgenError.exit_code, 130)  # another run may end differently
 log = logging.getLogger(__name__)
 
@@ -76,18 +77,27 @@ class Runner:
         self.pool.shutdown()
 
     def _loop(self) -> None:
-        while (taken := self._next()) is not None:
-            conversion, cancelled = taken
+        while not self._stopping:
             try:
-                self._convert(conversion, cancelled)
-            except Exception:
-                log.exception("a bug in the service", extra={"conversion": conversion.id})
-                message = f"{conversion.request['model']}: a bug in the service; its log has more"
-                self._end(conversion, Outcome(KerasgenError.exit_code, message))
-            finally:
-                self.hub.end(conversion.id)
-                with self._wanted:
-                    del self._running[conversion.id]
+                taken = self._next()
+                if taken is not None:
+                    self._attempt(*taken)
+            except Exception:  # a full disk, say: the conversion stays as it is, and a restart begins it again
+                log.exception("the database or the disk fails")
+                time.sleep(PAUSE)
+
+    def _attempt(self, conversion: Conversion, cancelled: threading.Event) -> None:
+        """Do a conversion; whatever happens, it has ended or waits again."""
+        try:
+            self._convert(conversion, cancelled)
+        except Exception:
+            log.exception("a bug in the service", extra={"conversion": conversion.id})
+            message = f"{conversion.request['model']}: a bug in the service; its log has more"
+            self._end(conversion, Outcome(KerasgenError.exit_code, message))
+        finally:
+            self.hub.end(conversion.id)
+            with self._wanted:
+                del self._running[conversion.id]
 
     def _next(self) -> tuple[Conversion, threading.Event] | None:
         """The next conversion and what cancels it, as soon as there is one; None when the server stops."""
@@ -125,7 +135,10 @@ class Runner:
         """Record an outcome; only the results stay, not the model."""
         folder = self.work / conversion.folder
         if outcome.exit_code:
-            write_reproduction(folder, RESULTS, conversion.request, outcome)
+            try:
+                write_reproduction(folder, RESULTS, conversion.request, outcome)
+            except OSError:
+                log.exception("no reproduction", extra={"conversion": conversion.id})
         share = outcome.exit_code not in CHANCE
         self.store.finish(conversion.id, outcome, share=share, keep=self.settings.keep)
         for name in filter(None, (conversion.request["model"], conversion.request["weights"])):
