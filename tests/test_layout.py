@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "reporting": {"graph", "readers", "builder", "passes", "emit", "verification", "scanner", "api"},
     "jobs": {"hdf5", "builder", "backward", "emit", "reporting", "api"},
     "batches": {"emit", "readers", "verification", "jobs"},
+    "service": {"readers", "emit", "jobs"},
     "cli": {
         "builder",
         "backward",
@@ -40,6 +41,7 @@ ROOMS: dict[str, set[str]] = {
         "reporting",
         "batches",
         "jobs",
+        "service",
         "api",
         "config",
     },

@@ -9,10 +9,10 @@ import sys
 from typing import Any
 
 import kerasgen
-from kerasgen.cli import batch, export, reporting, show, speed, verify  # their order is that of the help, export first
+from kerasgen.cli import batch, export, reporting, serve, show, speed, verify  # in the order of the help, export first
 from kerasgen.cli.app import app, report
 
-__all__ = ["app", "batch", "export", "main", "reporting", "show", "speed", "verify"]
+__all__ = ["app", "batch", "export", "main", "reporting", "serve", "show", "speed", "verify"]
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -27,7 +27,7 @@ from kerasgen.readers import (
 from kerasgen.readers.layer_groups import holds_layers
 from kerasgen.readers.model import ModelFile, WeightStore
 
-__all__ = ["read"]
+__all__ = ["architecture", "read"]
 
 
 def read(source: Any, weights: str | os.PathLike[str] | None = None, *, theano_kernels: bool = False) -> ModelFile:
@@ -53,6 +53,12 @@ def read(source: Any, weights: str | os.PathLike[str] | None = None, *, theano_k
         raise InvalidModelError(f"{other.name}: holds no weights; give a file that does: `weights='FILE'`")
     version = main.version or other.version
     return ModelFile(main.name, version, model, other.weights, other.unlike or multi_backend.unlike_today(model))
+
+
+def architecture(path: str | os.PathLike[str]) -> tuple[Any, str]:
+    """The config in a file as the file spells it, None if it has none, and the version of Keras, "" if unknown."""
+    parts = _parts(content.on_disk(Path(path)))
+    return parts.config, parts.version
 
 
 @dataclass(frozen=True)
