@@ -14,6 +14,7 @@ import typer
 import kerasgen
 from kerasgen.cli.app import Settings, app
 from kerasgen.cli.export import Store
+from kerasgen.cli.flags import flags, flags_in
 
 if TYPE_CHECKING:
     from kerasgen.batches import Item
@@ -119,7 +120,7 @@ def batch(
         with staged({junit: lambda file: file.write(result.junit())}):
             pass
     if not json:
-        print(result)
+        print(flags(str(result)))
     if not result.ok:
         raise typer.Exit(result.exit_code)
 
@@ -147,8 +148,6 @@ def _tasks(models: Any, verify: bool | None, options: dict[str, Any]) -> list[An
 def _shown(json: bool) -> Iterator[tuple[Callable[[str, Event], object], Callable[[Item], object]]]:
     """What to call as models begin and end: lines of JSON on stdout, a live display on a terminal."""
     import json as encoder
-
-    from kerasgen.cli.flags import flags_in
 
     def ended(item: Item) -> None:
         if json:
@@ -181,7 +180,7 @@ def _shown(json: bool) -> Iterator[tuple[Callable[[str, Event], object], Callabl
                     progress.remove_task(running.pop(item.name))
                 progress.advance(total)
             if not item.outcome.ok:
-                progress.console.print(Text(str(item), style="red"))
+                progress.console.print(Text(flags(str(item)), style="red"))
             ended(item)
 
         yield started, told

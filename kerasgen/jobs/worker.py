@@ -42,7 +42,8 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1 << 10):  # sys.stdin would be locked when the interpreter ends
+        pass
     if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
         kill_group(os.getpid())
     os._exit(1)
@@ -69,13 +70,12 @@ class Conversion:
 
     def attempt(self, part: Callable[[], None]) -> None:
         """Do a part. Its error is the job's, unless there was one before."""
-        from kerasgen.cli.flags import flags
         from kerasgen.errors import KerasgenError
 
         try:
             part()
         except KerasgenError as error:
-            self._fail(error.exit_code, flags(str(error)))
+            self._fail(error.exit_code, str(error))
             verification = getattr(error, "verification", None)
             self.errors = [output.to_dict() for output in verification.outputs] if verification else self.errors
         except MemoryError:
