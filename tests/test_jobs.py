@@ -140,7 +140,7 @@ def test_unsupported(make: Make, tmp_path: Path) -> None:
     outcome = run(make(model=tmp_path / "lambda.keras"))
     assert outcome.exit_code == 4
     assert "unsupported: twice (Lambda)" in outcome.message
-    assert "custom={'twice': function}" in outcome.message
+    assert "`custom={'twice': function}`" in outcome.message
     assert not (tmp_path / "results" / "lambda.py").exists()
     summary = json.loads((tmp_path / "results" / "summary.json").read_text())
     assert (summary["exit_code"], summary["problems"]) == (4, outcome.details["problems"])
@@ -174,6 +174,22 @@ def test_a_bug(make: Make) -> None:
     message = "digits.h5: a bug in kerasgen: ZeroDivisionError: division by zero"
     assert (outcome.exit_code, outcome.message) == (70, message)
     assert outcome.details["parameters"] > 0
+
+
+def test_the_worker_itself(make: Make, tmp_path: Path) -> None:
+    """It ends well while its stdin is still open, and nothing but events is on its stdout."""
+    request = {"job": make(report=False).to_dict(), "limits": {}, "stage": str(tmp_path / "results")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "kerasgen.jobs.worker"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        *_, last = map(json.loads, process.stdout)
+        assert process.wait() == 0
+    assert (last["step"], last["outcome"]["exit_code"]) == ("done", 0)
 
 
 def test_time_limit(make: Make) -> None:

@@ -180,7 +180,7 @@ def _shown(json: bool) -> Iterator[tuple[Callable[[str, Event], object], Callabl
                     progress.remove_task(running.pop(item.name))
                 progress.advance(total)
             if not item.outcome.ok:
-                progress.console.print(Text(str(item), style="red"))
+                progress.console.print(Text(flags(str(item)), style="red"))
             ended(item)
 
         yield started, told

@@ -42,7 +42,8 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1 << 10):  # sys.stdin would be locked when the interpreter ends
+        pass
     if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
         kill_group(os.getpid())
     os._exit(1)
