@@ -25,7 +25,7 @@ from kerasgen.service.store import JobRow, QueueFull, Store
 from kerasgen.service.upload import Form
 
 UPLOADS = 64  # received at once; each takes a file descriptor, some memory and up to the allowed size of disk
-SWEEP = 60.0  # seconds between two looks for what has expired
+OFTEN, SWEEP = 0.25, 60.0  # seconds between two looks for what has expired: the least, and the most
 SECONDS = 5  # that a conversion may take
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Core:
                 self.sweep()
             except Exception:
                 log.exception("the sweep failed")
-            if self._stopped.wait(min(SWEEP, self.settings.keep / 4)):
+            if self._stopped.wait(min(SWEEP, max(OFTEN, self.settings.keep / 4))):
                 return
 
     def sweep(self) -> None:
