@@ -164,7 +164,7 @@ def test_upload_progress_and_download(page: Any, server: str, models: Path) -> N
     texts = page.evaluate("window.texts")
     assert texts["upload-text"][-1].startswith("Uploading: ")
     assert "running" in texts["job-state"]
-    assert "writing the module" in texts["job-step"]
+    assert "writing the code" in texts["job-step"]
     assert texts["status"][-1] == "small.keras: done. The module is ready."
     assert page.evaluate("document.activeElement.id") == "job-title"
     assert "Kept on this server until" in page.locator("#job-expires").inner_text()

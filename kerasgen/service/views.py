@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,33 +29,16 @@ class File(BaseModel):
     size: int = Field(description="bytes")
 
 
-class Trouble(BaseModel):
-    """Something that cannot be converted. Empty texts are unknown."""
-
-    layer: str = ""
-    kind: str = ""
-    problem: str
-    advice: str = ""
-
-
-class ScanResult(BaseModel):
-    """The verdict of a scan of the file."""
-
-    dangerous: bool
-
-
 class Details(BaseModel):
     """What is known of a model; null is what could not be found out, or not yet."""
 
     parameters: int | None = None
     macs: int | None = Field(default=None, description="multiply-adds for one sample")
-    problems: list[Trouble] = []
-    outputs: list[dict[str, Any]] = Field(
-        default=[], description="the errors of each output against Keras, if compared"
-    )
+    problems: list[str] = Field(default=[], description="what cannot be converted, and what to do")
+    errors: list[dict[str, Any]] = Field(default=[], description="of each output against Keras, if compared")
     warning: str = ""
     unverified: str = Field(default="", description="why the module was not compared with Keras")
-    scan: ScanResult | None = None
+    dangerous: bool | None = Field(default=None, description="the verdict of a scan of the file")
 
 
 class JobView(BaseModel):
@@ -116,20 +98,7 @@ def view(row: JobRow, snapshot: Snapshot | None, work: Path) -> JobView:
         ended=row.ended,
         expires=row.expires,
         cached=row.cached,
-        details=Details() if outcome is None else _details(outcome.details),
-    )
-
-
-def _details(details: Mapping[str, Any]) -> Details:
-    problems = [each if isinstance(each, Mapping) else {"problem": each} for each in details.get("problems", ())]
-    return Details(
-        parameters=details.get("parameters"),
-        macs=details.get("macs"),
-        problems=[Trouble.model_validate(problem) for problem in problems],
-        outputs=list(details.get("errors", ())),
-        warning=details.get("warning", ""),
-        unverified=details.get("unverified", ""),
-        scan=ScanResult(dangerous=details["dangerous"]) if "dangerous" in details else None,
+        details=Details() if outcome is None else Details.model_validate(outcome.details),
     )
 
 
