@@ -99,8 +99,11 @@ class Variable:
 class WeightStore(Protocol):
     """The weights of a file. Arrays are read when they are bound, after their shapes have been checked."""
 
-    def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
-        """Arrays by `Variable.key`, in the file's dtype. InvalidModelError names a missing, extra or misshapen one."""
+    def bind(self, model: ModelSpec, variables: Sequence[Variable], *, partial: bool = False) -> dict[str, np.ndarray]:
+        """Arrays by `Variable.key`, in the file's dtype. InvalidModelError names a missing, extra or misshapen one.
+
+        `partial`: the variables are those of some layers only, and the file has more arrays.
+        """
         ...
 
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
@@ -116,6 +119,9 @@ class ModelFile:
     """One model as read: architecture, the Keras version that wrote it ("2.0.5", "" if unknown) and its weights.
 
     `unlike` says why current versions of Keras answer differently from the one that wrote the file, if they do.
+    `outputs` are the layers at which the module ends, as `inspect` names them; () for the model's own outputs.
+    `input_shape` is the shape of a sample that the user gave, if the file records none. `config` is the architecture
+    that `model` was parsed from.
     """
 
     source: str
@@ -123,6 +129,9 @@ class ModelFile:
     model: ModelSpec
     weights: WeightStore
     unlike: str = ""
+    outputs: tuple[str, ...] = ()
+    input_shape: tuple[int | None, ...] | None = None
+    config: Any = None
 
 
 def leaves(structure: Any, kind: Any = Ref) -> Iterator[Any]:

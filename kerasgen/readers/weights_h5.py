@@ -38,7 +38,7 @@ class ObjectWeights:
     source: hdf5.Source
     asset: Callable[[str], bytes | None] = lambda path: None
 
-    def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
+    def bind(self, model: ModelSpec, variables: Sequence[Variable], *, partial: bool = False) -> dict[str, np.ndarray]:
         """Arrays by `Variable.key`."""
         weights = [variable for variable in variables if not variable.state]
         states = [variable for variable in variables if variable.state]
@@ -47,7 +47,8 @@ class ObjectWeights:
             stored = [*self._weights(weights, places), *_states(states, places)]
             in_file = {item.variable.key for item in stored}
             texts = {v.key: self._text(v, places[v.owner].group) for v in states if v.key not in in_file}
-            for path in _unused(file.root, {item.group for item in stored}):
+            unused = () if partial else _unused(file.root, {item.group for item in stored})
+            for path in unused:
                 raise InvalidModelError(f"{self.source.name}: no layer of the architecture has the weights at {path!r}")
             return {**hdf5.load(file, [(item.variable, item.array) for item in stored]), **texts}
 
