@@ -18,6 +18,7 @@ from kerasgen.builder.draft import Draft
 from kerasgen.builder.half_precision import HalfPrecision, autocast
 from kerasgen.builder.masks import Masks
 from kerasgen.builder.order import in_order
+from kerasgen.builder.problems import summarized
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Graph, Shape, Value
 from kerasgen.layers import RULES, UNSUPPORTED, Layer
@@ -68,8 +69,8 @@ class Built:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is unsupported, one line per layer."""
-        return tuple(f"{layer.name} ({layer.kind}): {layer.problem}" for layer in self.layers if layer.problem)
+        """What is unsupported, one line per reason."""
+        return summarized((layer.name, layer.kind, layer.problem) for layer in self.layers if layer.problem)
 
     def bind(self) -> Graph:
         """The graph with its weights, read from the file.

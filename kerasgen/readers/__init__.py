@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasgen.errors import InvalidModelError, UsageError
+from kerasgen.errors import FileError, InvalidModelError, UsageError
 from kerasgen.readers import (
     backslashes,
+    beside,
     content,
     foreign,
     graph_config,
@@ -47,17 +48,14 @@ def read(
     ends. `input_shape` is the shape of a sample, None for open sizes, for a Sequential that does not record it.
     """
     if isinstance(source, (str, os.PathLike)):
-        main = _parts(content.on_disk(Path(source)), theano_kernels)
+        main = _parts(_on_disk(source), theano_kernels)
     elif callable(getattr(source, "save", None)):
         main = _parts(live.saved(source))
     else:
         raise InvalidModelError(f"{type(source).__name__} is neither a path nor a Keras model")
-    other = _parts(content.on_disk(Path(weights)), theano_kernels) if weights is not None else main
+    other = _parts(_on_disk(weights), theano_kernels) if weights is not None else main
     if main.config is None:
-        raise InvalidModelError(
-            f"{main.name}: holds weights but no architecture: give the architecture as the model, a JSON file, and "
-            f"`weights={main.name!r}`"
-        )
+        raise InvalidModelError(f"{main.name}: {_no_architecture(main, source)}")
     given = None if input_shape is None else tuple(input_shape)
     config = main.config if given is None else unbuilt.with_input_shape(main.config, given, main.name)
     model = graph_config.parse(config, main.name, main.version)
@@ -67,6 +65,25 @@ def read(
     unlike = other.unlike or multi_backend.unlike_today(model)
     return ModelFile(
         main.name, version, model, other.weights, unlike, _distinct(outputs or (), main.name), given, config
+    )
+
+
+def _on_disk(source: str | os.PathLike[str]) -> content.Content:
+    """The file, or an error that names a similar one."""
+    try:
+        return content.on_disk(Path(source))
+    except FileError as error:
+        like = "" if os.path.lexists(source) else beside.similar(Path(source))
+        raise FileError(f"{error}; did you mean {like}?" if like else str(error)) from error
+
+
+def _no_architecture(main: _Parts, source: Any) -> str:
+    """The advice for a file of weights."""
+    found = beside.architecture(Path(source), main.weights) if main.weights is not None else ""
+    fits = f" ({found} beside it fits)" if found else ""
+    return (
+        f"holds weights but no architecture: give the JSON that `model.to_json()` returns as the model{fits}, and "
+        f"`weights={main.name!r}`; or build the model in Python, call load_weights and kerasgen.export(model)"
     )
 
 

@@ -79,6 +79,12 @@ class LegacyWeights:
                 assemblies += [join for item in objects for join in item.joined(arrays, origin)]
             return hdf5.assemble(file, assemblies)
 
+    def fits(self, model: ModelSpec) -> bool:
+        """Whether every layer that has weights in the file is one of the model's, by its name."""
+        with hdf5.opened(self.source) as file:
+            stored = self._stored(file.root).keys()
+        return bool(stored) and stored <= {_TOP_LEVEL, *(layer.name for layer in model.layers)}
+
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
         """The shapes of each layer's arrays in the file, by the path of names to the layer; no array is read."""
         shapes: dict[LayerPath, list[tuple[int, ...]]] = {}

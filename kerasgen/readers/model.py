@@ -106,6 +106,10 @@ class WeightStore(Protocol):
         """
         ...
 
+    def fits(self, model: ModelSpec) -> bool:
+        """Whether every layer that has weights in the file seems to be one of the model's, by its name or its class."""
+        ...
+
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
         """The shapes of each layer's arrays in the file, by the path of names to the layer; no array is read.
 

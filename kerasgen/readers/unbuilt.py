@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kerasgen.errors import UsageError
@@ -13,16 +13,20 @@ def with_input_shape(config: Any, shape: Sequence[int | None], name: str) -> Any
 
     None in `shape` is an open size. Raises UsageError for another model, and where the file records a shape.
     """
-    is_sequential = isinstance(config, Mapping) and config.get("class_name") == "Sequential"
-    inner = config["config"] if is_sequential else None
-    layers = inner.get("layers") if isinstance(inner, Mapping) else inner  # a list until Keras 2.2.3
-    first = layers[0] if isinstance(layers, list) and layers else None
-    if not isinstance(first, Mapping) or not isinstance(first.get("config"), Mapping):
+    inner = config.get("config") if isinstance(config, dict) and config.get("class_name") == "Sequential" else None
+    layers = inner.get("layers") if isinstance(inner, dict) else inner  # a list until Keras 2.2.3
+    if not isinstance(layers, list) or not layers or not isinstance(layers[0], dict):
         raise UsageError(f"{name}: `input_shape` is for a Sequential model that does not record its own")
-    recorded = {key for key in ("batch_input_shape", "batch_shape") if first["config"].get(key) is not None}
-    if isinstance(inner, Mapping) and inner.get("build_input_shape") is not None:
-        recorded.add("build_input_shape")
-    if recorded or first.get("class_name") == "InputLayer":
+    first = layers[0]
+    if _records(first) or (isinstance(inner, dict) and inner.get("build_input_shape") is not None):
         raise UsageError(f"{name}: the model records its input shape: leave the option out")
     changed = [{**first, "config": {**first["config"], "batch_input_shape": [None, *shape]}}, *layers[1:]]
-    return {**config, "config": {**inner, "layers": changed} if isinstance(inner, Mapping) else changed}
+    return {**config, "config": {**inner, "layers": changed} if isinstance(inner, dict) else changed}
+
+
+def _records(first: dict[str, Any]) -> bool:
+    """Whether the first layer of a Sequential model records the shape of the input."""
+    config = first.get("config")
+    if first.get("class_name") == "InputLayer" or not isinstance(config, dict):
+        return True  # a nested list of layers has a shape of its own
+    return any(config.get(key) is not None for key in ("batch_input_shape", "batch_shape"))
