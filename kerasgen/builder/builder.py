@@ -21,8 +21,9 @@ from kerasgen.builder.order import in_order
 from kerasgen.builder.problems import summarized
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Graph, Shape, Value
-from kerasgen.layers import RULES, UNSUPPORTED, Layer
+from kerasgen.layers import UNSUPPORTED, Layer
 from kerasgen.layers.dtypes import DTYPES
+from kerasgen.layers.registry import find_rule
 from kerasgen.names import Namespace
 from kerasgen.readers.model import (
     Address,
@@ -326,8 +327,9 @@ class _Builder:
         for key in (name, spec.name, spec.kind):
             if key in self.custom:
                 return as_rule(self.custom[key])
-        if spec.kind in RULES:
-            return RULES[spec.kind]
+        rule = find_rule(spec.kind, spec.config, spec.package)
+        if rule is not None:
+            return rule
         reason = UNSUPPORTED.get(spec.kind, "no rule for this kind of layer")
         if spec.is_operation:
             raise UnsupportedModelError(reason)

@@ -152,7 +152,7 @@ def _layer(data: Any) -> LayerSpec:
             kind = f"ops.{kind}"
         config = dialect.layer_config(kind, data["config"])
         _parse_wrapped(data["config"], config)
-        return LayerSpec(name, kind, config, _calls(data))
+        return LayerSpec(name, kind, config, _calls(data), package=dialect.package(data))
     except KerasgenError as error:
         raise type(error)(f"layer {name!r}: {error}") from error
     except _MALFORMED as error:

@@ -47,13 +47,17 @@ Address = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer. `kind` is Keras's class name; an operation node's is prefixed: `ops.Add` beside the layer `Add`."""
+    """One layer. `kind` is Keras's class name; an operation node's is prefixed: `ops.Add` beside the layer `Add`.
+
+    `package` is the one that its class is registered for with Keras, "" if it is none or not recorded.
+    """
 
     name: str
     kind: str
     config: Mapping[str, Any]
     calls: tuple[Call, ...] = ()
     model: ModelSpec | None = None  # the layers of a nested model
+    package: str = field(default="", compare=False)
 
     @property
     def is_operation(self) -> bool:
