@@ -112,9 +112,11 @@ ROWS = {
 }  # fmt: skip
 
 
-@pytest.fixture(
-    scope="module", params=[(name, ending) for name in ROWS for ending in ("keras", "h5", "old h5")], ids=" ".join
-)
+CASES = [(name, ending) for name in ROWS for ending in ("keras", "old h5")]
+CASES += [(name, "h5") for name in ("two layers of a chain", "a layer that needs half a nested model")]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=" ".join)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Row, Any, Path]:
     name, ending = request.param
     row = ROWS[name]

@@ -13,11 +13,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support import ROOT
+from support import ROOT, randomize, relative_error
 
 from kerasgen import kernels
 from kerasgen.api import Options, generate
 from kerasgen.backward.options import GradientOptions
+from kerasgen.emit.load import load_module
 from kerasgen.graph.facts import FACTS
 from kerasgen.layers import UNSUPPORTED
 from kerasgen.layers.registry import families
@@ -27,6 +28,7 @@ from kerasgen.readers.model import OPERATION
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 GRADIENTS = ROOT / "docs" / "gradients.md"
+CUSTOM = ROOT / "docs" / "custom-layers.md"
 NO_DERIVATIVE = "<!-- no derivative: made from the table of facts -->\n", "<!-- end of no derivative -->"
 LAYERS = "<!-- layers: made from the registry -->\n", "<!-- end of layers -->"
 LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupported -->"
@@ -57,6 +59,19 @@ class Gain(keras.layers.Layer):
         return {**super().get_config(), "factor": 2.0}
 
 
+@keras.saving.register_keras_serializable("tests")
+class Block(keras.layers.Layer):
+    """The layer that the page on layers with parts has a rule for."""
+
+    def build(self, shape: Any) -> None:
+        self.gate = keras.layers.Dense(shape[-1], activation="sigmoid")
+        self.gate.build(shape)
+        self.bias = self.add_weight(name="bias", shape=(shape[-1],))
+
+    def call(self, x: Any) -> Any:
+        return x * self.gate(x) + self.bias
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the README's reader is: the example's model and images at hand, the tool on the path."""
@@ -68,6 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scaled = keras.layers.Lambda(lambda x: x, name="scale")
     keras.Sequential([keras.Input((4,)), scaled]).save(folder / "scaled.keras")
     keras.Sequential([keras.Input((4,)), Gain()]).save(folder / "gain.keras")
+    randomize(keras.Sequential([keras.Input((4,)), Block()])).save(folder / "block.keras")
     return folder
 
 
@@ -85,7 +101,9 @@ def matches(expected: list[str], got: list[str]) -> bool:
     return re.fullmatch(pattern, "\n".join(line.rstrip() for line in got)) is not None
 
 
-@pytest.mark.parametrize(("page", "least"), [(README, 10), (GRADIENTS, 5)], ids=lambda part: getattr(part, "stem", ""))
+@pytest.mark.parametrize(
+    ("page", "least"), [(README, 10), (GRADIENTS, 5), (CUSTOM, 1)], ids=lambda part: getattr(part, "stem", "")
+)
 def test_examples_run_in_order(page: Path, least: int, folder: Path) -> None:
     """Every block in a page's order, where Python that has no file name yet runs after the commands before it."""
     ran = 0
@@ -112,6 +130,17 @@ def run_console(block: str, folder: Path) -> int:
         assert result.returncode == 0, result.stdout
         assert matches(expected, result.stdout.splitlines()), (command, result.stdout)
     return len(commands)
+
+
+def test_the_layer_with_parts_is_right(folder: Path) -> None:
+    code = re.search(r"^```python\n(# block.py.*?)^```", CUSTOM.read_text(), flags=re.M | re.S)
+    assert code is not None
+    (folder / "block.py").write_text(code[1])
+    (folder / "block_numpy.py").unlink(missing_ok=True)
+    assert run(f"{sys.executable} block.py", folder).returncode == 0
+    x = np.random.RandomState(0).uniform(-1, 1, (3, 4)).astype("float32")
+    expected = keras.models.load_model(folder / "block.keras")(x)
+    assert relative_error(load_module(folder / "block_numpy.py").predict(x), expected) < 1e-6
 
 
 def test_the_generated_code_is_what_the_readme_shows() -> None:

@@ -38,6 +38,14 @@ def tcn_layer_norm():
     return keras.Model(x, TCN(4, 2, 1, [1, 2, 4], padding="same", use_layer_norm=True)(x))
 
 
+def residual_block():
+    from tcn.tcn import ResidualBlock
+
+    x = keras.Input(STEPS)
+    y, skip = ResidualBlock(2, 4, 3, "causal", use_layer_norm=True, name="block")(x)
+    return keras.Model(x, [*ResidualBlock(1, 4, 2, "same", "tanh", name="tanh")(y), skip])
+
+
 def self_attention():
     from keras_self_attention import ScaledDotProductAttention, SeqSelfAttention
 

@@ -13,6 +13,10 @@ from kerasgen.layers.packages.parts import apply, sort_weights, steps
 from kerasgen.layers.registry import package_rule
 
 BLOCK = "kernel_size padding activation dropout_rate"
+NORMS = {  # the class, the list that holds it, and its name in there
+    "use_batch_norm": ("BatchNormalization", "batch_norm_layers", "batch_normalization"),
+    "use_layer_norm": ("LayerNormalization", "layer_norm_layers", "layer_normalization"),
+}
 
 
 @package_rule(
@@ -43,6 +47,16 @@ def tcn(layer: Layer, x: Value) -> Value:
     return layer.emit(kernels.get_item, x, index=(slice(None), step))
 
 
+@package_rule(
+    "ResidualBlock",
+    keys=f"dilation_rate nb_filters {BLOCK}",
+    optional="use_batch_norm use_layer_norm",
+)
+def residual_block(layer: Layer, x: Value) -> tuple[Value, Value]:
+    """One block by itself: its result, and what a TCN adds up."""
+    return _residual_block(layer, x, layer.config.integer("nb_filters"), layer.config.integer("dilation_rate"))
+
+
 def _block_attribute(layer: Layer, number: int) -> str:
     """Where a file of weights has a block: Keras 3 finds its name first, Keras 2 the list of all."""
     if layer.keras_major >= 3:
@@ -51,9 +65,13 @@ def _block_attribute(layer: Layer, number: int) -> str:
 
 
 def _residual_block(block: Layer, x: Value, filters: int, dilation: int) -> tuple[Value, Value]:
-    """Two dilated convolutions; their result, with the input added and without."""
+    """Two dilated convolutions; their result, with the input added and without.
+
+    Keras 3 stores a part at the first of its attributes, by the alphabet, Keras 2 at the one that was set first; both
+    count the normalisations first.
+    """
     config = block.config
-    norms = [kind for key, kind in NORMS.items() if config.flag(key, False)]
+    norms = [norm for key, norm in NORMS.items() if config.flag(key, False)]
     if len(norms) > 1:
         raise InvalidModelError("it has two kinds of normalisation")
     convolution = {
@@ -68,8 +86,8 @@ def _residual_block(block: Layer, x: Value, filters: int, dilation: int) -> tupl
     for number in (0, 1):
         numbered = f"_{number}" if number else ""
         y = apply(block, f"conv1D_{number}" if new else f"layers/conv1d{numbered}", "Conv1D", y, convolution)
-        for kind, name in norms:
-            attributes.append(f"{f'{name}_layers' if new else 'layers'}/{NORM_NAMES[name]}{numbered}")
+        for kind, held, name in norms:
+            attributes.append(f"{held if new else 'layers'}/{name}{numbered}")
             y = apply(block, attributes[-1], kind, y, {})
         y = activate(block, y)
     y = activate(block, y)
@@ -80,10 +98,3 @@ def _residual_block(block: Layer, x: Value, filters: int, dilation: int) -> tupl
         x = apply(block, attributes[-1], "Conv1D", x, match)
     sort_weights(block, attributes)
     return activate(block, block.emit(np.add, x, y)), y
-
-
-NORMS = {
-    "use_batch_norm": ("BatchNormalization", "batch_norm"),
-    "use_layer_norm": ("LayerNormalization", "layer_norm"),
-}
-NORM_NAMES = {"batch_norm": "batch_normalization", "layer_norm": "layer_normalization"}
