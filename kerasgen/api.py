@@ -109,6 +109,8 @@ class Options:
     level: int = LEVEL
     max_memory: int | None = None
     gradients: GradientOptions | None = None
+    outputs: tuple[str, ...] = ()
+    input_shape: tuple[int | None, ...] | None = None
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -119,6 +121,8 @@ class Options:
             "theano_kernels": self.theano_kernels,
             "max_memory": self.max_memory,
             "gradients": self.gradients.header() if self.gradients else {},
+            "outputs": list(self.outputs),
+            "input_shape": list(self.input_shape or ()),
         }
         return {name: option for name, option in options.items() if option}
 
@@ -224,6 +228,8 @@ def export(
     max_memory: int | None = None,
     inputs: Any = None,
     gradients: GradientOptions | None = None,
+    outputs: Sequence[str] | None = None,
+    input_shape: Sequence[int | None] | None = None,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
@@ -240,8 +246,12 @@ def export(
     the answers to finite inputs. `max_memory` are the bytes that the arrays of a call on one sample may take beside the
     weights; with less than the fastest way takes, blocks are smaller and calls slower. `inputs` are arrays, or an .npy
     or .npz file, with which the module and Keras are compared, instead of random ones; they are stored nowhere.
-    `gradients` adds the backward pass, and what explains answers or trains with it. `on_step` is called with the name
-    of each step when it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
+    `gradients` adds the backward pass, and what explains answers or trains with it. `outputs` names the layers at which
+    the module ends, as `inspect` does: `block/conv1` in a nested model, `conv#2` for a second call; a nested model's
+    own name stands for its outputs. What they do not need is left out, inputs too, and may be unsupported.
+    `input_shape` is the shape of a sample, with None for open sizes, for a Sequential that does not record it.
+    `on_step` is called with the name of each step when it begins, a key of `kerasgen.display.STEPS`: a large model
+    takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -252,10 +262,11 @@ def export(
     for path in filter(None, (target, sidecar)):
         check_target(path, sources=(source, weights), force=force)
     name = sidecar.name if sidecar else ""
-    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
     on_step("read")
-    file = read(source, weights, theano_kernels=theano_kernels)
+    file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
+    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
     on_step("build")
+    options = replace(options, outputs=file.outputs, input_shape=file.input_shape)
     model = prepare(file, options, strict=strict)
     on_step("optimise")
     plans = _plan(model, options)
@@ -278,8 +289,8 @@ def export(
             _write_again(module.with_constants(VERIFIED=met), candidate)
     if verification:
         verification.raise_if_wrong()
-    outputs = verification.outputs if verification else ()
-    return ExportResult(target, sidecar, len(module.npz), outputs, proof.unverified, module.warning)
+    reports = verification.outputs if verification else ()
+    return ExportResult(target, sidecar, len(module.npz), reports, proof.unverified, module.warning)
 
 
 def load(source: Any, **options: Any) -> ModuleType:
@@ -309,6 +320,8 @@ def check(
     optimize: int = LEVEL,
     max_memory: int | None = None,
     gradients: GradientOptions | None = None,
+    outputs: Sequence[str] | None = None,
+    input_shape: Sequence[int | None] | None = None,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -317,8 +330,9 @@ def check(
     target = Path(module)
     sidecar = _sidecar(target, store)
     name = sidecar.name if sidecar else ""
-    file = read(source, weights, theano_kernels=theano_kernels)
-    new = generate(file, Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients))
+    file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
+    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
+    new = generate(file, replace(options, outputs=file.outputs, input_shape=file.input_shape))
     return changes(new, target, sidecar)
 
 
@@ -370,14 +384,17 @@ def inspect(
     weights: str | os.PathLike[str] | None = None,
     custom: Rules | None = None,
     gradients: GradientOptions | None = None,
+    outputs: Sequence[str] | None = None,
+    input_shape: Sequence[int | None] | None = None,
 ) -> Summary:
     """What is in a model: layers, shapes, parameters, multiplications, and everything unsupported with the reason.
 
-    With `gradients`, also what a step of training takes, in a module that is exported with them.
+    With `gradients`, also what a step of training takes, in a module that is exported with them. `outputs` and
+    `input_shape` are as for `export`; with `outputs`, only the layers that they need are listed.
 
     Raises InvalidModelError and FileError. An unsupported model is no error here, but has no gradients.
     """
-    built = build(read(source, weights), custom)
+    built = build(read(source, weights, outputs=outputs, input_shape=input_shape), custom)
     summary = summarize(built)
     if gradients is None or built.problems:
         return summary

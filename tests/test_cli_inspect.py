@@ -200,7 +200,7 @@ def test_inspect_behind_an_unsupported_layer(run: Run, library: Any, ending: str
     assert counts == {name: wanted[name] for name in counts}
     assert {name for name, count in wanted.items() if count} <= set(counts)
     assert summary["parameters"] == model.count_params() > 0
-    assert [problem.partition(" ")[0] for problem in summary["problems"]] == ["wide", "nested/inner_wide"]
+    assert [problem.partition(" (")[0] for problem in summary["problems"]] == ["wide, nested/inner_wide"]
     assert (rows["wide"]["macs"], summary["macs"]) == (None, None)
     assert [name for name, _, _ in summary["outputs"]] == ["last", "nested"]
     shapes = {name: row["shapes"] for name, row in rows.items()}

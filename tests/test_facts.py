@@ -17,6 +17,7 @@ from kerasgen.graph.facts import FACTS, OPAQUE, UFUNC, facts, setting
 NOT_NODES = {
     *("as_input", "buffers", "check_batch", "in_batches"),
     *("conv_matrix", "tile", "winograd_filters", "winograd_tile"),
+    *("decimal_text", "hash_pair", "rotate_right", "shift_mix", "short_text", "sip_rounds", "text_word"),
     *("padded", "same_pads", "taps", "transpose_crop", "windows"),
 }
 KERNELS = {name: getattr(kernels, name) for name in kernels.__all__ if name not in {*NOT_NODES, "ACTIVATIONS"}}

@@ -48,6 +48,9 @@ GATES = {"activation": kernels.tanh, "recurrent_activation": kernels.sigmoid}
 CORNERS = np.float32([[[0, 0], [0, 6], [5, 0], [5, 6]]])
 IDENTITY = np.float32([[1, 0, 0, 0, 1, 0, 0, 0]])
 
+BITS = np.array([1, 2, 3], np.uint64)
+TEXT = np.ones((3, 24), np.uint64)
+
 CALLS: dict[str, Call] = {
     # Arithmetic
     **dict.fromkeys(
@@ -165,6 +168,17 @@ CALLS: dict[str, Call] = {
     "unstack": call(X, num=3),
     "upsample_nearest": call(IMAGE, size=(2, 3)),
     "view": call(X, dtype="int32"),
+    # Hashes
+    "crossed_hash": call(WHOLE, WHOLE, bins=9),
+    "decimal_text": call(WHOLE),
+    "farm_hash": call(WHOLE, bins=9),
+    "hash_pair": call(BITS, BITS, BITS),
+    "rotate_right": call(BITS, 25),
+    "shift_mix": call(BITS, 47),
+    "short_text": call(TEXT, BITS),
+    "sip_hash": call(WHOLE, bins=9, key=(1, 2)),
+    "sip_rounds": call([BITS, BITS, BITS, BITS], 2),
+    "text_word": call(TEXT, BITS, 4),
     # Places and classes
     "geomspace": call(positive(3), positive(3, seed=1)),
     "in_top_k": call(np.array([1, 0, 4]), X, k=2),

@@ -186,9 +186,7 @@ def test_sources_that_are_no_models(tmp_path):
 def test_half_a_model(tmp_path):
     weights, arch = legacy(tmp_path / "w.h5", config=None), tmp_path / "arch.json"
     arch.write_text(json.dumps(DENSE))
-    fails(
-        InvalidModelError, f"give the architecture as the model, a JSON file, and `weights={str(weights)!r}`", weights
-    )
+    fails(InvalidModelError, f"(arch.json beside it fits), and `weights={str(weights)!r}`", weights)
     fails(InvalidModelError, "holds no weights; give a file that does: `weights='FILE'`", arch)
     fails(InvalidModelError, "holds no weights; give a file that does", arch, arch)
     fails(FileError, "cannot be read", arch, tmp_path / "missing.h5")

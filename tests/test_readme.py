@@ -14,11 +14,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support import ROOT
+from support import ROOT, randomize, relative_error
 
 from kerasgen import kernels
 from kerasgen.api import Options, generate
 from kerasgen.backward.options import GradientOptions
+from kerasgen.emit.load import load_module
 from kerasgen.graph.facts import FACTS
 from kerasgen.layers import UNSUPPORTED
 from kerasgen.layers.registry import families
@@ -61,6 +62,19 @@ class Gain(keras.layers.Layer):
         return {**super().get_config(), "factor": 2.0}
 
 
+@keras.saving.register_keras_serializable("tests")
+class Block(keras.layers.Layer):
+    """The layer that the page on layers with parts has a rule for."""
+
+    def build(self, shape: Any) -> None:
+        self.gate = keras.layers.Dense(shape[-1], activation="sigmoid")
+        self.gate.build(shape)
+        self.bias = self.add_weight(name="bias", shape=(shape[-1],))
+
+    def call(self, x: Any) -> Any:
+        return x * self.gate(x) + self.bias
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the reader of a page has at hand: the example's model and images, two models with layers of their own."""
@@ -72,6 +86,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scaled = keras.layers.Lambda(lambda x: x, name="scale")
     keras.Sequential([keras.Input((4,)), scaled]).save(folder / "scaled.keras")
     keras.Sequential([keras.Input((4,)), Gain()]).save(folder / "gain.keras")
+    randomize(keras.Sequential([keras.Input((4,)), Block()])).save(folder / "block.keras")
     return folder
 
 
@@ -124,6 +139,17 @@ def run_console(block: str, folder: Path) -> int:
         assert result.returncode == 0, result.stdout
         assert matches(expected, result.stdout.splitlines()), (command, result.stdout)
     return len(commands)
+
+
+def test_the_layer_with_parts_is_right(folder: Path) -> None:
+    code = re.search(r"^```python\n(# block.py.*?)^```", (DOCS / "custom-layers.md").read_text(), flags=re.M | re.S)
+    assert code is not None
+    (folder / "block.py").write_text(code[1])
+    (folder / "block_numpy.py").unlink(missing_ok=True)
+    assert run(f"{sys.executable} block.py", folder).returncode == 0
+    x = np.random.RandomState(0).uniform(-1, 1, (3, 4)).astype("float32")
+    expected = keras.models.load_model(folder / "block.keras")(x)
+    assert relative_error(load_module(folder / "block_numpy.py").predict(x), expected) < 1e-6
 
 
 def test_the_generated_code_is_what_the_readme_shows() -> None:

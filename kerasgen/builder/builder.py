@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
 from kerasgen.builder.custom import Rules, as_rule
+from kerasgen.builder.cut import MOST_CALLS, Cut
 from kerasgen.builder.draft import Draft
 from kerasgen.builder.half_precision import HalfPrecision, autocast
 from kerasgen.builder.masks import Masks
+from kerasgen.builder.order import in_order
+from kerasgen.builder.problems import summarized
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Graph, Shape, Value
-from kerasgen.layers import RULES, UNSUPPORTED, Layer
+from kerasgen.layers import UNSUPPORTED, Layer
 from kerasgen.layers.dtypes import DTYPES
+from kerasgen.layers.registry import find_rule
 from kerasgen.names import Namespace
 from kerasgen.readers.model import (
     Address,
@@ -67,8 +70,8 @@ class Built:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is unsupported, one line per layer."""
-        return tuple(f"{layer.name} ({layer.kind}): {layer.problem}" for layer in self.layers if layer.problem)
+        """What is unsupported, one line per reason."""
+        return summarized((layer.name, layer.kind, layer.problem) for layer in self.layers if layer.problem)
 
     def bind(self) -> Graph:
         """The graph with its weights, read from the file.
@@ -78,7 +81,7 @@ class Built:
         """
         if self.problems:
             raise UnsupportedModelError(f"{self.file.source}: unsupported: {'; '.join(self.problems)}")
-        arrays = self.file.weights.bind(self.file.model, self.variables)
+        arrays = self.file.weights.bind(self.file.model, self.variables, partial=bool(self.file.outputs))
         weights = {key: array.astype(self.specs[key].dtype, copy=False) for key, array in arrays.items()}
         return replace(self.graph, weights={**weights, **self.graph.weights}).check()
 
@@ -119,7 +122,6 @@ class _Missing:
 
 
 MISSING = _Missing()
-MOST_CALLS = 50_000
 MALFORMED = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
 
 
@@ -139,14 +141,23 @@ class _Builder:
         self.masks = Masks(self.keras_major)
         self.halves = HalfPrecision()
         self.assumed: set[str] = set()  # values known only by recorded shapes, and those that depend on them
+        self.cut = Cut.of(file) if file.outputs else None
+        self.ends: dict[Address, list[Any]] = {}  # what the calls return at which the model is cut
 
     def run(self) -> Built:
         model = self.file.model
         specs = {layer.name: layer for layer in model.layers}
-        inputs = [self._input(specs[ref.layer]) for ref in leaves(model.inputs) if ref.layer in specs]
+        refs = [ref for ref in leaves(model.inputs) if ref.layer in specs]
+        needed = self.cut.inputs if self.cut else range(len(refs))
+        inputs = [self._input(specs[ref.layer]) if i in needed else MISSING for i, ref in enumerate(refs)]
         outputs = self._model(model, (), inputs, frozen=False)
+        if self.cut is None:
+            names, keyed = self._output_names(model)
+        else:
+            ends = [(name, self.ends.get(address, [MISSING])) for name, address in self.cut.outputs.items()]
+            outputs = [value for _, values in ends for value in values]
+            names, keyed = _numbered((name, len(values)) for name, values in ends), False
         results = [None if isinstance(value, _Missing) else self._output(value) for value in outputs]
-        names, keyed = self._output_names(model)
         return Built(
             self.file,
             self.draft.graph(results, names, keyed=keyed, layers=self.values),
@@ -188,20 +199,36 @@ class _Builder:
         for ref, value in zip(input_refs, values, strict=True):
             tensors[ref.layer, ref.call] = [value]
         recorded: Mapping[tuple[str, int], Mapping[int, Ref]] | None = None
-        for layer, index in _in_order(model, tensors):
+        for layer, index in in_order(model, tensors):
+            if self._is_left_out(layer.name, index):
+                continue
             outputs = tensors[layer.name, index] = self._call(layer, index, path, tensors, frozen=frozen)
             if outputs is MISSING or MISSING in outputs:
                 recorded = _recorded(model) if recorded is None else recorded
                 refs = recorded.get((layer.name, index), {})
                 tensors[layer.name, index] = self._assumed((*path, layer.name), refs, outputs)
+            self._note_end((*self.address, (layer.name, index)), tensors[layer.name, index])
         for layer in model.layers:
-            if any((layer.name, index) not in tensors for index in range(len(layer.calls))):
+            needed = (index for index in range(len(layer.calls)) if not self._is_left_out(layer.name, index))
+            if any((layer.name, index) not in tensors for index in needed):
                 name = "/".join((*path, layer.name))
                 raise InvalidModelError(f"{self.file.source}: layer {name!a} reads a tensor that no layer produces")
         return [self._tensor(ref, tensors, path) for ref in leaves(model.outputs)]
 
+    def _note_end(self, address: Address, tensors: Any) -> None:
+        """Keep what a call returned, if the module ends there."""
+        if self.cut and address in self.cut.outputs.values():
+            known = [tensors[i] for i in sorted(tensors)] if isinstance(tensors, Mapping) else list(tensors)
+            self.ends[address] = known or [MISSING]
+
+    def _is_left_out(self, layer: str, index: int) -> bool:
+        """Whether a call in the model that is being built does not lead to the layers at which the module ends."""
+        return self.cut is not None and not self.cut.needs((*self.address, (layer, index)))
+
     def _tensor(self, ref: Ref, produced: Mapping[tuple[str, int], Any], path: LayerPath) -> Any:
         tensors = produced.get((ref.layer, ref.call))
+        if tensors is None and self._is_left_out(ref.layer, ref.call):
+            return MISSING
         if isinstance(tensors, Mapping):  # the recorded outputs of a call that could not be built
             return tensors.get(ref.index, MISSING)
         if tensors is None or not 0 <= ref.index < len(tensors):
@@ -300,8 +327,9 @@ class _Builder:
         for key in (name, spec.name, spec.kind):
             if key in self.custom:
                 return as_rule(self.custom[key])
-        if spec.kind in RULES:
-            return RULES[spec.kind]
+        rule = find_rule(spec.kind, spec.config, spec.package)
+        if rule is not None:
+            return rule
         reason = UNSUPPORTED.get(spec.kind, "no rule for this kind of layer")
         if spec.is_operation:
             raise UnsupportedModelError(reason)
@@ -363,31 +391,9 @@ class _Builder:
         return f"{self.file.source}: layer {'/'.join(path)!a} " if path else f"{self.file.source}: the model "
 
 
-def _in_order(model: ModelSpec, tensors: Container[tuple[str, int]]) -> Iterator[tuple[LayerSpec, int]]:
-    """The calls of a model's layers in topological order, otherwise in the file's order, in repeated passes.
-
-    Calls whose outputs are in `tensors` are left out, and so are those that read a tensor that no call produces.
-    """
-    calls = [(layer, index) for layer in model.layers for index in range(len(layer.calls))]
-    calls = [(layer, index) for layer, index in calls if (layer.name, index) not in tensors]
-    missing = []
-    readers: dict[tuple[str, int], list[int]] = {}
-    for position, (layer, index) in enumerate(calls):
-        call = layer.calls[index]
-        reads = {(ref.layer, ref.call) for ref in leaves((call.args, call.kwargs))}
-        reads = {read for read in reads if read not in tensors}
-        missing.append(len(reads))
-        for read in reads:
-            readers.setdefault(read, []).append(position)
-    ready = [(0, position) for position, count in enumerate(missing) if not count]
-    while ready:
-        turn, position = heappop(ready)
-        layer, index = calls[position]
-        yield layer, index
-        for reader in readers.get((layer.name, index), ()):
-            missing[reader] -= 1
-            if not missing[reader]:
-                heappush(ready, (turn + (reader < position), reader))
+def _numbered(counts: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """Each name as often as it counts, numbered from the second on."""
+    return tuple(name if number == 1 else f"{name}_{number}" for name, n in counts for number in range(1, n + 1))
 
 
 def _recorded(model: ModelSpec) -> dict[tuple[str, int], dict[int, Ref]]:

@@ -78,6 +78,22 @@ Custom = Annotated[
 Theano = Annotated[
     bool, typer.Option("--theano-kernels", help="MODEL, a Keras 1 file, was trained with Theano but does not say so.")
 ]
+Outputs = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[,NAME]",
+        help="End the module at these layers, as inspect names them; what they do not need is left out.",
+        show_default=False,
+    ),
+]
+InputShape = Annotated[
+    str,
+    typer.Option(
+        metavar="SHAPE",
+        help="The shape of a sample, as 64x64x3 or ?x8, for a Sequential that does not record it.",
+        show_default=False,
+    ),
+]
 Trainable = Annotated[
     list[str] | None,
     typer.Option(
@@ -153,6 +169,15 @@ def functions(assignments: list[str] | None) -> dict[str, Any]:
     from kerasgen.builder.custom import load
 
     return load(assignments)
+
+
+def architecture_options(outputs: str, input_shape: str) -> dict[str, Any]:
+    """The options that --outputs and --input-shape stand for."""
+    sizes = input_shape.lower().split("x") if input_shape else []
+    if not all(size == "?" or (size.isdigit() and size.isascii() and int(size)) for size in sizes):
+        raise kerasgen.UsageError(f"--input-shape is sizes as 64x64x3, ? for an open one, not {printable(input_shape)}")
+    shape = tuple(None if size == "?" else int(size) for size in sizes) or None
+    return {"outputs": outputs.split(",") if outputs else None, "input_shape": shape}
 
 
 def gradient_options(

@@ -14,10 +14,13 @@ import kerasgen
 from kerasgen.cli.app import (
     Custom,
     InputGradients,
+    InputShape,
+    Outputs,
     Theano,
     Trainable,
     Weights,
     app,
+    architecture_options,
     functions,
     gradient_options,
     progress,
@@ -54,6 +57,8 @@ def export(
         Path | None, typer.Option("--output", "-o", help="The module; - is stdout. [default: MODEL with .py]")
     ] = None,
     weights: Weights = None,
+    outputs: Outputs = "",
+    input_shape: InputShape = "",
     store: Annotated[Store, typer.Option(help="Weights in the module, or in an .npz file beside it.")] = Store.embedded,
     activations: Annotated[
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
@@ -139,6 +144,7 @@ def export(
         "optimize": optimize,
         "max_memory": size_in_bytes(max_memory, "--max-memory") if max_memory else None,
         "gradients": None,
+        **architecture_options(outputs, input_shape),
     }
     if gradients or trainable or loss or optimizer or explain:
         only_explained = bool(explain) and not (gradients or trainable or loss)

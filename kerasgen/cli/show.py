@@ -10,11 +10,14 @@ import kerasgen
 from kerasgen.cli.app import (
     Custom,
     InputGradients,
+    InputShape,
     Json,
     Model,
+    Outputs,
     Trainable,
     Weights,
     app,
+    architecture_options,
     functions,
     gradient_options,
 )
@@ -26,6 +29,8 @@ from kerasgen.hdf5 import process
 def inspect(
     model: Model,
     weights: Weights = None,
+    outputs: Outputs = "",
+    input_shape: InputShape = "",
     custom: Custom = None,
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Tell what a step of training takes, too: memory and multiply-adds.")
@@ -37,7 +42,8 @@ def inspect(
     """Show the layers of MODEL: kind, output shape, parameters, multiply-adds, and what is unsupported."""
     process.start()
     wanted = gradient_options(trainable, input_gradients) if gradients or trainable else None
-    summary = kerasgen.inspect(model, weights=weights, custom=functions(custom), gradients=wanted)
+    architecture = architecture_options(outputs, input_shape)
+    summary = kerasgen.inspect(model, weights=weights, custom=functions(custom), gradients=wanted, **architecture)
     if json:
         import json as encoder
 

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import kerasgen
-from kerasgen.cli.app import Custom, Json, Model, Theano, Weights, app, functions, progress
+from kerasgen.cli.app import (
+    Custom,
+    InputShape,
+    Json,
+    Model,
+    Outputs,
+    Theano,
+    Weights,
+    app,
+    architecture_options,
+    functions,
+    progress,
+)
 from kerasgen.cli.flags import flags
 from kerasgen.hdf5 import process
 
@@ -18,6 +30,8 @@ def verify(
     model: Model,
     module: Annotated[Path, typer.Argument(help="The module that was exported from it.", show_default=False)],
     weights: Weights = None,
+    outputs: Outputs = "",
+    input_shape: InputShape = "",
     inputs: Annotated[
         Path | None,
         typer.Option(
@@ -58,6 +72,7 @@ def verify(
                 theano_kernels=theano_kernels,
                 gradients=gradients,
                 on_step=on_step,
+                **architecture_options(outputs, input_shape),
             )
     except kerasgen.ParityError as error:
         _report(junit, module, flags(str(error)))

@@ -347,6 +347,10 @@ FACTS: dict[Kernel, Facts] = {
     kernels.one_hot: replace(OPAQUE, gradient=stop),
     kernels.sparse_categorical_crossentropy: replace(OPAQUE, gradient=special.sparse_categorical_crossentropy),
     kernels.top_k: replace(OPAQUE, gradient=special.top_k),
+    # hashing
+    kernels.crossed_hash: replace(OPAQUE, gradient=stop),
+    kernels.farm_hash: replace(OPAQUE, gradient=stop),
+    kernels.sip_hash: replace(OPAQUE, gradient=stop),
     # segment
     kernels.segment_max: replace(OPAQUE, gradient=index.segment_extreme),
     kernels.segment_min: replace(OPAQUE, gradient=index.segment_extreme),

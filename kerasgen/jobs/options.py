@@ -9,9 +9,9 @@ from kerasgen.errors import UsageError
 
 # `gradients` is True or the settings of GradientOptions, `custom` assignments as the command line has them:
 # NAME=MODULE:FUNCTION; `inputs` is the path of a file.
-OPTIONS = frozenset(
-    "store activations custom optimize max_memory strict keep_failed theano_kernels inputs gradients".split()
-)
+OPTIONS = frozenset("""
+    store activations custom optimize max_memory strict keep_failed theano_kernels inputs gradients outputs input_shape
+    """.split())
 ONLY_EXPORT = frozenset("strict keep_failed inputs".split())  # what `kerasgen.check` does not have
 
 

@@ -28,6 +28,14 @@ from kerasgen.layers.ops import nn as ops_nn
 from kerasgen.layers.ops import reduce as ops_reduce
 from kerasgen.layers.ops import shape as ops_shape
 from kerasgen.layers.ops import signal as ops_signal
+from kerasgen.layers.packages import (
+    efficientnet,
+    keras_contrib,
+    keras_hub,
+    keras_self_attention,
+    keras_tcn,
+    tensorflow_addons,
+)
 from kerasgen.layers.registry import RULES, rule
 from kerasgen.layers.tf import arrays as tf_arrays
 from kerasgen.layers.tf import nn as tf_nn
@@ -68,4 +76,10 @@ FAMILIES = (
     tf_arrays,
     tf_nn,
     tf_raw,
+    efficientnet,
+    keras_contrib,
+    keras_hub,
+    keras_self_attention,
+    keras_tcn,
+    tensorflow_addons,
 )

@@ -14,7 +14,7 @@ from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph import infer
 from kerasgen.graph.ir import Node, Shape, Value
 from kerasgen.layers.config import Config
-from kerasgen.layers.registry import RULES
+from kerasgen.layers.registry import find_rule
 from kerasgen.readers.model import OPERATION, LayerPath, LayerSpec, Variable
 
 HALF = ("float16", "bfloat16")
@@ -142,6 +142,10 @@ class Layer:
         """Keep a state for the next call."""
         self.remembered[f"{self.ident}/{self._prefix}{name}"] = state
 
+    def prefixed(self, attribute: str) -> str:
+        """The attribute path of a part, from the outermost layer."""
+        return f"{self._prefix}{attribute}"
+
     def part(self, attribute: str) -> Layer:
         """A part of this layer, at `attribute`, with the same config.
 
@@ -165,9 +169,10 @@ class Layer:
         if isinstance(written, Mapping) and "model" in written:
             return self._inline(self, written["model"], args, **kwargs)
         inner = self.held(attribute, written)
-        if inner.kind not in RULES:
+        rule = find_rule(inner.kind, written["config"])
+        if rule is None:
             raise UnsupportedModelError(f"no rule for the layer that it wraps, {inner.kind!a}")
-        result = RULES[inner.kind](inner, *args, **kwargs)
+        result = rule(inner, *args, **kwargs)
         self.inner_mask = inner.output_mask
         return result
 

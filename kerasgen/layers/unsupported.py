@@ -5,8 +5,6 @@ from __future__ import annotations
 UNSUPPORTED: dict[str, str] = {
     "DenseFeatures": "it computes with feature columns of TensorFlow, on dicts of tensors and text",
     "FlaxLayer": "it runs code of another library, which the file does not hold",
-    "HashedCrossing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
-    "Hashing": "it hashes with TensorFlow's FarmHash or SipHash, on text",
     "JaxLayer": "it runs code of another library, which the file does not hold",
     "Lambda": "it calls a Python function, which the file holds as the bytecode of one version of Python at best",
     "MaxNumBoundingBoxes": "it pads bounding boxes in dicts and leaves images unchanged",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasgen.errors import InvalidModelError
+from kerasgen.errors import FileError, InvalidModelError, UsageError
 from kerasgen.readers import (
     backslashes,
+    beside,
     content,
     foreign,
     graph_config,
@@ -22,6 +24,7 @@ from kerasgen.readers import (
     live,
     multi_backend,
     sharded,
+    unbuilt,
     weights_h5,
 )
 from kerasgen.readers.layer_groups import holds_layers
@@ -30,29 +33,64 @@ from kerasgen.readers.model import ModelFile, WeightStore
 __all__ = ["architecture", "read"]
 
 
-def read(source: Any, weights: str | os.PathLike[str] | None = None, *, theano_kernels: bool = False) -> ModelFile:
+def read(
+    source: Any,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    theano_kernels: bool = False,
+    outputs: Sequence[str] | None = None,
+    input_shape: Sequence[int | None] | None = None,
+) -> ModelFile:
     """The model in `source`, a file or a live Keras model; `weights` is a second file that holds its weights.
 
     The architecture is read now, the weights when they are bound. `theano_kernels` says that Theano trained the model,
-    for files that do not record the backend, such as those of Keras 1.
+    for files that do not record the backend, such as those of Keras 1. `outputs` names the layers at which the module
+    ends. `input_shape` is the shape of a sample, None for open sizes, for a Sequential that does not record it.
     """
     if isinstance(source, (str, os.PathLike)):
-        main = _parts(content.on_disk(Path(source)), theano_kernels)
+        main = _parts(_on_disk(source), theano_kernels)
     elif callable(getattr(source, "save", None)):
         main = _parts(live.saved(source))
     else:
         raise InvalidModelError(f"{type(source).__name__} is neither a path nor a Keras model")
-    other = _parts(content.on_disk(Path(weights)), theano_kernels) if weights is not None else main
+    other = _parts(_on_disk(weights), theano_kernels) if weights is not None else main
     if main.config is None:
-        raise InvalidModelError(
-            f"{main.name}: holds weights but no architecture: give the architecture as the model, a JSON file, and "
-            f"`weights={main.name!r}`"
-        )
-    model = graph_config.parse(main.config, main.name, main.version)
+        raise InvalidModelError(f"{main.name}: {_no_architecture(main, source)}")
+    given = None if input_shape is None else tuple(input_shape)
+    config = main.config if given is None else unbuilt.with_input_shape(main.config, given, main.name)
+    model = graph_config.parse(config, main.name, main.version)
     if other.weights is None:
         raise InvalidModelError(f"{other.name}: holds no weights; give a file that does: `weights='FILE'`")
     version = main.version or other.version
-    return ModelFile(main.name, version, model, other.weights, other.unlike or multi_backend.unlike_today(model))
+    unlike = other.unlike or multi_backend.unlike_today(model)
+    return ModelFile(
+        main.name, version, model, other.weights, unlike, _distinct(outputs or (), main.name), given, config
+    )
+
+
+def _on_disk(source: str | os.PathLike[str]) -> content.Content:
+    """The file, or an error that names a similar one."""
+    try:
+        return content.on_disk(Path(source))
+    except FileError as error:
+        like = "" if os.path.lexists(source) else beside.similar(Path(source))
+        raise FileError(f"{error}; did you mean {like}?" if like else str(error)) from error
+
+
+def _no_architecture(main: _Parts, source: Any) -> str:
+    """The advice for a file of weights."""
+    found = beside.architecture(Path(source), main.weights) if main.weights is not None else ""
+    fits = f" ({found} beside it fits)" if found else ""
+    return (
+        f"holds weights but no architecture: give the JSON that `model.to_json()` returns as the model{fits}, and "
+        f"`weights={main.name!r}`; or build the model in Python, call load_weights and kerasgen.export(model)"
+    )
+
+
+def _distinct(outputs: Sequence[str], name: str) -> tuple[str, ...]:
+    if isinstance(outputs, str) or len(set(outputs)) < len(outputs):
+        raise UsageError(f"{name}: `outputs` is a list of the names of layers, each once")
+    return tuple(outputs)
 
 
 def architecture(path: str | os.PathLike[str]) -> tuple[Any, str]:
@@ -80,7 +118,7 @@ def _parts(file: content.Content, theano_kernels: bool = False) -> _Parts:
         return _saved_parts(keras_folder.Folder(file))
     if kind == "hdf5":
         return _hdf5_parts(file, theano_kernels)
-    config = jsonfile.loads(file.read(content.MAX_TEXT), file.name)
+    config = jsonfile.document(file.read(content.MAX_TEXT), file.name)
     other = foreign.of_json(config)
     if other is not None:
         raise InvalidModelError(f"{file.name}: {other}")

@@ -85,7 +85,7 @@ def magic(head: bytes) -> str:
         return "hdf5"
     if head.startswith(_ZIP):
         return "zip"
-    return "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else ""
+    return "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b'"') else ""
 
 
 def reason(error: Exception) -> str:

@@ -43,6 +43,11 @@ def layer_kind(data: Mapping[str, Any]) -> str:
     return f"{package}>{name}" if package and name in KERAS_LAYERS else name
 
 
+def package(data: Mapping[str, Any]) -> str:
+    """The package that a serialised object's class is registered for with Keras, "" if it is none or not recorded."""
+    return str(data.get("registered_name") or data["class_name"]).rpartition(">")[0]
+
+
 def layer_config(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a layer of this kind."""
     renamed = _SETTINGS.get(kind, {})

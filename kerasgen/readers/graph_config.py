@@ -112,7 +112,8 @@ def _input_of(model: str, first: LayerSpec, written: Any, built: Any) -> LayerSp
             shape, dtype = list(inner[0].config["batch_shape"]), inner[0].config.get("dtype")
     if shape is None:
         raise InvalidModelError(
-            f"model {model!r} was never built: its input shape is unknown; add an Input layer or call it, then save"
+            f"model {model!r} was never built: its input shape is unknown; add an Input layer or call it, then save; "
+            "or give the shape of a sample, such as `input_shape=(64, 64, 3)`"
         )
     dtype = dtype if isinstance(dtype, str) and not dtype.startswith("mixed") and "_from_" not in dtype else "float32"
     name = f"{first.name}_input"
@@ -151,7 +152,7 @@ def _layer(data: Any) -> LayerSpec:
             kind = f"ops.{kind}"
         config = dialect.layer_config(kind, data["config"])
         _parse_wrapped(data["config"], config)
-        return LayerSpec(name, kind, config, _calls(data))
+        return LayerSpec(name, kind, config, _calls(data), package=dialect.package(data))
     except KerasgenError as error:
         raise type(error)(f"layer {name!r}: {error}") from error
     except _MALFORMED as error:

@@ -29,6 +29,12 @@ def loads(text: bytes | str, where: str) -> Any:
     return value
 
 
+def document(text: bytes | str, where: str) -> Any:
+    """The value of a file, or of the JSON text that is its value: `json.dump(model.to_json(), file)` writes that."""
+    value = loads(text, where)
+    return loads(value, where) if isinstance(value, str) else value
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):

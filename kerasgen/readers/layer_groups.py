@@ -48,6 +48,11 @@ def layer_groups(model: ModelSpec, root: hdf5.Group, variables: Sequence[Variabl
     return dict(_Walk(owners).through(model, root, ()))
 
 
+def by_class(listed: hdf5.Group, model: ModelSpec) -> Groups:
+    """The groups of a list by the names of the model's layers whose class and position they have."""
+    return _by_count(listed, _stored_layers(model))
+
+
 @dataclass(frozen=True)
 class _Walk:
     """A walk through nested models. `owners` are the paths of layers that have weights or contain such a layer.

@@ -49,7 +49,7 @@ class LegacyWeights:
     source: hdf5.Source
     theano: bool = False  # whether Theano trained them
 
-    def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
+    def bind(self, model: ModelSpec, variables: Sequence[Variable], *, partial: bool = False) -> dict[str, np.ndarray]:
         """Arrays by `Variable.key`."""
         layers = dict(_layers(model, ()))
         order = {path: position for position, path in enumerate(layers)}
@@ -64,6 +64,8 @@ class LegacyWeights:
         declared = {layer: owned for layer, owned in declared.items() if owned}
         with hdf5.opened(self.source) as file:
             stored = self._stored(file.root)
+            if partial:
+                stored = _part(declared, stored)
             origin = old_layouts.Origin(keras1=version(file.root).startswith("1"), theano=self.theano)
             if origin.theano:
                 self._refuse_borders_of_theano(layers)
@@ -76,6 +78,12 @@ class LegacyWeights:
                     arrays.setdefault(variable.key, []).append(array)
                 assemblies += [join for item in objects for join in item.joined(arrays, origin)]
             return hdf5.assemble(file, assemblies)
+
+    def fits(self, model: ModelSpec) -> bool:
+        """Whether every layer that has weights in the file is one of the model's, by its name."""
+        with hdf5.opened(self.source) as file:
+            stored = self._stored(file.root).keys()
+        return bool(stored) and stored <= {_TOP_LEVEL, *(layer.name for layer in model.layers)}
 
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
         """The shapes of each layer's arrays in the file, by the path of names to the layer; no array is read."""
@@ -141,12 +149,22 @@ class LegacyWeights:
                 f"{len(owned)}: {', '.join(variable.name for variable in owned) or 'none'}"
             )
         endings = _endings(stored)
-        by_name = [endings.get((v.owner[-1] if v.owner[1:] else "", v.name.rpartition("/")[2]), []) for v in owned]
+        by_name = [endings.get(_ending(variable), []) for variable in owned]
         if all(len(matches) == 1 for matches in by_name) and len({matches[0] for matches in by_name}) == len(owned):
             return [(variable, stored[name]) for variable, (name,) in zip(owned, by_name, strict=True)]
         trained = [variable for variable in owned if variable.trainable and not variable.frozen]
         rest = [variable for variable in owned if not variable.trainable or variable.frozen]
         return list(zip(trained + rest, stored.values(), strict=True))
+
+
+def _part(declared: Mapping[str, Sequence[Variable]], stored: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The stored arrays of these layers; of a nested model, those of the variables if the names tell them apart."""
+    part = {}
+    for layer in declared.keys() & stored.keys():
+        endings = _endings(stored[layer])
+        names = [name for variable in declared[layer] for name in endings.get(_ending(variable), [])]
+        part[layer] = {name: stored[layer][name] for name in names} if len(names) == len(set(names)) else stored[layer]
+    return {layer: part[layer] for layer in stored if layer in part}
 
 
 def _layers(model: ModelSpec, owner: LayerPath) -> Iterator[tuple[LayerPath, LayerSpec]]:
@@ -194,6 +212,11 @@ class _Object:
         for variable in self.owned:
             join = old_layouts.joined(self.kind, self.config, variable, shapes, origin)
             yield variable, arrays[variable.key], join.shape, join.make
+
+
+def _ending(variable: Variable) -> tuple[str, str]:
+    """How the name of a variable's array ends: with the inner layer's name before it, inside a nested model."""
+    return variable.owner[-1] if variable.owner[1:] else "", variable.name.rpartition("/")[2]
 
 
 def _endings(stored: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:

@@ -47,13 +47,17 @@ Address = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer. `kind` is Keras's class name; an operation node's is prefixed: `ops.Add` beside the layer `Add`."""
+    """One layer. `kind` is Keras's class name; an operation node's is prefixed: `ops.Add` beside the layer `Add`.
+
+    `package` is the one that its class is registered for with Keras, "" if it is none or not recorded.
+    """
 
     name: str
     kind: str
     config: Mapping[str, Any]
     calls: tuple[Call, ...] = ()
     model: ModelSpec | None = None  # the layers of a nested model
+    package: str = field(default="", compare=False)
 
     @property
     def is_operation(self) -> bool:
@@ -99,8 +103,15 @@ class Variable:
 class WeightStore(Protocol):
     """The weights of a file. Arrays are read when they are bound, after their shapes have been checked."""
 
-    def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
-        """Arrays by `Variable.key`, in the file's dtype. InvalidModelError names a missing, extra or misshapen one."""
+    def bind(self, model: ModelSpec, variables: Sequence[Variable], *, partial: bool = False) -> dict[str, np.ndarray]:
+        """Arrays by `Variable.key`, in the file's dtype. InvalidModelError names a missing, extra or misshapen one.
+
+        `partial`: the variables are those of some layers only, and the file has more arrays.
+        """
+        ...
+
+    def fits(self, model: ModelSpec) -> bool:
+        """Whether every layer that has weights in the file seems to be one of the model's, by its name or its class."""
         ...
 
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
@@ -116,6 +127,9 @@ class ModelFile:
     """One model as read: architecture, the Keras version that wrote it ("2.0.5", "" if unknown) and its weights.
 
     `unlike` says why current versions of Keras answer differently from the one that wrote the file, if they do.
+    `outputs` are the layers at which the module ends, as `inspect` names them; () for the model's own outputs.
+    `input_shape` is the shape of a sample that the user gave, if the file records none. `config` is the architecture
+    that `model` was parsed from.
     """
 
     source: str
@@ -123,6 +137,9 @@ class ModelFile:
     model: ModelSpec
     weights: WeightStore
     unlike: str = ""
+    outputs: tuple[str, ...] = ()
+    input_shape: tuple[int | None, ...] | None = None
+    config: Any = None
 
 
 def leaves(structure: Any, kind: Any = Ref) -> Iterator[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasgen.errors import InvalidModelError
 from kerasgen.readers import hdf5
-from kerasgen.readers.layer_groups import Place, layer_groups, list_of_layers
+from kerasgen.readers.layer_groups import Place, by_class, layer_groups, list_of_layers
 from kerasgen.readers.model import LayerPath, ModelSpec, Variable
 
 _RANDOM_STATE = "seed_generator"  # of dropout and augmentation: not weights
@@ -38,7 +38,7 @@ class ObjectWeights:
     source: hdf5.Source
     asset: Callable[[str], bytes | None] = lambda path: None
 
-    def bind(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[str, np.ndarray]:
+    def bind(self, model: ModelSpec, variables: Sequence[Variable], *, partial: bool = False) -> dict[str, np.ndarray]:
         """Arrays by `Variable.key`."""
         weights = [variable for variable in variables if not variable.state]
         states = [variable for variable in variables if variable.state]
@@ -47,9 +47,18 @@ class ObjectWeights:
             stored = [*self._weights(weights, places), *_states(states, places)]
             in_file = {item.variable.key for item in stored}
             texts = {v.key: self._text(v, places[v.owner].group) for v in states if v.key not in in_file}
-            for path in _unused(file.root, {item.group for item in stored}):
+            unused = () if partial else _unused(file.root, {item.group for item in stored})
+            for path in unused:
                 raise InvalidModelError(f"{self.source.name}: no layer of the architecture has the weights at {path!r}")
             return {**hdf5.load(file, [(item.variable, item.array) for item in stored]), **texts}
+
+    def fits(self, model: ModelSpec) -> bool:
+        """Whether every layer that has weights in the file seems to be one of the model's, by its class."""
+        with hdf5.opened(self.source) as file:
+            listed = list_of_layers(file.root)
+            stored = {} if listed is None else {name: hdf5.subgroup(listed, name) for name in listed.links}
+            weighted = {group for group in stored.values() if group is not None and any(_all_arrays(group))}
+            return bool(weighted) and listed is not None and weighted <= set(by_class(listed, model).values())
 
     def shapes(self, model: ModelSpec, variables: Sequence[Variable]) -> dict[LayerPath, list[tuple[int, ...]]]:
         """The shapes of each layer's arrays in the file, by the path of names to the layer; no array is read."""

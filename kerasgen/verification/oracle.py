@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import threading
 import warnings
@@ -15,8 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasgen.builder.cut import Cut
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.names import printable
+from kerasgen.readers import jsonfile
 from kerasgen.readers.model import Address, leaves, map_leaves
 from kerasgen.verification.compare import flat
 
@@ -43,11 +46,12 @@ def available() -> bool:
 
 @dataclass(frozen=True)
 class Oracle:
-    """A model of Keras's, and what messages call it."""
+    """A model of Keras's, what messages call it, and where it is cut, if it is."""
 
     model: Any
     name: str
     library: str = "keras"
+    cut: Cut | None = None
 
     @property
     def version(self) -> str:
@@ -58,6 +62,8 @@ class Oracle:
         """What the model answers, its stateful layers starting afresh. Raises ParityError where it cannot."""
         with self._answering(arrays):
             reset_states(self.model)
+            if self.cut is not None:
+                return [np.asarray(tensor) for tensor in self._ends(arrays)]
             return [np.asarray(array) for array in flat(_predict(self.model, self.arranged(arrays), len(arrays[0])))]
 
     def layers(self, arrays: Sequence[np.ndarray], outputs: list[np.ndarray] | None = None) -> Iterator[Call]:
@@ -68,11 +74,30 @@ class Oracle:
         """
         with self._answering(arrays):
             reset_states(self.model)
-            tensor = importlib.import_module("tensorflow").convert_to_tensor
-            inputs = map_leaves(self.arranged(arrays), tensor, np.ndarray)
-            results = yield from _run(_functional(self.model), inputs, ())
+            results: list[Any] = []
+            yield from self._calls(arrays, results)
             if outputs is not None:
                 outputs += [np.asarray(result) for result in results]
+
+    def _calls(self, arrays: Sequence[Any], outputs: list[Any]) -> Iterator[Call]:
+        """Run the model call by call; `outputs` gets its outputs, or what it makes where it is cut."""
+        graph = _functional(self.model)
+        if self.cut is None:
+            given, ends = arrays, None
+        else:
+            rest, ends = iter(arrays), _Ends(self.cut)
+            given = [next(rest) if i in self.cut.inputs else None for i in range(len(graph.inputs))]
+        tensor = importlib.import_module("tensorflow").convert_to_tensor
+        inputs = map_leaves(self.arranged(given), tensor, np.ndarray)
+        results = yield from _run(graph, inputs, (), ends)
+        outputs += results if ends is None else ends.tensors()
+
+    def _ends(self, arrays: Sequence[Any]) -> list[Any]:
+        """What the model makes where it is cut, as tensors."""
+        outputs: list[Any] = []
+        for _ in self._calls(arrays, outputs):
+            pass
+        return outputs
 
     def gradients(
         self, arrays: Sequence[np.ndarray], outer: Sequence[np.ndarray | None]
@@ -94,7 +119,8 @@ class Oracle:
         variables = [variable for variable in self.model.weights if "float" in str(variable.dtype)]
         with tf.GradientTape() as tape:
             tape.watch([tensor for tensor in tensors if tensor.dtype.is_floating])
-            outputs = [tf.convert_to_tensor(y) for y in flat(self.model(self.arranged(tensors), training=False))]
+            answer = self.model(self.arranged(tensors), training=False) if self.cut is None else self._ends(tensors)
+            outputs = [tf.convert_to_tensor(y) for y in flat(answer)]
         pairs = [(y, tf.constant(a, y.dtype)) for y, a in zip(outputs, outer, strict=True) if y.dtype.is_floating]
         sources = [*tensors, *(v.value if self.library == "keras" else v for v in variables)]
         targets, weights = [y for y, _ in pairs], [a for _, a in pairs]
@@ -121,15 +147,35 @@ class Oracle:
             ) from error
 
 
-def oracle(source: Any, weights: Any, keras_version: str) -> Oracle:
-    """The original model, loaded by Keras.
+class _Ends:
+    """The calls that a cut needs, and the tensors that are made where it is."""
 
+    def __init__(self, cut: Cut) -> None:
+        self.cut = cut
+        self._made: dict[Address, list[Any]] = {}
+
+    def note(self, address: Address, results: list[Any]) -> None:
+        """A call has returned these tensors."""
+        if address in self.cut.outputs.values():
+            self._made[address] = results
+
+    def tensors(self) -> list[Any]:
+        """Those of all outputs, in order."""
+        return [tensor for address in self.cut.outputs.values() for tensor in self._made[address]]
+
+
+def oracle(
+    source: Any, weights: Any, keras_version: str, config: Any = None, *, by_name: bool = False, cut: Cut | None = None
+) -> Oracle:
+    """The original model, loaded by Keras; with `config`, a model of that architecture with the weights of the file.
+
+    `by_name`: of a legacy file, with the weights of the layers that are in `config`. `cut` is where the model is cut.
     A file of Keras 1 or 2 is loaded by tf_keras where that is installed, for Keras 3 changed what some settings mean.
     Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
     """
     if not isinstance(source, (str, os.PathLike)):
         libraries = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
-        return Oracle(source, "the model", "tf_keras" if "tf_keras" in libraries else "keras")
+        return Oracle(source, "the model", "tf_keras" if "tf_keras" in libraries else "keras", cut)
     if not available():
         raise UsageError("verification needs TensorFlow: pip install 'kerasgen-numpy[verify]'")
     name = printable(str(source))
@@ -137,14 +183,19 @@ def oracle(source: Any, weights: Any, keras_version: str) -> Oracle:
     try:
         with _silence():
             keras = importlib.import_module(library)
-            if weights is None:
+            if config is not None:
+                kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+                model = kind.from_config(config["config"])
+                model.load_weights(os.fspath(weights or source), **({"by_name": True} if by_name else {}))
+            elif weights is None:
                 model = keras.models.load_model(os.fspath(source), compile=False)
             else:
-                model = keras.models.model_from_json(Path(source).read_text(encoding="utf-8"))
+                architecture = jsonfile.document(Path(source).read_bytes(), name)
+                model = keras.models.model_from_json(json.dumps(architecture))
                 model.load_weights(os.fspath(weights))
     except Exception as error:
         raise ParityError(f"{name}: {library} cannot load the model: {_reason(error)}") from error
-    return Oracle(model, name, library)
+    return Oracle(model, name, library, cut)
 
 
 def _library(keras_version: str) -> str:
@@ -224,8 +275,11 @@ def reset_states(model: Any) -> None:
             layer.reset_states()
 
 
-def _run(graph: Any, inputs: Any, around: Address) -> Generator[Call, None, list[Any]]:
-    """Run a functional model call by call, as it does itself; its outputs. A tensor is kept until its last reader."""
+def _run(graph: Any, inputs: Any, around: Address, ends: _Ends | None) -> Generator[Call, None, list[Any]]:
+    """Run a functional model call by call, as it does itself; its outputs. A tensor is kept until its last reader.
+
+    Calls that are not needed for `ends` are left out, and outputs that depend on them are None.
+    """
     flatten = importlib.import_module("tensorflow").nest.flatten
     values = {id(symbol): tensor for symbol, tensor in zip(graph.inputs, flatten(inputs), strict=True)}
     nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
@@ -238,21 +292,25 @@ def _run(graph: Any, inputs: Any, around: Address) -> Generator[Call, None, list
         layer = getattr(node, "operation", None) or node.layer  # Keras 3, Keras 2
         calls = [id(call) for call in layer._inbound_nodes if id(call) in known]
         address = (*around, (layer.name, calls.index(id(node))))
+        if ends is not None and not ends.cut.needs(address):
+            continue
         args, kwargs = _arguments(node, values)
         inner = _functional(layer)
         if hasattr(inner, "_nodes_by_depth"):
-            results = yield from _run(inner, args[0] if args else kwargs["inputs"], address)
+            results = yield from _run(inner, args[0] if args else kwargs["inputs"], address, ends)
         else:
             if "training" in kwargs or getattr(layer, "_call_has_training_arg", False):
                 kwargs["training"] = False
             results = flatten(layer(*args, **kwargs))
             yield Call(address, [np.asarray(tensor) for tensor in results], _before(layer, args, kwargs))
+        if ends is not None:
+            ends.note(address, results)
         values.update((id(symbol), tensor) for symbol, tensor in zip(flatten(node.outputs), results, strict=True))
         unread.subtract(id(symbol) for symbol in flatten(node.input_tensors))
         for symbol in flatten((node.input_tensors, node.outputs)):
             if unread[id(symbol)] <= 0:
                 values.pop(id(symbol), None)
-    return [values[id(symbol)] for symbol in graph.outputs]
+    return [values.get(id(symbol)) for symbol in graph.outputs]
 
 
 def _before(layer: Any, args: Any, kwargs: Any) -> np.ndarray | None:
@@ -273,10 +331,16 @@ def _functional(model: Any) -> Any:
 
 
 def _arguments(node: Any, values: Mapping[int, Any]) -> Any:
-    """The arguments of a call, with values in the place of symbols, in Keras 3 or Keras 2."""
+    """The arguments of a call, with values in the place of symbols, or None, in Keras 3 or Keras 2."""
+    values = {id(symbol): values.get(id(symbol)) for symbol in _symbols(node)}
     if hasattr(node, "arguments"):
         return node.arguments.fill_in(values)
     return node.map_arguments({str(id(x)): [values[id(x)]] * len(node.keras_inputs) for x in node.keras_inputs})
+
+
+def _symbols(node: Any) -> Any:
+    """The symbols among the arguments of a call, in Keras 3 or Keras 2."""
+    return node.arguments.keras_tensors if hasattr(node, "arguments") else node.keras_inputs
 
 
 def _reason(error: Exception) -> str:

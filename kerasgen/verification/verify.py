@@ -12,12 +12,14 @@ import numpy as np
 
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
+from kerasgen.builder.cut import Cut
 from kerasgen.display import Display, Displayed, Table
 from kerasgen.emit.load import load_module
 from kerasgen.errors import ParityError
 from kerasgen.names import printable
 from kerasgen.readers import read
 from kerasgen.readers.model import ModelFile
+from kerasgen.verification.architecture import rebuilt
 from kerasgen.verification.compare import OutputReport, compare, flat, precisions
 from kerasgen.verification.divergence import Divergence, Search
 from kerasgen.verification.gradients import compare_gradients
@@ -108,22 +110,25 @@ def verify(
     custom: Rules | None = None,
     theano_kernels: bool = False,
     gradients: bool = False,
+    outputs: Sequence[str] | None = None,
+    input_shape: Sequence[int | None] | None = None,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> Verification:
     """Compare a module with the model that it was made from, by Keras, and explain where they differ.
 
     The inputs are random, drawn by `seed`; come from an .npy or .npz file; or are several that are edges, with "edge":
     zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
-    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom` and
-    `theano_kernels` are as for `export`. `gradients` compares those of a module that has them, too, with TensorFlow's.
-    `on_step` is told the name of each step when it begins: "read", "build", "ask" (Keras) and "verify".
+    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom`,
+    `theano_kernels`, `outputs` and `input_shape` are as for `export`. `gradients` compares those of a module that has
+    them, too, with TensorFlow's. `on_step` is told the name of each step when it begins: "read", "build", "ask" (Keras)
+    and "verify".
 
     Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
     another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
     Keras or the module fails.
     """
     on_step("read")
-    file = read(source, weights, theano_kernels=theano_kernels)
+    file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     loaded = load_module(Path(module))
     on_step("build")
     built = build(file, custom)
@@ -187,7 +192,10 @@ def original(source: Any, weights: Any, file: ModelFile) -> Oracle:
     """The model as Keras has it. Raises ParityError where that would answer otherwise than the Keras of the file."""
     if file.unlike:
         raise ParityError(f"{file.source}: {file.unlike}")
-    return oracle(source, weights, file.keras_version)
+    cut = Cut.of(file) if file.outputs else None
+    part = rebuilt(file, cut)
+    config = file.config if part is None and file.input_shape is not None else part
+    return oracle(source, weights, file.keras_version, config, by_name=part is not None, cut=cut)
 
 
 def compared(

@@ -196,6 +196,22 @@ row(
     lambda x: L.Embedding(7, 3)(L.IntegerLookup(vocabulary=_VOCABULARY, mask_token=0)(x)),
     **_NUMBERS,
 )
+_WIDE: dict[str, Any] = {"dtype": "int64", "values": (-(2**62), 2**62)}
+row("hashing", (3, 90), L.Hashing(1000), dtype="int64", values=(-1200, 1200))
+row("hashing of large integers", (40,), L.Hashing(1000), **_WIDE)
+row("hashing salted", (3, 90), L.Hashing(1000, salt=133), dtype="int64", values=(-1200, 1200))
+row("hashing salted of large integers", (40,), L.Hashing(99, salt=[133, 137], dtype="int32"), **_WIDE)
+for _mode in ("one_hot", "multi_hot", "count"):
+    row(f"hashing {_mode}", (1,), L.Hashing(9, output_mode=_mode, mask_value=2), **_NUMBERS)
+row("hashing count many", VECTOR, L.Hashing(9, output_mode="count"), **_NUMBERS)
+row("hashing masked", VECTOR, L.Hashing(9, mask_value=0), **_NUMBERS)
+row("hashing masked into one bin", VECTOR, L.Hashing(1, mask_value=0), **_NUMBERS)
+row("hashing of pixels", VECTOR, L.Hashing(9), dtype="uint8", values=PIXELS)
+row("hashing of floats", VECTOR, L.Hashing(9, mask_value=1))
+row("hashed_crossing", [(1,), (1,)], lambda *xs: L.HashedCrossing(30)(xs), **_WIDE)
+row("hashed_crossing of vector", [(), ()], lambda *xs: L.HashedCrossing(30)(xs), **_NUMBERS)
+row("hashed_crossing one_hot", [(1,), (1,)], lambda *xs: L.HashedCrossing(9, output_mode="one_hot")(xs), **_NUMBERS)
+row("hashed_crossing int32", [(1,), (1,)], lambda *xs: L.HashedCrossing(9, dtype="int32")(xs), **_NUMBERS)
 for _name, _settings in _LOOKUPS.items():
     if "idf_weights" in _settings or "vocabulary" in _settings:
         continue

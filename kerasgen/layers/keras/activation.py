@@ -11,7 +11,7 @@ from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.registry import rule
+from kerasgen.layers.registry import PACKAGE_ACTIVATIONS, rule
 
 # The meaning in Keras 1 and 2 of names that Keras 3 redefined.
 BEFORE_KERAS_3: Mapping[str, Callable[..., Any]] = {"hard_sigmoid": kernels.hard_sigmoid_keras2}
@@ -25,6 +25,9 @@ def activate(layer: Layer, x: Value) -> Value:
     if isinstance(name, Mapping):  # a layer used as an activation
         result: Value = layer.wrapped("activation", name, x)
         return result
+    if name in PACKAGE_ACTIVATIONS:
+        packaged: Value = PACKAGE_ACTIVATIONS[name](layer, x)
+        return packaged
     return layer.emit(activation_kernel(layer, name), x)
 
 

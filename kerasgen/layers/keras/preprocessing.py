@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,43 @@ def discretization(layer: Layer, x: Value) -> Value:
     if mode == "int":
         return layer.cast(y, "int32" if layer.keras_major >= 3 else "int64")
     return _encode(layer, y, mode, len(boundaries) + 1, layer.dtype)
+
+
+@rule("Hashing")
+def hashing(layer: Layer, x: Value) -> Value:
+    """Integers as bins, by a hash of their decimal text; bin 0 is kept for the value that stands for none."""
+    config = layer.config
+    mode = config.choice("output_mode", ("int", *ENCODINGS), "int")
+    bins, mask = config.integer("num_bins"), config.get("mask_value", None)
+    if x.dtype == "bool":
+        raise UnsupportedModelError("it hashes the texts of truth values")
+    if mask is not None and not isinstance(mask, int):
+        raise UnsupportedModelError("its mask_value is text, which the module does not take")
+    if mode == "one_hot" and len(x.shape) > 1 and x.shape[-1] == 1:
+        x = layer.emit(np.squeeze, x, axis=-1)
+    rest = bins - 1 if mask is not None and bins > 1 else bins
+    whole = layer.cast(x, "int64") if "float" in x.dtype else x
+    if config.get("salt", None) is None:
+        y = layer.emit(kernels.farm_hash, whole, bins=rest)
+    else:
+        key = tuple(int(part) for part in config.integers("salt", 2, least=-LARGEST))
+        y = layer.emit(kernels.sip_hash, whole, bins=rest, key=key)
+    if rest < bins:
+        y = layer.emit(np.where, layer.emit(np.equal, x, mask), 0, layer.emit(np.add, y, 1))
+    return _encoded_bins(layer, y, mode, bins)
+
+
+@rule("HashedCrossing")
+def hashed_crossing(layer: Layer, xs: Sequence[Value]) -> Value:
+    """Combinations of integers as bins."""
+    mode, bins = layer.config.choice("output_mode", ("int", "one_hot"), "int"), layer.config.integer("num_bins")
+    return _encoded_bins(layer, layer.emit(kernels.crossed_hash, *xs, bins=bins), mode, bins)
+
+
+def _encoded_bins(layer: Layer, bins: Value, mode: str, depth: int) -> Value:
+    if mode == "int":
+        return layer.cast(bins, str(layer.config.get("dtype", None) or "int64"))
+    return _encode(layer, bins, mode, depth, layer.dtype)
 
 
 @rule("IntegerLookup")

@@ -1,0 +1,1 @@
+"""Rules for the layers of packages that people use beside Keras, a file for each package."""
