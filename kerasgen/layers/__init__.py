@@ -1,5 +1,6 @@
 """The rules: how each Keras layer and operation becomes kernel calls."""
 
+from kerasgen.layers.functions import emit as functions
 from kerasgen.layers.keras import (
     activation,
     attention,
@@ -68,4 +69,5 @@ FAMILIES = (
     tf_arrays,
     tf_nn,
     tf_raw,
+    functions,
 )

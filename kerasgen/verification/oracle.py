@@ -19,6 +19,7 @@ from kerasgen.errors import ParityError, UsageError
 from kerasgen.names import printable
 from kerasgen.readers.model import Address, leaves, map_leaves
 from kerasgen.verification.compare import flat
+from kerasgen.verification.lambdas import Lambdas
 
 # Activations that are flat for large numbers, by Keras's names, and the layers that apply one last of all.
 SATURATING = frozenset("hard_sigmoid hard_tanh sigmoid softmax softsign sparse_sigmoid sparsemax tanh".split())
@@ -121,8 +122,8 @@ class Oracle:
             ) from error
 
 
-def oracle(source: Any, weights: Any, keras_version: str) -> Oracle:
-    """The original model, loaded by Keras.
+def oracle(source: Any, weights: Any, keras_version: str, lambdas: Lambdas | None = None) -> Oracle:
+    """The original model, loaded by Keras; the functions of its Lambdas are as `lambdas` says, by default not run.
 
     A file of Keras 1 or 2 is loaded by tf_keras where that is installed, for Keras 3 changed what some settings mean.
     Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
@@ -135,8 +136,7 @@ def oracle(source: Any, weights: Any, keras_version: str) -> Oracle:
     name = printable(str(source))
     library = _library(keras_version)
     try:
-        with _silence():
-            keras = importlib.import_module(library)
+        with _silence(), (lambdas or Lambdas()).replaced(keras := importlib.import_module(library)):
             if weights is None:
                 model = keras.models.load_model(os.fspath(source), compile=False)
             else:
