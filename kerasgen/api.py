@@ -17,6 +17,7 @@ from kerasgen.backward.cost import step_cost
 from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
+from kerasgen.builder.defines import check as check_defines
 from kerasgen.builder.summary import Summary, summarize
 from kerasgen.emit.load import load_module
 from kerasgen.emit.memory import within
@@ -34,6 +35,7 @@ from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport
 from kerasgen.verification.inputs import Recipe, recipes
+from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.selftest import Proof
 from kerasgen.verification.verify import Verification, compared
 
@@ -46,7 +48,8 @@ class ExportResult:
     """What was written, and how it compares with Keras.
 
     `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
-    says why. `warning` is a word on what is odd about the model, or nothing.
+    says why. `warning` is a word on what is odd about the model, or nothing. `unread` are the Lambda layers whose code
+    Keras did not run: it had what kerasgen read there, so the reading itself was not compared.
     """
 
     module: Path | None
@@ -55,6 +58,7 @@ class ExportResult:
     outputs: tuple[OutputReport, ...]
     unverified: str
     warning: str = ""
+    unread: tuple[str, ...] = ()
 
     @property
     def advice(self) -> str:
@@ -79,6 +83,7 @@ class Options:
     level: int = LEVEL
     max_memory: int | None = None
     gradients: GradientOptions | None = None
+    defines: Mapping[str, Any] = field(default_factory=dict)
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -89,6 +94,7 @@ class Options:
             "theano_kernels": self.theano_kernels,
             "max_memory": self.max_memory,
             "gradients": self.gradients.header() if self.gradients else {},
+            "defines": dict(self.defines),
         }
         return {name: option for name, option in options.items() if option}
 
@@ -118,13 +124,19 @@ def _build(file: ModelFile, options: Options, *, strict: bool = False) -> _Model
     if options.level not in PIPELINES:
         levels = ", ".join(map(str, PIPELINES))
         raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
-    built = build(file, options.custom)
+    built = build(file, options.custom, check_defines(options.defines))
     graph = built.bind()
     weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
     warning = _not_finite(weights)
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
-    header = {"name": file.model.name, "sha256": fingerprint(file.model, weights), "keras": file.keras_version}
+    header: dict[str, Any] = {
+        "name": file.model.name,
+        "sha256": fingerprint(file.model, weights),
+        "keras": file.keras_version,
+    }
+    if built.notes:
+        header["lambdas"] = built.notes
     with np.errstate(all="ignore"):  # of weights that are not finite
         wanted = recipes(graph, file.model)
     return _Model(file, built, graph, header, wanted, warning)
@@ -193,6 +205,8 @@ def export(
     max_memory: int | None = None,
     inputs: Any = None,
     gradients: GradientOptions | None = None,
+    defines: Mapping[str, Any] | None = None,
+    run_lambdas: bool = False,
 ) -> ExportResult:
     """Write a model as a NumPy module.
 
@@ -208,7 +222,9 @@ def export(
     the answers to finite inputs. `max_memory` are the bytes that the arrays of a call on one sample may take beside the
     weights; with less than the fastest way takes, blocks are smaller and calls slower. `inputs` are arrays, or an .npy
     or .npz file, with which the module and Keras are compared, instead of random ones; they are stored nowhere.
-    `gradients` adds the backward pass, and what explains answers or trains with it.
+    `gradients` adds the backward pass, and what explains answers or trains with it. `defines` are values of globals
+    that the functions of Lambda layers read, by name. Keras is not given the code of these functions, but what was read
+    of it; with `run_lambdas` it runs the code, which may do anything.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -219,16 +235,16 @@ def export(
     for path in filter(None, (target, sidecar)):
         check_target(path, sources=(source, weights), force=force)
     name = sidecar.name if sidecar else ""
-    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
+    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients, defines or {})
     file = read(source, weights, theano_kernels=theano_kernels)
     model = _build(file, options, strict=strict)
     plans = _plan(model, options)
-    proof = Proof(source, weights, file, verify)
+    proof = Proof(source, weights, file, verify, Lambdas(options.defines, run_lambdas, model.built.notes))
     proof.ask(model.recipes, model.graph.inputs, inputs)
     model = model._replace(graph=plans.predict.graph)  # the weights before folding are gone when the folded are packed
     module = _emit(model, plans, options, proof)
     with _published(module, output, sidecar, force=force) as candidate:
-        verification = _verified(proof, candidate, options.custom)
+        verification = _verified(proof, candidate, model.built)
         if verification and not keep_failed:
             verification.raise_if_wrong()
         if verification and not verification.ok:
@@ -238,7 +254,8 @@ def export(
     if verification:
         verification.raise_if_wrong()
     outputs = verification.outputs if verification else ()
-    return ExportResult(target, sidecar, len(module.npz), outputs, proof.unverified, module.warning)
+    unread = proof.unread if verification else ()
+    return ExportResult(target, sidecar, len(module.npz), outputs, proof.unverified, module.warning, unread)
 
 
 def check(
@@ -253,6 +270,7 @@ def check(
     optimize: int = LEVEL,
     max_memory: int | None = None,
     gradients: GradientOptions | None = None,
+    defines: Mapping[str, Any] | None = None,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -262,7 +280,8 @@ def check(
     sidecar = _sidecar(target, store)
     name = sidecar.name if sidecar else ""
     file = read(source, weights, theano_kernels=theano_kernels)
-    new = generate(file, Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients))
+    settings = (name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients, defines or {})
+    new = generate(file, Options(*settings))
     return changes(new, target, sidecar)
 
 
@@ -300,12 +319,12 @@ def _write_again(module: Module, candidate: Path | BytesIO) -> None:
         module.write(candidate)
 
 
-def _verified(proof: Proof, candidate: Path | BytesIO, custom: Rules) -> Verification | None:
+def _verified(proof: Proof, candidate: Path | BytesIO, built: Built) -> Verification | None:
     """The comparison of a module that is not published yet with Keras, if Keras has answered."""
     if proof.truth is None:
         return None
     module = load_module(candidate if isinstance(candidate, Path) else candidate.getvalue())
-    return compared(build(proof.file, custom), module, {"": proof.arrays}, {"": proof.expected}, proof.truth)
+    return compared(built, module, {"": proof.arrays}, {"": proof.expected}, proof.truth)
 
 
 def inspect(
@@ -314,6 +333,7 @@ def inspect(
     weights: str | os.PathLike[str] | None = None,
     custom: Rules | None = None,
     gradients: GradientOptions | None = None,
+    defines: Mapping[str, Any] | None = None,
 ) -> Summary:
     """What is in a model: layers, shapes, parameters, multiplications, and everything unsupported with the reason.
 
@@ -321,7 +341,7 @@ def inspect(
 
     Raises InvalidModelError and FileError. An unsupported model is no error here, but has no gradients.
     """
-    built = build(read(source, weights), custom)
+    built = build(read(source, weights), custom, check_defines(defines))
     summary = summarize(built)
     if gradients is None or built.problems:
         return summary

@@ -68,6 +68,11 @@ class Built:
     outputs: tuple[str | None, ...]
 
     @property
+    def notes(self) -> dict[str, str]:
+        """What layers compute whose kind does not say it, by their names: the expressions of Lambdas."""
+        return {layer.name: layer.note for layer in self.layers if layer.note}
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is unsupported, one line per layer."""
         return tuple(f"{layer.name} ({layer.kind}): {layer.problem}" for layer in self.layers if layer.problem)
@@ -332,7 +337,10 @@ class _Builder:
         self.addresses[name] = self.address
         shapes = tuple(value.shape for value in outputs)
         variables = tuple(variable for variable, _ in layer.variables.values())
-        self.reports.setdefault(layer.name, LayerReport(layer.name, layer.kind, shapes, variables, note=layer.note))
+        self.reports.setdefault(
+            layer.name,
+            LayerReport(layer.name, layer.kind, shapes, variables, note="; ".join(dict.fromkeys(layer.notes))),
+        )
 
     def _layer(self, spec: LayerSpec, path: LayerPath, *, frozen: bool) -> Layer:
         """The layer at `path` for its next call; names of later calls are numbered."""

@@ -16,7 +16,7 @@ from kerasgen.graph.ir import Node, Shape, Value
 class LayerSummary:
     """One layer. `macs` counts multiply-adds for one sample; None where a size is not known, or the layer unsupported.
 
-    `parameters` are those that the file holds, where the layer could not be built.
+    `parameters` are those that the file holds, where the layer could not be built. `note` is a Lambda's expression.
     """
 
     name: str
@@ -25,6 +25,7 @@ class LayerSummary:
     parameters: int
     macs: int | None
     problem: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def summarize(built: Built) -> Summary:
         parameters = sum(math.prod(variable.shape) for variable in layer.variables if not variable.state)
         counts = [multiply_adds(node, built.specs) for node in nodes.get(layer.name, [])]
         macs = None if None in counts else sum(count or 0 for count in counts)
-        rows.append(LayerSummary(layer.name, layer.kind, layer.shapes, parameters, macs, layer.problem))
+        rows.append(LayerSummary(layer.name, layer.kind, layer.shapes, parameters, macs, layer.problem, layer.note))
     outputs = zip(built.graph.output_names, built.outputs, strict=True)
     return Summary(
         built.file.source,

@@ -13,8 +13,10 @@ import typer
 import kerasgen
 from kerasgen.cli.app import (
     Custom,
+    Define,
     InputGradients,
     Model,
+    RunLambdas,
     Theano,
     Trainable,
     Weights,
@@ -23,6 +25,7 @@ from kerasgen.cli.app import (
     gradient_options,
     progress,
     say,
+    values,
 )
 from kerasgen.hdf5 import process
 from kerasgen.names import module_name, printable
@@ -50,6 +53,7 @@ def export(
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
     ] = False,
     custom: Custom = None,
+    define: Define = None,
     optimize: Annotated[
         int,
         typer.Option(
@@ -84,6 +88,7 @@ def export(
             show_default=False,
         ),
     ] = None,
+    run_lambdas: RunLambdas = False,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
@@ -120,6 +125,7 @@ def export(
         "store": store.value,
         "activations": activations,
         "custom": functions(custom),
+        "defines": values(define),
         "theano_kernels": theano_kernels,
         "optimize": optimize,
         "max_memory": _bytes(max_memory) if max_memory else None,
@@ -149,6 +155,7 @@ def export(
             keep_failed=keep_failed,
             strict=strict,
             inputs=inputs,
+            run_lambdas=run_lambdas,
             **options,
         )
     for written in filter(None, (result.sidecar, result.module)):
@@ -160,6 +167,9 @@ def export(
     else:
         worst = max(result.outputs, key=lambda report: report.relative)
         say(f"verified against Keras: largest error {worst.relative:.1e} of the largest output")
+    if result.unread:
+        names = ", ".join(map(printable, result.unread))
+        say(f"not compared: the reading of {names}, whose code Keras did not run (`run_lambdas=True` lets it)")
     if result.advice:
         say(result.advice)
 

@@ -9,16 +9,19 @@ from typing import Any
 
 from kerasgen.names import printable
 
-OPTIONS = frozenset("custom force inputs keep_failed store strict theano_kernels verify weights".split())
-_SETTING = re.compile(r"`(\w+)=(\{.*?: function\}|[^`]+)`")
-_FUNCTION = re.compile(r"\{(.*): function\}")
+OPTIONS = frozenset(
+    "custom defines force inputs keep_failed outputs run_lambdas store strict theano_kernels verify weights".split()
+)
+_NAMES = {"defines": "define"}  # where the flag has another name
+_SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")
+_FUNCTION = re.compile(r"\{(.*): (function|value)\}")
 
 
 def flags(text: str) -> str:
     """The text with every setting in backticks as this command line has it.
 
     `force=True` is --force, `verify=False` is --no-verify, `store='sidecar'` is --store sidecar, and
-    `custom={'Odd': function}` is --custom Odd=module:function.
+    `custom={'Odd': function}` is --custom Odd=module:function; `defines={'SIZE': value}` is --define SIZE=value.
     """
     return _SETTING.sub(_flag, text)
 
@@ -41,7 +44,8 @@ def _flag(setting: re.Match[str]) -> str:
         return setting[0]
     if name not in OPTIONS:
         return setting[0]
-    flag = name.replace("_", "-")
+    flag = _NAMES.get(name, name).replace("_", "-")
     if literal is True or literal is False:
         return f"--{flag}" if literal else f"--no-{flag}"
-    return printable(f"--{flag} {literal}=module:function" if function else f"--{flag} {literal}")
+    end = {"function": "=module:function", "value": "=value"}[function[2]] if function else ""
+    return printable(f"--{flag} {literal}{end}")

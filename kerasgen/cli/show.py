@@ -9,6 +9,7 @@ import typer
 import kerasgen
 from kerasgen.cli.app import (
     Custom,
+    Define,
     InputGradients,
     Json,
     Model,
@@ -17,6 +18,7 @@ from kerasgen.cli.app import (
     app,
     functions,
     gradient_options,
+    values,
 )
 from kerasgen.cli.flags import flags_in
 from kerasgen.hdf5 import process
@@ -27,6 +29,7 @@ def inspect(
     model: Model,
     weights: Weights = None,
     custom: Custom = None,
+    define: Define = None,
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Tell what a step of training takes, too: memory and multiply-adds.")
     ] = False,
@@ -37,7 +40,8 @@ def inspect(
     """Show the layers of MODEL: kind, output shape, parameters, multiply-adds, and what is unsupported."""
     process.start()
     wanted = gradient_options(trainable, input_gradients) if gradients or trainable else None
-    summary = kerasgen.inspect(model, weights=weights, custom=functions(custom), gradients=wanted)
+    options = {"custom": functions(custom), "defines": values(define)}
+    summary = kerasgen.inspect(model, weights=weights, gradients=wanted, **options)
     if json:
         import json as encoder
 

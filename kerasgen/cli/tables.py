@@ -60,6 +60,9 @@ def _print_summary(console: Console, summary: Summary) -> None:
                 f"and {cost.weight_bytes + cost.block_bytes:,} bytes for the gradients of the weights and for blocks"
             )
         )
+    for layer in summary.layers:
+        if layer.note:
+            console.print(Text(f"{printable(layer.name)}: {layer.note}"))
     for problem in summary.problems:
         console.print(Text(f"unsupported: {printable(flags(problem))}"), style="red")
 

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import kerasgen
-from kerasgen.cli.app import Custom, Json, Model, Theano, Weights, app, functions, progress
+from kerasgen.cli.app import (
+    Custom,
+    Define,
+    Json,
+    Model,
+    RunLambdas,
+    Theano,
+    Weights,
+    app,
+    functions,
+    progress,
+    values,
+)
 from kerasgen.cli.flags import flags
 from kerasgen.hdf5 import process
 
@@ -36,6 +48,8 @@ def verify(
         bool, typer.Option("--gradients", help="Compare backward() with TensorFlow's gradients, too.")
     ] = False,
     custom: Custom = None,
+    define: Define = None,
+    run_lambdas: RunLambdas = False,
     theano_kernels: Theano = False,
     repro: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where they differ, put the first wrong layer into a new folder.")
@@ -55,6 +69,8 @@ def verify(
                 seed=seed,
                 tolerance=tolerance,
                 custom=functions(custom),
+                defines=values(define),
+                run_lambdas=run_lambdas,
                 theano_kernels=theano_kernels,
                 gradients=gradients,
             )

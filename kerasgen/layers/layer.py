@@ -58,7 +58,7 @@ class Layer:
         self.remembered: dict[str, Value] = {}  # states for the next call
         self.inner_mask: Any = KEEP  # that of the wrapped layer, once it is applied
         self.defines = defines or {}  # the user's values for globals of the training script, by name
-        self.note = ""  # what the layer computes, if its kind does not say it: printable ASCII on one line
+        self.notes: list[str] = []  # what it computes, if its kind does not say it: printable ASCII, a line each
         self.masks: Mapping[str, Any] = {}  # the implicit masks of the arguments' tensors, by the argument's name
         self.strips_masks = False  # whether later layers no longer see the masks of these tensors
         self._inline = inline

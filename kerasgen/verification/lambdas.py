@@ -10,6 +10,7 @@ import functools
 import importlib
 import inspect
 import marshal
+import os
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,10 +36,18 @@ _OWN |= {"arguments", "module"}
 
 @dataclass(frozen=True)
 class Lambdas:
-    """What Keras does about Lambdas: `defines` are values of globals; `run` lets it run the bytecode."""
+    """What Keras does about Lambdas.
+
+    `defines` are values of globals; `run` lets it run the bytecode. `notes` are what was read, by the layers' names.
+    """
 
     defines: Mapping[str, Any] = field(default_factory=dict)
     run: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def unread(self, source: Any) -> tuple[str, ...]:
+        """The layers whose reading is not compared: none of a live model, which has functions of its own."""
+        return () if self.run or not isinstance(source, (str, os.PathLike)) else tuple(self.notes)
 
     @contextmanager
     def replaced(self, keras: Any) -> Iterator[None]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
+from kerasgen.builder.defines import check as check_defines
 from kerasgen.emit.load import load_module
 from kerasgen.errors import ParityError
 from kerasgen.names import printable
@@ -21,6 +22,7 @@ from kerasgen.verification.compare import OutputReport, compare, flat, precision
 from kerasgen.verification.divergence import Divergence, Search
 from kerasgen.verification.gradients import compare_gradients
 from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
+from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.oracle import Oracle, oracle
 
 EDGE = "edge"
@@ -31,13 +33,15 @@ class Verification:
     """How a module compares with its model: a report for each output, and where it begins to differ, if it does.
 
     `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
-    step may be wrong though the outputs hide it.
+    step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
+    their code, instead of the code: that reading was not compared.
     """
 
     source: str
     outputs: tuple[OutputReport, ...]
     divergence: Divergence | None = None
     gradients: tuple[OutputReport, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -57,8 +61,14 @@ class Verification:
 
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
-        why = filter(None, (self.divergence, self.wrong_gradient))
+        why = filter(None, (self.divergence, self.wrong_gradient, self.remark))
         return "\n".join(map(str, (*self.outputs, *self.gradients, *why)))
+
+    @property
+    def remark(self) -> str:
+        """What was not compared, "" if that is nothing."""
+        names = ", ".join(map(printable, self.unread))
+        return f"not compared: the reading of {names}, whose code Keras did not run" if names else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -67,6 +77,7 @@ class Verification:
             "outputs": [report.to_dict() for report in self.outputs],
             "divergence": None if self.divergence is None else self.divergence.to_dict(),
             "gradients": [report.to_dict() for report in self.gradients],
+            "unread": list(self.unread),
         }
 
     def raise_if_wrong(self) -> None:
@@ -91,13 +102,16 @@ def verify(
     custom: Rules | None = None,
     theano_kernels: bool = False,
     gradients: bool = False,
+    defines: Mapping[str, Any] | None = None,
+    run_lambdas: bool = False,
 ) -> Verification:
     """Compare a module with the model that it was made from, by Keras, and explain where they differ.
 
     The inputs are random, drawn by `seed`; come from an .npy or .npz file; or are several that are edges, with "edge":
     zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
-    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom` and
-    `theano_kernels` are as for `export`. `gradients` compares those of a module that has them, too, with TensorFlow's.
+    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom`, `theano_kernels`,
+    `defines` and `run_lambdas` are as for `export`. `gradients` compares those of a module that has them, too, with
+    TensorFlow's.
 
     Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
     another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
@@ -105,14 +119,15 @@ def verify(
     """
     file = read(source, weights, theano_kernels=theano_kernels)
     loaded = load_module(Path(module))
-    built = build(file, custom)
+    built = build(file, custom, check_defines(defines))
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
         wanted = recipes(built.graph if built.problems else built.bind(), file.model)
         given = {"": draw(wanted, seed)} if inputs is None else edge_inputs(wanted, seed)
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
-    truth = original(source, weights, file)
+    lambdas = Lambdas(defines or {}, run_lambdas, built.notes)
+    truth = original(source, weights, file, lambdas)
     expected = {name: truth(arrays) for name, arrays in given.items()}
     result = compared(built, loaded, given, expected, truth, tolerance=tolerance)
     if gradients:
@@ -121,7 +136,7 @@ def verify(
             arrays = [array[::2] for array in arrays]
         found = compare_gradients(built, loaded, truth, arrays, seed=seed, tolerance=tolerance)
         result = replace(result, gradients=found)
-    return result
+    return replace(result, unread=lambdas.unread(source))
 
 
 Interface = Sequence[tuple[str, Sequence[int | None], str]]  # name, shape and dtype of each input or output
@@ -160,11 +175,11 @@ def _difference(what: str, own: Interface, models: Interface) -> str:
     return ""
 
 
-def original(source: Any, weights: Any, file: ModelFile) -> Oracle:
+def original(source: Any, weights: Any, file: ModelFile, lambdas: Lambdas | None = None) -> Oracle:
     """The model as Keras has it. Raises ParityError where that would answer otherwise than the Keras of the file."""
     if file.unlike:
         raise ParityError(f"{file.source}: {file.unlike}")
-    return oracle(source, weights, file.keras_version)
+    return oracle(source, weights, file.keras_version, lambdas)
 
 
 def compared(

@@ -96,7 +96,7 @@ def lambda_(layer: Layer, inputs: Any, mask: Any = None) -> Any:
 def _applied(layer: Layer, inputs: Any, mask: Any) -> Any:
     config = {key: layer.config.get(key, None) for key in ("function", "arguments", "mask")}
     function = expression(config)
-    layer.note = function.text
+    layer.notes.append(function.text)
     try:
         first, *_ = function.inputs
         result = Emitter(layer).evaluate(function, {"mask": mask, "training": False, first: inputs})

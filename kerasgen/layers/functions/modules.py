@@ -102,7 +102,7 @@ def named(name: str) -> Reference:
         return Reference(f"builtins.{name}")
     raise UnsupportedModelError(
         f"{name!a} is a name of the training script, whose value is not in the file: a number or a text can be given "
-        f"with `define={{{name!r}: value}}`"
+        f"with `defines={{{name!r}: value}}`"
     )
 
 
