@@ -204,7 +204,10 @@ class _Reader:
         keyword_only = self.number("<i") if version >= (3, 4) else 0
         locals_count = self.number("<i") if version < (3, 11) else 0
         stack_size, flags = self.number("<i"), self.number("<i")
-        instructions, constants, names = self.object(), self.object(), self.object()
+        instructions = self.object()
+        if not isinstance(instructions, Bytes) or stack_size < 0 or flags < 0:
+            raise Malformed("its code object has other parts")  # of another layout: the common case, and cheap to see
+        constants, names = self.object(), self.object()
         cells: tuple[int, ...] = ()
         if version >= (3, 11):
             variables, kinds = self.object(), self.object()
@@ -227,7 +230,7 @@ class _Reader:
         handlers = self.object() if version >= (3, 11) else b""
         texts = (*names, *variables, name) if isinstance(names, tuple) and isinstance(variables, tuple) else (None,)
         texts = tuple(_ascii(text) if isinstance(text, Bytes) and version < (3, 0) else text for text in texts)
-        if not (isinstance(instructions, Bytes) and isinstance(constants, tuple) and isinstance(handlers, bytes)):
+        if not isinstance(constants, tuple) or not isinstance(handlers, bytes):
             raise Malformed("its code object has other parts")
         if not all(isinstance(text, str) for text in texts):
             raise Malformed("its names are no strings")

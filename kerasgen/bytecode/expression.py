@@ -18,6 +18,8 @@ _FEW = 6  # elements of a constant to show
 Kind = Literal[
     "attribute", "call", "constant", "dict", "input", "item", "list", "name", "operator", "slice", "tuple", "unpacked"
 ]
+# Whatever Python would look up or compute; instructions differ in the constants and containers that they pass around.
+_OPERATIONS = frozenset(("attribute", "call", "item", "name", "operator", "unpacked"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +74,17 @@ class Nodes:
         return node
 
     def expression(self, inputs: Iterable[str], result: Node) -> Expression:
-        """All nodes so far, with this one as the result."""
-        return Expression(tuple(inputs), tuple(self._nodes.values()), result)
+        """The operations so far, and what they read, with this node as the result."""
+        ordered: dict[Node, None] = {}
+        for root in (*(node for node in self._nodes.values() if node.kind in _OPERATIONS), result):
+            pending = [root]
+            while pending:
+                unread = [operand for operand in pending[-1].operands if operand not in ordered]
+                if unread:
+                    pending += reversed(unread)
+                else:
+                    ordered.setdefault(pending.pop())
+        return Expression(tuple(inputs), tuple(ordered), result)
 
     def text(self, node: Node) -> str:
         """A node as source text."""

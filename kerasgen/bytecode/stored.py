@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +23,12 @@ LONGEST = 1 << 17  # characters of code in base64
 
 @dataclass(frozen=True)
 class Stored:
-    """The bytes of a function's code, the defaults of its last arguments, and the values of its free variables."""
+    """A function's code, the defaults of its last arguments, and the values of its free variables.
 
-    code: bytes
+    `codes` are the bytes that the text in the file can stand for.
+    """
+
+    codes: tuple[bytes, ...]
     defaults: tuple[Any, ...]
     closure: tuple[Any, ...]
 
@@ -42,7 +47,7 @@ def stored(function: Any) -> Stored:
         isinstance(item, (list, tuple, type(None))) for item in (defaults, closure)
     ):
         raise InvalidModelError("its function is no code, defaults and closure")
-    return Stored(_decoded(code), tuple(defaults or ()), tuple(closure or ()))
+    return Stored(tuple(_decoded(code)), tuple(defaults or ()), tuple(closure or ()))
 
 
 def _name(function: Any) -> str:
@@ -52,17 +57,14 @@ def _name(function: Any) -> str:
     return ascii(name)[:80]
 
 
-def _decoded(text: str) -> bytes:
-    """The bytes in a text: base64, or up to Keras 2.0.8 a character for each byte. Keras tries them in this order."""
+def _decoded(text: str) -> Iterator[bytes]:
+    """The bytes that a text can stand for: base64, or up to Keras 2.0.8 a character for each byte."""
     if len(text) > LONGEST:
         raise InvalidModelError(f"its code has {len(text)} characters, which no function of a layer has")
-    try:
-        return base64.b64decode(text.encode("ascii"))
-    except (UnicodeEncodeError, binascii.Error):
-        try:
-            return text.encode("raw_unicode_escape")
-        except UnicodeEncodeError as error:
-            raise InvalidModelError("its code is no text that stands for bytes") from error
+    with suppress(UnicodeEncodeError, binascii.Error):
+        yield base64.b64decode(text.encode("ascii"))
+    with suppress(UnicodeEncodeError):
+        yield text.encode("raw_unicode_escape")
 
 
 def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,15 +72,30 @@ def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     written = config.get("arguments") or {}
     if not isinstance(written, Mapping):
         raise InvalidModelError("its arguments have no names")
-    return {
-        str(name): np.asarray(item["value"]) if isinstance(item, Mapping) and item.get("type") == "ndarray" else item
-        for name, item in written.items()
-    }
+    return {str(name): _argument(item) for name, item in written.items()}
 
 
-def versions(function: Stored) -> list[Version]:
-    """The versions of Python that can have written a function."""
-    return [version for version, _ in _readings(function, {})[0]]
+def _argument(item: Any) -> Any:
+    if not isinstance(item, Mapping) or item.get("type") != "ndarray":
+        return item
+    try:
+        return np.asarray(item["value"], float)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidModelError("one of its arguments is a malformed array") from error
+
+
+def code_of(function: Stored, version: Version) -> bytes:
+    """The bytes of a function's code, if this version of Python can have written it; raises UnsupportedModelError."""
+    found = []
+    for data, each in itertools.product(function.codes, VERSIONS):
+        with suppress(Malformed):
+            _read(load(data, each), function, {})
+            found.append((each, data))
+    for each, data in found:
+        if each == version:
+            return data
+    written = ", ".join(f"{major}.{minor}" for (major, minor), _ in found) or "no known version"
+    raise UnsupportedModelError(f"its code is of Python {written}, not {version[0]}.{version[1]}")
 
 
 def read(function: Stored, arguments: Mapping[str, Any]) -> Expression:
@@ -106,10 +123,9 @@ def _readings(
     """What a function means to each version that can have written it; and why the first one of the others cannot."""
     found: list[tuple[Version, Expression | Unreadable]] = []
     reason: Malformed | None = None
-    for version in VERSIONS:
+    for data, version in itertools.product(function.codes, VERSIONS):
         try:
-            code = load(function.code, version)
-            found.append((version, _read(code, function, arguments)))
+            found.append((version, _read(load(data, version), function, arguments)))
         except Malformed as error:
             reason = reason or error
     return found, reason

@@ -53,6 +53,13 @@ _TO_POSITIVE, _LIST_TO_TUPLE = 5, 6  # arguments of CALL_INTRINSIC_1
 _DEFAULTS, _KEYWORD_DEFAULTS, _ANNOTATIONS, _CLOSURE = 1, 2, 4, 8  # flags of MAKE_FUNCTION
 
 
+# Instructions that follow one that begins a loop, a `with` or a `try`, which is refused before them.
+_IN_BLOCKS = frozenset("""
+    BEGIN_FINALLY BREAK_LOOP CALL_FINALLY CONTINUE_LOOP END_FINALLY POP_BLOCK POP_EXCEPT POP_FINALLY WITH_CLEANUP
+    WITH_CLEANUP_FINISH WITH_CLEANUP_START
+    """.split())
+
+
 class Unreadable(UnsupportedModelError):
     """The function does something that is no plain expression. The text says what, and how far it was read."""
 
@@ -233,6 +240,8 @@ class _Frame:
             self.push(self.nodes("operator", self.pop(), value=_UNARY[name]))
         elif name.startswith(("BINARY_", "INPLACE_")):
             self.binary(_BINARY[name.partition("_")[2]])
+        elif name in _IN_BLOCKS:
+            raise Malformed(f"{name} stands outside of a block")
         else:
             raise self.refused(_reason(name))
 
@@ -470,6 +479,11 @@ class _Frame:
         other = self._elements(self.pop(), "*")
         self._replace(depth, "list", lambda items: [*items, *other])
 
+    def append(self, depth: int) -> None:
+        """Add an element to a list; in a loop, that would have been refused before."""
+        item = self.machine.node(self.pop())
+        self._replace(depth, "list", lambda items: [*items, item])
+
     def _elements(self, item: Any, what: str) -> list[Node]:
         node = self.machine.node(item)
         if node.kind in ("tuple", "list"):
@@ -488,16 +502,15 @@ class _Frame:
 
     def list_to_tuple(self, _: int) -> None:
         """A list as a tuple."""
-        self.push_tuple(self._elements(self.pop(), "*"))
-
-    def push_tuple(self, items: Sequence[Node]) -> None:
-        """A tuple of these."""
+        items = self._elements(self.pop(), "*")
         self.stack += items
         self.build("tuple", len(items))
 
-    def unpacked(self, count: int) -> None:
-        """Several tuples or lists after each other, up to 3.8; the kind is that of the result."""
-        self.push_tuple([node for item in self.pop_many(count) for node in self._elements(item, "*")])
+    def unpacked(self, kind: str, count: int) -> None:
+        """Several tuples or lists after each other, up to 3.8."""
+        items = [node for item in self.pop_many(count) for node in self._elements(item, "*")]
+        self.stack += items
+        self.build(kind, len(items))
 
     def intrinsic(self, number: int) -> None:
         """From 3.12 on: a plus sign, or a list as a tuple."""
@@ -707,7 +720,7 @@ def _text(value: Any) -> Any:
 
 def _reason(name: str) -> str:
     """Why an instruction is refused."""
-    if name.startswith(("FOR_", "SETUP_LOOP", "GET_ITER", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "LIST_APPEND", "END_FOR")):
+    if name.startswith(("FOR_", "SETUP_LOOP", "GET_ITER", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "END_FOR")):
         return "it has a loop"
     if "JUMP" in name or name in ("TO_BOOL", "LOAD_FAST_AND_CLEAR"):
         return "it has a branch"
@@ -760,10 +773,12 @@ _INSTRUCTIONS: dict[str, _Handler] = {
     **{f"SLICE+{bits}": partial(_Frame.slice_item, bits=bits) for bits in range(4)},
     "BUILD_TUPLE": lambda frame, count: frame.build("tuple", count),
     "BUILD_LIST": lambda frame, count: frame.build("list", count),
+    "LIST_APPEND": _Frame.append,
     "LIST_EXTEND": _Frame.extend,
     "LIST_TO_TUPLE": _Frame.list_to_tuple,
-    "BUILD_TUPLE_UNPACK": _Frame.unpacked,
-    "BUILD_TUPLE_UNPACK_WITH_CALL": _Frame.unpacked,
+    "BUILD_LIST_UNPACK": lambda frame, count: frame.unpacked("list", count),
+    "BUILD_TUPLE_UNPACK": lambda frame, count: frame.unpacked("tuple", count),
+    "BUILD_TUPLE_UNPACK_WITH_CALL": lambda frame, count: frame.unpacked("tuple", count),
     "CALL_INTRINSIC_1": _Frame.intrinsic,
     "BUILD_MAP": _Frame.build_map,
     "STORE_MAP": _Frame.store_map,

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen.bytecode import Expression, expression
-from kerasgen.bytecode.stored import Stored, arguments, stored, versions
+from kerasgen.bytecode.stored import Stored, arguments, code_of, stored
 from kerasgen.errors import KerasgenError, ParityError, UnsupportedModelError
 from kerasgen.layers.functions import modules, python
 from kerasgen.layers.functions.evaluation import Evaluator
@@ -95,14 +95,9 @@ def made(function: Expression, defines: Mapping[str, Any], keras: Any) -> Callab
 
 def _loaded(function: Stored, given: Mapping[str, Any], defines: Mapping[str, Any], keras: Any) -> Callable[..., Any]:
     """The function of a file, which runs: its globals are the modules that such functions expect."""
-    own = sys.version_info[:2]
-    written = versions(function)
-    if own not in written:
-        those = ", ".join(f"{major}.{minor}" for major, minor in written)
-        raise UnsupportedModelError(f"its code is of Python {those or 'no known version'}, not {own[0]}.{own[1]}")
     known = {name: _object(path, keras) for name, path in modules.MODULES.items()}
     cells = tuple(map(types.CellType, function.closure)) or None
-    code = marshal.loads(function.code)
+    code = marshal.loads(code_of(function, sys.version_info[:2]))
     loaded = types.FunctionType(code, {**known, **defines}, "function", function.defaults or None, cells)
     return functools.partial(loaded, **given)
 

@@ -71,12 +71,17 @@ class Emitter(Evaluator):
         if called is None:
             raise UnsupportedModelError(f"{function.path} is no function")
         try:
-            return called(self.layer, *args, **kwargs)
+            return called(self.layer, *map(_dtype, args), **{key: _dtype(item) for key, item in kwargs.items()})
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:160]
             raise UnsupportedModelError(f"{function.path} does not take these arguments: {reason}") from error
         except InvalidModelError as error:
             raise UnsupportedModelError(f"{function.path}: {error}") from error
+
+
+def _dtype(item: Any) -> Any:
+    """An argument; a type that stands for a dtype, as `np.float32`, becomes its name."""
+    return item.dtype if isinstance(item, Reference) and item.dtype else item
 
 
 def _with(text: str, error: Exception) -> str:

@@ -142,7 +142,14 @@ def _modules() -> frozenset[str]:
         "tf.random.x",
         "np.random.x",
     ]
-    paths += ["keras.backend.x", "keras.ops.numpy.x", "keras.activations.x", "keras.random.x", "tf.dtypes.x"]
+    paths += [
+        "keras.backend.x",
+        "keras.ops.numpy.x",
+        "keras.ops.image.x",
+        "keras.activations.x",
+        "keras.random.x",
+        "tf.dtypes.x",
+    ]
     paths += [f"tf.{name}" for name in _ALIASES]
     return frozenset(module for path in paths for module in _parents(path))
 

@@ -90,7 +90,7 @@ def unary(layer: Layer, symbol: str, x: Any) -> Any:
     if symbol == "not":
         raise UnsupportedModelError("`not` asks whether a tensor is true: that is a branch")
     if symbol == "+":
-        return x
+        raise UnsupportedModelError("TensorFlow has no `+` of one tensor")
     if symbol == "-":
         return tf(layer, "math.negative", x)
     return tf(layer, "math.logical_not" if x.dtype == "bool" else "bitwise.invert", x)
