@@ -47,12 +47,14 @@ REAL = [
     *_of(
         (VECTOR, VECTOR),
         "K.stack(x, axis=1)",
-        "def f(v):\n    a, b = v\n    return K.sqrt(K.maximum(K.sum(K.square(a - b), axis=1, keepdims=True), K.epsilon()))",
+        "def f(v):\n    a, b = v"
+        "\n    return K.sqrt(K.maximum(K.sum(K.square(a - b), axis=1, keepdims=True), K.epsilon()))",
         "K.abs(x[0] - x[1])",
         "x[0] + K.exp(x[1] / 2) * 0.5",
         "tf.concat(x, 1)",
         "tf.concat([x[0], x[1] * 2.0], axis=-1)",
-        "def f(t):\n    mean, log_variance = t\n    return K.in_train_phase(mean + K.random_normal((4,)), mean + log_variance)",
+        "def f(t):\n    mean, log_variance = t"
+        "\n    return K.in_train_phase(mean + K.random_normal((4,)), mean + log_variance)",
     ),
 ]
 # Python's own.
@@ -95,10 +97,12 @@ PYTHON = [
         "def f(x):\n    a, b = x[:, :2], x[:, 2:]\n    a, b = b, a\n    return K.concatenate([a, b])",
         "def f(x):\n    a, b, c = 1, 2, 3\n    return x * a + b - c",
         "def f(x):\n    half = lambda y: y / 2.0\n    return half(x) + half(x + 1)",
-        "def f(x):\n    def scaled(y, by=3.0):\n        return y * by\n    return scaled(x) - scaled(x, by=2.0) + scaled(x, 4)",
+        "def f(x):\n    def scaled(y, by=3.0):\n        return y * by"
+        "\n    return scaled(x) - scaled(x, by=2.0) + scaled(x, 4)",
         "def f(x):\n    k = x * 2\n    def add(y):\n        return y + k\n    return add(x)",
         "def make(scale, shift):\n    return lambda x: x * scale + shift\nf = make(3.0, -1)",
-        "def make(weights):\n    def inner(x):\n        return x * weights\n    return inner\nf = make([1.0, 2.0, 0.5, -1.0])",
+        "def make(weights):\n    def inner(x):\n        return x * weights\n    return inner"
+        "\nf = make([1.0, 2.0, 0.5, -1.0])",
         "f = lambda x, scale=2.0, shift=1: x * scale + shift",
         "f = lambda x, mask=None: x * 2",
         "f = lambda x, training=None: x * 2",
@@ -159,7 +163,8 @@ BACKEND = [
         "K.one_hot(K.argmax(x), 3)",
         "K.maximum(x, 0) + K.minimum(x, 1)",
         "K.cast(K.equal(x, x), 'float32') + K.cast(K.not_equal(x, 0), 'float32')",
-        "K.cast(K.less(x, 0), 'float32') - K.cast(K.greater_equal(x, 1), 'float32') + K.cast(K.less_equal(x, 1), x.dtype)",
+        "K.cast(K.less(x, 0), 'float32') - K.cast(K.greater_equal(x, 1), 'float32') + "
+        "K.cast(K.less_equal(x, 1), x.dtype)",
         "K.permute_dimensions(x, (0, 2, 1))",
         "K.expand_dims(x)",
         "K.squeeze(K.expand_dims(x, 1), 1)",

@@ -76,7 +76,8 @@ def answered(body: Body) -> np.ndarray:
     try:
         return np.asarray(graph(*map(tf.constant, inputs)))
     except ValueError as error:  # a function that makes variables
-        assert "singleton" in str(error)
+        if "singleton" not in str(error):
+            raise
         return np.asarray(call(*map(tf.constant, inputs)))
 
 
@@ -194,7 +195,8 @@ def test_a_file_of_its_time_answers_as_keras(
 
 def test_the_module_answers_as_keras(tmp_path: Path, answers: list[Any]) -> None:
     path = save(tmp_path / "model.h5", config_of("keras3", functions(OWN)), "3.10.0")
-    (tmp_path / "module.py").write_text(generate(read(path)).text)
+    with open(tmp_path / "module.py", "wb") as file:
+        generate(read(path)).write(file)
     module = load_module(tmp_path / "module.py")
     shapes = dict.fromkeys(body.shapes for body in BODIES)
     outputs = module.predict(*(x for several in shapes for x in arrays(several)))
@@ -308,8 +310,13 @@ def saved(path: Path, *layers: Any, shape: tuple[int, ...] = (4,)) -> tuple[Any,
 
 
 def test_a_mask_for_the_function_and_none_for_the_next_layer(tmp_path: Path) -> None:
-    kept = L.Lambda(lambda x, mask: x * keras.ops.cast(keras.ops.expand_dims(mask, -1), "float32"), name="kept")
-    model, path = saved(tmp_path / "model.keras", L.Embedding(9, 4, mask_zero=True), kept, L.LSTM(3), shape=(6,))
+    kept = L.Lambda(
+        lambda x, mask: x * keras.ops.cast(keras.ops.expand_dims(mask, -1), "float32"), output_shape=(6, 4), name="kept"
+    )
+    x = keras.Input((6,))
+    model = randomize(keras.Model(x, L.LSTM(3)(kept(L.Embedding(9, 4, mask_zero=True)(x)))))
+    path = tmp_path / "model.keras"
+    model.save(path)
     kerasgen.export(path, tmp_path / "module.py", verify=False)
     x = np.array([[1, 2, 0, 3, 0, 0], [4, 0, 0, 0, 5, 6]], "float32")
     assert relative_error(load_module(tmp_path / "module.py").predict(x), model(x)) < 1e-6
@@ -344,7 +351,7 @@ def test_a_global_of_the_training_script(tmp_path: Path) -> None:
 
 
 def test_what_a_file_says_of_its_lambdas(tmp_path: Path) -> None:
-    model, path = saved(tmp_path / "model.keras", L.Lambda(lambda x: x / 127.5 - 1, name="scaled"), L.Dense(2))
+    _, path = saved(tmp_path / "model.keras", L.Lambda(lambda x: x / 127.5 - 1, name="scaled"), L.Dense(2))
     summary = kerasgen.inspect(path)
     assert {layer.name: layer.note for layer in summary.layers if layer.note} == {"scaled": "x / 127.5 - 1"}
     (finding,) = kerasgen.scan(path).findings
@@ -374,13 +381,14 @@ def test_code_of_another_python_is_not_run(tmp_path: Path) -> None:
     path = save(
         tmp_path / "m.h5", config_of("keras2", {"f": (body, compiled(PYTHONS[3, 6], (body.source,))[0])}), "2.1.2"
     )
-    with pytest.raises(kerasgen.ParityError, match="its code is of Python 3.6, 3.7, not 3.11"):
+    with pytest.raises(kerasgen.ParityError, match=r"its code is of Python 3\.6, 3\.7, not 3\.11"):
         kerasgen.export(path, tmp_path / "module.py", verify=True, run_lambdas=True)
 
 
 def test_keras_answers_expressions(tmp_path: Path) -> None:
     """Keras with expressions in the place of code answers as the module, in a file of Keras 2."""
-    without = ("K.identity", "K.logsumexp", "K.slice", "K.variable", "K.eye", "K.zeros(", "print(")
+    # The functions that tf_keras has no more or makes variables in, and one that is ill-conditioned in float32.
+    without = ("K.categorical", "K.identity", "K.logsumexp", "K.slice", "K.variable", "K.eye", "K.zeros(", "print(")
     names = {f"f{i}" for i, body in enumerate(EVERYWHERE) if not any(word in body.source for word in without)}
     found = {name: row for name, row in functions((3, 6)).items() if name in names}
     path = save(tmp_path / "model.h5", config_of("keras2", found), "2.1.2")
@@ -395,7 +403,9 @@ def doubled(x: Any) -> Any:
 
 def test_a_function_that_is_stored_by_name(tmp_path: Path) -> None:
     _, path = saved(tmp_path / "model.keras", L.Lambda(doubled, name="twice"), L.Dense(2))
-    with pytest.raises(kerasgen.UnsupportedModelError, match="the name of its function, 'doubled', but not its code"):
+    with pytest.raises(
+        kerasgen.UnsupportedModelError, match="the name of its function, 'tests>doubled', but not its code"
+    ):
         kerasgen.export(path, tmp_path / "module.py")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support import ROOT
+from support import ROOT, save
 
 from kerasgen import kernels
 from kerasgen.api import Options, generate
@@ -27,7 +27,9 @@ from kerasgen.readers.model import OPERATION
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 GRADIENTS = ROOT / "docs" / "gradients.md"
+LAMBDAS = ROOT / "docs" / "lambdas.md"
 NO_DERIVATIVE = "<!-- no derivative: made from the table of facts -->\n", "<!-- end of no derivative -->"
+K, SIZE = keras.ops, 64  # globals of the functions that are saved
 LAYERS = "<!-- layers: made from the registry -->\n", "<!-- end of layers -->"
 LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupported -->"
 
@@ -68,6 +70,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scaled = keras.layers.Lambda(lambda x: x, name="scale")
     keras.Sequential([keras.Input((4,)), scaled]).save(folder / "scaled.keras")
     keras.Sequential([keras.Input((4,)), Gain()]).save(folder / "gain.keras")
+    resize = keras.layers.Lambda(lambda x: K.mean(x, axis=[1, 2]) / 127.5 - 1, output_shape=(3,), name="resize")
+    save(keras.Sequential([keras.Input((8, 8, 3)), resize]), folder / "resized.h5")
+    sized = keras.layers.Lambda(lambda x: x / SIZE, output_shape=(4,), name="sized")
+    save(keras.Sequential([keras.Input((4,)), sized]), folder / "sized.h5")
     return folder
 
 
@@ -85,7 +91,9 @@ def matches(expected: list[str], got: list[str]) -> bool:
     return re.fullmatch(pattern, "\n".join(line.rstrip() for line in got)) is not None
 
 
-@pytest.mark.parametrize(("page", "least"), [(README, 10), (GRADIENTS, 5)], ids=lambda part: getattr(part, "stem", ""))
+@pytest.mark.parametrize(
+    ("page", "least"), [(README, 10), (GRADIENTS, 5), (LAMBDAS, 4)], ids=lambda part: getattr(part, "stem", "")
+)
 def test_examples_run_in_order(page: Path, least: int, folder: Path) -> None:
     """Every block in a page's order, where Python that has no file name yet runs after the commands before it."""
     ran = 0
