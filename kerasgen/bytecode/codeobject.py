@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kerasgen.bytecode.opcodes import Version
@@ -20,6 +20,7 @@ MOST_DIGITS = 5  # of 15 bits, in an integer
 VARIABLE_ARGUMENTS, KEYWORD_ARGUMENTS = 0x04, 0x08  # flags of code objects
 SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines
 REFERENCED = 0x80  # the flag of an object that a later one may refer to
+_LAYOUTS: tuple[Version, ...] = ((2, 7), (3, 4), (3, 8), (3, 11), (3, 14))
 _LOCAL, _CELL, _FREE = 0x20, 0x40, 0x80  # kinds of variables from 3.11 on
 
 
@@ -73,6 +74,17 @@ def load(data: bytes, version: Version) -> Code:
     if reader.position != len(data):
         raise Malformed(f"{len(data) - reader.position} bytes are left after its code")
     return code
+
+
+def layout(version: Version) -> Version:
+    """The first version that writes code objects as this one does."""
+    return max(first for first in _LAYOUTS if first <= version)
+
+
+def as_of(code: Code, version: Version) -> Code:
+    """A code object as another version of the same layout has it."""
+    constants = tuple(as_of(each, version) if isinstance(each, Code) else each for each in code.constants)
+    return replace(code, version=version, constants=constants)
 
 
 class _Reader:

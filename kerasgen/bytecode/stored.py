@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen.bytecode.codeobject import Code, Malformed, load
+from kerasgen.bytecode.codeobject import Code, Malformed, as_of, layout, load
 from kerasgen.bytecode.expression import Expression
 from kerasgen.bytecode.opcodes import VERSIONS, Version
 from kerasgen.bytecode.symbolic import Unreadable, run
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 
+_LAYOUTS = {first: list(group) for first, group in itertools.groupby(VERSIONS, layout)}
 LONGEST = 1 << 17  # characters of code in base64
 
 
@@ -123,11 +124,17 @@ def _readings(
     """What a function means to each version that can have written it; and why the first one of the others cannot."""
     found: list[tuple[Version, Expression | Unreadable]] = []
     reason: Malformed | None = None
-    for data, version in itertools.product(function.codes, VERSIONS):
+    for data, (first, versions) in itertools.product(function.codes, _LAYOUTS.items()):
         try:
-            found.append((version, _read(load(data, version), function, arguments)))
+            code = load(data, first)
         except Malformed as error:
             reason = reason or error
+            continue
+        for version in versions:
+            try:
+                found.append((version, _read(as_of(code, version), function, arguments)))
+            except Malformed as error:
+                reason = reason or error
     return found, reason
 
 
