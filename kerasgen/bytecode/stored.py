@@ -121,20 +121,20 @@ def read(function: Stored, arguments: Mapping[str, Any]) -> Expression:
 def _readings(
     function: Stored, arguments: Mapping[str, Any]
 ) -> tuple[list[tuple[Version, Expression | Unreadable]], Malformed | None]:
-    """What a function means to each version that can have written it; and why the first one of the others cannot."""
+    """What a function means to each version that can have written it; and why the last one of the others cannot."""
     found: list[tuple[Version, Expression | Unreadable]] = []
     reason: Malformed | None = None
     for data, (first, versions) in itertools.product(function.codes, _LAYOUTS.items()):
         try:
             code = load(data, first)
         except Malformed as error:
-            reason = reason or error
+            reason = error
             continue
         for version in versions:
             try:
                 found.append((version, _read(as_of(code, version), function, arguments)))
             except Malformed as error:
-                reason = reason or error
+                reason = error
     return found, reason
 
 
