@@ -19,6 +19,7 @@ from kerasgen.backward.cost import step_cost
 from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
+from kerasgen.builder.defines import check as check_defines
 from kerasgen.builder.summary import Summary, summarize
 from kerasgen.display import Display, Displayed
 from kerasgen.emit.load import load_module
@@ -37,6 +38,7 @@ from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport
 from kerasgen.verification.inputs import Recipe, recipes
+from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.selftest import Proof
 from kerasgen.verification.verify import Verification, compared
 
@@ -49,7 +51,8 @@ class ExportResult(Displayed):
     """What was written, and how it compares with Keras.
 
     `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
-    says why. `warning` is a word on what is odd about the model, or nothing.
+    says why. `warning` is a word on what is odd about the model, or nothing. `unread` are the Lambda layers whose code
+    Keras did not run: it had what kerasgen read there, so the reading itself was not compared.
     """
 
     module: Path | None
@@ -58,6 +61,7 @@ class ExportResult(Displayed):
     outputs: tuple[OutputReport, ...]
     unverified: str
     warning: str = ""
+    unread: tuple[str, ...] = ()
 
     def load(self) -> ModuleType:
         """The module, imported.
@@ -84,6 +88,11 @@ class ExportResult(Displayed):
         else:
             worst = max(report.relative for report in self.outputs)
             messages.append(f"verified against Keras: largest error {worst:.1e} of the largest output")
+        if self.unread:
+            names = ", ".join(map(printable, self.unread))
+            messages.append(
+                f"not compared: the reading of {names}, whose code Keras did not run (`run_lambdas=True` lets it)"
+            )
         return messages + ([self.advice] if self.advice else [])
 
     @property
@@ -111,6 +120,7 @@ class Options:
     gradients: GradientOptions | None = None
     outputs: tuple[str, ...] = ()
     input_shape: tuple[int | None, ...] | None = None
+    defines: Mapping[str, Any] = field(default_factory=dict)
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -123,6 +133,7 @@ class Options:
             "gradients": self.gradients.header() if self.gradients else {},
             "outputs": list(self.outputs),
             "input_shape": list(self.input_shape or ()),
+            "defines": dict(self.defines),
         }
         return {name: option for name, option in options.items() if option}
 
@@ -153,13 +164,19 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
     if options.level not in PIPELINES:
         levels = ", ".join(map(str, PIPELINES))
         raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
-    built = build(file, options.custom)
+    built = build(file, options.custom, check_defines(options.defines))
     graph = built.bind()
     weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
     warning = _not_finite(weights)
     if warning and strict:
         raise InvalidModelError(f"{file.source}: {warning}")
-    header = {"name": file.model.name, "sha256": fingerprint(file.model, weights), "keras": file.keras_version}
+    header: dict[str, Any] = {
+        "name": file.model.name,
+        "sha256": fingerprint(file.model, weights),
+        "keras": file.keras_version,
+    }
+    if built.notes:
+        header["lambdas"] = built.notes
     with np.errstate(all="ignore"):  # of weights that are not finite
         wanted = recipes(graph, file.model)
     return Prepared(file, built, graph, header, wanted, warning)
@@ -228,6 +245,8 @@ def export(
     max_memory: int | None = None,
     inputs: Any = None,
     gradients: GradientOptions | None = None,
+    defines: Mapping[str, Any] | None = None,
+    run_lambdas: bool = False,
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
     on_step: Callable[[str], object] = lambda step: None,
@@ -250,8 +269,9 @@ def export(
     the module ends, as `inspect` does: `block/conv1` in a nested model, `conv#2` for a second call; a nested model's
     own name stands for its outputs. What they do not need is left out, inputs too, and may be unsupported.
     `input_shape` is the shape of a sample, with None for open sizes, for a Sequential that does not record it.
-    `on_step` is called with the name of each step when it begins, a key of `kerasgen.display.STEPS`: a large model
-    takes minutes.
+    `defines` are values of globals that the functions of Lambda layers read, by name. Keras is not given the code of
+    these functions, but what was read of it; with `run_lambdas` it runs the code, which may do anything. `on_step` is
+    called with the name of each step when it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -264,13 +284,23 @@ def export(
     name = sidecar.name if sidecar else ""
     on_step("read")
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
-    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
     on_step("build")
-    options = replace(options, outputs=file.outputs, input_shape=file.input_shape)
+    options = Options(
+        name,
+        activations,
+        custom or {},
+        theano_kernels,
+        optimize,
+        max_memory,
+        gradients,
+        file.outputs,
+        file.input_shape,
+        defines or {},
+    )
     model = prepare(file, options, strict=strict)
     on_step("optimise")
     plans = _plan(model, options)
-    proof = Proof(source, weights, file, verify)
+    proof = Proof(source, weights, file, verify, Lambdas(options.defines, run_lambdas, model.built.notes))
     if proof.asks:
         on_step("ask")
     proof.ask(model.recipes, model.graph.inputs, inputs)
@@ -280,7 +310,7 @@ def export(
     with _published(module, output, sidecar, force=force) as candidate:
         if proof.truth is not None:
             on_step("verify")
-        verification = _verified(proof, candidate, options.custom)
+        verification = _verified(proof, candidate, model.built)
         if verification and not keep_failed:
             verification.raise_if_wrong()
         if verification and not verification.ok:
@@ -290,7 +320,8 @@ def export(
     if verification:
         verification.raise_if_wrong()
     reports = verification.outputs if verification else ()
-    return ExportResult(target, sidecar, len(module.npz), reports, proof.unverified, module.warning)
+    unread = proof.unread if verification else ()
+    return ExportResult(target, sidecar, len(module.npz), reports, proof.unverified, module.warning, unread)
 
 
 def load(source: Any, **options: Any) -> ModuleType:
@@ -322,6 +353,7 @@ def check(
     gradients: GradientOptions | None = None,
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
+    defines: Mapping[str, Any] | None = None,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -331,8 +363,19 @@ def check(
     sidecar = _sidecar(target, store)
     name = sidecar.name if sidecar else ""
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
-    options = Options(name, activations, custom or {}, theano_kernels, optimize, max_memory, gradients)
-    new = generate(file, replace(options, outputs=file.outputs, input_shape=file.input_shape))
+    options = Options(
+        name,
+        activations,
+        custom or {},
+        theano_kernels,
+        optimize,
+        max_memory,
+        gradients,
+        file.outputs,
+        file.input_shape,
+        defines or {},
+    )
+    new = generate(file, options)
     return changes(new, target, sidecar)
 
 
@@ -370,12 +413,12 @@ def _write_again(module: Module, candidate: Path | BytesIO) -> None:
         module.write(candidate)
 
 
-def _verified(proof: Proof, candidate: Path | BytesIO, custom: Rules) -> Verification | None:
+def _verified(proof: Proof, candidate: Path | BytesIO, built: Built) -> Verification | None:
     """The comparison of a module that is not published yet with Keras, if Keras has answered."""
     if proof.truth is None:
         return None
     module = load_module(candidate if isinstance(candidate, Path) else candidate.getvalue())
-    return compared(build(proof.file, custom), module, {"": proof.arrays}, {"": proof.expected}, proof.truth)
+    return compared(built, module, {"": proof.arrays}, {"": proof.expected}, proof.truth)
 
 
 def inspect(
@@ -386,6 +429,7 @@ def inspect(
     gradients: GradientOptions | None = None,
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
+    defines: Mapping[str, Any] | None = None,
 ) -> Summary:
     """What is in a model: layers, shapes, parameters, multiplications, and everything unsupported with the reason.
 
@@ -394,7 +438,7 @@ def inspect(
 
     Raises InvalidModelError and FileError. An unsupported model is no error here, but has no gradients.
     """
-    built = build(read(source, weights, outputs=outputs, input_shape=input_shape), custom)
+    built = build(read(source, weights, outputs=outputs, input_shape=input_shape), custom, check_defines(defines))
     summary = summarize(built)
     if gradients is None or built.problems:
         return summary

@@ -116,9 +116,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "legacy.json").write_text(legacy.to_json())
     randomize(counted()).save(folder / "counted.keras")
     randomize(two_inputs()).save(folder / "two.keras")
-    unsupported(L.Lambda(lambda x: x * 2, name="twice")).save(folder / "lambda.keras")
+    unsupported(L.Lambda(lambda x: x * 2 if x is not None else x, name="twice")).save(folder / "lambda.keras")
     unsupported(Odd(name="odd")).save(folder / "custom.keras")
-    unsupported(L.Lambda(lambda x: x * 2, name="twice"), Odd(name="odd")).save(folder / "both.keras")
+    unsupported(L.Lambda(lambda x: x * 2 if x is not None else x, name="twice"), Odd(name="odd")).save(
+        folder / "both.keras"
+    )
     randomize(hostile()).save(folder / "hostile.keras")
     (folder / "text.h5").write_text("no model\n")
     (folder / "page.keras").write_text("<!DOCTYPE html>\n<p>Not found</p>\n")

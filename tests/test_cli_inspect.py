@@ -227,7 +227,7 @@ def test_inspect_behind_an_unsupported_layer(run: Run, library: Any, ending: str
 @pytest.mark.parametrize("library", [keras, tf_keras], ids=lambda library: library.__name__)
 def test_inspect_a_sequential_model_with_an_unsupported_layer(run: Run, library: Any, ending: str) -> None:
     layers = library.layers
-    odd = layers.Lambda(lambda x: x * 2, name="twice")
+    odd = layers.Lambda(lambda x: x * 2 if x is not None else x, name="twice")
     inner = library.Sequential([library.Input((6,)), layers.Dense(3, name="d1"), odd, layers.Dense(5, name="d2")])
     model = library.Sequential(
         [
@@ -260,7 +260,7 @@ def test_inspect_a_sequential_model_with_an_unsupported_layer(run: Run, library:
 def test_inspect_behind_a_wrong_shape(run: Run) -> None:
     """What the file says of a tensor is no more than that: a layer that cannot take it is not the file's fault."""
     x = keras.Input((5, 4), name="x")
-    y = L.Lambda(lambda x: x, name="same")(x)
+    y = L.Lambda(lambda x: x if x is not None else 0, name="same")(x)
     keras.Model(x, L.Dense(3, name="last")(L.LSTM(2, name="lstm")(L.Conv1D(2, 3, name="conv")(y)))).save("right.keras")
     for wrong in ("[null, 5]", "[null]", "[]", "7", '"x"', "[null, -1, 4]", "[null, 1e3, 4]", "[2, 5, 4]", "{}"):
         with zipfile.ZipFile("right.keras") as right, zipfile.ZipFile("wrong.keras", "w") as archive:
@@ -282,8 +282,8 @@ def test_inspect_behind_a_wrong_shape(run: Run) -> None:
 
 def test_inspect_finds_what_is_unsupported_behind_it(run: Run) -> None:
     x = keras.Input((5, 4), name="x")
-    y = L.Lambda(lambda x: x, name="same")(x)
-    y = L.TimeDistributed(L.Lambda(lambda x: x), name="each")(y)
+    y = L.Lambda(lambda x: x if x is not None else 0, name="same")(x)
+    y = L.TimeDistributed(L.Lambda(lambda x: x if x is not None else 0), name="each")(y)
     keras.Model(x, y).save("both.keras")
     summary = json.loads(run("inspect", "both.keras", "--json", code=4)[0])
     assert [problem.partition(" ")[0] for problem in summary["problems"]] == ["same", "each"]

@@ -45,7 +45,9 @@ def saved(folder: Path, *layers: Any) -> tuple[Any, Path]:
 
 
 def test_a_numpy_function_replaces_a_lambda_by_its_name(tmp_path: Path) -> None:
-    model, path = saved(tmp_path, L.Lambda(lambda x: x * 2.0 + x**3, name="swirl it"), L.Dense(2))
+    model, path = saved(
+        tmp_path, L.Lambda(lambda x: x * 2.0 + x**3 if x is not None else x, name="swirl it"), L.Dense(2)
+    )
     with pytest.raises(kerasgen.UnsupportedModelError, match=r"`custom=\{'swirl it': function\}`"):
         kerasgen.export(path, tmp_path / "module.py")
     kerasgen.export(path, tmp_path / "module.py", custom={"swirl it": swirl}, verify=False)

@@ -92,7 +92,7 @@ def test_the_first_wrong_layer_is_named(tests: pytest.Pytester) -> None:
 
 def test_what_cannot_be_exported(tests: pytest.Pytester) -> None:
     (tests.path / "broken.h5").write_text("no model\n")
-    unsupported(L.Lambda(lambda x: x, name="twice")).save(tests.path / "lambda.keras")
+    unsupported(L.Lambda(lambda x: x if x is not None else 0, name="twice")).save(tests.path / "lambda.keras")
     result = tests.runpytest_subprocess("--kerasgen-models", "*.h5", "--kerasgen-models", "*.keras")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*broken.h5: not a Keras model*", "*lambda.keras: unsupported: twice*"])

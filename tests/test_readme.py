@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support import ROOT, randomize, relative_error
+from support import ROOT, randomize, relative_error, save
 
 from kerasgen import kernels
 from kerasgen.api import Options, generate
@@ -33,6 +33,7 @@ PAGES = [README, *sorted(DOCS.glob("*.md"))]
 GRADIENTS = DOCS / "gradients.md"
 EXAMPLES = re.compile(r"^```(console|python)\n(.*?)^```", flags=re.M | re.S)
 NO_DERIVATIVE = "<!-- no derivative: made from the table of facts -->\n", "<!-- end of no derivative -->"
+K, SIZE = keras.ops, 64  # globals of the functions that are saved
 LAYERS = "<!-- layers: made from the registry -->\n", "<!-- end of layers -->"
 LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupported -->"
 
@@ -87,6 +88,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.Sequential([keras.Input((4,)), scaled]).save(folder / "scaled.keras")
     keras.Sequential([keras.Input((4,)), Gain()]).save(folder / "gain.keras")
     randomize(keras.Sequential([keras.Input((4,)), Block()])).save(folder / "block.keras")
+    resize = keras.layers.Lambda(lambda x: K.mean(x, axis=[1, 2]) / 127.5 - 1, output_shape=(3,), name="resize")
+    save(keras.Sequential([keras.Input((8, 8, 3)), resize]), folder / "resized.h5")
+    sized = keras.layers.Lambda(lambda x: x / SIZE, output_shape=(4,), name="sized")
+    save(keras.Sequential([keras.Input((4,)), sized]), folder / "sized.h5")
     return folder
 
 

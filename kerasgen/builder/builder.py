@@ -42,7 +42,8 @@ from kerasgen.readers.model import (
 class LayerReport:
     """One layer: its outputs' shapes (None if unknown), its weights, and why it is not supported.
 
-    `variables` is None if it could not be built, because of itself or its inputs.
+    `variables` is None if it could not be built, because of itself or its inputs. `note` says what it computes, if its
+    kind does not: the expression of a Lambda.
     """
 
     name: str
@@ -50,6 +51,7 @@ class LayerReport:
     shapes: tuple[Shape, ...] | None = None
     variables: tuple[Variable, ...] | None = None
     problem: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class Built:
     outputs: tuple[str | None, ...]
 
     @property
+    def notes(self) -> dict[str, str]:
+        """What layers compute whose kind does not say it, by their names: the expressions of Lambdas."""
+        return {layer.name: layer.note for layer in self.layers if layer.note}
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is unsupported, one line per reason."""
         return summarized((layer.name, layer.kind, layer.problem) for layer in self.layers if layer.problem)
@@ -86,14 +93,15 @@ class Built:
         return replace(self.graph, weights={**weights, **self.graph.weights}).check()
 
 
-def build(file: ModelFile, custom: Rules | None = None) -> Built:
+def build(file: ModelFile, custom: Rules | None = None, defines: Mapping[str, Any] | None = None) -> Built:
     """The graph of the model. The result lists everything that is unsupported.
 
-    `custom` holds the user's own functions, by a layer's name or kind.
+    `custom` holds the user's own functions, by a layer's name or kind; `defines` the values of globals that functions
+    in the file read.
 
     Raises InvalidModelError if the file contradicts itself.
     """
-    return _Builder(file, custom or {}).run()
+    return _Builder(file, custom or {}, defines or {}).run()
 
 
 def _bind(rule: Callable[..., Any], layer: Layer, args: Any, kwargs: Any) -> Mapping[str, Any]:
@@ -126,9 +134,10 @@ MALFORMED = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeEr
 
 
 class _Builder:
-    def __init__(self, file: ModelFile, custom: Rules) -> None:
+    def __init__(self, file: ModelFile, custom: Rules, defines: Mapping[str, Any]) -> None:
         self.file = file
         self.custom = custom
+        self.defines = defines
         digits = file.keras_version.split(".")[0]
         self.keras_major = int(digits) if digits.isdigit() else 1
         self.draft = Draft(_paths(file.model))
@@ -333,8 +342,7 @@ class _Builder:
         reason = UNSUPPORTED.get(spec.kind, "no rule for this kind of layer")
         if spec.is_operation:
             raise UnsupportedModelError(reason)
-        key = name if spec.kind == "Lambda" else spec.kind
-        raise UnsupportedModelError(f"{reason}; give your own: `custom={{{key!r}: function}}`")
+        raise UnsupportedModelError(f"{reason}; give your own: `custom={{{spec.kind!r}: function}}`")
 
     def _apply(self, rule: Callable[..., Any], layer: Layer, args: Any, kwargs: Any) -> list[Value]:
         """Run a rule on the arguments of a call and adopt what it emits; returns the outputs."""
@@ -357,7 +365,10 @@ class _Builder:
         self.addresses[name] = self.address
         shapes = tuple(value.shape for value in outputs)
         variables = tuple(variable for variable, _ in layer.variables.values())
-        self.reports.setdefault(layer.name, LayerReport(layer.name, layer.kind, shapes, variables))
+        self.reports.setdefault(
+            layer.name,
+            LayerReport(layer.name, layer.kind, shapes, variables, note="; ".join(dict.fromkeys(layer.notes))),
+        )
 
     def _layer(self, spec: LayerSpec, path: LayerPath, *, frozen: bool) -> Layer:
         """The layer at `path` for its next call; names of later calls are numbered."""
@@ -372,6 +383,7 @@ class _Builder:
             frozen=frozen,
             inline=self._wrapped_model,
             states=self.draft.states,
+            defines=self.defines,
         )
 
     def _wrapped_model(

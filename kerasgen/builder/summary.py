@@ -17,7 +17,7 @@ from kerasgen.graph.ir import Node, Shape, Value
 class LayerSummary:
     """One layer. `macs` counts multiply-adds for one sample; None where a size is not known, or the layer unsupported.
 
-    `parameters` are those that the file holds, where the layer could not be built.
+    `parameters` are those that the file holds, where the layer could not be built. `note` is a Lambda's expression.
     """
 
     name: str
@@ -26,6 +26,7 @@ class LayerSummary:
     parameters: int
     macs: int | None
     problem: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Summary(Displayed):
                 f"{count(cost.peak_bytes)} bytes at the peak, and {cost.weight_bytes + cost.block_bytes:,} bytes for "
                 "the gradients of the weights and for blocks"
             )
+        sentences += [f"{layer.name}: {layer.note}" for layer in self.layers if layer.note]
         return Display([table], sentences, [f"unsupported: {problem}" for problem in self.problems])
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def summarize(built: Built) -> Summary:
         parameters = sum(math.prod(variable.shape) for variable in layer.variables if not variable.state)
         counts = [multiply_adds(node, built.specs) for node in nodes.get(layer.name, [])]
         macs = None if None in counts else sum(count or 0 for count in counts)
-        rows.append(LayerSummary(layer.name, layer.kind, layer.shapes, parameters, macs, layer.problem))
+        rows.append(LayerSummary(layer.name, layer.kind, layer.shapes, parameters, macs, layer.problem, layer.note))
     outputs = zip(built.graph.output_names, built.outputs, strict=True)
     return Summary(
         built.file.source,

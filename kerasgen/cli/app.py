@@ -75,6 +75,22 @@ Custom = Annotated[
         show_default=False,
     ),
 ]
+Define = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=LITERAL",
+        help="The value of a global that the function of a Lambda layer reads; may be given several times.",
+        show_default=False,
+    ),
+]
+RunLambdas = Annotated[
+    bool,
+    typer.Option(
+        "--run-lambdas",
+        help="Let Keras run the Python code of MODEL's Lambda layers, to compare with it. That code may do anything. "
+        "Otherwise Keras gets the expressions that were read, and the reading is not compared.",
+    ),
+]
 Theano = Annotated[
     bool, typer.Option("--theano-kernels", help="MODEL, a Keras 1 file, was trained with Theano but does not say so.")
 ]
@@ -178,6 +194,15 @@ def architecture_options(outputs: str, input_shape: str) -> dict[str, Any]:
         raise kerasgen.UsageError(f"--input-shape is sizes as 64x64x3, ? for an open one, not {printable(input_shape)}")
     shape = tuple(None if size == "?" else int(size) for size in sizes) or None
     return {"outputs": outputs.split(",") if outputs else None, "input_shape": shape}
+
+
+def values(assignments: list[str] | None) -> dict[str, Any]:
+    """The values that --define names."""
+    if not assignments:
+        return {}
+    from kerasgen.builder.defines import load
+
+    return load(assignments)
 
 
 def gradient_options(

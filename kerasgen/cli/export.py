@@ -13,9 +13,11 @@ import typer
 import kerasgen
 from kerasgen.cli.app import (
     Custom,
+    Define,
     InputGradients,
     InputShape,
     Outputs,
+    RunLambdas,
     Theano,
     Trainable,
     Weights,
@@ -26,6 +28,7 @@ from kerasgen.cli.app import (
     progress,
     report,
     say,
+    values,
 )
 from kerasgen.hdf5 import process
 from kerasgen.names import module_name, printable
@@ -64,6 +67,7 @@ def export(
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
     ] = False,
     custom: Custom = None,
+    define: Define = None,
     optimize: Annotated[
         int,
         typer.Option(
@@ -98,6 +102,7 @@ def export(
             show_default=False,
         ),
     ] = None,
+    run_lambdas: RunLambdas = False,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
@@ -140,6 +145,7 @@ def export(
         "store": store.value,
         "activations": activations,
         "custom": functions(custom),
+        "defines": values(define),
         "theano_kernels": theano_kernels,
         "optimize": optimize,
         "max_memory": size_in_bytes(max_memory, "--max-memory") if max_memory else None,
@@ -173,6 +179,7 @@ def export(
             strict=strict,
             inputs=inputs,
             on_step=on_step,
+            run_lambdas=run_lambdas,
             **options,
         )
     _say(result)

@@ -9,19 +9,20 @@ from typing import Any
 
 from kerasgen.names import printable
 
-OPTIONS = frozenset(
-    "custom force input_shape inputs keep_failed outputs store strict theano_kernels verify weights".split()
-)
-_SETTING = re.compile(r"`(\w+)=(\{.*?: function\}|[^`]+)`")
-_FUNCTION = re.compile(r"\{(.*): function\}")
+OPTIONS = frozenset("""
+    custom defines force input_shape inputs keep_failed outputs run_lambdas store strict theano_kernels verify weights
+    """.split())
+_NAMES = {"defines": "define"}  # where the flag has another name
+_SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")
+_FUNCTION = re.compile(r"\{(.*): (function|value)\}")
 
 
 def flags(text: str) -> str:
     """The text with every setting in backticks as this command line has it.
 
     `force=True` is --force, `verify=False` is --no-verify, `store='sidecar'` is --store sidecar, and
-    `custom={'Odd': function}` is --custom Odd=module:function; `outputs=['a', 'b']` is --outputs a,b, and
-    `input_shape=(None, 8)` is --input-shape ?x8.
+    `custom={'Odd': function}` is --custom Odd=module:function, `defines={'SIZE': value}` is --define SIZE=value,
+    `outputs=['a', 'b']` is --outputs a,b, and `input_shape=(None, 8)` is --input-shape ?x8.
     """
     return _SETTING.sub(_flag, text)
 
@@ -44,11 +45,12 @@ def _flag(setting: re.Match[str]) -> str:
         return setting[0]
     if name not in OPTIONS:
         return setting[0]
-    flag = name.replace("_", "-")
+    flag = _NAMES.get(name, name).replace("_", "-")
     if literal is True or literal is False:
         return f"--{flag}" if literal else f"--no-{flag}"
     if isinstance(literal, list):
         literal = ",".join(map(str, literal))
     elif isinstance(literal, tuple):
         literal = "x".join("?" if size is None else str(size) for size in literal)
-    return printable(f"--{flag} {literal}=module:function" if function else f"--{flag} {literal}")
+    end = {"function": "=module:function", "value": "=value"}[function[2]] if function else ""
+    return printable(f"--{flag} {literal}{end}")

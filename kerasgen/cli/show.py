@@ -9,6 +9,7 @@ import typer
 import kerasgen
 from kerasgen.cli.app import (
     Custom,
+    Define,
     InputGradients,
     InputShape,
     Json,
@@ -20,6 +21,7 @@ from kerasgen.cli.app import (
     architecture_options,
     functions,
     gradient_options,
+    values,
 )
 from kerasgen.cli.flags import flags_in
 from kerasgen.hdf5 import process
@@ -32,6 +34,7 @@ def inspect(
     outputs: Outputs = "",
     input_shape: InputShape = "",
     custom: Custom = None,
+    define: Define = None,
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Tell what a step of training takes, too: memory and multiply-adds.")
     ] = False,
@@ -43,7 +46,8 @@ def inspect(
     process.start()
     wanted = gradient_options(trainable, input_gradients) if gradients or trainable else None
     architecture = architecture_options(outputs, input_shape)
-    summary = kerasgen.inspect(model, weights=weights, custom=functions(custom), gradients=wanted, **architecture)
+    options = {"custom": functions(custom), "defines": values(define), **architecture}
+    summary = kerasgen.inspect(model, weights=weights, gradients=wanted, **options)
     if json:
         import json as encoder
 

@@ -10,16 +10,19 @@ import typer
 import kerasgen
 from kerasgen.cli.app import (
     Custom,
+    Define,
     InputShape,
     Json,
     Model,
     Outputs,
+    RunLambdas,
     Theano,
     Weights,
     app,
     architecture_options,
     functions,
     progress,
+    values,
 )
 from kerasgen.cli.flags import flags
 from kerasgen.hdf5 import process
@@ -50,6 +53,8 @@ def verify(
         bool, typer.Option("--gradients", help="Compare backward() with TensorFlow's gradients, too.")
     ] = False,
     custom: Custom = None,
+    define: Define = None,
+    run_lambdas: RunLambdas = False,
     theano_kernels: Theano = False,
     repro: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where they differ, put the first wrong layer into a new folder.")
@@ -69,6 +74,8 @@ def verify(
                 seed=seed,
                 tolerance=tolerance,
                 custom=functions(custom),
+                defines=values(define),
+                run_lambdas=run_lambdas,
                 theano_kernels=theano_kernels,
                 gradients=gradients,
                 on_step=on_step,

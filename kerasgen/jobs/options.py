@@ -10,7 +10,8 @@ from kerasgen.errors import UsageError
 # `gradients` is True or the settings of GradientOptions, `custom` assignments as the command line has them:
 # NAME=MODULE:FUNCTION; `inputs` is the path of a file.
 OPTIONS = frozenset("""
-    store activations custom optimize max_memory strict keep_failed theano_kernels inputs gradients outputs input_shape
+    activations custom defines gradients input_shape inputs keep_failed max_memory optimize outputs store strict
+    theano_kernels
     """.split())
 ONLY_EXPORT = frozenset("strict keep_failed inputs".split())  # what `kerasgen.check` does not have
 

@@ -1,5 +1,6 @@
 """The rules: how each Keras layer and operation becomes kernel calls."""
 
+from kerasgen.layers.functions import emit as functions
 from kerasgen.layers.keras import (
     activation,
     attention,
@@ -82,4 +83,5 @@ FAMILIES = (
     keras_self_attention,
     keras_tcn,
     tensorflow_addons,
+    functions,
 )

@@ -39,6 +39,7 @@ class Layer:
         frozen: bool,
         inline: Callable[..., list[Value]],
         states: Mapping[str, Value],
+        defines: Mapping[str, Any] | None = None,
     ) -> None:
         self.kind = spec.kind
         self.path = path
@@ -56,6 +57,8 @@ class Layer:
         self.recalled: dict[str, Value] = {}  # states of the previous call that were read
         self.remembered: dict[str, Value] = {}  # states for the next call
         self.inner_mask: Any = KEEP  # that of the wrapped layer, once it is applied
+        self.defines = defines or {}  # the user's values for globals of the training script, by name
+        self.notes: list[str] = []  # what it computes, if its kind does not say it: printable ASCII, a line each
         self.masks: Mapping[str, Any] = {}  # the implicit masks of the arguments' tensors, by the argument's name
         self.strips_masks = False  # whether later layers no longer see the masks of these tensors
         self._inline = inline

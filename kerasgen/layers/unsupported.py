@@ -6,7 +6,6 @@ UNSUPPORTED: dict[str, str] = {
     "DenseFeatures": "it computes with feature columns of TensorFlow, on dicts of tensors and text",
     "FlaxLayer": "it runs code of another library, which the file does not hold",
     "JaxLayer": "it runs code of another library, which the file does not hold",
-    "Lambda": "it calls a Python function, which the file holds as the bytecode of one version of Python at best",
     "MaxNumBoundingBoxes": "it pads bounding boxes in dicts and leaves images unchanged",
     "StringLookup": "its input or its output is text, which the module does not take",
     "TFSMLayer": "it runs a SavedModel of TensorFlow, which is not in the file",

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kerasgen.errors import InvalidModelError
+from kerasgen.bytecode import expression
+from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.layers import RULES, UNSUPPORTED
 from kerasgen.readers import dialect, jsonfile, multi_backend, tf_nodes
 from kerasgen.readers.graph_config import is_model
@@ -85,6 +86,7 @@ def _value(key: str, value: Any, where: str) -> Iterator[Finding]:
         if isinstance(value.get("class_name"), str):
             where = _place(value, where)
             yield from _object(value, where)
+            value = _without_lambda(value)
         for inner, item in value.items():
             yield from _value(inner, item, where)
     elif isinstance(value, list):
@@ -163,10 +165,38 @@ def _tensorflow(config: Mapping[str, Any], where: str) -> Iterator[Finding]:
 def _lambda(config: Any, where: str) -> Iterator[Finding]:
     for part in _FUNCTIONS:
         function = config.get(part) if isinstance(config, dict) else None
-        if isinstance(function, list) and function and isinstance(function[0], str):
-            yield Finding("code", where, f"Python bytecode, the {part} of a Lambda")
+        if _is_code(function):
+            yield Finding("code", where, f"Python bytecode, the {part} of a Lambda{_reading(config, part)}")
         elif isinstance(function, str) or (isinstance(function, dict) and function.get("class_name") == "function"):
             yield Finding("class", where, f"a Lambda, whose {part} is not in the file")
+
+
+def _without_lambda(config: dict[str, Any]) -> dict[str, Any]:
+    """An object without the code of a Lambda, which is reported as a part of it."""
+    inner = config.get("config")
+    if str(config.get("registered_name") or config["class_name"]).rpartition(">")[2] != "Lambda" or not isinstance(
+        inner, dict
+    ):
+        return config
+    return {
+        **config,
+        "config": {key: item for key, item in inner.items() if key not in _FUNCTIONS or not _is_code(item)},
+    }
+
+
+def _is_code(function: Any) -> bool:
+    """Whether an entry of a Lambda's config is code, as Keras 1 and 2 or Keras 3 write it."""
+    if isinstance(function, dict):
+        return function.get("class_name") == "__lambda__"
+    return isinstance(function, list) and bool(function) and isinstance(function[0], str)
+
+
+def _reading(config: Mapping[str, Any], part: str) -> str:
+    """What a function of a Lambda computes, if it can be read."""
+    try:
+        return f": {expression(config, part).text}"
+    except (InvalidModelError, UnsupportedModelError) as error:
+        return f", which cannot be read: {error}"
 
 
 def _text(key: str, text: str, where: str) -> Iterator[Finding]:

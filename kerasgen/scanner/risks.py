@@ -17,7 +17,8 @@ RISKS = {
     "code": Risk(
         True,
         "Keras runs it when it loads the file or calls the model (CVE-2024-3660, CVE-2025-9905)",
-        "do not load it with Keras; give kerasgen your own function: `custom={'NAME': function}`",
+        "do not load it with Keras; kerasgen reads it without running it, or takes a function of yours: "
+        "`custom={'NAME': function}`",
     ),
     "import": Risk(
         True,

@@ -22,6 +22,7 @@ from kerasgen.names import printable
 from kerasgen.readers import jsonfile
 from kerasgen.readers.model import Address, leaves, map_leaves
 from kerasgen.verification.compare import flat
+from kerasgen.verification.lambdas import Lambdas
 
 # Activations that are flat for large numbers, by Keras's names, and the layers that apply one last of all.
 SATURATING = frozenset("hard_sigmoid hard_tanh sigmoid softmax softsign sparse_sigmoid sparsemax tanh".split())
@@ -165,11 +166,20 @@ class _Ends:
 
 
 def oracle(
-    source: Any, weights: Any, keras_version: str, config: Any = None, *, by_name: bool = False, cut: Cut | None = None
+    source: Any,
+    weights: Any,
+    keras_version: str,
+    config: Any = None,
+    *,
+    by_name: bool = False,
+    cut: Cut | None = None,
+    lambdas: Lambdas | None = None,
 ) -> Oracle:
     """The original model, loaded by Keras; with `config`, a model of that architecture with the weights of the file.
 
     `by_name`: of a legacy file, with the weights of the layers that are in `config`. `cut` is where the model is cut.
+    The functions of its Lambdas are as `lambdas` says, by default not run.
+
     A file of Keras 1 or 2 is loaded by tf_keras where that is installed, for Keras 3 changed what some settings mean.
     Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
     """
@@ -181,8 +191,7 @@ def oracle(
     name = printable(str(source))
     library = _library(keras_version)
     try:
-        with _silence():
-            keras = importlib.import_module(library)
+        with _silence(), (lambdas or Lambdas()).replaced(keras := importlib.import_module(library)):
             if config is not None:
                 kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
                 model = kind.from_config(config["config"])

@@ -25,6 +25,7 @@ from kerasgen.graph.plan import Plan
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import allowed, precisions
 from kerasgen.verification.inputs import Recipe, TooLarge, draw, load_inputs
+from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.oracle import Oracle, available
 from kerasgen.verification.verify import original
 
@@ -44,8 +45,11 @@ class Proof:
     `wanted` is True where Keras must answer, False where it is not asked, None where it is if TensorFlow is installed.
     """
 
-    def __init__(self, source: Any, weights: Any, file: ModelFile, wanted: bool | None) -> None:
+    def __init__(
+        self, source: Any, weights: Any, file: ModelFile, wanted: bool | None, lambdas: Lambdas | None = None
+    ) -> None:
         self.source, self.weights, self.file, self.wanted = source, weights, file, wanted
+        self.lambdas = lambdas or Lambdas()
         self.recipes: Sequence[Recipe] = ()
         self.arrays: list[np.ndarray] = []
         self.truth: Oracle | None = None
@@ -67,7 +71,13 @@ class Proof:
     def met(self, tolerance: float) -> dict[str, Any]:
         """That Keras's answers are met within a tolerance, which is rounded up to one digit."""
         assert self.truth is not None
-        return {"by": self.truth.version, "tolerance": _one_digit(tolerance) if tolerance else 0.0}
+        unread = {"lambdas": "as read"} if self.unread else {}
+        return {"by": self.truth.version, "tolerance": _one_digit(tolerance) if tolerance else 0.0, **unread}
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The Lambda layers in which Keras has what was read of their code, instead of the code."""
+        return self.lambdas.unread(self.source)
 
     def ask(self, wanted: Sequence[Recipe], takes: Sequence[Value], inputs: Any = None) -> None:
         """Let Keras answer what these recipes make, or the user's own inputs, for a model that takes such values.
@@ -81,7 +91,7 @@ class Proof:
             self.unverified = "TensorFlow is not installed"
         else:
             try:
-                truth = original(self.source, self.weights, self.file)
+                truth = original(self.source, self.weights, self.file, self.lambdas)
                 rows = [(value.name, value.shape, value.dtype) for value in takes]
                 self.arrays = draw(wanted) if inputs is None else load_inputs(inputs, rows)
                 self.expected = truth(self.arrays)

@@ -13,6 +13,7 @@ import numpy as np
 from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
 from kerasgen.builder.cut import Cut
+from kerasgen.builder.defines import check as check_defines
 from kerasgen.display import Display, Displayed, Table
 from kerasgen.emit.load import load_module
 from kerasgen.errors import ParityError
@@ -24,6 +25,7 @@ from kerasgen.verification.compare import OutputReport, compare, flat, precision
 from kerasgen.verification.divergence import Divergence, Search
 from kerasgen.verification.gradients import compare_gradients
 from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
+from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.oracle import Oracle, oracle
 
 EDGE = "edge"
@@ -34,13 +36,15 @@ class Verification(Displayed):
     """How a module compares with its model: a report for each output, and where it begins to differ, if it does.
 
     `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
-    step may be wrong though the outputs hide it.
+    step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
+    their code, instead of the code: that reading was not compared.
     """
 
     source: str
     outputs: tuple[OutputReport, ...]
     divergence: Divergence | None = None
     gradients: tuple[OutputReport, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -71,13 +75,19 @@ class Verification(Displayed):
         columns = ("", "output", "inputs", "error", "ULP", "allowed")
         wrong = {row for row, report in enumerate(reports) if not report.ok}
         verdict = f"{self.source}: the module {'answers as Keras does' if self.ok else 'differs from Keras'}"
-        why = [str(part) for part in (self.divergence, self.wrong_gradient) if part]
+        why = [str(part) for part in (self.divergence, self.wrong_gradient, self.remark) if part]
         return Display([Table(columns, rows, numbers=3, wrong=wrong)], [verdict], why)
 
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
-        why = filter(None, (self.divergence, self.wrong_gradient))
+        why = filter(None, (self.divergence, self.wrong_gradient, self.remark))
         return "\n".join(map(str, (*self.outputs, *self.gradients, *why)))
+
+    @property
+    def remark(self) -> str:
+        """What was not compared, "" if that is nothing."""
+        names = ", ".join(map(printable, self.unread))
+        return f"not compared: the reading of {names}, whose code Keras did not run" if names else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -86,6 +96,7 @@ class Verification(Displayed):
             "outputs": [report.to_dict() for report in self.outputs],
             "divergence": None if self.divergence is None else self.divergence.to_dict(),
             "gradients": [report.to_dict() for report in self.gradients],
+            "unread": list(self.unread),
         }
 
     def raise_if_wrong(self) -> None:
@@ -112,16 +123,18 @@ def verify(
     gradients: bool = False,
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
+    defines: Mapping[str, Any] | None = None,
+    run_lambdas: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> Verification:
     """Compare a module with the model that it was made from, by Keras, and explain where they differ.
 
     The inputs are random, drawn by `seed`; come from an .npy or .npz file; or are several that are edges, with "edge":
     zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
-    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom`,
-    `theano_kernels`, `outputs` and `input_shape` are as for `export`. `gradients` compares those of a module that has
-    them, too, with TensorFlow's. `on_step` is told the name of each step when it begins: "read", "build", "ask" (Keras)
-    and "verify".
+    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom`, `theano_kernels`,
+    `outputs`, `input_shape`, `defines` and `run_lambdas` are as for `export`. `gradients` compares those of a module
+    that has them, too, with TensorFlow's. `on_step` is told the name of each step when it begins: "read", "build",
+    "ask" (Keras) and "verify".
 
     Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
     another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
@@ -131,7 +144,7 @@ def verify(
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     loaded = load_module(Path(module))
     on_step("build")
-    built = build(file, custom)
+    built = build(file, custom, check_defines(defines))
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
         wanted = recipes(built.graph if built.problems else built.bind(), file.model)
@@ -139,7 +152,8 @@ def verify(
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
     on_step("ask")
-    truth = original(source, weights, file)
+    lambdas = Lambdas(defines or {}, run_lambdas, built.notes)
+    truth = original(source, weights, file, lambdas)
     expected = {name: truth(arrays) for name, arrays in given.items()}
     on_step("verify")
     result = compared(built, loaded, given, expected, truth, tolerance=tolerance)
@@ -149,7 +163,7 @@ def verify(
             arrays = [array[::2] for array in arrays]
         found = compare_gradients(built, loaded, truth, arrays, seed=seed, tolerance=tolerance)
         result = replace(result, gradients=found)
-    return result
+    return replace(result, unread=lambdas.unread(source))
 
 
 Interface = Sequence[tuple[str, Sequence[int | None], str]]  # name, shape and dtype of each input or output
@@ -188,14 +202,14 @@ def _difference(what: str, own: Interface, models: Interface) -> str:
     return ""
 
 
-def original(source: Any, weights: Any, file: ModelFile) -> Oracle:
+def original(source: Any, weights: Any, file: ModelFile, lambdas: Lambdas | None = None) -> Oracle:
     """The model as Keras has it. Raises ParityError where that would answer otherwise than the Keras of the file."""
     if file.unlike:
         raise ParityError(f"{file.source}: {file.unlike}")
     cut = Cut.of(file) if file.outputs else None
     part = rebuilt(file, cut)
     config = file.config if part is None and file.input_shape is not None else part
-    return oracle(source, weights, file.keras_version, config, by_name=part is not None, cut=cut)
+    return oracle(source, weights, file.keras_version, config, by_name=part is not None, cut=cut, lambdas=lambdas)
 
 
 def compared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from kerasgen.graph.ir import Value
 from kerasgen.graph.size import BATCH, Size
 from kerasgen.layers.keras.shape import resolve_shape
 from kerasgen.layers.layer import Layer
+from kerasgen.layers.ops.reduce import MOST_CELLS
 from kerasgen.layers.sizes import axis_sizes, concrete, integer, integers, known_sizes, numbers, sizes
 from kerasgen.layers.tf.ops import array, batched, function, keeps_batch, keras, tensor, tensors
 from kerasgen.readers.model import Ref, leaves
@@ -184,7 +186,10 @@ def broadcast_to(layer: Layer, input: Any, shape: Any) -> Value:
 
 def _full(layer: Layer, shape: Any, value: float | bool, dtype: str) -> Value:
     target = sizes(shape, "its shape")
-    sample = layer.constant("constant", np.full(numbers(target, 1), value, dtype))
+    lengths = numbers(target, 1)
+    if math.prod(lengths) > MOST_CELLS:
+        raise UnsupportedModelError(f"a constant array of the shape {lengths} is too large")
+    sample = layer.constant("constant", np.full(lengths, value, dtype))
     if any(n.batches for n in target):
         return _for_each_sample(layer, sample, target, shape)
     return replace(layer.emit(kernels.identity, sample), batched=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -186,13 +186,13 @@ def array(item: Any, dtype: str = "") -> np.ndarray:
     return numbers.astype(dtype or {"f": "float32", "i": "int32"}.get(numbers.dtype.kind, "bool"))
 
 
-def keras(layer: Layer, operation: str, *args: Any, **settings: Any) -> Value:
-    """Apply the rule of a Keras operation; settings that are None take its defaults."""
+def keras(layer: Layer, operation: str, *args: Any, given: Mapping[str, Any] | None = None, **settings: Any) -> Value:
+    """Apply the rule of a Keras operation; settings that are None take its defaults, unless they are `given`."""
     if f"ops.{operation}" not in RULES:
         raise UnsupportedModelError(f"no rule for {operation}, Keras's name for it")
     part = copy.copy(layer)
     part.kind = f"ops.{operation}"
-    part.config = Config({key: item for key, item in settings.items() if item is not None})
+    part.config = Config({**{key: item for key, item in settings.items() if item is not None}, **(given or {})})
     result: Value = RULES[part.kind](part, *args)
     return result
 

@@ -1,0 +1,186 @@
+"""What Keras is given in the place of the bytecode of a Lambda: its expression, made of Keras's own operations.
+
+So Keras never runs code of a file, unless the user asks for that. A comparison then says nothing about the reading of
+the bytecode, only about what was made of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import marshal
+import os
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from kerasgen.bytecode import Expression, expression
+from kerasgen.bytecode.stored import Stored, arguments, code_of, stored
+from kerasgen.errors import KerasgenError, ParityError, UnsupportedModelError
+from kerasgen.layers.functions import modules, python
+from kerasgen.layers.functions.evaluation import Evaluator
+from kerasgen.layers.functions.values import Reference
+
+_LOADING = RLock()
+# The entries of a Lambda's config that say what it computes; its output's shape is found out again.
+_OWN = {f"{part}{end}" for part in ("function", "mask", "output_shape") for end in ("", "_type", "_module")}
+_OWN |= {"arguments", "module"}
+
+
+@dataclass(frozen=True)
+class Lambdas:
+    """What Keras does about Lambdas.
+
+    `defines` are values of globals; `run` lets it run the bytecode. `notes` are what was read, by the layers' names.
+    """
+
+    defines: Mapping[str, Any] = field(default_factory=dict)
+    run: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def unread(self, source: Any) -> tuple[str, ...]:
+        """The layers whose reading is not compared: none of a live model, which has functions of its own."""
+        return () if self.run or not isinstance(source, (str, os.PathLike)) else tuple(self.notes)
+
+    @contextmanager
+    def replaced(self, keras: Any) -> Iterator[None]:
+        """Models that this library loads meanwhile get functions of ours in their Lambdas."""
+        kind = keras.layers.Lambda
+        with _LOADING:
+            own = vars(kind)["from_config"]
+            kind.from_config = classmethod(lambda cls, config, *_, **__: cls(**self._settings(config, keras)))
+            try:
+                yield
+            finally:
+                kind.from_config = own
+
+    def _settings(self, config: Mapping[str, Any], keras: Any) -> dict[str, Any]:
+        """The arguments of a Lambda, in the place of its config."""
+        kept = {key: item for key, item in config.items() if key not in _OWN}
+        try:
+            kept["function"] = self._function(config, "function", arguments(config), keras)
+            if config.get("mask") is not None:
+                kept["mask"] = self._function(config, "mask", {}, keras)
+        except KerasgenError as error:
+            raise ParityError(
+                f"a Lambda is not run, and cannot be read: {error}; `run_lambdas=True` runs it"
+            ) from error
+        return kept
+
+    def _function(
+        self, config: Mapping[str, Any], key: str, given: Mapping[str, Any], keras: Any
+    ) -> Callable[..., Any]:
+        if self.run:
+            return _loaded(stored(config[key]), given, self.defines, keras)
+        return made(expression(config, key), self.defines, keras)
+
+
+def made(function: Expression, defines: Mapping[str, Any], keras: Any) -> Callable[..., Any]:
+    """An expression as a function of tensors, made of the operations of this library and of TensorFlow."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return _Runner(defines, keras).evaluate(function, {**dict(zip(function.inputs, args, strict=False)), **kwargs})
+
+    first, *others = (inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in function.inputs)
+    call.__signature__ = inspect.Signature([first, *(each.replace(default=None) for each in others)])  # type: ignore[attr-defined]
+    return call
+
+
+def _loaded(function: Stored, given: Mapping[str, Any], defines: Mapping[str, Any], keras: Any) -> Callable[..., Any]:
+    """The function of a file, which runs: its globals are the modules that such functions expect."""
+    known = {name: _object(path, keras) for name, path in modules.MODULES.items()}
+    cells = tuple(map(types.CellType, function.closure)) or None
+    code = marshal.loads(code_of(function, sys.version_info[:2]))
+    loaded = types.FunctionType(code, {**known, **defines}, "function", function.defaults or None, cells)
+    return functools.partial(loaded, **given)
+
+
+def _object(path: str, keras: Any) -> Any:
+    """The module or the function that a dotted name stands for, in this version of Keras."""
+    backend = "keras.src.legacy.backend" if keras.__name__ == "keras" else f"{keras.__name__}.backend"
+    roots = {
+        "keras.backend": backend,
+        "keras.ops": "keras.ops",
+        "keras": keras.__name__,
+        "tf": "tensorflow",
+        "np": "numpy",
+    }
+    root = next((root for root in roots if f"{path}.".startswith(f"{root}.")), path.partition(".")[0])
+    found = importlib.import_module(roots.get(root, root))
+    for name in filter(None, path[len(root) + 1 :].split(".")):
+        found = getattr(found.compat.v1 if root == "tf" and not hasattr(found, name) else found, name)
+    return found
+
+
+class _Runner(Evaluator):
+    """Evaluates expressions with tensors of TensorFlow. It calls what `kerasgen.layers.functions.modules` knows."""
+
+    def __init__(self, defines: Mapping[str, Any], keras: Any) -> None:
+        super().__init__(defines)
+        self.keras = keras
+
+    def value_attribute(self, of: Any, name: str) -> Any:
+        """`of.name`; shapes are plain tuples in Keras 3, and sizes are numbers since TensorFlow 2."""
+        if name == "value" and (of is None or isinstance(of, int)):
+            return of
+        if name not in python.ATTRIBUTES:
+            raise UnsupportedModelError(f"the attribute {name!a} is not supported")
+        if name in ("_keras_shape", "get_shape") and not hasattr(of, name):
+            return tuple(of.shape) if name == "_keras_shape" else lambda: of.shape
+        if isinstance(of, tuple) and not hasattr(of, name):
+            return {"as_list": lambda: list(of), "dims": list(of)}.get(name, len(of))
+        return getattr(of, name)
+
+    def operator(self, symbol: str, operands: Sequence[Any]) -> Any:
+        """An operator of Python; of plain values within bounds."""
+        if all(map(_is_plain, operands)):
+            return python.plain(symbol, *operands)
+        if symbol == "classic /":
+            dtypes = [str(getattr(x, "dtype", type(x).__name__)) for x in operands]
+            symbol = "//" if all("int" in dtype for dtype in dtypes) else "/"
+        table: Mapping[str, Callable[..., Any]] = python.UNARY if len(operands) == 1 else python.BINARY
+        return table[symbol](*operands)
+
+    def item(self, of: Any, index: Any) -> Any:
+        """`of[index]`."""
+        return of[index]
+
+    def unpacked(self, of: Any, number: int, count: int) -> Any:
+        """One of `count` elements that a sequence is unpacked to."""
+        return of[number]
+
+    def call(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What a function returns, or a method of a tensor or a shape."""
+        if not isinstance(function, Reference):
+            return function(*args, **kwargs)
+        root = function.path.partition(".")[0]
+        known = modules.function(function.path)
+        if known is None and not function.dtype:
+            raise UnsupportedModelError(f"{function.path} is no function")
+        if root in ("np", "math", "builtins") and known is not None and _is_plain([*args, *kwargs.values()]):
+            return known(None, *args, **kwargs)
+        return _object(function.path, self.keras)(*map(_real, args), **{k: _real(item) for k, item in kwargs.items()})
+
+
+def _real(item: Any) -> Any:
+    """An argument; a type that stands for a dtype becomes its name."""
+    return item.dtype if isinstance(item, Reference) and item.dtype else item
+
+
+def _is_plain(item: Any) -> bool:
+    """Whether a value holds no tensor of TensorFlow."""
+    kinds = (int, float, str, bytes, type(None), type(...), np.ndarray, np.generic, Reference)
+    if isinstance(item, (list, tuple)):
+        return all(map(_is_plain, item))
+    if isinstance(item, slice):
+        return all(map(_is_plain, (item.start, item.stop, item.step)))
+    if isinstance(item, dict):
+        return all(map(_is_plain, item.values()))
+    return isinstance(item, kinds)
