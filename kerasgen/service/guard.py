@@ -67,7 +67,7 @@ class Guard:
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return JSONResponse({"detail": "unknown host: start the server with --allowed-host"}, 421)
+            return JSONResponse({"detail": "unknown host: the server does not allow it"}, 421)
         if method in SAFE:
             return None
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
