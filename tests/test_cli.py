@@ -94,7 +94,7 @@ def test_export_makes_a_name(run: Run, name: str, module: str) -> None:
     Path(name).write_bytes((run.files / "small.keras").read_bytes())
     out, err = run("export", name, "--no-verify")
     assert out == f"{module}\n"
-    assert err == "not verified: it was not asked for\n"
+    assert err == "not verified: skipped on request\n"
     assert load_module(Path(module)).INPUTS
 
 

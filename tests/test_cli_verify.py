@@ -26,7 +26,7 @@ from kerasgen.verification.inputs import random_inputs
 
 def test_no_verify_is_said(run: Run) -> None:
     _, err = run("export", run.files / "small.keras", "--no-verify")
-    assert err == "not verified: it was not asked for\n"
+    assert err == "not verified: skipped on request\n"
 
 
 @pytest.mark.usefixtures("no_tensorflow")

@@ -101,7 +101,7 @@ def test_markup_from_a_model_is_text(tmp_path: Path) -> None:
 
 def test_export(files: Path, tmp_path: Path) -> None:
     result = kerasgen.export(files / "small.keras", tmp_path / "small.py", store="sidecar", verify=False)
-    lines = [str(tmp_path / "small.npz"), str(tmp_path / "small.py"), "not verified: it was not asked for"]
+    lines = [str(tmp_path / "small.npz"), str(tmp_path / "small.py"), "not verified: skipped on request"]
     assert str(result).splitlines() == lines
     assert shown(result) == lines
 
@@ -152,7 +152,7 @@ def test_a_stream_has_no_module_to_import(files: Path) -> None:
     result = kerasgen.export(files / "small.keras", stream, verify=False)
     with pytest.raises(kerasgen.UsageError, match="into a stream, not a file"):
         result.load()
-    assert str(result) == "not verified: it was not asked for"
+    assert str(result) == "not verified: skipped on request"
     assert load_module(stream.getvalue()).predict(X).shape == (2, 3)
 
 

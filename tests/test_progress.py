@@ -77,4 +77,4 @@ def test_nothing_elsewhere(files: Path, tmp_path: Path) -> None:
     arguments = ["export", files / "small.keras", "--no-verify", "--force"]
     assert on_terminal(script("", *arguments, "--quiet"), tmp_path, stream="stderr") == b""
     done = shell(*arguments, cwd=tmp_path, env={**os.environ, "FORCE_COLOR": "1"})
-    assert (done.stdout, done.stderr) == ("small.py\n", "not verified: it was not asked for\n")
+    assert (done.stdout, done.stderr) == ("small.py\n", "not verified: skipped on request\n")

@@ -544,7 +544,7 @@ def test_a_file_that_exists_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_command(run: Run, tmp_path: Path) -> None:
     out, err = run("report", DIGITS, "-o", "page.html", "--no-verify")
     assert out == "page.html\n"
-    assert "not verified: it was not asked for" in err
+    assert "not verified: skipped on request" in err
     assert "exists; use --force" in run.fails(5, "report", DIGITS, "-o", "page.html", "--no-verify")
     assert "No such file" in run.fails(5, "report", "missing.h5")
     run("report", DIGITS, "-o", "page.html", "--no-verify", "--force")

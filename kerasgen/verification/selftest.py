@@ -86,7 +86,7 @@ class Proof:
         """
         self.recipes = wanted
         if self.wanted is False:
-            self.unverified = "it was not asked for"
+            self.unverified = "skipped on request"
         elif self.wanted is None and not available():
             self.unverified = "TensorFlow is not installed"
         else:
