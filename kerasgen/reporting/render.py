@@ -27,9 +27,9 @@ def render(data: Mapping[str, Any]) -> str:
     The template gets the `data` as JSON text that is safe in a script element, the page's `script` and `css`, the
     `libraries` (texts of scripts that come before it), its `title`, and its `policy`, the content of a CSP.
     """
-    css = _file("report.css")
-    script = "\n".join(_file(f"script/{name}.js") for name in SCRIPT)
-    libraries = [_file(name.removeprefix(FOLDER)) for name in _names() if name.endswith(".min.js")]
+    css = _file("theme.css") + _file(f"{FOLDER}report.css")
+    script = "\n".join(_file(f"{FOLDER}script/{name}.js") for name in SCRIPT)
+    libraries = [_file(name) for name in _names() if name.endswith(".min.js")]
     return (
         _environment()
         .get_template(f"{FOLDER}report.html.jinja")
@@ -82,7 +82,7 @@ def _file(name: str) -> str:
     """The text of a file of the page as it is; it is put between tags, which it must not end."""
     environment = _environment()
     assert environment.loader is not None
-    text, _, _ = environment.loader.get_source(environment, FOLDER + name)
+    text, _, _ = environment.loader.get_source(environment, name)
     assert "</script" not in text.lower(), f"{name} ends its element"
     assert "</style" not in text.lower(), f"{name} ends its element"
     return text

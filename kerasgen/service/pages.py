@@ -18,6 +18,7 @@ from kerasgen.service.api import TOKEN, Service, problems
 from kerasgen.service.metrics import MEDIA_TYPE
 from kerasgen.service.views import Health
 
+THEME = "theme.css"  # of the report, too
 ASSET = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 router = APIRouter()
 
@@ -69,7 +70,8 @@ def asset(name: str, request: Request) -> Response:
 
 def _asset(name: str) -> Path:
     """A file of the page. HTTPException 404 for anything else."""
-    for path in (folder / "service" / name for folder in TEMPLATES):
+    home = "" if name == THEME else "service"
+    for path in (folder / home / name for folder in TEMPLATES):
         if ASSET.fullmatch(name) and path.is_file():
             return path
     raise HTTPException(404, "there is no such page")
