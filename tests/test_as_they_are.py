@@ -95,8 +95,7 @@ def test_an_input_shape_for_a_functional_model(run: Run, tmp_path: Path) -> None
 @pytest.mark.skipif(not WILD.exists(), reason="no published models here")
 def test_published_files(tmp_path: Path) -> None:
     kerasgen.export(WILD / "ryanh1234_wavenet.h5", tmp_path / "m.py", input_shape=(265, 1), verify=True)
-    (problem,) = kerasgen.inspect(WILD / "spadin_model.json", weights=WILD / "spadin_model.h5").problems
-    assert problem.startswith("crop, normalize (Lambda): ")
+    assert not kerasgen.inspect(WILD / "spadin_model.json", weights=WILD / "spadin_model.h5").problems
 
 
 @pytest.mark.parametrize("ending", ["h5", "weights.h5"])
@@ -120,7 +119,8 @@ def test_a_reason_that_layers_share_is_told_once(run: Run, tmp_path: Path) -> No
     y = x
     for number in range(12):
         y = Odd(name=f"odd_{number}")(y)
-    y = L.Lambda(lambda x: x * 2, name="b")(L.Lambda(lambda x: x * 2, name="a")(y))
+    for name in "ab":
+        y = L.Lambda(lambda x: x * 2 if x is not None else x, name=name)(y)
     save(keras.Model(x, y), tmp_path / "model.keras")
     odd, functions = kerasgen.inspect("model.keras").problems
     assert odd.startswith("odd_0, odd_1, odd_2, odd_3, odd_4, odd_5, odd_6, odd_7, odd_8, odd_9 and 2 more (")

@@ -247,7 +247,7 @@ def test_modules_of_other_levels_and_with_a_crew(file: Path, monkeypatch: pytest
     assert made == [2, 0, 1]  # with a crew it is the same module
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_what_converters_find_hard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions in groups, GELU, arrays that are no weights, and a matrix that is large."""
     net = keras.Sequential(

@@ -90,7 +90,7 @@ def test_everything_of_keras_has_a_case() -> None:
     classes = {item for item in vars(keras.layers).values() if inspect.isclass(item)}
     layers = {item.__name__ for item in classes if issubclass(item, Layer)}
     assert len(layers) > 120
-    assert layers - in_cases - UNSUPPORTED.keys() == BASES
+    assert layers - in_cases - UNSUPPORTED.keys() == {*BASES, "Lambda"}  # it has a table in test_lambdas.py
     functions = {item for item in vars(keras.activations).values() if inspect.isfunction(item)}
     activations = {item.__name__ for item in functions} - {"get", "serialize", "deserialize"}
     assert len(activations) > 25

@@ -136,7 +136,7 @@ def test_options(make: Make) -> None:
 
 def test_unsupported(make: Make, tmp_path: Path) -> None:
     """There is no module, but a summary that says why."""
-    unsupported(L.Lambda(lambda x: x, name="twice")).save(tmp_path / "lambda.keras")
+    unsupported(L.Lambda(lambda x: x * 2 if x is not None else x, name="twice")).save(tmp_path / "lambda.keras")
     outcome = run(make(model=tmp_path / "lambda.keras"))
     assert outcome.exit_code == 4
     assert "unsupported: twice (Lambda)" in outcome.message

@@ -168,6 +168,7 @@ def test_optimized_graph(prepared: Prepared, pipeline: Pipeline) -> None:
     prepared.check(got, max(prepared.case.tolerance, FAST_TOLERANCE if pipeline is FAST else 0))
 
 
+@pytest.mark.one_in(2, by="prepared")
 def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
     """By this Python and NumPy, and by others."""
     case, default = prepared.case, prepared.optimized(PIPELINES[LEVEL])

@@ -401,7 +401,7 @@ def test_tensorflow_stays_out_unless_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_an_unsupported_model_has_a_report(tmp_path: Path) -> None:
-    path = unsupported(tmp_path / "odd.keras", L.Lambda(lambda x: x, name="twice"))
+    path = unsupported(tmp_path / "odd.keras", L.Lambda(lambda x: x * 2 if x is not None else x, name="twice"))
     data = collect(path, verify=True)
     assert not data["supported"]
     (problem,) = data["problems"]

@@ -162,10 +162,10 @@ def test_unsupported_models_list_their_problems(service: Service, tmp_path: Path
 
 
 def test_models_with_hostile_contents(service: Service, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """The verdict is that of the command line. By default, one file of each number."""
+    """The verdict is that of the command line. By default, of every twelfth file."""
     rows = [fault for fault in FAULTS if fault.code != 5]  # those are no files
     if not request.config.getoption("--thorough"):
-        rows = list({fault.number: fault for fault in rows}.values())
+        rows = rows[::12]
     jobs: list[tuple[Fault, str]] = []
     for fault in rows:
         folder = fresh(tmp_path)

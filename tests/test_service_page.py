@@ -39,7 +39,8 @@ def models(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_bytes((files / name).read_bytes())
     hostile = keras.Sequential([keras.Input((4,), name=f"{HTML}0"), L.Dense(2, name=f"{HTML}1")], name=HTML)
     randomize(hostile).save(folder / "hostile.keras")
-    unsupported(L.Lambda(lambda x: x * 2, name="twice"), Odd(name=HTML)).save(folder / "unsupported.keras")
+    twice = L.Lambda(lambda x: x * 2 if x is not None else x, name="twice")
+    unsupported(twice, Odd(name=HTML)).save(folder / "unsupported.keras")
     (folder / "large.h5").write_bytes(bytes(LIMIT + 100_000))
     return folder
 

@@ -85,7 +85,8 @@ def magic(head: bytes) -> str:
         return "hdf5"
     if head.startswith(_ZIP):
         return "zip"
-    return "json" if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b'"') else ""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return "json" if text.startswith((b"{", b"[", b'"{', b'"[')) else ""  # as text, or as text within a string
 
 
 def reason(error: Exception) -> str:
