@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +19,7 @@ from kerasgen.reporting.plain import plain
 from kerasgen.reporting.structure import LayerCall
 from kerasgen.reporting.subject import Subject
 
-OWN_FUNCTION = "; give your own: "  # where a problem ends and its advice begins
+OWN_FUNCTION = re.compile("; (or )?give your own: .*")  # where a problem ends and its advice begins
 CHANGE = "Change this part of the original model, or save the model without it; `kerasgen layers` lists what is known."
 
 
@@ -51,7 +52,7 @@ class Layers:
             {
                 "layer": ids.get(self.structure.layer_of(report.name), ""),
                 "kind": plain(report.kind),
-                "problem": plain(report.problem.partition(OWN_FUNCTION)[0]),
+                "problem": plain(OWN_FUNCTION.sub("", report.problem)),
                 "advice": plain(_advice(report)),
             }
             for report in self.built.layers
@@ -74,7 +75,7 @@ class Layers:
             "output_bytes": self._bytes(values),
             "error": self.subject.parity.error(call.graph_name) if self.subject.parity else None,
             "problem": (
-                plain(self.reports[call.layer_name].problem.partition(OWN_FUNCTION)[0])
+                plain(OWN_FUNCTION.sub("", self.reports[call.layer_name].problem))
                 if call.layer_name in self.reports
                 else ""
             ),
@@ -148,7 +149,7 @@ class Layers:
 
 def _advice(report: LayerReport) -> str:
     """What to do about a problem."""
-    if OWN_FUNCTION not in report.problem:
+    if not OWN_FUNCTION.search(report.problem):
         return CHANGE
     key = report.name if report.kind == "Lambda" else report.kind
     return f"Give a NumPy function of your own for it: `custom={{{key!r}: function}}`."
