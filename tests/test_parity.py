@@ -34,7 +34,7 @@ from kerasgen.verification.oracle import Oracle
 pytestmark = pytest.mark.usefixtures("unformatted")
 
 BATCH = 3
-FORMATS = ("keras", pytest.param("h5", marks=pytest.mark.one_in(4, by="prepared")))
+FORMATS = ("keras", pytest.param("h5", marks=pytest.mark.one_in(8, by="prepared")))
 GRADIENT_TOLERANCE = 1e-4
 
 

@@ -31,6 +31,7 @@ from kerasgen.readers import read
 from kerasgen.readers.model import Variable
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("build", MODELS)
 def test_files_give_graph_and_weights(build, library, tmp_path):

@@ -353,6 +353,7 @@ def arrays_for(model: Any) -> list[np.ndarray]:
     return [random.uniform(-3, 3, shape).astype("float32") for shape in shapes]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("name", ROWS)
 def test_functions(name: str, tmp_path: Path, pairs: list[Pair]) -> None:
