@@ -166,17 +166,17 @@ def test_models_with_hostile_contents(service: Service, tmp_path: Path, request:
     rows = [fault for fault in FAULTS if fault.code != 5]  # those are no files
     if not request.config.getoption("--thorough"):
         rows = rows[::12]
-    jobs: list[tuple[Fault, str]] = []
+    jobs: list[tuple[Fault, str, str]] = []
     for fault in rows:
         folder = fresh(tmp_path)
         model, *more = fault.make(folder)
         beside = folder / more[1] if more[:1] == ["--weights"] else None
         options = {"strict": True} if "--strict" in more else {}
-        jobs.append((fault, service.submit(folder / model, model, weights=beside, **options)["id"]))
+        jobs.append((fault, model, service.submit(folder / model, model, weights=beside, **options)["id"]))
     wrong = []
-    for fault, id in jobs:
+    for fault, model, id in jobs:
         state = service.ended(id)
-        if state["exit_code"] != fault.code or (fault.code and not state["message"].startswith("model.")):
+        if state["exit_code"] != fault.code or (fault.code and not state["message"].startswith((model, "model."))):
             wrong.append((fault.what, fault.code, state["exit_code"], state["message"]))
     assert not wrong
 
