@@ -143,6 +143,12 @@ def test_two_batches_in_one_folder(models: Path, run: Run) -> None:
         assert "out: another batch is at work here" in run.fails(5, "batch", "models/digits.h5", "-o", "out")
 
 
+def test_a_journal_that_cannot_be_written(models: Path, run: Run) -> None:
+    Path("out", "journal.jsonl").mkdir(parents=True)
+    said = run.fails(5, "batch", "models/digits.h5", "-o", "out")
+    assert said == "kerasgen: out: cannot be written: Is a directory\n"
+
+
 def test_the_journal_is_cut_off(tmp_path: Path) -> None:
     """A line that was not written whole is no entry, and the next one begins on a line of its own."""
     from kerasgen.batches import journal

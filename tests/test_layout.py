@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "bench": {"kernels", "graph", "readers", "builder", "passes", "emit", "verification", "api"},
     "reporting": {"graph", "readers", "builder", "passes", "emit", "verification", "scanner", "api"},
     "jobs": {"hdf5", "builder", "backward", "emit", "reporting", "api"},
-    "batches": {"emit", "readers", "verification", "jobs"},
+    "batches": {"emit", "readers", "verification", "reporting", "jobs"},
     "service": {"readers", "emit", "jobs"},
     "cli": {
         "builder",

@@ -6,19 +6,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import kerasgen
+from kerasgen.emit.publish import try_lock
 from kerasgen.errors import FileError
 from kerasgen.jobs import Job, Outcome
 from kerasgen.names import printable
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 FILE = "journal.jsonl"
 FINAL = (0, 1, 3, 4)  # exit codes that depend on the model alone; the machine has a part in others
@@ -36,7 +32,7 @@ def key(job: Job, *, compared: bool) -> str:
     try:
         for path in filter(None, (job.model, job.weights)):
             for name, file in files_of(Path(path)):
-                digest.update(json.dumps([name if name else "", file.stat().st_size]).encode())
+                digest.update(json.dumps([name, file.stat().st_size]).encode())
                 with open(file, "rb") as stream:
                     while block := stream.read(1 << 20):
                         digest.update(block)
@@ -91,19 +87,20 @@ class Journal:
 @contextmanager
 def opened(folder: Path) -> Iterator[Journal]:
     """The journal in this folder. Raises FileError where it cannot be written, or another batch has it."""
-    path = folder / FILE
-    try:
-        with open(path, "a+b") as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.seek(0)
-            journal = Journal(file)
-            file.seek(0, os.SEEK_END)
-            if file.tell() and not _ends_a_line(file):
-                file.write(b"\n")
-            yield journal
-    except BlockingIOError as error:
-        raise FileError(f"{printable(str(folder))}: another batch is at work here") from error
+    name = printable(str(folder))
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(folder / FILE, "a+b"))
+        except OSError as error:
+            raise FileError(f"{name}: cannot be written: {error.strerror}") from error
+        if not try_lock(file):
+            raise FileError(f"{name}: another batch is at work here")
+        file.seek(0)
+        journal = Journal(file)
+        file.seek(0, os.SEEK_END)
+        if file.tell() and not _ends_a_line(file):
+            file.write(b"\n")
+        yield journal
 
 
 def _ends_a_line(file: BinaryIO) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import TYPE_CHECKING
 
 import jinja2
@@ -11,6 +9,7 @@ import jinja2
 import kerasgen
 from kerasgen.emit.templates import TEMPLATES
 from kerasgen.names import printable
+from kerasgen.reporting.render import policy
 
 if TYPE_CHECKING:
     from kerasgen.batches.result import BatchResult
@@ -25,10 +24,5 @@ def render(result: BatchResult) -> str:
     environment.filters["printable"] = printable
     css, script = (loader.get_source(environment, f"{FOLDER}/index.{kind}")[0] for kind in ("css", "js"))
     return environment.get_template(f"{FOLDER}/index.html.jinja").render(
-        result=result, css=css, script=script, hash=_hash, version=kerasgen.__version__
+        result=result, css=css, script=script, policy=policy([css], [script]), version=kerasgen.__version__
     )
-
-
-def _hash(text: str) -> str:
-    """The source expression by which a Content-Security-Policy allows this style or script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -17,7 +17,7 @@ from kerasgen.batches.page import render
 from kerasgen.batches.result import BatchResult, Item
 from kerasgen.emit.publish import staged
 from kerasgen.errors import FileError, UsageError
-from kerasgen.jobs import Event, Job, Limits, LocalPool, Outcome, Pool
+from kerasgen.jobs import Event, Job, Limits, Outcome, Pool, pool_of
 from kerasgen.jobs.process import STAGE
 from kerasgen.names import printable
 from kerasgen.verification.oracle import available
@@ -54,7 +54,7 @@ def batch(
     tasks = _tasks(models, verify, options)
     _make(folder)
     with journals.opened(folder) as journal, ExitStack() as stack:
-        work = [_Work(task, _job(task, folder, report=report)) for task in tasks]
+        work = [_work(task, folder, report=report) for task in tasks]
         items: dict[str, Item] = {}
 
         def end(item: Item) -> None:
@@ -69,7 +69,7 @@ def batch(
             else:
                 end(Item(str(part.task.model), part.task.name, outcome, reused=True))
         if rest:
-            pool = _pool(scheduler, jobs or os.cpu_count() or 1)
+            pool = pool_of(jobs or os.cpu_count() or 1, scheduler)
             stack.callback(pool.shutdown)
             for part, outcome in _done(pool, rest, limits, started):
                 journal.add(part.task.name, part.key, outcome)
@@ -84,15 +84,11 @@ def batch(
 
 
 class _Work(NamedTuple):
-    """A model of the batch and its job."""
+    """A model of the batch, its job, and the key of the job in the journal."""
 
     task: Task
     job: Job
-
-    @property
-    def key(self) -> str:
-        """The key of the job in the journal."""
-        return journals.key(self.job, compared=available() if self.job.verify is None else self.job.verify)
+    key: str
 
 
 def _tasks(models: Models, verify: bool | None, options: Mapping[str, Any]) -> list[Task]:
@@ -118,13 +114,13 @@ def _make(folder: Path) -> None:
         raise FileError(f"{printable(str(folder))}: cannot be made: {error.strerror}") from error
 
 
-def _job(task: Task, folder: Path, *, report: bool) -> Job:
-    """The job of a model; its folder is there, without what an interrupted run has left."""
+def _work(task: Task, folder: Path, *, report: bool) -> _Work:
+    """A model with its job, whose folder is there, without what an interrupted run has left."""
     place = folder / task.name
     _make(place)
     for stage in place.glob(f"{STAGE}*"):
         shutil.rmtree(stage, ignore_errors=True)
-    return Job(
+    job = Job(
         model=str(task.model),
         folder=str(place),
         weights=None if task.weights is None else str(task.weights),
@@ -133,14 +129,7 @@ def _job(task: Task, folder: Path, *, report: bool) -> Job:
         verify=task.verify,
         report=report,
     )
-
-
-def _pool(scheduler: str, jobs: int) -> Pool:
-    if not scheduler:
-        return LocalPool(jobs)
-    from kerasgen.jobs.dask_pool import DaskPool
-
-    return DaskPool(scheduler)
+    return _Work(task, job, journals.key(job, compared=available() if job.verify is None else job.verify))
 
 
 def _done(

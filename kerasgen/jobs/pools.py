@@ -31,6 +31,18 @@ class Pool(Protocol):
         ...
 
 
+def pool_of(processes: int, scheduler: str = "") -> Pool:
+    """A pool of processes on this machine, or of the workers of the Dask scheduler at this address.
+
+    Raises as DaskPool does.
+    """
+    if not scheduler:
+        return LocalPool(processes)
+    from kerasgen.jobs.dask_pool import DaskPool
+
+    return DaskPool(scheduler)
+
+
 class LocalPool:
     """A pool of processes on this machine. As a context manager it shuts down at the end."""
 

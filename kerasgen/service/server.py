@@ -8,13 +8,14 @@ import signal
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import uvicorn
 
+from kerasgen.emit.publish import try_lock
 from kerasgen.errors import FileError
-from kerasgen.jobs import LocalPool, Pool
+from kerasgen.jobs import pool_of
 from kerasgen.names import printable
 from kerasgen.service.app import create_app
 from kerasgen.service.core import Core
@@ -23,11 +24,6 @@ from kerasgen.service.logs import start_logging
 from kerasgen.service.protocol import patient
 from kerasgen.service.settings import Settings
 from kerasgen.service.store import Store
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 CONNECTIONS = 1000  # at once; more get a 503
 log = logging.getLogger(__name__)
@@ -39,7 +35,7 @@ def serve(settings: Settings, *, quiet: bool = False) -> None:
     Raises FileError where the address is taken, or the folder of the data is in use or cannot be written.
     """
     with _locked(settings.data), _listening(settings.host, settings.port) as listener:
-        core = Core(settings, _opened(settings.data / "jobs.sqlite3"), _pool(settings))
+        core = Core(settings, _opened(settings.data / "jobs.sqlite3"), pool_of(settings.jobs, settings.scheduler))
         hosts = ("localhost", settings.host, *settings.allowed_hosts)
         config = uvicorn.Config(
             Guard(create_app(core), hosts, core.metrics),
@@ -77,14 +73,6 @@ def _stopped(*_: object) -> None:
     """uvicorn repeats the signal when it has stopped: that is no error."""
 
 
-def _pool(settings: Settings) -> Pool:
-    if not settings.scheduler:
-        return LocalPool(settings.jobs)
-    from kerasgen.jobs.dask_pool import DaskPool
-
-    return DaskPool(settings.scheduler)
-
-
 def _opened(path: Path) -> Store:
     try:
         return Store(path)
@@ -96,17 +84,14 @@ def _opened(path: Path) -> Store:
 def _locked(folder: Path) -> Iterator[None]:
     """Make the folder of the data, and keep other servers out of it; FileError where one is in there."""
     name = printable(str(folder))
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = open(folder / "lock", "w")  # noqa: SIM115
-    except OSError as error:
-        raise FileError(f"{name}: cannot be written: {error.strerror}") from error
-    with lock:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise FileError(f"{name}: is in use by another server; give this one another folder") from error
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = stack.enter_context(open(folder / "lock", "w"))
+        except OSError as error:
+            raise FileError(f"{name}: cannot be written: {error.strerror}") from error
+        if not try_lock(lock):
+            raise FileError(f"{name}: is in use by another server; give this one another folder")
         yield
 
 
