@@ -66,12 +66,14 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 def core_of(request: Request) -> Core:
     """The service that a request is for."""
-    return request.app.state.core  # type: ignore[no-any-return]
+    core: Core = request.app.state.core
+    return core
 
 
 def access_of(request: Request) -> Access:
     """What checks the token."""
-    return request.app.state.access  # type: ignore[no-any-return]
+    access: Access = request.app.state.access
+    return access
 
 
 def require_token(request: Request) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import kerasgen
 from kerasgen.jobs import Outcome
 
+Sample = tuple[str, tuple[tuple[str, str], ...]]  # a metric's name, and its labels with their values
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _HELP = {
     "kerasgen_build_info": ("gauge", "The version of kerasgen."),
@@ -30,12 +31,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+        self._counts: defaultdict[Sample, float] = defaultdict(float)
 
     def add(self, name: str, value: float = 1, **labels: object) -> None:
         """Count something; `name` is that of the metric without its prefix."""
         with self._lock:
-            self._counts[f"kerasgen_{name}", tuple((key, str(label)) for key, label in labels.items())] += value  # type: ignore[assignment]
+            self._counts[f"kerasgen_{name}", tuple((key, str(label)) for key, label in labels.items())] += value
 
     def ended(self, outcome: Outcome) -> None:
         """Count a conversion."""
@@ -45,7 +46,7 @@ class Metrics:
     def text(self, conversions: Mapping[str, int], uploads: int) -> str:
         """All metrics; `conversions` are their numbers by state."""
         with self._lock:
-            samples: dict[tuple[str, tuple[tuple[str, str], ...]], float] = dict(self._counts)
+            samples = dict(self._counts)
         samples["kerasgen_build_info", (("version", kerasgen.__version__),)] = 1
         samples["kerasgen_uploads", ()] = uploads
         for state in ("queued", "running", "done", "failed"):

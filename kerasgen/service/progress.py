@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kerasgen.service.store import State
+
 MOST = 200  # snapshots of one conversion that are kept for clients that come back
 
 
@@ -17,7 +19,7 @@ class Snapshot:
     """What a conversion was doing at some time. `id` differs from that of any other snapshot of the conversion."""
 
     id: str
-    state: str
+    state: State
     step: str = ""
     text: str = ""
     fraction: float = 0.0
@@ -37,7 +39,7 @@ class Feed:
         """The newest snapshot."""
         return self._snapshots[-1]
 
-    def publish(self, attempt: int, state: str, event: Mapping[str, Any]) -> None:
+    def publish(self, attempt: int, state: State, event: Mapping[str, Any]) -> None:
         """Add what a run of the conversion tells: an event of `kerasgen.jobs`, or nothing yet."""
         self._count += 1
         fields = {"step": str(event.get("step", "")), "text": str(event.get("text", ""))}

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kerasgen.jobs import Outcome
 
 VERSION = 1  # of the tables below
+State = Literal["queued", "running", "done", "failed"]
 ENDED = ("done", "failed")
 _TABLES = """
 CREATE TABLE conversions (
@@ -72,7 +73,7 @@ class JobRow:
     ended: float | None
     expires: float | None
     conversion: int
-    state: str
+    state: State
     folder: str
     request: Mapping[str, Any]
     outcome: Outcome | None

@@ -11,7 +11,7 @@ from kerasgen.service.progress import Snapshot
 from kerasgen.service.reproduction import NAME as REPRODUCTION
 from kerasgen.service.requests import shown_name
 from kerasgen.service.runner import RESULTS
-from kerasgen.service.store import JobRow
+from kerasgen.service.store import JobRow, State
 
 ADVICE = {
     1: "The module was not written. Please report it, with the reproduction.",
@@ -46,7 +46,7 @@ class JobView(BaseModel):
 
     id: str
     name: str = Field(description="what the client called the model")
-    state: Literal["queued", "running", "done", "failed"]
+    state: State
     step: str
     fraction: float = Field(description="how much is done, from 0 to 1")
     text: str
@@ -84,7 +84,7 @@ def view(row: JobRow, snapshot: Snapshot | None, work: Path) -> JobView:
     return JobView(
         id=row.id,
         name=row.name,
-        state=progress.state,  # type: ignore[arg-type]  # one of the states
+        state=progress.state,
         step=progress.step if outcome is None else "done",
         fraction=progress.fraction if outcome is None else 1.0,
         text=progress.text,
