@@ -117,18 +117,17 @@ def _sized(name: str, args: Any, kwargs: Any) -> Any:
 
 def math_function(name: str) -> Function | None:
     """A function of `math` on numbers."""
-    if name not in _MATH:
-        return None
+    return (lambda layer, *args: math_call(name, *args)) if name in _MATH else None
 
-    def call(layer: Layer, *args: Any) -> Any:
-        args = tuple(concrete(item) for item in args)
-        _refuse_tensors(f"math.{name}", args)
-        try:
-            return bounded(getattr(math, name)(*args))
-        except (TypeError, ValueError, ArithmeticError) as error:
-            raise UnsupportedModelError(f"math.{name}: Python says: {error}") from error
 
-    return call
+def math_call(name: str, *args: Any) -> Any:
+    """What a function of `math` returns. Raises UnsupportedModelError where it raises, and for tensors."""
+    args = tuple(concrete(item) for item in args)
+    _refuse_tensors(f"math.{name}", args)
+    try:
+        return bounded(getattr(math, name)(*args))
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise UnsupportedModelError(f"math.{name}: Python says: {error}") from error
 
 
 def constant(layer: Layer, value: Any, dtype: Any = None, shape: Any = None, name: Any = None) -> Any:

@@ -17,6 +17,7 @@ from kerasgen.layers.functions import constants, python
 from kerasgen.layers.functions.python import binary, dtype_name, tf
 from kerasgen.layers.functions.values import Function, static_shape
 from kerasgen.layers.layer import Layer
+from kerasgen.layers.sizes import concrete
 from kerasgen.layers.tf.ops import keras, tensor
 
 EPSILON = 1e-7
@@ -155,7 +156,9 @@ _logical("all", "math.reduce_all")
 def _sqrt(layer: Layer, x: Any) -> Any:
     """Of what is not negative; of others 0."""
     if not isinstance(x, Value):
-        return constants.math_function("sqrt")(layer, max(x, 0))  # type: ignore[misc]
+        number = concrete(x)
+        negative = isinstance(number, (int, float)) and number < 0
+        return constants.math_call("sqrt", 0 if negative else number)
     return tf(layer, "math.sqrt", tf(layer, "math.maximum", x, 0.0))
 
 
@@ -198,34 +201,16 @@ def _hard_sigmoid(layer: Layer, x: Value) -> Any:
 # Numbers and shapes, known at export.
 
 
-@_register("epsilon")
-def _epsilon(layer: Layer) -> float:
-    return EPSILON
-
-
-@_register("floatx")
-def _floatx(layer: Layer) -> str:
-    return "float32"
-
-
-@_register("image_data_format")
-def _image_data_format(layer: Layer) -> str:
-    return LAST
-
-
-@_register("image_dim_ordering")
-def _image_dim_ordering(layer: Layer) -> str:
-    return "tf"
-
-
-@_register("backend")
-def _backend(layer: Layer) -> str:
-    return "tensorflow"
-
-
-@_register("learning_phase")
-def _learning_phase(layer: Layer) -> int:
-    return 0
+_SETTINGS = {
+    "backend": "tensorflow",
+    "epsilon": EPSILON,
+    "floatx": "float32",
+    "image_data_format": LAST,
+    "image_dim_ordering": "tf",
+    "learning_phase": 0,
+}
+for _name, _value in _SETTINGS.items():
+    FUNCTIONS[_name] = lambda layer, value=_value: value
 
 
 @_register("int_shape")
