@@ -38,7 +38,7 @@ from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import OutputReport
 from kerasgen.verification.inputs import Recipe, recipes
-from kerasgen.verification.lambdas import Lambdas
+from kerasgen.verification.lambdas import Lambdas, not_compared
 from kerasgen.verification.selftest import Proof
 from kerasgen.verification.verify import Verification, compared
 
@@ -89,10 +89,7 @@ class ExportResult(Displayed):
             worst = max(report.relative for report in self.outputs)
             messages.append(f"verified against Keras: largest error {worst:.1e} of the largest output")
         if self.unread:
-            names = ", ".join(map(printable, self.unread))
-            messages.append(
-                f"not compared: the reading of {names}, whose code Keras did not run (`run_lambdas=True` lets it)"
-            )
+            messages.append(not_compared(self.unread))
         return messages + ([self.advice] if self.advice else [])
 
     @property

@@ -90,7 +90,7 @@ def verify(
 
         print(encoder.dumps(verified.to_dict(), indent=2))
     else:
-        print(verified)
+        print(flags(str(verified)))
     if repro is not None and verified.divergence is not None:
         from kerasgen.verification.reproduce import reproduce
 

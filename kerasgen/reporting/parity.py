@@ -93,7 +93,7 @@ def parity(
         found = [compare(name, got, right, inside=inside) for name, got, right in pairs]
         reports[layer] = max(found, key=lambda report: report.relative)
 
-    watched = Watched(truth.model, truth.name, truth.library, truth.cut, visit)
+    watched = Watched(truth.model, truth.name, truth.library, truth.cut, visit=visit)
     verification = compared(built, module, {"": arrays}, {"": expected}, watched)
     return Parity(verification, reports)
 

@@ -27,6 +27,7 @@ from kerasgen.errors import KerasgenError, ParityError, UnsupportedModelError
 from kerasgen.layers.functions import modules, python
 from kerasgen.layers.functions.evaluation import Evaluator
 from kerasgen.layers.functions.values import Reference
+from kerasgen.names import printable
 
 _LOADING = RLock()
 # The entries of a Lambda's config that say what it computes; its output's shape is found out again.
@@ -79,10 +80,17 @@ class Lambdas:
     ) -> Callable[..., Any]:
         if self.run:
             return _loaded(stored(config[key]), given, self.defines, keras)
-        return made(expression(config, key), self.defines, keras)
+        return as_function(expression(config, key), self.defines, keras)
 
 
-def made(function: Expression, defines: Mapping[str, Any], keras: Any) -> Callable[..., Any]:
+def not_compared(unread: Sequence[str]) -> str:
+    """What a comparison does not say of these layers, "" if there are none."""
+    names = ", ".join(map(printable, unread))
+    text = f"not compared: the reading of {names}, whose code Keras did not run (`run_lambdas=True` lets it)"
+    return text if unread else ""
+
+
+def as_function(function: Expression, defines: Mapping[str, Any], keras: Any) -> Callable[..., Any]:
     """An expression as a function of tensors, made of the operations of this library and of TensorFlow."""
 
     def call(*args: Any, **kwargs: Any) -> Any:

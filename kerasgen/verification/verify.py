@@ -25,7 +25,7 @@ from kerasgen.verification.compare import OutputReport, compare, flat, precision
 from kerasgen.verification.divergence import Divergence, Search
 from kerasgen.verification.gradients import compare_gradients
 from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
-from kerasgen.verification.lambdas import Lambdas
+from kerasgen.verification.lambdas import Lambdas, not_compared
 from kerasgen.verification.oracle import Oracle, oracle
 
 EDGE = "edge"
@@ -86,8 +86,7 @@ class Verification(Displayed):
     @property
     def remark(self) -> str:
         """What was not compared, "" if that is nothing."""
-        names = ", ".join(map(printable, self.unread))
-        return f"not compared: the reading of {names}, whose code Keras did not run" if names else ""
+        return not_compared(self.unread)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
