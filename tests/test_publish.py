@@ -20,7 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from command import Run, ended, running, script, shell, wait_for
+from command import Run, alive, ended, running, script, shell, wait_for
 from support import randomize, relative_error
 
 import kerasgen
@@ -192,14 +192,6 @@ def test_the_process_that_reads_ends_too(sign: signal.Signals, models: list[Path
         while alive(int(reader)) and time.monotonic() < until:
             time.sleep(0.05)
         assert not alive(int(reader))
-
-
-def alive(number: int) -> bool:
-    """Whether this process runs; one that nobody has waited for yet has ended."""
-    try:
-        return ") Z " not in Path(f"/proc/{number}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_signals_are_as_before() -> None:

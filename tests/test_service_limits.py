@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from command import alive
 from services import DIGITS, PATIENCE, Service, running
 from support import ROOT
 from typer.main import get_command
@@ -137,14 +138,6 @@ def test_a_full_queue_says_when_to_come_back(strict: Service) -> None:
     os.kill(worker, signal.SIGCONT)
     assert [strict.ended(job["id"])["exit_code"] for job in (first, second)] == [0, 3]
     assert strict.post(b'{"a": 2}', "third.json").status_code == 202
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has waited for yet has ended."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_a_killed_server_loses_no_job(tmp_path: Path) -> None:
