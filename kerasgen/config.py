@@ -44,8 +44,17 @@ _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "theano_kernels": _FLAG,
     "gradients": ((bool, dict), "true or a table"),
     "verify": _FLAG,
+    "defines": ((dict,), "a table of values by name"),
 }
-_MODEL = {"model": _TEXT, "weights": _TEXT, "output": _TEXT, "inputs": _TEXT, **_OPTIONS}
+_MODEL = {
+    "model": _TEXT,
+    "weights": _TEXT,
+    "output": _TEXT,
+    "inputs": _TEXT,
+    "outputs": ((list,), "a list of layers"),
+    "input_shape": ((str,), "sizes such as '64x64x3'"),
+    **_OPTIONS,
+}
 _BATCH = {
     "output": _TEXT,
     "jobs": ((int,), "a whole number"),
@@ -116,6 +125,14 @@ def size_in_bytes(size: str | int, key: str) -> int:
     return int(float(found[1]) * 1000 ** " KMG".index(found[2].upper() or " "))
 
 
+def sizes(shape: str, key: str) -> tuple[int | None, ...]:
+    """The sizes of a shape such as 64x64x3, None for ?. Raises UsageError, which names `key`."""
+    parts = shape.lower().split("x")
+    if not all(part == "?" or (part.isdigit() and part.isascii() and int(part)) for part in parts):
+        raise UsageError(f"{key} is sizes as 64x64x3, ? for an open one, not {printable(shape)}")
+    return tuple(None if part == "?" else int(part) for part in parts)
+
+
 def _section(file: Path) -> Any:
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -155,6 +172,10 @@ def _model(folder: Path, entry: Any, defaults: Mapping[str, Any], where: str) ->
     verify = options.pop("verify", None)
     if "max_memory" in options:
         options["max_memory"] = size_in_bytes(options["max_memory"], f"{where}.max_memory")
+    if "outputs" in entry:
+        options["outputs"] = entry["outputs"]
+    if "input_shape" in entry:
+        options["input_shape"] = sizes(entry["input_shape"], f"{where}.input_shape")
     if "inputs" in entry:
         options["inputs"] = str(folder / entry["inputs"])
     model = folder / entry["model"]

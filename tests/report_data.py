@@ -36,6 +36,7 @@ def layer(id: str, kind: str = "Conv2D", *, group: str = "", **values: Any) -> d
         "parameters": 0,
         "macs": None,
         "config": {},
+        "note": "",
         "weights": [],
         "lines": [],
         "time": None,

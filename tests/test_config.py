@@ -11,6 +11,7 @@ from support import ROOT
 
 import kerasgen
 from kerasgen import config
+from kerasgen.jobs.options import OPTIONS
 
 DIGITS = ROOT / "examples" / "digits" / "digits.h5"
 PROJECT = """
@@ -43,6 +44,18 @@ def test_what_is_read(project: Path) -> None:
     assert second.output == Path("src/other.py")
     assert second.options == {"store": "embedded", "optimize": 0, "max_memory": 8_000_000}
     assert found.batch == {"output": Path("build/kerasgen")}
+
+
+def test_the_options_are_those_of_a_job() -> None:
+    keys = config._MODEL.keys() - {"model", "weights", "output", "verify"}
+    assert keys == OPTIONS - {"keep_failed"}
+
+
+def test_what_part_of_a_model_is_read(project: Path) -> None:
+    entry = '{model = "a.h5", outputs = ["digit"], input_shape = "?x8", defines = {SIZE = 64}}'
+    (project / "pyproject.toml").write_text(f"[tool.kerasgen]\nmodels = [{entry}]\n")
+    (model,) = config.load().models
+    assert model.options == {"outputs": ["digit"], "input_shape": (None, 8), "defines": {"SIZE": 64}}
 
 
 def test_where_it_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

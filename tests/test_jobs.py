@@ -127,6 +127,16 @@ def test_impossible_jobs(settings: dict[str, Any], words: str) -> None:
         Job("model.h5", "folder", **settings)
 
 
+def test_a_part_of_a_model(make: Make) -> None:
+    """What decides what is read counts for the summary and the report, too."""
+    outcome = run(make(options={"outputs": ["flat"]}))
+    assert outcome.ok
+    summary = json.loads(Path("results", "summary.json").read_text())
+    assert "digit" not in {layer["name"] for layer in summary["layers"]}
+    assert '"name":"flat"' in Path("results", "report.html").read_text()
+    assert '"name":"digit"' not in Path("results", "report.html").read_text()
+
+
 def test_options(make: Make) -> None:
     options = {"store": "sidecar", "gradients": {"loss": "mean_squared_error", "optimizer": "sgd"}}
     outcome = run(make(name="other", options=options, report=False))

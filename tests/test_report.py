@@ -29,6 +29,7 @@ from kerasgen.reporting.plain import plain
 from kerasgen.reporting.render import render
 
 DIGITS = ROOT / "examples" / "digits" / "digits.h5"
+SIZE = 64  # a global that the function of a Lambda reads
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
 
@@ -418,6 +419,28 @@ def test_an_unsupported_model_has_a_report(tmp_path: Path) -> None:
     assert all(layer["activation"] is None and layer["lines"] == [] for layer in data["layers"])
     assert not data["verification"]["compared"]
     assert "unsupported" in render(data)
+
+
+def test_a_lambda_that_was_read(tmp_path: Path) -> None:
+    """Its expression is shown, and a comparison does not hide that the reading was not compared."""
+    scaled = L.Lambda(lambda x: x / SIZE, output_shape=(4,), name="scaled")
+    path = save(keras.Sequential([keras.Input((4,)), scaled, L.Dense(2, name="last")]), tmp_path / "scaled.keras")
+    assert not collect(path, verify=False)["supported"]
+    data = collect(path, verify=True, defines={"SIZE": 64})
+    assert by_id(data)["scaled"]["note"] == "x / SIZE"
+    assert data["verification"]["ok"]
+    assert "not compared: the reading of scaled" in data["warning"]
+    assert "not compared" not in collect(path, verify=False, defines={"SIZE": 64})["warning"]
+
+
+def test_a_part_of_a_model(tmp_path: Path) -> None:
+    path = unsupported(tmp_path / "gain.keras", Gain(name="gain"))
+    data = collect(path, verify=True, outputs=["fine"])
+    assert data["supported"]
+    assert data["verification"]["ok"]
+    assert "fine" in by_id(data)
+    assert not {"gain", "last"} & by_id(data).keys()
+    assert data["model"]["parameters"] == 20
 
 
 def test_weights_of_a_layer_that_could_not_be_built(tmp_path: Path) -> None:

@@ -189,10 +189,9 @@ def functions(assignments: list[str] | None) -> dict[str, Any]:
 
 def architecture_options(outputs: str, input_shape: str) -> dict[str, Any]:
     """The options that --outputs and --input-shape stand for."""
-    sizes = input_shape.lower().split("x") if input_shape else []
-    if not all(size == "?" or (size.isdigit() and size.isascii() and int(size)) for size in sizes):
-        raise kerasgen.UsageError(f"--input-shape is sizes as 64x64x3, ? for an open one, not {printable(input_shape)}")
-    shape = tuple(None if size == "?" else int(size) for size in sizes) or None
+    from kerasgen.config import sizes
+
+    shape = sizes(input_shape, "--input-shape") if input_shape else None
     return {"outputs": outputs.split(",") if outputs else None, "input_shape": shape}
 
 

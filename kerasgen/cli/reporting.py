@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 import kerasgen
-from kerasgen.cli.app import Custom, Model, Theano, Weights, app, functions, progress, say
+from kerasgen.cli.app import (
+    Custom,
+    Define,
+    InputShape,
+    Model,
+    Outputs,
+    Theano,
+    Weights,
+    app,
+    architecture_options,
+    functions,
+    progress,
+    say,
+    values,
+)
 from kerasgen.cli.flags import flags_in
 from kerasgen.hdf5 import process
 
@@ -29,6 +43,9 @@ def report(
         ),
     ] = None,
     custom: Custom = None,
+    outputs: Outputs = "",
+    input_shape: InputShape = "",
+    define: Define = None,
     verify: Annotated[
         bool | None,
         typer.Option(
@@ -51,9 +68,11 @@ def report(
             inputs=inputs,
             verify=verify,
             theano_kernels=theano_kernels,
+            defines=values(define),
             force=force,
             on_step=on_step,
-            reworded=lambda data: flags_in(data, ("advice", "problem", "reason")),
+            **architecture_options(outputs, input_shape),
+            reworded=lambda data: flags_in(data, ("advice", "problem", "reason", "summary", "warning")),
         )
     print(result.path)
     say(result.summary)

@@ -13,6 +13,7 @@ OPTIONS = frozenset("""
     activations custom defines gradients input_shape inputs keep_failed max_memory optimize outputs store strict
     theano_kernels
     """.split())
+READING = frozenset("defines input_shape outputs".split())  # what `inspect` and `report` have as well
 ONLY_EXPORT = frozenset("strict keep_failed inputs".split())  # what `kerasgen.check` does not have
 
 

@@ -104,7 +104,7 @@ class Conversion:
         process.own_session = False  # it belongs to the group of processes that is killed together
         self.scan = kerasgen.scan(self.job.model).to_dict()
         self.begin("read")
-        self.summary = kerasgen.inspect(self.job.model, weights=self.job.weights, custom=self._custom()).to_dict()
+        self.summary = kerasgen.inspect(self.job.model, **self._read()).to_dict()
 
     def export(self) -> None:
         """Write the module; the error of an unsupported model lists all that is."""
@@ -134,8 +134,7 @@ class Conversion:
         kerasgen.report(
             self.job.model,
             self.stage / "report.html",
-            weights=self.job.weights,
-            custom=self._custom(),
+            **self._read(),
             verify=False if self.exit_code else self.job.verify,
             theano_kernels=self.job.options.get("theano_kernels", False),
             force=True,
@@ -168,10 +167,13 @@ class Conversion:
             "dangerous": bool(self.scan.get("dangerous")),
         }
 
-    def _custom(self) -> Any:
+    def _read(self) -> dict[str, Any]:
+        """The arguments that decide what is read of the model."""
         from kerasgen.builder.custom import load
+        from kerasgen.jobs.options import READING
 
-        return load(self.job.options.get("custom", ()))
+        options = {key: option for key, option in self.job.options.items() if key in READING}
+        return {"weights": self.job.weights, "custom": load(self.job.options.get("custom", ())), **options}
 
 
 if __name__ == "__main__":

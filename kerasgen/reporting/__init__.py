@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -63,6 +63,9 @@ def report(
     inputs: Any = None,
     verify: bool | None = None,
     theano_kernels: bool = False,
+    outputs: Sequence[str] | None = None,
+    input_shape: Sequence[int | None] | None = None,
+    defines: Mapping[str, Any] | None = None,
     force: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
     reworded: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data,
@@ -86,6 +89,9 @@ def report(
         inputs=inputs,
         verify=verify,
         theano_kernels=theano_kernels,
+        outputs=outputs,
+        input_shape=input_shape,
+        defines=defines,
         on_step=on_step,
     )
     data = reworded(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,7 @@ from kerasgen.reporting.source import highlighted
 from kerasgen.reporting.subject import Code, Subject, readable_weights
 from kerasgen.scanner import scan
 from kerasgen.verification.inputs import TooLarge, draw, load_inputs
+from kerasgen.verification.lambdas import Lambdas, not_compared
 from kerasgen.verification.lines import Lines
 from kerasgen.verification.selftest import Proof, affordable
 
@@ -48,6 +49,9 @@ def collect(
     inputs: Any = None,
     verify: bool | None = None,
     theano_kernels: bool = False,
+    outputs: Sequence[str] | None = None,
+    input_shape: Sequence[int | None] | None = None,
+    defines: Mapping[str, Any] | None = None,
     on_step: OnStep = lambda step: None,
 ) -> dict[str, Any]:
     """The data of the report on a model. The arguments are those of `kerasgen.report`; `on_step` gets each step.
@@ -57,18 +61,25 @@ def collect(
     """
     on_step("read")
     findings = _scanned(source)
-    file = read(source, weights, theano_kernels=theano_kernels)
-    options = Options(custom=custom or {}, theano_kernels=theano_kernels)
+    file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
+    options = Options(
+        custom=custom or {},
+        theano_kernels=theano_kernels,
+        outputs=file.outputs,
+        input_shape=file.input_shape,
+        defines=defines or {},
+    )
     try:
         model = prepare(file, options)
     except UnsupportedModelError:
-        built = build(file, options.custom)
+        built = build(file, options.custom, options.defines)
         if not built.problems:
             raise
         subject = Subject(built, readable_weights(built))
         subject.verification["reason"] = "the model is unsupported"
     else:
-        subject = _examined(model, Proof(source, weights, file, verify), inputs, options, on_step)
+        proof = Proof(source, weights, file, verify, Lambdas(options.defines, notes=model.built.notes))
+        subject = _examined(model, proof, inputs, options, on_step)
     on_step("report")
     given = "random" if inputs is None else "a file"
     return {**_data(subject), "scan": findings, "given": given}
@@ -139,6 +150,7 @@ def _verify(subject: Subject, plan: Plan, loaded: ModuleType, proof: Proof) -> N
         return
     found = subject.verification
     found["compared"] = True
+    subject.warn(plain(not_compared(proof.unread)))
     try:
         result = parity(subject.built, plan, loaded, proof.truth, proof.arrays, proof.expected, subject.values)
     except ParityError as error:

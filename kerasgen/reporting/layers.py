@@ -70,6 +70,7 @@ class Layers:
             "parameters": self.parameters[call.layer_name] if call.first else 0,
             "macs": self._macs(call),
             "config": plain(call.spec.config),
+            "note": plain(self.reports[call.layer_name].note) if call.layer_name in self.reports else "",
             "weights": self._weights(call, stored) if call.first else [],
             **self._costs(call),
             "output_bytes": self._bytes(values),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kerasgen.builder import Built
+from kerasgen.builder.cut import Cut
 from kerasgen.names import printable
 from kerasgen.readers.model import Address, Call, LayerPath, LayerSpec, ModelSpec, Ref, leaves
 
@@ -81,13 +82,17 @@ class _Scope:
 
 
 def structure(built: Built) -> Structure:
-    """The structure of a model that was built, whether or not all of it is supported."""
+    """The structure of a model that was built, whether or not all of it is supported; of a cut one, what is left."""
     return _Reader(built).read()
 
 
 class _Reader:
     def __init__(self, built: Built) -> None:
         self.built = built
+        cut = Cut.of(built.file) if built.file.outputs else None
+        self.needs = cut.needs if cut else lambda address: True
+        count = len(list(leaves(built.file.model.inputs)))
+        self.inputs = sorted(cut.inputs) if cut else list(range(count))  # those that the module has
         self.graph_names = {address: name for name, address in built.addresses.items()}
         self.calls: list[LayerCall] = []
         self.groups: list[Group] = []
@@ -111,6 +116,8 @@ class _Reader:
                 if position is not None and scope.outer is not None:
                     continue
                 address = (*scope.address, (layer.name, index))
+                if not (self.needs(address) if position is None else position in self.inputs):
+                    continue
                 name = self.graph_names.get(address, "/".join(path))
                 ident = self.ids[address] = self._unique(printable(name))
                 refs = tuple(_tensors(call.args, call.kwargs))
@@ -120,7 +127,8 @@ class _Reader:
                     continue
                 first = path not in self.seen
                 self.seen.add(path)
-                self.calls.append(LayerCall(ident, name, path, layer, scope.group, first, position))
+                number = None if position is None else self.inputs.index(position)
+                self.calls.append(LayerCall(ident, name, path, layer, scope.group, first, number))
                 self.reads.append((scope, refs, ident))
 
     def _unique(self, text: str) -> str:

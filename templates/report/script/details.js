@@ -91,6 +91,7 @@ function part(title, content) {
 function layerFacts(layer) {
   const facts = [
     ["Kind", layer.kind],
+    ["Computes", layer.note],
     ["Nested in", layer.group && named(layer.group)],
     ["Output", layer.shapes && shapesText(layer.shapes)],
     ["Parameters", whole(layer.parameters)],
