@@ -148,10 +148,10 @@ def constant(layer: Layer, value: Any, dtype: Any = None, shape: Any = None, nam
         array = np.broadcast_to(array, sizes) if array.size == 1 else array.reshape(sizes)
     if not array.ndim and dtype is None:
         return array.item()
-    return made(layer, array)
+    return tensor_of(layer, array)
 
 
-def made(layer: Layer, array: np.ndarray) -> Value:
+def tensor_of(layer: Layer, array: np.ndarray) -> Value:
     """A tensor of known numbers."""
     from dataclasses import replace
 
@@ -167,7 +167,7 @@ def _range(layer: Layer, start: Any, limit: Any = None, delta: Any = 1, dtype: A
         raise UnsupportedModelError("the bounds of tf.range must be known when it is exported")
     array = np.asarray(_sized("arange", bounds, {}))
     kind = "float32" if array.dtype.kind == "f" else "int32"
-    return made(layer, array.astype(kind if dtype is None else dtype_name(dtype)))
+    return tensor_of(layer, array.astype(kind if dtype is None else dtype_name(dtype)))
 
 
 def _cast_to(dtype: str) -> Function:
@@ -186,11 +186,11 @@ def _scalar_shape(layer: Layer, x: Any) -> Any:
 
 def _eye(layer: Layer, num_rows: Any, num_columns: Any = None, dtype: Any = "float32", name: Any = None) -> Value:
     array = _sized("eye", [concrete(num_rows), concrete(num_columns)], {})
-    return made(layer, np.asarray(array, dtype_name(dtype)))
+    return tensor_of(layer, np.asarray(array, dtype_name(dtype)))
 
 
 def _linspace(layer: Layer, start: Any, stop: Any, num: Any, name: Any = None) -> Value:
-    return made(layer, np.asarray(_sized("linspace", [start, stop, concrete(num)], {}), "float32"))
+    return tensor_of(layer, np.asarray(_sized("linspace", [start, stop, concrete(num)], {}), "float32"))
 
 
 # TensorFlow's functions that need no rule of a layer, and names of TensorFlow 1.

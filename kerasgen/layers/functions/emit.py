@@ -12,7 +12,7 @@ from kerasgen.bytecode import Expression, Node, expression
 from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Value
 from kerasgen.layers.functions import modules, python
-from kerasgen.layers.functions.constants import made
+from kerasgen.layers.functions.constants import tensor_of
 from kerasgen.layers.functions.evaluation import Evaluator
 from kerasgen.layers.functions.values import Method, Random, Reference
 from kerasgen.layers.layer import Layer
@@ -131,7 +131,7 @@ def _results(layer: Layer, inputs: Any, result: Any) -> Any:
     if isinstance(result, (list, tuple)) and result and all(isinstance(item, Value) for item in result):
         return [_own(layer, item) for item in result]
     if isinstance(result, (np.ndarray, int, float)) and not isinstance(result, bool):
-        return made(layer, np.asarray(result, "float32"))
+        return tensor_of(layer, np.asarray(result, "float32"))
     if not isinstance(result, Value):
         raise UnsupportedModelError("it returns something else than tensors")
     return _own(layer, result)
