@@ -26,7 +26,7 @@ from kerasgen.service.upload import Form
 
 UPLOADS = 64  # received at once; each takes a file descriptor, some memory and up to the allowed size of disk
 OFTEN, SWEEP = 0.25, 60.0  # seconds between two looks for what has expired: the least, and the most
-SECONDS = 5  # that a conversion may take
+SECONDS = 5  # a guess at how long a conversion takes
 log = logging.getLogger(__name__)
 
 

@@ -9,9 +9,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def patient(seconds: float) -> type[H11Protocol]:
-    """The protocol class of a server in which clients may stand still for so long.
+    """The protocol class of a server whose clients may be idle for this long.
 
-    A body that stands still is the reader's to judge: see `kerasgen.service.upload`.
+    An idle body is the reader's to judge: see `kerasgen.service.upload`.
     """
 
     class PatientProtocol(H11Protocol):

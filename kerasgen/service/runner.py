@@ -20,7 +20,7 @@ from kerasgen.service.reproduction import write_reproduction
 from kerasgen.service.settings import Settings
 from kerasgen.service.store import Conversion, Store
 
-ATTEMPTS = 3  # so often a conversion is begun again after the server has died
+ATTEMPTS = 3  # a conversion during which the server died this often is given up
 RESULTS = "results"  # the folder of the results inside of a conversion's
 PAUSE = 1.0  # seconds after the database or the disk has failed
 CHANCE = (FileError.exit_code, KerasgenError.exit_code, 130)  # another run may end differently

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -153,8 +154,6 @@ def constant(layer: Layer, value: Any, dtype: Any = None, shape: Any = None, nam
 
 def tensor_of(layer: Layer, array: np.ndarray) -> Value:
     """A tensor of known numbers."""
-    from dataclasses import replace
-
     x = replace(layer.emit(kernels.identity, layer.constant("constant", array)), batched=False)
     small = array.dtype.kind in "iu" and array.size <= LARGEST and array.ndim < 2
     return replace(x, sizes=size_array(array)) if small else x
