@@ -493,8 +493,8 @@ def damaged(text: str) -> Iterator[str]:
         lines[:middle],
         lines[:middle] + letter + lines[middle + 1 :],
         lines[:middle] + lines[middle + 1 :],
-        lines[:middle] + "!" + lines[middle + 1 :],
-        lines[:middle] + "\n" + lines[middle:],
+        lines[:middle] + 5 * "!" + lines[middle + 1 :],
+        lines[:middle] + 3 * "\n" + lines[middle:],
         "\n".join(lines.splitlines()[::-1]) + "\n",
         "no weights at all\n",
     ):

@@ -14,8 +14,8 @@ input wants is read from the graph as built, by following the input through what
 | anything else | -2 to 2, whole numbers 0 to 9, bytes 0 to 255 |
 
 The first row that applies counts. `kerasgen.emit.runtime.inputs.make_input` makes the arrays, here and in the modules:
-four samples, one of each kind. Where -2 to 2 is but a guess, a fifth has larger numbers, to which filters answer that are
-dead between those. Where a table is read, more samples count through all that it has, as far as that is cheap.
+four samples, one of each kind. Where -2 to 2 is but a guess, a fifth has larger numbers, to which filters answer that
+are dead between those. Where a table is read, more samples count through all that it has, as far as that is cheap.
 """
 
 from __future__ import annotations

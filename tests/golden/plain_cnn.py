@@ -13,7 +13,7 @@ import numpy as np
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
     "name": "plain",
-    "sha256": "<sha256>",
+    "sha256": "<sha256>........................................................",
     "keras": "<version>",
 }
 # Which Keras the outputs were compared with, and the largest error allowed, relative to the largest output
