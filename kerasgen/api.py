@@ -118,6 +118,8 @@ class Options:
     outputs: tuple[str, ...] = ()
     input_shape: tuple[int | None, ...] | None = None
     defines: Mapping[str, Any] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    minimal: bool = False
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -131,6 +133,8 @@ class Options:
             "outputs": list(self.outputs),
             "input_shape": list(self.input_shape or ()),
             "defines": dict(self.defines),
+            "rename": dict(self.rename),
+            "minimal": self.minimal,
         }
         return {name: option for name, option in options.items() if option}
 
@@ -161,7 +165,7 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
     if options.level not in PIPELINES:
         levels = ", ".join(map(str, PIPELINES))
         raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
-    built = build(file, options.custom, check_defines(options.defines))
+    built = build(file, options.custom, check_defines(options.defines)).renamed(options.rename)
     graph = built.bind()
     weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
     warning = _not_finite(weights)
@@ -208,7 +212,8 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         activations=plans.activations,
         training=plans.training,
         level=options.level,
-        selftest=None if proof is None else proof.record(plans.predict),
+        selftest=None if proof is None or options.minimal else proof.record(plans.predict),
+        minimal=options.minimal,
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
     if options.max_memory is None:
@@ -246,6 +251,8 @@ def export(
     run_lambdas: bool = False,
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
+    rename: Mapping[str, str] | None = None,
+    minimal: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
@@ -266,7 +273,8 @@ def export(
     the module ends, as `inspect` does: `block/conv1` in a nested model, `conv#2` for a second call; a nested model's
     own name stands for its outputs. What they do not need is left out, inputs too, and may be unsupported.
     `input_shape` is the shape of a sample, with None for open sizes, for a Sequential that does not record it.
-    `defines` are values of globals that the functions of Lambda layers read, by name. Keras is not given the code of
+    `rename` gives inputs and outputs other names, from the old one to the new one. A `minimal` module has no command line
+    and no self-test. `defines` are values of globals that the functions of Lambda layers read, by name. Keras is not given the code of
     these functions, but what was read of it; with `run_lambdas` it runs the code, which may do anything. `on_step` is
     called with the name of each step when it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
 
@@ -293,6 +301,8 @@ def export(
         file.outputs,
         file.input_shape,
         defines or {},
+        rename or {},
+        minimal,
     )
     model = prepare(file, options, strict=strict)
     on_step("optimise")
@@ -351,6 +361,8 @@ def check(
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
     defines: Mapping[str, Any] | None = None,
+    rename: Mapping[str, str] | None = None,
+    minimal: bool = False,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -371,6 +383,8 @@ def check(
         file.outputs,
         file.input_shape,
         defines or {},
+        rename or {},
+        minimal,
     )
     new = generate(file, options)
     return changes(new, target, sidecar)

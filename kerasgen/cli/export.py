@@ -25,6 +25,7 @@ from kerasgen.cli.app import (
     architecture_options,
     functions,
     gradient_options,
+    new_names,
     progress,
     report,
     say,
@@ -68,6 +69,15 @@ def export(
     ] = False,
     custom: Custom = None,
     define: Define = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            help="Another name for an input or an output; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    minimal: Annotated[bool, typer.Option("--minimal", help="Leave out the command line and the self-test.")] = False,
     optimize: Annotated[
         int,
         typer.Option(
@@ -146,6 +156,8 @@ def export(
         "activations": activations,
         "custom": functions(custom),
         "defines": values(define),
+        "rename": new_names(rename),
+        "minimal": minimal,
         "theano_kernels": theano_kernels,
         "optimize": optimize,
         "max_memory": size_in_bytes(max_memory, "--max-memory") if max_memory else None,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from kerasgen.emit.target import Target
 from kerasgen.graph.facts import is_copied
-from kerasgen.graph.ir import Node, Operand
+from kerasgen.graph.ir import Graph, Node, Operand, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.names import Namespace
 
@@ -29,6 +31,9 @@ def called_by_nodes(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
         for function in (node.kernel, *node.attrs.values()):
             if is_copied(function) and target.syntax(function) is None:
                 yield function
+
+
+WIDTH = 120  # of the lines of a module
 
 
 class Body:
@@ -131,6 +136,48 @@ class Body:
         ]
         settings += [f"out={self._name(out)}"] if out else []
         return f"{self.target.name(node.kernel)}({', '.join([*operands, *settings])})"
+
+
+def with_shapes(text: str, plan: Plan) -> str:
+    """A formatted module with the shape of what each line of `predict` makes behind it, where there is room."""
+    graph, lines = plan.graph, text.split("\n")
+    predict = next(
+        node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == "predict"
+    )
+    statements = [node for node in predict.body if isinstance(node, (ast.Assign, ast.Return))]
+    made = [_shape(value) for value in graph.inputs]
+    made += [""] * (len(graph.memory) + bool(plan.buffers))
+    made += [_made(node, graph) for node in graph.nodes]
+    for statement, comment in zip(statements, made, strict=False):
+        last = (statement.end_lineno or statement.lineno) - 1
+        if comment and len(lines[last]) + len(comment) < WIDTH:
+            lines[last] += comment
+    return "\n".join(lines)
+
+
+def _made(node: Node, graph: Graph) -> str:
+    """The comment behind the line of a node; none where a shape is not known."""
+    if not all(name in graph.specs for name in node.outputs):
+        return ""
+    border = node.attrs.get("border") or ()
+    values = [graph.specs[name] for name in node.outputs]
+    for before_after in [border] * bool(border):
+        sizes = list(values[0].shape)
+        for axis, (before, after) in enumerate(before_after, start=1):
+            sizes[axis] = None if sizes[axis] is None else sizes[axis] + before + after
+        values = [replace(values[0], shape=tuple(sizes))]
+    return _shape(*values)
+
+
+def _shape(*values: Value) -> str:
+    """Shapes as a comment: N is the batch, ? any size."""
+    texts = []
+    for value in values:
+        sizes = ["?" if size is None else str(size) for size in value.shape]
+        if value.shape and value.shape[0] is None and value.rows is not None:
+            sizes[0] = "N" if value.rows == 1 else f"{value.rows} * N"
+        texts.append(f"({', '.join(sizes)}{',' * (len(sizes) == 1)})")
+    return f"  # {', '.join(texts)}"
 
 
 def layout_line(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> str:

@@ -143,7 +143,7 @@ def verify(
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     loaded = load_module(Path(module))
     on_step("build")
-    built = build(file, custom, check_defines(defines))
+    built = build(file, custom, check_defines(defines)).renamed(loaded.EXPORT.get("rename", {}))
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
         wanted = recipes(built.graph if built.problems else built.bind(), file.model)
