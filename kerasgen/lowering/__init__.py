@@ -16,7 +16,7 @@ from kerasgen.graph.facts import is_users, multiply_adds
 from kerasgen.graph.infer import infer, rows
 from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.lowering import elementwise, moves, recurrent, reduce, window
-from kerasgen.lowering.call import RULES, Call, Expression, NoCounterpart, Rule, Sizes
+from kerasgen.lowering.call import RULES, Call, Expression, NoCounterpart, Rule
 
 __all__ = ["RULES", "Lowered", "elementwise", "lower", "moves", "recurrent", "reduce", "window"]
 
@@ -25,13 +25,13 @@ __all__ = ["RULES", "Lowered", "elementwise", "lower", "moves", "recurrent", "re
 class Lowered:
     """The graph for one sample; its weights are lists, of one axis, or lists of rows, of two.
 
-    `problems` are layers, by name, with what stands in the way: the graph is then incomplete. `shapes` and `dtypes` are
-    those of the values that the graph before had, without the batch. `macs` are the multiply-adds of each layer.
+    `problems` are layers, by name, with what stands in the way: the graph is then incomplete. `values` are those of the
+    graph before, as far as this one has them. `macs` are the multiply-adds of each layer.
     """
 
     graph: Graph
     problems: tuple[tuple[str, str], ...]
-    shapes: Mapping[str, Sizes]
+    values: Mapping[str, Value]
     macs: Mapping[str, int]
 
 
@@ -47,7 +47,6 @@ def lower(graph: Graph) -> Lowered:
     nodes: list[Node] = []
     laid_out: dict[str, np.ndarray] = {}
     renamed: dict[str, Any] = {}
-    shapes: dict[str, Sizes] = {}
     macs: dict[str, int] = {}
     for node in () if problems else graph.nodes:
         values.update(_specs(node, values, graph))
@@ -57,7 +56,8 @@ def lower(graph: Graph) -> Lowered:
         call = Call(node, values, graph.arrays, laid_out)
         try:
             results = _results(call)
-            shapes.update((name, call.shape(name)) for name in node.outputs)
+            for name in node.outputs:
+                call.shape(name)  # which must be known
         except NoCounterpart as error:
             problems[node.layer, str(error)] = None
             continue
@@ -71,7 +71,7 @@ def lower(graph: Graph) -> Lowered:
     for name in graph.outputs if not problems else ():
         if values[name].shape[:1] != (None,) or values[name].rows != 1:
             problems["", f"its output {name} has no answer for each sample"] = None
-    return Lowered(_joined(graph, nodes, renamed, laid_out, not problems), tuple(problems), shapes, macs)
+    return Lowered(_joined(graph, nodes, renamed, laid_out, not problems), tuple(problems), values, macs)
 
 
 def _weights(graph: Graph) -> dict[str, Value]:

@@ -95,7 +95,9 @@ def moved_places(call: Call) -> list[np.ndarray]:
     except (ValueError, IndexError) as error:
         raise NoCounterpart("it mixes the samples of a batch") from error
     found = []
-    for output, places in zip(call.node.outputs, result if isinstance(result, (list, tuple)) else [result], strict=True):
+    for output, places in zip(
+        call.node.outputs, result if isinstance(result, (list, tuple)) else [result], strict=True
+    ):
         if samples == 1:
             found.append(places)
         elif call.is_batched(output) and len(places) == 2 * call.rows(output):
@@ -159,7 +161,7 @@ def nearest(call: Call) -> Result:
     """The nearest cell is there already."""
     if call.settings.get("interpolation", "bilinear") != "nearest":
         raise NoCounterpart(f"its interpolation {call.settings.get('interpolation', 'bilinear')} needs NumPy")
-    return moved(call)
+    return picked(call, moved_places(call)[0])
 
 
 @lowers(kernels.concatenate, kernels.stack)

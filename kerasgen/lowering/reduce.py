@@ -11,7 +11,8 @@ from kerasgen import kernels
 from kerasgen.graph.facts import Kernel
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, Sizes, lowers, only
 from kerasgen.lowering.elementwise import along_axis, broadcast_shapes
-from kerasgen.pure_kernels import arithmetic, linalg, norm, reduce, shape as moves
+from kerasgen.pure_kernels import arithmetic, linalg, norm, reduce
+from kerasgen.pure_kernels import shape as moves
 from kerasgen.pure_kernels.activation import softmax
 
 REDUCTIONS: Mapping[Kernel, Kernel] = {
@@ -78,9 +79,7 @@ def batch_norm(call: Call) -> Result:
 @lowers(kernels.layer_norm, kernels.rms_norm)
 def layer_norm(call: Call) -> Result:
     """Scale and shift have lines of their own."""
-    kernel, epsilon = (
-        (norm.layer_norm, 1e-3) if call.node.kernel is kernels.layer_norm else (norm.rms_norm, 1e-7)
-    )
+    kernel, epsilon = (norm.layer_norm, 1e-3) if call.node.kernel is kernels.layer_norm else (norm.rms_norm, 1e-7)
     axes = axes_of(call, call.settings.get("axis", (-1,)))
     settings = {"shape": call.shape(call.x), "axes": axes, "epsilon": call.settings.get("epsilon", epsilon)}
     expression, gamma = Expression(kernel, (call.x,), settings), call.optional(1)
@@ -114,24 +113,18 @@ def normalize(call: Call) -> Result:
 @lowers(kernels.normalization)
 def normalization(call: Call) -> Result:
     """One scale and one shift, computed here."""
-    x, mean, variance = call.node.inputs
-    mean, deviation = (
-        array.astype("float64")
-        for array in (
-            call.constant(mean),
-            np.maximum(np.sqrt(call.constant(variance)), call.settings.get("epsilon", 1e-7)),
-        )
-    )
+    x, epsilon = call.x, call.settings.get("epsilon", 1e-7)
+    mean = call.constant(call.node.inputs[1]).astype("float64")
+    deviation = np.maximum(np.sqrt(call.constant(call.node.inputs[2]).astype("float64")), epsilon)
     invert = call.settings.get("invert", False)
     scale, shift = (deviation, mean) if invert else (1 / deviation, -mean / deviation)
     shape = call.shape(x)
-    along = np.broadcast_shapes(scale.shape, shift.shape)
-    along = along[1:] if len(along) > len(shape) else along
+    arrays = [array.astype("float32") for array in np.broadcast_arrays(scale, shift)]
+    along = arrays[0].shape[-len(shape) :]
     names = [
-        call.weight(np.broadcast_to(array, np.broadcast_shapes(scale.shape, shift.shape)).astype("float32").ravel(),
-                    f"{call.node.outputs[0]}/{name}")
-        for name, array in (("scale", scale), ("shift", shift))
-    ]  # fmt: skip
+        call.weight(array.ravel(), f"{call.node.outputs[0]}/{name}")
+        for name, array in zip(("scale", "shift"), arrays, strict=True)
+    ]
     return Expression(norm.batch_norm, (x, *names), {"shapes": (shape, along, along)})
 
 

@@ -76,7 +76,10 @@ def exponential(x):
 
 
 def softmax(x, *, shape=None, axes=(0,)):
-    """exp(x) / sum(exp(x)) along these axes, by default of a list of one axis; subtracting the maximum changes nothing but the overflow."""
+    """exp(x) / sum(exp(x)) along these axes, by default of a list of one axis.
+
+    Subtracting the maximum changes nothing but the overflow.
+    """
 
     def row(cells):
         largest = max(cells)

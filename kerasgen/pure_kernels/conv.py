@@ -1,4 +1,4 @@
-"""Dense layers and convolutions: a sum of products for each cell and filter. A kernel is a list of rows, one a filter."""
+"""Dense layers and convolutions: a sum of products for each cell and filter. A kernel has a row for each filter."""
 
 from kerasgen.pure_kernels.lists import blocks, dot, floats, grid, product, steps_of
 from kerasgen.pure_kernels.shape import concatenate

@@ -109,7 +109,5 @@ def aligned(*xs, shapes):
     rank = max(map(len, shapes))
     shapes = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
     sizes = [max(axis) for axis in zip(*shapes)]
-    places = [
-        grid(sizes, [step if size > 1 else 0 for size, step in zip(shape, steps_of(shape))]) for shape in shapes
-    ]
+    places = [grid(sizes, [step if size > 1 else 0 for size, step in zip(shape, steps_of(shape))]) for shape in shapes]
     return ([x[i] for x, i in zip(xs, cell)] for cell in zip(*places))

@@ -62,7 +62,8 @@ def lstm(
 ):
     """Long short-term memory: (T, C) → (U). `scan` explains the rest.
 
-    i, f, g, o = x K + h R + b;  c' = σ(f) * c + σ(i) * activation(g);  h' = σ(o) * activation(c')
+    i, f, g, o = x K + h R + b;  c' = f * c + i * activation(g);  h' = o * activation(c'), where the gates i, f and o
+    went through recurrent_activation.
     """
     units = len(recurrent_kernel[0])
 
