@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import binascii
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +22,7 @@ from kerasgen.emit.module import KERNELS, RUNTIME, Module, Origin, output_rows, 
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import Target
 from kerasgen.emit.weights import LINE
+from kerasgen.emit.weights import pack as npz
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
 from kerasgen.names import identifier
@@ -45,6 +48,9 @@ class SampleBody(Body):
         for value in graph.inputs:
             if self.printed.get(value.name) == self.chain:
                 del self.printed[value.name]
+
+    def _called(self) -> Iterator[Callable[..., Any]]:
+        return called_by_nodes(self.plan, self.target)
 
     @property
     def parameters(self) -> str:
@@ -129,14 +135,45 @@ Row = tuple[str, str, int, int]  # name, type as in the module array, rows or 0 
 
 
 def pack(weights: Mapping[str, np.ndarray]) -> tuple[bytes, list[Row]]:
-    """The numbers of all weights, little-endian, one after another, and a table of what they are."""
+    """The numbers of all weights, little-endian, one after another, and a table of what they are.
+
+    Whole numbers are floats, too, of as many bits as hold them.
+    """
     parts, table = [], []
     for name, array in weights.items():
-        code = "d" if array.dtype == np.float64 else "f" if array.dtype.kind == "f" else "i"
+        exact = array.dtype.itemsize <= 4 if array.dtype.kind == "f" else np.all(np.abs(array.astype("d")) < 1 << 24)
+        code = "f" if exact else "d"
         parts.append(array.astype(np.dtype(code).newbyteorder("<")).tobytes())
         rows, count = array.shape if array.ndim == 2 else (0, array.size)
         table.append((name, code, rows, count))
     return b"".join(parts), table
+
+
+_TEXT = re.compile(r'^WEIGHTS = """\n(.*?)"""\n', flags=re.M | re.S)
+_TABLE = re.compile(r"^TABLE = (\(.*?\))\n(?=\S)", flags=re.M | re.S)
+
+
+def split_weights(text: str, sidecar: bytes = b"") -> tuple[str, bytes]:
+    """The text of a module without its weights, and these as the bytes of an .npz file; b"" if they cannot be read."""
+    found, table = _TEXT.search(text), _TABLE.search(text)
+    code = _TEXT.sub("", text, count=1)
+    if table is None:
+        return code, b""
+    try:
+        data = binascii.a2b_base64(found[1]) if found else sidecar
+        return code, npz(unpack(data, ast.literal_eval(table[1])))
+    except (SyntaxError, TypeError, ValueError):
+        return code, b""
+
+
+def unpack(data: bytes, table: list[Row]) -> dict[str, np.ndarray]:
+    """The arrays that `pack` packed. Raises ValueError where the bytes are others."""
+    arrays, start = {}, 0
+    for name, code, rows, count in table:
+        array = np.frombuffer(data, np.dtype(code).newbyteorder("<"), max(rows, 1) * count, start)
+        arrays[name] = array.reshape((rows, count) if rows else count)
+        start += array.nbytes
+    return arrays
 
 
 def base64_lines(data: bytes) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasgen.emit.module import Module
+from kerasgen.emit.pure import split_weights
 from kerasgen.emit.runtime import MARKER, EmbeddedFile
 from kerasgen.errors import FileError
 from kerasgen.names import printable
@@ -53,6 +54,8 @@ def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
     missing = tuple(file for file in (path, sidecar) if file is not None and not file.exists())
     if missing:
         return Changes(path, missing=missing)
+    if "predict_sample" in new.text:
+        return _pure_changes(new, path, sidecar)
     # Ignore line endings, which version control may convert.
     code, marker, base64 = _read(path).replace(b"\r\n", b"\n").partition(b"\n" + MARKER)
     name = printable(str(path))
@@ -61,6 +64,16 @@ def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
     )
     old = _decoded(MARKER + base64) if marker else _read(sidecar) if sidecar else b""
     return Changes(path, tuple(diff), tuple(_weights(old, new.npz if new.embedded or sidecar else b"")))
+
+
+def _pure_changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
+    """The same for a module without NumPy."""
+    text = _read(path).replace(b"\r\n", b"\n").decode(errors="replace")
+    code, old = split_weights(text, _read(sidecar) if sidecar else b"")
+    new_code, npz = split_weights(new.text, new.npz)
+    name = printable(str(path))
+    diff = difflib.unified_diff(_code(code), _code(new_code), name, f"{name} (exported)", lineterm="")
+    return Changes(path, tuple(diff), tuple(_weights(old, npz)))
 
 
 def _code(text: str) -> list[str]:

@@ -8,9 +8,11 @@ import numpy as np
 
 from kerasgen import kernels
 from kerasgen.graph.facts import Kernel
+from kerasgen.kernels.resize import resize_matrix
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, Sizes, lowers
 from kerasgen.lowering.window import image, stepwise
 from kerasgen.pure_kernels import shape as pure
+from kerasgen.pure_kernels.resize import resize as resized
 
 
 class Grid(NamedTuple):
@@ -157,11 +159,25 @@ def upsample_nearest(call: Call) -> Result:
 
 
 @lowers(kernels.upsample, kernels.resize)
-def nearest(call: Call) -> Result:
-    """The nearest cell is there already."""
-    if call.settings.get("interpolation", "bilinear") != "nearest":
-        raise NoCounterpart(f"its interpolation {call.settings.get('interpolation', 'bilinear')} needs NumPy")
-    return picked(call, moved_places(call)[0])
+def resize(call: Call) -> Result:
+    """The nearest cell is there already; others are sums, with the weights of each axis as rows."""
+    interpolation = call.settings.get("interpolation", "bilinear")
+    if not call.settings.get("half_pixel_centers", True):
+        raise NoCounterpart("its cells have their corners, not their centres, in common")
+    if interpolation == "nearest":
+        return picked(call, moved_places(call)[0])
+    if not call.spec(call.x).dtype.startswith("float"):
+        raise NoCounterpart("it rounds to whole numbers as float32 does")
+    old, new = image(call)[:2], call.settings["size"]
+    if call.node.kernel is kernels.upsample:
+        new = tuple(length * factor for length, factor in zip(old, new, strict=True))
+    antialias = call.settings.get("antialias", False)
+    matrices = (resize_matrix(*sizes, interpolation, antialias) for sizes in zip(old, new, strict=True))
+    names = [
+        call.weight(matrix.astype("float32"), f"{call.node.outputs[0]}/{axis}")
+        for axis, matrix in zip(("rows", "columns"), matrices, strict=True)
+    ]
+    return stepwise(call, resized, (call.x, *names), {"shape": image(call)})
 
 
 @lowers(kernels.concatenate, kernels.stack)

@@ -7,8 +7,10 @@ from typing import Any
 
 from kerasgen import kernels
 from kerasgen.graph.facts import Kernel
+from kerasgen.graph.ir import Operand
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, lowers
 from kerasgen.lowering.elementwise import CELLS, ROWS
+from kerasgen.lowering.window import stepwise
 from kerasgen.pure_kernels import recurrent
 
 LAYERS: Mapping[Kernel, Kernel] = {
@@ -22,8 +24,8 @@ ACTIVATIONS = {**CELLS, **ROWS}
 @lowers(*LAYERS)
 def layer(call: Call) -> Any:
     """Both kernels have one row for each unit of each gate."""
-    if call.rows(call.x) > 1:
-        raise NoCounterpart("its steps are samples of another layer")
+    if call.rows(call.x) > 1 and (len(call.node.outputs) > 1 or any(map(call.is_batched, others(call)))):
+        raise NoCounterpart("it has masks or states for samples that are steps of another layer")
     settings = dict(call.settings)
     for name in ("activation", "recurrent_activation"):
         if name in settings:
@@ -32,7 +34,12 @@ def layer(call: Call) -> Any:
             settings[name] = ACTIVATIONS[settings[name]]
     x, kernel, recurrent_kernel, *rest = call.node.inputs
     matrices = (call.weight(call.constant(name).T, name) for name in (kernel, recurrent_kernel))
-    return Expression(LAYERS[call.node.kernel], (x, *matrices, *map(call.flat, rest)), settings)
+    return stepwise(call, LAYERS[call.node.kernel], (x, *matrices, *map(call.flat, rest)), settings)
+
+
+def others(call: Call) -> list[Operand]:
+    """The operands after the first."""
+    return [operand for operand in call.node.inputs[1:] if isinstance(operand, str)]
 
 
 @lowers(kernels.masked)

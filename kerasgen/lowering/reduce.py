@@ -10,10 +10,11 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.graph.facts import Kernel
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, Sizes, lowers, only
-from kerasgen.lowering.elementwise import along_axis, broadcast_shapes
+from kerasgen.lowering.elementwise import along_axis, broadcast_shapes, finished, fused
 from kerasgen.pure_kernels import arithmetic, linalg, norm, reduce
 from kerasgen.pure_kernels import shape as moves
 from kerasgen.pure_kernels.activation import softmax
+from kerasgen.pure_kernels.conv import dense
 
 REDUCTIONS: Mapping[Kernel, Kernel] = {
     kernels.arg_max: reduce.arg_max,
@@ -205,15 +206,64 @@ def masked_softmax(call: Call) -> Result:
 
 @lowers(kernels.mask_scores)
 def mask_scores(call: Call) -> Result:
-    """Masked scores less 10⁹."""
+    """Masked scores become -10⁹: next to that, float32 has no place for a score."""
     scores, mask = call.node.inputs
-    lower = call.before(Expression(arithmetic.subtract, (scores, 1e9), {}), "masked")
-    shapes = broadcast_shapes(call).get("shapes")
-    settings = {"shapes": (shapes[1], shapes[0], shapes[0])} if shapes else {}
-    return Expression(arithmetic.where, (call.flat(mask), scores, lower), settings)
+    return Expression(arithmetic.where, (call.flat(mask), scores, -1e9), _with_number(call))
 
 
 def _with_number(call: Call) -> dict[str, Any]:
     """The shapes of a mask, scores and a number."""
     shapes = broadcast_shapes(call).get("shapes")
     return {"shapes": (shapes[1], shapes[0], ())} if shapes else {}
+
+
+@lowers(kernels.project)
+def project(call: Call) -> Result:
+    """A dense layer: the last axes of the input are one in a list anyway."""
+    activation, after = fused(call)
+    array = call.constant(call.node.inputs[1])
+    depth = int(np.prod(array.shape[: call.settings.get("axes", 1)], dtype=int))
+    rows = call.weight(array.reshape(depth, -1).T, call.node.inputs[1])
+    bias = call.optional(2)
+    if bias is not None and call.constant(bias).size != array.size // depth:
+        raise NoCounterpart("its bias is broadcast")
+    return finished(call, Expression(dense, (call.x, rows, call.flat(bias)), activation), after)
+
+
+@lowers(kernels.band_mask)
+def band_mask(call: Call) -> Result:
+    """The same for all samples, so it is computed here."""
+    *_, queries, steps = call.shape(call.x)
+    mask = kernels.band_mask(np.zeros((1, queries, steps), "float32"), **call.settings)
+    return call.weight(mask.ravel().astype("int32"), f"{call.node.outputs[0]}/mask")
+
+
+@lowers(kernels.batch_dot)
+def batch_dot(call: Call) -> Result:
+    """The axis of the sum becomes the last one of both."""
+    operands, shapes = [], []
+    for operand, axis, label in zip(call.node.inputs, call.settings["axes"], ("left", "right"), strict=True):
+        shape, axis = call.shape(operand), call.axis(axis, operand)
+        order = (*(i for i in range(len(shape)) if i != axis), axis)
+        operands.append(turned(call, operand, shape, order, label))
+        shapes.append((int(np.prod(shape, dtype=int)) // shape[axis], shape[axis]))
+    return product(call, *operands, *shapes)
+
+
+@lowers(np.var, np.std)
+def variance(call: Call) -> Result:
+    """The mean of the squares of what is off the mean."""
+    only(call.settings, ("axis", "keepdims"))
+    settings = {"shape": call.shape(call.x), "axes": axes_of(call, call.settings.get("axis"))}
+    expression = Expression(reduce.variance_over, (call.flat(call.x),), settings)
+    if call.node.kernel is np.var:
+        return expression
+    return Expression(arithmetic.sqrt, (call.before(expression, "variance"),), {})
+
+
+@lowers(kernels.one_hot)
+def one_hot(call: Call) -> Result:
+    """Along a new last axis."""
+    if call.settings.get("axis", -1) not in (-1, len(call.spec(call.x).shape)):
+        raise NoCounterpart("its classes are not the last axis")
+    return Expression(moves.one_hot, (call.flat(call.x),), {"num_classes": call.settings["num_classes"]})

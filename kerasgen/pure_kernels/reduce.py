@@ -14,6 +14,16 @@ def mean_over(x, *, shape, axes):
     return reduced(mean, x, shape, axes)
 
 
+def variance_over(x, *, shape, axes):
+    """The mean of the squared distance from the mean along these axes."""
+
+    def variance(cells):
+        middle = mean(cells)
+        return mean([(v - middle) ** 2 for v in cells])
+
+    return reduced(variance, x, shape, axes)
+
+
 def max_over(x, *, shape, axes):
     """The largest number along these axes."""
     return reduced(max, x, shape, axes)

@@ -36,7 +36,7 @@ def take(table, indices):
     """The rows of a table: V rows of D, indices (...) → (..., D)."""
     y = floats(())
     for index in indices:
-        y += table[int(index)]
+        y += floats(table[int(index)])
     return y
 
 
@@ -51,3 +51,8 @@ def over_steps(x, *weights, function, count, **settings):
 def gather(x, places):
     """The numbers at these places."""
     return floats(x[int(i)] for i in places)
+
+
+def one_hot(indices, *, num_classes):
+    """Each index as a row of zeros with a one at its place, if it has one: (...) → (..., num_classes)."""
+    return floats(float(int(index) == place) for index in indices for place in range(num_classes))
