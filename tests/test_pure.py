@@ -157,7 +157,7 @@ def test_names_that_the_module_needs_itself(tmp_path: Path) -> None:
     assert sorted(got) == ["answer", "floats"]
     for name, answer in model(arrays).items():
         assert relative_error(np.array(got[name], "float32"), answer) < 1e-6
-    with pytest.raises(ValueError, match="'dense' has 3, 'dot' has 2"):
+    with pytest.raises(ValueError, match="'dense_2' has 3, 'dot' has 2"):
         module.predict(arrays[0], arrays[1][:2])
 
 

@@ -104,17 +104,15 @@ ALLOWED = {
 _LISTS = Reach(
     modules=_words("math sys"),
     names=_words("""
-        OverflowError ValueError abs all any array bool enumerate float getattr int isinstance len list map max min mul
-        range reversed round sum tuple zip
+        OverflowError ValueError abs all any array bool dict enumerate float getattr int isinstance len list map max min
+        mul range reversed round sum tuple zip
         """),
     attributes=_words("""
         acos append asin atan atan2 ceil copysign cos cosh erf exp expm1 floor implementation index insert log name
         pow sin sinh sqrt tan tanh
         """),
 )
-_LISTS_STARTING = Reach(
-    _words("binascii hashlib io json"), _words("__file__ __name__ dict"), _words("BytesIO a2b_base64")
-)
+_LISTS_STARTING = Reach(_words("binascii hashlib io json"), _words("__file__ __name__"), _words("BytesIO a2b_base64"))
 _LISTS_RUNNING = Reach(
     modules=frozenset(),
     names=_words("IndexError KeyError OSError TypeError divmod hasattr open print set str type"),
