@@ -21,8 +21,8 @@ from kerasgen.emit.body import Body, called_by_nodes
 from kerasgen.emit.module import KERNELS, RUNTIME, Module, Origin, output_rows, template
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import Target
-from kerasgen.emit.weights import LINE
-from kerasgen.emit.weights import pack as npz
+from kerasgen.emit.weights import base64_lines
+from kerasgen.emit.weights import pack as pack_npz
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
 from kerasgen.names import identifier
@@ -107,7 +107,8 @@ def emit_pure(
     )
     text = black.format_str(text, mode=PURE.style)
     if table and not sidecar:
-        text = text.replace(f"\n{WEIGHTS}\n", f'\nWEIGHTS = """\n{base64_lines(data)}"""\n', 1)
+        lines = b"".join(base64_lines(data)).decode()
+        text = text.replace(f"\n{WEIGHTS}\n", f'\nWEIGHTS = """\n{lines}"""\n', 1)
     for line, sources in ((RUNTIME, load_blocks), (KERNELS, blocks)):
         text = text.replace(f"\n{line}\n", "\n{}\n".format("\n\n\n".join(sources.values())), 1)
     audit(text, allowed=ALLOWED_WITHOUT_NUMPY)
@@ -153,17 +154,21 @@ _TEXT = re.compile(r'^WEIGHTS = """\n(.*?)"""\n', flags=re.M | re.S)
 _TABLE = re.compile(r"^TABLE = (\(.*?\))\n(?=\S)", flags=re.M | re.S)
 
 
-def split_weights(text: str, sidecar: bytes = b"") -> tuple[str, bytes]:
-    """The text of a module without its weights, and these as the bytes of an .npz file; b"" if they cannot be read."""
+def split_weights(source: bytes, sidecar: bytes = b"") -> tuple[str, bytes | None]:
+    """The text of a module without its weights, and these as the bytes of an .npz file, None if they cannot be decoded.
+
+    Line ends become those of Unix. A module of another kind has no weights here.
+    """
+    text = source.replace(b"\r\n", b"\n").decode(errors="replace")
     found, table = _TEXT.search(text), _TABLE.search(text)
     code = _TEXT.sub("", text, count=1)
     if table is None:
         return code, b""
     try:
         data = binascii.a2b_base64(found[1]) if found else sidecar
-        return code, npz(unpack(data, ast.literal_eval(table[1])))
+        return code, pack_npz(unpack(data, ast.literal_eval(table[1])))
     except (SyntaxError, TypeError, ValueError):
-        return code, b""
+        return code, None
 
 
 def unpack(data: bytes, table: list[Row]) -> dict[str, np.ndarray]:
@@ -174,9 +179,3 @@ def unpack(data: bytes, table: list[Row]) -> dict[str, np.ndarray]:
         arrays[name] = array.reshape((rows, count) if rows else count)
         start += array.nbytes
     return arrays
-
-
-def base64_lines(data: bytes) -> str:
-    """Bytes in lines of base64."""
-    text = binascii.b2a_base64(data, newline=False).decode()
-    return "".join(f"{text[i : i + LINE]}\n" for i in range(0, len(text), LINE))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
 import io
 import re
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import numpy as np
 
 from kerasgen.emit.module import Module
 from kerasgen.emit.pure import split_weights
-from kerasgen.emit.runtime import MARKER, EmbeddedFile
+from kerasgen.emit.weights import split
 from kerasgen.errors import FileError
 from kerasgen.names import printable
 
@@ -54,32 +56,48 @@ def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
     missing = tuple(file for file in (path, sidecar) if file is not None and not file.exists())
     if missing:
         return Changes(path, missing=missing)
-    if "predict_sample" in new.text:
-        return _pure_changes(new, path, sidecar)
-    # Ignore line endings, which version control may convert.
-    code, marker, base64 = _read(path).replace(b"\r\n", b"\n").partition(b"\n" + MARKER)
+    beside = _read(sidecar) if sidecar else b""
+    if "predict_sample" in new.text:  # without NumPy
+        code, old = split_weights(_read(path), beside)
+        new_code, written = split_weights(new.text.encode(), new.npz)
+        npz = written or b""
+    else:
+        code, embedded = split(_read(path))
+        old = beside if sidecar else embedded
+        new_code, npz = new.text, new.npz if new.embedded or sidecar else b""
+    lines = [] if _means_the_same(_comparable(code), _comparable(new_code)) else _diff(path, code, new_code)
+    return Changes(path, tuple(lines), tuple(_weights(old, npz)))
+
+
+def _diff(path: Path, old: str, new: str) -> Iterator[str]:
     name = printable(str(path))
-    diff = difflib.unified_diff(
-        _code(code.decode(errors="replace")), _code(new.text), name, f"{name} (exported)", lineterm=""
-    )
-    old = _decoded(MARKER + base64) if marker else _read(sidecar) if sidecar else b""
-    return Changes(path, tuple(diff), tuple(_weights(old, new.npz if new.embedded or sidecar else b"")))
+    before, after = _comparable(old).splitlines(), _comparable(new).splitlines()
+    return difflib.unified_diff(before, after, name, f"{name} (exported)", lineterm="")
 
 
-def _pure_changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
-    """The same for a module without NumPy."""
-    text = _read(path).replace(b"\r\n", b"\n").decode(errors="replace")
-    code, old = split_weights(text, _read(sidecar) if sidecar else b"")
-    new_code, npz = split_weights(new.text, new.npz)
-    name = printable(str(path))
-    diff = difflib.unified_diff(_code(code), _code(new_code), name, f"{name} (exported)", lineterm="")
-    return Changes(path, tuple(diff), tuple(_weights(old, npz)))
-
-
-def _code(text: str) -> list[str]:
-    """The lines of a module without those that depend on whether Keras was asked."""
+def _comparable(text: str) -> str:
+    """A module without what depends on whether Keras was asked."""
     text = re.sub(r"^VERIFIED = .*\n", "", text, count=1, flags=re.M)
-    return re.sub(r"^SELFTEST = .*?\n\n", "\n", text, count=1, flags=re.M | re.S).splitlines()
+    return re.sub(r"^SELFTEST = .*?\n\n", "\n", text, count=1, flags=re.M | re.S)
+
+
+def _means_the_same(old: str, new: str) -> bool:
+    """Whether two modules differ in nothing but what a formatter may change."""
+    if old == new:
+        return True
+    try:
+        return _syntax(old) == _syntax(new)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+
+
+def _syntax(text: str) -> str:
+    """What Python sees of a module: no comments, no spaces, docstrings without their indentation."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value = inspect.cleandoc(node.value.value)
+    return ast.dump(tree)
 
 
 def _read(path: Path) -> bytes:
@@ -89,17 +107,12 @@ def _read(path: Path) -> bytes:
         raise FileError(f"{printable(str(path))}: cannot be read: {error.strerror or error}") from error
 
 
-def _decoded(lines: bytes) -> bytes:
-    """The bytes of the .npz file in comment lines; b"" if they were edited and cannot be decoded."""
-    try:
-        return EmbeddedFile(io.BytesIO(lines)).read()
-    except (OSError, ValueError):
-        return b""
-
-
-def _weights(old: bytes, new: bytes) -> Iterator[str]:
+def _weights(old: bytes | None, new: bytes) -> Iterator[str]:
     """A line for each array that differs between two .npz files."""
     if old == new:
+        return
+    if old is None:
+        yield "the existing weights cannot be read: their lines are not base64"
         return
     try:
         before = _arrays(old)
