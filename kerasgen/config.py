@@ -36,6 +36,7 @@ FOLDER = "build/kerasgen"  # where `kerasgen batch` puts its results if nothing 
 _FLAG, _TEXT, _NUMBER = ((bool,), "true or false"), ((str,), "a text"), ((int, float), "a number")
 _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "store": _TEXT,
+    "target": _TEXT,
     "activations": _FLAG,
     "custom": ((list,), "a list of NAME=MODULE:FUNCTION"),
     "optimize": ((int,), "0, 1 or 2"),

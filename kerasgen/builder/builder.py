@@ -99,8 +99,8 @@ class Built:
             raise UsageError(f"two outputs would have one name: {', '.join(outputs)}")
         values = tuple(replace(value, name=inputs.get(value.name, value.name)) for value in graph.inputs)
         specs = {inputs.get(key, key): replace(v, name=inputs.get(key, key)) for key, v in graph.specs.items()}
-        new = replace(graph, inputs=values, output_names=tuple(outputs), specs=specs).rewrite(graph.nodes, inputs)
-        return replace(self, graph=new, specs={**self.specs, **{inputs[k]: self.specs[k] for k in inputs}})
+        graph = replace(graph, inputs=values, output_names=tuple(outputs), specs=specs).rewrite(graph.nodes, inputs)
+        return replace(self, graph=graph, specs={**self.specs, **{inputs[k]: self.specs[k] for k in inputs}})
 
     def bind(self) -> Graph:
         """The graph with its weights, read from the file.

@@ -46,6 +46,13 @@ class Store(str, enum.Enum):
     sidecar = "sidecar"
 
 
+class Target(str, enum.Enum):
+    """What the module needs."""
+
+    numpy = "numpy"
+    pure = "pure"
+
+
 @app.command()
 def export(
     context: typer.Context,
@@ -63,7 +70,10 @@ def export(
     weights: Weights = None,
     outputs: Outputs = "",
     input_shape: InputShape = "",
-    store: Annotated[Store, typer.Option(help="Weights in the module, or in an .npz file beside it.")] = Store.embedded,
+    target: Annotated[
+        Target, typer.Option(help="A module with NumPy, or without: for CPython, PyPy and MicroPython.")
+    ] = Target.numpy,
+    store: Annotated[Store, typer.Option(help="Weights in the module, or in a file beside it.")] = Store.embedded,
     activations: Annotated[
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
     ] = False,
@@ -152,6 +162,7 @@ def export(
     stdout = str(module) == "-"
     options: dict[str, Any] = {
         "weights": weights,
+        "target": target.value,
         "store": store.value,
         "activations": activations,
         "custom": functions(custom),

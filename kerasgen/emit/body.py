@@ -52,12 +52,15 @@ class Body:
         self.arrays = graph.arrays
         readers = graph.readers()
         steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
-        functions = {function.__name__ for function in called(plan, target)}  # the user's own are not reserved names
+        functions = {function.__name__ for function in self._called()}  # the user's own are not reserved names
         unused = Namespace([*functions, *(name for names in steps for name in names)])
         self.printed = {name: unused.new(name) for names in steps for name in names if name in functions}
         for names, reader in zip(steps, graph.nodes, strict=False):
             if len(names) == 1 and readers[names[0]] == reader.reads.count(names[0]):
                 self.printed[names[0]] = self.chain
+
+    def _called(self) -> Iterator[Callable[..., Any]]:
+        return called(self.plan, self.target)
 
     def lines(self) -> list[str]:
         """One line for each input and node, and the return."""

@@ -111,7 +111,7 @@ def emit(
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
     load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
-    text = _template(target.template).render(
+    text = template(target.template).render(
         version=kerasgen.__version__,
         parameters=", ".join(name for name, _, _ in inputs),
         signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
@@ -126,7 +126,7 @@ def emit(
         verified=ascii(origin.verified),
         export=ascii({"kerasgen": kerasgen.__version__, "optimize": level, **origin.options}),
         inputs=[ascii(row) for row in inputs],
-        outputs=[ascii(row) for row in _outputs(graph)],
+        outputs=[ascii(row) for row in output_rows(graph)],
         predict=Body(plan, target).lines(),
         activations=None if activations is None else Body(activations, target, every_layer=True).lines(),
         stateful=bool(graph.memory),
@@ -175,14 +175,15 @@ def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:
     return {*imports, *blocks}
 
 
-def _outputs(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
+def output_rows(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
     """Name, shape and dtype of each output."""
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
         yield name, graph.specs[value].shape, graph.specs[value].dtype
 
 
 @cache
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """The template of this name."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,

@@ -11,7 +11,7 @@ from kerasgen.errors import UsageError
 # NAME=MODULE:FUNCTION; `inputs` is the path of a file.
 OPTIONS = frozenset("""
     activations custom defines gradients input_shape inputs keep_failed max_memory minimal optimize outputs rename
-    store strict theano_kernels
+    store strict target theano_kernels
     """.split())
 READING = frozenset("defines input_shape outputs".split())  # what `inspect` and `report` have as well
 ONLY_EXPORT = frozenset("strict keep_failed inputs".split())  # what `kerasgen.check` does not have
