@@ -33,7 +33,11 @@ __all__ = [
 ]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
-MODEL = {"name": "two", "sha256": "<sha256>........................................................", "keras": "<version>"}
+MODEL = {
+    "name": "two",
+    "sha256": "<sha256>........................................................",
+    "keras": "<version>",
+}
 # Which Keras the outputs were compared with, and the largest error allowed, relative to the largest output
 VERIFIED = None
 # The options of the export
