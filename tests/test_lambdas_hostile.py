@@ -151,7 +151,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 def outcome(data: bytes) -> Any:
     try:
-        return read(Stored((data,), (), ()), {})
+        return read(Stored(data, (), ()), {})
     except KerasgenError as error:
         return error
 

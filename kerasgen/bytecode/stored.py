@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import itertools
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +24,9 @@ LONGEST = 1 << 17  # characters of code in base64
 
 @dataclass(frozen=True)
 class Stored:
-    """A function's code, the defaults of its last arguments, and the values of its free variables.
+    """A function's code, the defaults of its last arguments, and the values of its free variables."""
 
-    `codes` are the bytes that the text in the file can stand for.
-    """
-
-    codes: tuple[bytes, ...]
+    code: bytes
     defaults: tuple[Any, ...]
     closure: tuple[Any, ...]
 
@@ -49,7 +45,7 @@ def stored(function: Any) -> Stored:
         isinstance(item, (list, tuple, type(None))) for item in (defaults, closure)
     ):
         raise InvalidModelError("its function is no code, defaults and closure")
-    return Stored(tuple(_decoded(code)), tuple(defaults or ()), tuple(closure or ()))
+    return Stored(_decoded(code), tuple(defaults or ()), tuple(closure or ()))
 
 
 def _name(function: Any) -> str:
@@ -59,14 +55,16 @@ def _name(function: Any) -> str:
     return ascii(name)[:80]
 
 
-def _decoded(text: str) -> Iterator[bytes]:
-    """The bytes that a text can stand for: base64, or up to Keras 2.0.8 a character for each byte."""
+def _decoded(text: str) -> bytes:
+    """The bytes of code: base64, or up to Keras 2.0.8 a character for each byte."""
     if len(text) > LONGEST:
         raise InvalidModelError(f"its code has {len(text)} characters, which no function of a layer has")
-    with suppress(UnicodeEncodeError, binascii.Error):
-        yield base64.b64decode(text.encode("ascii"))
-    with suppress(UnicodeEncodeError):
-        yield text.encode("raw_unicode_escape")
+    try:
+        if text.startswith(("c", "\xe3")):  # as code begins, which base64 of code does not
+            return text.encode("raw_unicode_escape")
+        return base64.b64decode(text.encode("ascii"))
+    except (UnicodeEncodeError, binascii.Error) as error:
+        raise InvalidModelError("the text of its code is neither base64 nor bytes") from error
 
 
 def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,15 +86,10 @@ def _argument(item: Any) -> Any:
 
 def code_of(function: Stored, version: Version) -> bytes:
     """The bytes of a function's code, if this version of Python can have written it; raises UnsupportedModelError."""
-    found = []
-    for data, each in itertools.product(function.codes, VERSIONS):
-        with suppress(Malformed):
-            _read(load(data, each), function, {})
-            found.append((each, data))
-    for each, data in found:
-        if each == version:
-            return data
-    written = ", ".join(f"{major}.{minor}" for (major, minor), _ in found) or "no known version"
+    found = [each for each, _ in _readings(function, {})[0]]
+    if version in found:
+        return function.code
+    written = ", ".join(f"{major}.{minor}" for major, minor in found) or "no known version"
     raise UnsupportedModelError(f"its code is of Python {written}, not {version[0]}.{version[1]}")
 
 
@@ -125,9 +118,9 @@ def _readings(
     """What a function means to each version that can have written it; and why the last one of the others cannot."""
     found: list[tuple[Version, Expression | Unreadable]] = []
     reason: Malformed | None = None
-    for data, (first, versions) in itertools.product(function.codes, _LAYOUTS.items()):
+    for first, versions in _LAYOUTS.items():
         try:
-            code = load(data, first)
+            code = load(function.code, first)
         except Malformed as error:
             reason = error
             continue

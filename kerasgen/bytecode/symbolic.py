@@ -79,6 +79,7 @@ def run(
     variables. Keras gives it `mask` and `training` if it takes them. Raises Unreadable where it is no plain expression,
     Malformed where its version of Python does not write such code.
     """
+    disassemble(code)  # most of the versions that did not write it end here
     machine = _Machine()
     if len(closure) != code.free_count:
         raise Malformed(f"it has {code.free_count} free variables, and {len(closure)} values for them")

@@ -117,7 +117,7 @@ def emit(
         files=" ".join(f"{name}.npy" for name, _, _ in inputs),
         imports=sorted({*imports, *load_imports, *(["import os"] if sidecar and loaders else [])} - {target.library}),
         numpy=target.library,
-        model=ascii(dict(origin.model)) if origin.model else None,
+        model=_literal(dict(origin.model)) if origin.model else None,
         verified=ascii(origin.verified),
         export=ascii({"kerasgen": kerasgen.__version__, "optimize": level, **origin.options}),
         inputs=[ascii(row) for row in inputs],
@@ -139,6 +139,15 @@ def emit(
         text = text.replace(f"\n{line}\n", "\n{}\n".format("\n\n\n".join(sources.values())), 1)
     audit(text, yours)
     return Module(text, npz, embedded=bool(loaders) and not sidecar)
+
+
+def _literal(value: Any) -> str:
+    """A value as source text: a dict that is too long for a line as black has it, for breaking it takes black long."""
+    text = ascii(value)
+    if not isinstance(value, dict) or len(text) <= NUMPY.style.line_length:
+        return text
+    rows = "".join(f"{key!a}: {_literal(item)},\n" for key, item in value.items())
+    return f"{{\n{rows}}}"
 
 
 def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:

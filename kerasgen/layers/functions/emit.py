@@ -32,10 +32,7 @@ class Emitter(Evaluator):
     def value(self, function: Expression, node: Node, operands: list[Any]) -> Any:
         """The value of a node; what depends on a random number is one. Refusals say which part of the text is meant."""
         random = next(leaves(operands, Random), None)
-        chooses = isinstance(operands[:1], list) and any(
-            isinstance(item, Reference) and item.path in _CHOOSES for item in operands[:1]
-        )
-        if random is not None and not chooses:
+        if random is not None and not (isinstance(operands[0], Reference) and operands[0].path in _CHOOSES):
             return random
         try:
             return super().value(function, node, operands)
