@@ -53,14 +53,24 @@ EACH = pytest.mark.parametrize("version", PYTHONS, ids=lambda version: ".".join(
 
 
 class Backend:
-    """`keras.backend` of all times: tf_keras has dropped three of its functions."""
+    """`keras.backend` of all times: tf_keras has dropped some of its functions, or does not show them."""
 
     identity = staticmethod(tf.identity)
+    lesser = staticmethod(tf.less)
+    lesser_equal = staticmethod(tf.less_equal)
     logsumexp = staticmethod(tf.reduce_logsumexp)
+    size = staticmethod(tf.size)
     slice = staticmethod(tf.slice)
 
+    @staticmethod
+    def separable_conv1d(x: Any, *kernels: Any, dilation_rate: int = 1, **settings: Any) -> Any:
+        """As Keras 2.3 has it; that of tf_keras raises."""
+        images, *wide = (tf.expand_dims(each, axis) for each, axis in zip((x, *kernels), (1, 0, 0), strict=True))
+        y = tf_keras.backend.separable_conv2d(images, *wide, dilation_rate=(1, dilation_rate), **settings)
+        return tf.squeeze(y, 1)
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(tf_keras.backend, name)
+        return getattr(tf_keras.src.backend, name)
 
 
 def answered(body: Body) -> np.ndarray:

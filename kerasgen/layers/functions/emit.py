@@ -69,7 +69,7 @@ class Emitter(Evaluator):
             raise UnsupportedModelError(f"{function.path} is no function")
         try:
             return called(self.layer, *map(_dtype, args), **{key: _dtype(item) for key, item in kwargs.items()})
-        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:160]
             raise UnsupportedModelError(f"{function.path} does not take these arguments: {reason}") from error
         except InvalidModelError as error:
