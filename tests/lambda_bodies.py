@@ -195,7 +195,7 @@ BACKEND = [
         "K.categorical_crossentropy(K.softmax(x), K.softmax(x * 2))",
         "K.sparse_categorical_crossentropy(K.argmax(x), K.softmax(x))",
         "K.conv1d(x, K.constant(np.ones((2, 3, 2))), padding='same')",
-        "K.cast(K.lesser(x, 0), 'float32') + K.cast(K.lesser_equal(x, 1), 'float32') * int(not K.is_sparse(x))",
+        "K.cast(K.lesser(x, 0), 'float32') + K.cast(K.lesser_equal(x, 1), 'float32') * (1 + K.is_sparse(x))",
         "K.cast(K.size(x[:1]), 'float32') * x",
         "K.binary_focal_crossentropy(K.sigmoid(x), K.sigmoid(x + 1) * 0.9, gamma=3.0)",
         "K.binary_focal_crossentropy(K.sigmoid(x), x + 1, True, 0.4, from_logits=True)",

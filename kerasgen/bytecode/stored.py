@@ -38,6 +38,8 @@ def stored(function: Any) -> Stored:
         parts = [config.get(key) for key in ("code", "defaults", "closure")] if isinstance(config, Mapping) else []
     elif isinstance(function, (list, tuple)):
         parts = list(function)
+    elif isinstance(function, Mapping) and function.get("class_name") == "__tensor__":  # the mask of any input
+        raise UnsupportedModelError("it is a tensor, not a function")
     else:
         raise UnsupportedModelError(f"the file has the name of its function, {_name(function)}, but not its code")
     code, defaults, closure = [*parts, None, None, None][:3]
@@ -86,20 +88,20 @@ def _argument(item: Any) -> Any:
 
 def code_of(function: Stored, version: Version) -> bytes:
     """The bytes of a function's code, if this version of Python can have written it; raises UnsupportedModelError."""
-    found = [each for each, _ in _readings(function, {})[0]]
+    found = [each for each, _ in _readings(function, {}, 1)[0]]
     if version in found:
         return function.code
     written = ", ".join(f"{major}.{minor}" for major, minor in found) or "no known version"
     raise UnsupportedModelError(f"its code is of Python {written}, not {version[0]}.{version[1]}")
 
 
-def read(function: Stored, arguments: Mapping[str, Any]) -> Expression:
-    """The expression that a function computes.
+def read(function: Stored, arguments: Mapping[str, Any], given: int = 1) -> Expression:
+    """The expression that a function computes, which Keras calls with as many arguments as `given`, and with these.
 
     The file does not say which Python wrote the code: every version is tried whose `marshal` and whose instructions it
     can be. Raises UnsupportedModelError where it is no plain expression, means different things to them, or is of none.
     """
-    found, reason = _readings(function, arguments)
+    found, reason = _readings(function, arguments, given)
     if not found:
         raise UnsupportedModelError(f"no Python from 2.7 to 3.14 has written its code: {reason}")
     readings = {item.key() if isinstance(item, Expression) else str(item) for _, item in found}
@@ -113,7 +115,7 @@ def read(function: Stored, arguments: Mapping[str, Any]) -> Expression:
 
 
 def _readings(
-    function: Stored, arguments: Mapping[str, Any]
+    function: Stored, arguments: Mapping[str, Any], given: int
 ) -> tuple[list[tuple[Version, Expression | Unreadable]], Malformed | None]:
     """What a function means to each version that can have written it; and why the last one of the others cannot."""
     found: list[tuple[Version, Expression | Unreadable]] = []
@@ -126,19 +128,20 @@ def _readings(
             continue
         for version in versions:
             try:
-                found.append((version, _read(as_of(code, version), function, arguments)))
+                found.append((version, _read(as_of(code, version), function, arguments, given)))
             except Malformed as error:
                 reason = error
     return found, reason
 
 
-def _read(code: Code, function: Stored, arguments: Mapping[str, Any]) -> Expression | Unreadable:
+def _read(code: Code, function: Stored, arguments: Mapping[str, Any], given: int) -> Expression | Unreadable:
     try:
-        return run(code, arguments, function.defaults, function.closure)
+        return run(code, arguments, function.defaults, function.closure, given)
     except Unreadable as error:
         return error
 
 
 def expression(config: Mapping[str, Any], key: str = "function") -> Expression:
     """The expression of a Lambda's function, or of its mask's. Raises what `stored` and `read` raise."""
-    return read(stored(config.get(key)), arguments(config) if key == "function" else {})
+    function = stored(config.get(key))
+    return read(function, {}, given=2) if key == "mask" else read(function, arguments(config))

@@ -14,7 +14,7 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any
@@ -67,12 +67,13 @@ class Lambdas:
         kept = {key: item for key, item in config.items() if key not in _OWN}
         try:
             kept["function"] = self._function(config, "function", arguments(config), keras)
-            if config.get("mask") is not None:
-                kept["mask"] = self._function(config, "mask", {}, keras)
         except KerasgenError as error:
             raise ParityError(
                 f"a Lambda is not run, and cannot be read: {error}; `run_lambdas=True` runs it"
             ) from error
+        if config.get("mask") is not None:
+            with suppress(UnsupportedModelError):  # then no layer needs it: that would have been refused
+                kept["mask"] = self._function(config, "mask", {}, keras)
         return kept
 
     def _function(

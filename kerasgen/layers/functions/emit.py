@@ -15,7 +15,7 @@ from kerasgen.layers.functions import modules, python
 from kerasgen.layers.functions.constants import tensor_of
 from kerasgen.layers.functions.evaluation import Evaluator
 from kerasgen.layers.functions.values import Method, Random, Reference
-from kerasgen.layers.layer import Layer
+from kerasgen.layers.layer import Layer, UnreadMask
 from kerasgen.layers.registry import rule
 from kerasgen.readers.model import leaves
 
@@ -102,17 +102,25 @@ def _applied(layer: Layer, inputs: Any, mask: Any) -> Any:
     try:
         first, *_ = function.inputs
         result = Emitter(layer).evaluate(function, {"mask": mask, "training": False, first: inputs})
-        layer.output_mask = None if config["mask"] is None else _mask(layer, expression(config, "mask"), inputs, mask)
-        return _results(layer, inputs, result)
+        results = _results(layer, inputs, result)
     except UnsupportedModelError as error:
         raise UnsupportedModelError(_with(function.text, error)) from error
+    layer.output_mask = None if config["mask"] is None else _mask(layer, config, inputs, mask)
+    return results
 
 
-def _mask(layer: Layer, function: Expression, inputs: Any, mask: Any) -> Any:
+def _mask(layer: Layer, config: Mapping[str, Any], inputs: Any, mask: Any) -> Any:
     """The mask of the outputs: a Lambda has one only if it has a function for it."""
-    result = Emitter(layer).evaluate(function, dict(zip(function.inputs, (inputs, mask), strict=False)))
-    if not isinstance(result, (Value, type(None))):
-        raise UnsupportedModelError("the mask that it makes is no tensor")
+    start = len(layer.nodes)
+    try:
+        function = expression(config, "mask")
+        result = Emitter(layer).evaluate(function, dict(zip(function.inputs, (inputs, mask), strict=True)))
+        if not isinstance(result, (Value, type(None))):
+            raise UnsupportedModelError("it makes something else than a tensor")
+    except UnsupportedModelError as error:
+        del layer.nodes[start:]
+        reason = f"it needs the mask of {layer.name}, which cannot be read: {error}"
+        return UnreadMask("", (), "bool", reason=reason)
     return result
 
 
