@@ -247,6 +247,8 @@ def by_hand(
     """The code of `lambda x: ...` as this Python writes it."""
     code = packed("s", word(len(instructions)), instructions)
     head = [1, 0, 0, 9, 0x43] if version >= (3, 11) else [1, 0, 1, 9, 0x43]
+    if (3, 8) <= version < (3, 11):
+        head.insert(1, 0)
     start = b"\xe3" + b"".join(map(word, head))
     parts = [code, several(*constants), several(*map(text, names))]
     if version >= (3, 11):
@@ -397,8 +399,8 @@ def test_code_of_another_python_is_not_run(tmp_path: Path) -> None:
 
 def test_keras_answers_expressions(tmp_path: Path) -> None:
     """Keras with expressions in the place of code answers as the module, in a file of Keras 2."""
-    # The functions that tf_keras has no more or makes variables in, and one that is ill-conditioned in float32.
-    without = ("K.categorical", "K.identity", "K.logsumexp", "K.slice", "K.variable", "K.eye", "K.zeros(", "print(")
+    # The functions that tf_keras makes variables in, that raise there, and one that is ill-conditioned in float32.
+    without = ("K.categorical_c", "K.variable", "K.eye", "K.zeros(", "print(", "separable_conv1d")
     names = {f"f{i}" for i, body in enumerate(EVERYWHERE) if not any(word in body.source for word in without)}
     found = {name: row for name, row in functions((3, 6)).items() if name in names}
     path = save(tmp_path / "model.h5", config_of("keras2", found), "2.1.2")

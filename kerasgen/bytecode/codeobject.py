@@ -223,13 +223,14 @@ class _Reader:
         """A code object, in the layout of the version."""
         version = self.version
         positional = self.number("<i")
-        if version >= (3, 8):
-            self.number("<i")  # how many of them cannot be given by keyword
+        without_keyword = self.number("<i") if version >= (3, 8) else 0
         keyword_only = self.number("<i") if version >= (3, 4) else 0
         locals_count = self.number("<i") if version < (3, 11) else 0
         stack_size, flags = self.number("<i"), self.number("<i")
         arguments = positional + keyword_only
-        if min(positional, keyword_only) < 0 or (version < (3, 11) and arguments > locals_count):
+        if min(positional - without_keyword, without_keyword, keyword_only) < 0 or (
+            version < (3, 11) and arguments > locals_count
+        ):
             raise Malformed("it has more arguments than variables")  # of another layout: the common case, seen early
         instructions = self.object()
         if not isinstance(instructions, Bytes) or stack_size < 0 or flags < 0:
@@ -248,16 +249,16 @@ class _Reader:
                 raise Malformed("its variables are no names")
             variables, free_count = (*own, *shared, *free), len(free)
             cells = tuple(range(len(own), len(own) + len(shared)))
-        self.object()  # the file
-        name = self.object()
-        if version >= (3, 11):
-            self.object()  # the qualified name
+        file, name = self.object(), self.object()
+        qualified = self.object() if version >= (3, 11) else name
         self.number("<i")  # the first line
-        self.object()  # the table of lines
+        lines = self.object()
         handlers = self.object() if version >= (3, 11) else b""
-        texts = (*names, *variables, name) if isinstance(names, tuple) and isinstance(variables, tuple) else (None,)
+        lists = isinstance(names, tuple) and isinstance(variables, tuple)
+        texts = (*names, *variables, file, qualified, name) if lists else (None,)
         texts = tuple(_ascii(text) if isinstance(text, Bytes) and version < (3, 0) else text for text in texts)
-        if not isinstance(constants, tuple) or not isinstance(handlers, bytes):
+        tables = isinstance(lines, bytes if version >= (3, 4) else (bytes, str)) and isinstance(handlers, bytes)
+        if not isinstance(constants, tuple) or not tables:
             raise Malformed("its code object has other parts")
         if not all(isinstance(text, str) for text in texts):
             raise Malformed("its names are no strings")
@@ -274,7 +275,7 @@ class _Reader:
             instructions=bytes(instructions),
             constants=constants,
             names=texts[: len(names)],
-            variables=texts[len(names) : -1],
+            variables=texts[len(names) : -3],
             cells=cells,
             locals_count=locals_count,
             free_count=free_count,

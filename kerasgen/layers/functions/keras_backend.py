@@ -314,7 +314,7 @@ def _same(layer: Layer, x: Any, message: str = "", summarize: int = 3) -> Any:
 
 
 def _shaped(name: str, value: float) -> None:
-    @register(name, f"{name}_variable")
+    @register(name)
     def shaped(layer: Layer, shape: Any, dtype: Any = None) -> Any:
         return tf(layer, name, [shape] if isinstance(shape, int) else shape, dtype_name(dtype or "float32"))
 
