@@ -334,6 +334,40 @@ def test_a_mask_for_the_function_and_none_for_the_next_layer(tmp_path: Path) -> 
     assert relative_error(load_module(tmp_path / "module.py").predict(x), model(x)) < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+@pytest.mark.parametrize(
+    "mask",
+    [lambda x, mask: x[..., 1] > 0.5, lambda x, before: x[..., 0] < 0.2, lambda x, mask=None: None],
+    ids=["mask", "another name", "none"],
+)
+def test_a_function_for_the_mask(library: Any, mask: Any, tmp_path: Path) -> None:
+    """The oracle is the live model; Keras itself does not restore a mask from a `.keras` file."""
+    kept = library.layers.Lambda(lambda x: x * 2, mask=mask, output_shape=(6, 4), name="kept")
+    model = randomize(library.Sequential([library.Input((6, 4)), kept, library.layers.LSTM(3)]))
+    path = tmp_path / "model.h5"
+    model.save(path)
+    result = kerasgen.export(path, tmp_path / "module.py", verify=True)
+    assert result.unread == ("kept",)
+    x = np.random.RandomState(1).standard_normal((3, 6, 4)).astype("float32")
+    assert relative_error(load_module(tmp_path / "module.py").predict(x), model(x)) < 1e-6
+
+
+def test_a_mask_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is refused at the layer that needs it, and only there."""
+
+    def saved_with(*layers: Any) -> Path:
+        branch = L.Lambda(
+            lambda x: x * 2, mask=lambda x, mask: x[..., 0] if x.shape[1] else mask, output_shape=(6, 4), name="kept"
+        )
+        return saved(tmp_path / "model.h5", branch, L.Dropout(0.5), *layers, shape=(6, 4))[1]
+
+    (problem,) = kerasgen.inspect(saved_with(L.Dense(2), L.GRU(3, name="reads"))).problems
+    assert problem.startswith("reads (GRU): it needs the mask of kept, which cannot be read: it has a branch")
+    path = saved_with(L.Flatten(), L.Dense(2))
+    assert kerasgen.export(path, tmp_path / "module.py", verify=True).unread == ("kept",)
+
+
 def test_inside_of_a_wrapper_and_of_a_model(tmp_path: Path) -> None:
     inner = keras.Sequential([keras.Input((4,)), L.Lambda(lambda x: x[:, ::-1] / 2, name="turned"), L.Dense(3)])
     wrapped = L.TimeDistributed(L.Lambda(lambda x: x - 1.5, name="less"), name="each")
