@@ -80,16 +80,15 @@ def emit(
     sidecar: str = "",
     activations: Plan | None = None,
     level: int = LEVEL,
-    selftest: Any = None,
     origin: Origin | None = None,
     training: Training | None = None,
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
-    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `selftest`
-    is what the module compares its answers with: see `kerasgen.verification.selftest`. `origin` is where it comes from.
-    `training` adds the gradients, of the same weights.
+    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin` is
+    where it comes from. `training` adds the gradients, of the same weights. What the module's self-test compares is put
+    in by `Module.with_constants`.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -131,8 +130,7 @@ def emit(
         runtime=RUNTIME,
         loads=bool(loaders),
         sidecar=ascii(sidecar) if sidecar else None,
-        sha256=hashlib.sha256(npz).hexdigest(),
-        selftest=ascii(selftest),
+        sha256=hashlib.sha256(npz).hexdigest() if sidecar else None,
     )
     text = black.format_str(text, mode=target.style)
     for line, sources in ((RUNTIME, load_blocks), (KERNELS, blocks)):  # the user's functions last: they hold any line

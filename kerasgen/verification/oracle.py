@@ -273,7 +273,7 @@ def _predict(model: Any, batch: Any) -> Any:
     makes float32 of float64. For one batch, `predict_on_batch` takes half of the time of `predict`.
     """
     if all(array.dtype != np.float64 for array in leaves(batch, np.ndarray)):
-        with suppress(ValueError):
+        with suppress(Exception):  # some layers cannot be compiled, and it raises ValueError, TypeError or its own
             return model.predict_on_batch(batch)
     return model(batch, training=False)
 

@@ -37,7 +37,8 @@ class Verification(Displayed):
 
     `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
     step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
-    their code, instead of the code: that reading was not compared.
+    their code, instead of the code: that reading was not compared. `unanswered` are the edges that Keras itself cannot
+    answer, as the inverse of a matrix of zeros.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Verification(Displayed):
     divergence: Divergence | None = None
     gradients: tuple[OutputReport, ...] = ()
     unread: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -86,7 +88,8 @@ class Verification(Displayed):
     @property
     def remark(self) -> str:
         """What was not compared, "" if that is nothing."""
-        return not_compared(self.unread)
+        edges = f"not compared: {', '.join(self.unanswered)}, which Keras cannot answer" if self.unanswered else ""
+        return "; ".join(filter(None, (not_compared(self.unread), edges)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -96,6 +99,7 @@ class Verification(Displayed):
             "divergence": None if self.divergence is None else self.divergence.to_dict(),
             "gradients": [report.to_dict() for report in self.gradients],
             "unread": list(self.unread),
+            "unanswered": list(self.unanswered),
         }
 
     def raise_if_wrong(self) -> None:
@@ -153,16 +157,30 @@ def verify(
     on_step("ask")
     lambdas = Lambdas(defines or {}, run_lambdas, built.notes)
     truth = original(source, weights, file, lambdas)
-    expected = {name: truth(arrays) for name, arrays in given.items()}
+    expected = _answered(truth, given)
     on_step("verify")
-    result = compared(built, loaded, given, expected, truth, tolerance=tolerance)
+    result = compared(built, loaded, {name: given[name] for name in expected}, expected, truth, tolerance=tolerance)
     if gradients:
         arrays = next(iter(given.values()))
         if inputs is None:  # of the others, many numbers are equal: which is the largest is up to rounding
             arrays = [array[::2] for array in arrays]
         found = compare_gradients(built, loaded, truth, arrays, seed=seed, tolerance=tolerance)
         result = replace(result, gradients=found)
-    return replace(result, unread=lambdas.unread(source))
+    unanswered = tuple(name for name in given if name not in expected)
+    return replace(result, unread=lambdas.unread(source), unanswered=unanswered)
+
+
+def _answered(truth: Oracle, given: Mapping[str, Sequence[np.ndarray]]) -> dict[str, list[np.ndarray]]:
+    """Keras's answers to the inputs that it can answer. Raises ParityError if it can answer none."""
+    expected, errors = {}, []
+    for name, arrays in given.items():
+        try:
+            expected[name] = truth(arrays)
+        except ParityError as error:
+            errors.append(error)
+    if not expected:
+        raise errors[0]
+    return expected
 
 
 Interface = Sequence[tuple[str, Sequence[int | None], str]]  # name, shape and dtype of each input or output
