@@ -49,14 +49,13 @@ ARCHITECTURES = sorted(name for name, thing in vars(keras.applications).items() 
 SIZES = {"NASNetLarge": 96, "NASNetMobile": 96}
 SIZE = 75
 SHORT = (
-    "conv2d strided same",
-    "batch_norm before conv2d",
-    "elu layer",
-    "layer_norm axes",
+    "clahe of integers",
     "gru reset before",
-    "multi_head_attention self",
-    "float64",
+    "layer_norm axes",
     "mixed_float16 then float32",
+    "multi_head_attention axes mask",
+    "ops.nanprod keepdims",
+    "ops.ssim settings",
 )
 
 

@@ -86,9 +86,9 @@ def emit(
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
-    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin` is
-    where it comes from. `training` adds the gradients, of the same weights. What the module's self-test compares is put
-    in by `Module.with_constants`.
+    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
+    is where it comes from. `training` adds the gradients, of the same weights. What its self-test compares is put in
+    later, by `Module.with_constants`.
     """
     origin = origin or Origin()
     graph = plan.graph
