@@ -1,4 +1,4 @@
-"""Comparing what a module answers with what it should."""
+"""Compares answers with the right ones."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def precisions(model: ModelSpec) -> Iterator[str]:
 def allowed(dtype: str, inside: Iterable[str] = ()) -> float:
     """The error that needs no explanation, as a part of the largest number: a third of the digits of the dtype.
 
-    Sums are made in another order than Keras makes them. `inside` are the dtypes that are computed in; the least
-    precise one counts. Whole numbers have no error.
+    Keras adds in another order. `inside` are the dtypes of the computation, of which the
+    least precise counts. Whole numbers have no error.
     """
     if dtype not in EPSILONS:
         return 0.0
@@ -94,7 +94,7 @@ def allowed(dtype: str, inside: Iterable[str] = ()) -> float:
 def compare(
     name: str, got: Any, expected: Any, *, tolerance: float | None = None, inside: Iterable[str] = ()
 ) -> OutputReport:
-    """Compare one output; shapes that differ, or numbers that are not finite in one only, are infinite errors.
+    """Compare one output. Different shapes, or a number that is finite on one side only, are infinite errors.
 
     `inside` are the dtypes that the model computes in: the least precise decides how close a float can be.
     """
@@ -127,7 +127,7 @@ def _smallest(dtype: np.dtype[Any]) -> float:
 
 
 def flat(result: Any) -> list[Any]:
-    """What a model returned, as a list in the order of its outputs."""
+    """What a model returns, as a list in the order of its outputs."""
     if isinstance(result, Mapping):
         return list(result.values())
     return list(result) if isinstance(result, (list, tuple)) else [result]

@@ -112,7 +112,7 @@ class Search:
         self.called: list[np.ndarray] = []  # what Keras answers call by call
 
     def wrong_step(self, arrays: Arrays, expected: Arrays, answers: Arrays) -> Divergence | None:
-        """The first wrong step on the way from the inputs to the module's answers; None where all are right.
+        """The first wrong step from the inputs to the module's answers; None if all are right.
 
         `expected` are Keras's answers.
         """
@@ -141,8 +141,8 @@ class Search:
             return reports
         return explained(self.graph, arrays, answers, expected, reports, precisions(self.built.file.model))
 
-    def nobodys(self, arrays: Arrays, expected: Arrays) -> Divergence:
-        """What to say of answers that differ though no step is wrong."""
+    def unexplained(self, arrays: Arrays, expected: Arrays) -> Divergence:
+        """What explains answers that differ though no step is wrong."""
         walk = Walk(self.graph, arrays, self.tolerance, keras=True)
         outputs = dict(zip(self.graph.outputs, expected, strict=True))
         fault = walk.offer(tuple(outputs), list(outputs.values()), precisions(self.built.file.model))

@@ -1,4 +1,4 @@
-"""Keras itself, asked for the right answer. The only module that imports TensorFlow, and only when it is called."""
+"""Asks Keras for the right answer. The only module that imports TensorFlow, and only when it is called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every step by itself, and what is rounding: the rule by which a module is right or wrong.
+"""Each step by itself, and what counts as rounding: the rule that decides whether a module is right.
 
 Sums of floats depend on their order, so two right answers differ; how far, depends on the model: where large numbers
 cancel, or where many layers pile up, float32 itself is far from the truth. No tolerance fits all. Therefore:
@@ -147,7 +147,7 @@ class Walk:
 
 
 def is_near(got: Any, right: np.ndarray, limit: float) -> bool:
-    """Whether an error is surely within the limit, a part of the largest number: a fast look that may miss it."""
+    """Whether an error is surely within the limit, a part of the largest number; fast, but may wrongly say no."""
     got = np.asarray(got)
     if got.shape != right.shape or right.dtype.kind not in "fiub" or got.dtype.kind not in "fiub":
         return False

@@ -1,4 +1,4 @@
-"""Comparing a module with its model, answered by Keras, and explaining what differs."""
+"""Compares a module with its model as Keras answers it, and explains differences."""
 
 from __future__ import annotations
 
@@ -130,10 +130,10 @@ def verify(
     run_lambdas: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> Verification:
-    """Compare a module with the model that it was made from, by Keras, and explain where they differ.
+    """Compare a module with its model, answered by Keras, and explain where they differ.
 
-    The inputs are random, drawn by `seed`; come from an .npy or .npz file; or are several that are edges, with "edge":
-    zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
+    The inputs are random, drawn with `seed`; or come from an .npy or .npz file; or, with "edge", are zeros, ones,
+    negative, large and small numbers in turn. `tolerance` bounds the error of every output and every layer, as a
     part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom`, `theano_kernels`,
     `outputs`, `input_shape`, `defines` and `run_lambdas` are as for `export`. `gradients` compares those of a module
     that has them, too, with TensorFlow's. `on_step` is told the name of each step when it begins: "read", "build",
@@ -238,7 +238,7 @@ def compared(
     *,
     tolerance: float | None = None,
 ) -> Verification:
-    """What a module answers, compared with Keras's answers to the same inputs, each under a name.
+    """Compare the answers of a module with Keras's to the same inputs, which have names.
 
     Raises ParityError where the module fails, or has another number of outputs.
     """
@@ -260,7 +260,7 @@ def compared(
             divergence = divergence or search.wrong_step(arrays, expected[name], answers)
             found = search.explained(arrays, expected[name], answers, found)
         if divergence is None and not all(report.ok for report in found):
-            divergence = (search or Search(built, module, truth)).nobodys(arrays, expected[name])
+            divergence = (search or Search(built, module, truth)).unexplained(arrays, expected[name])
         reports += found
     return Verification(printable(built.file.source), tuple(reports), divergence)
 
