@@ -123,10 +123,7 @@ def softmax_where(layer: Layer, x: Value, mask: Value | None, axis: Any, *, robu
 
 
 def _softmax(layer: Layer, x: Value, axis: Any) -> Value:
-    """Softmax; over several axes as exp(x - logsumexp(x)), as Keras has it: of large equal scores the sum is not 1."""
-    if not _several(axis):
-        return layer.emit(kernels.softmax, x, axis=axis)
-    return layer.emit(np.exp, layer.emit(np.subtract, x, layer.emit(kernels.logsumexp, x, axis=axis, keepdims=True)))
+    return layer.emit(kernels.joint_softmax if _several(axis) else kernels.softmax, x, axis=axis)
 
 
 def _several(axis: Any) -> bool:
