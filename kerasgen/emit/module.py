@@ -80,7 +80,6 @@ def emit(
     sidecar: str = "",
     activations: Plan | None = None,
     level: int = LEVEL,
-    selftest: Any = None,
     origin: Origin | None = None,
     training: Training | None = None,
     minimal: bool = False,
@@ -88,9 +87,9 @@ def emit(
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
-    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `selftest`
-    is what the module compares its answers with: see `kerasgen.verification.selftest`. `origin` is where it comes from.
-    `training` adds the gradients, of the same weights. A `minimal` module has no command line and no self-test.
+    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
+    is where it comes from. `training` adds the gradients, of the same weights. A `minimal` module has no command line
+    and no self-test; what the self-test compares is put in later, by `Module.with_constants`.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -138,8 +137,7 @@ def emit(
         runtime_title=" and ".join(["Weights"] * bool(loaders) + ["command line"] * (not minimal)).capitalize(),
         loads=bool(loaders),
         sidecar=ascii(sidecar) if sidecar else None,
-        sha256=hashlib.sha256(npz).hexdigest(),
-        selftest=ascii(selftest),
+        sha256=hashlib.sha256(npz).hexdigest() if sidecar else None,
     )
     text = with_shapes(black.format_str(text, mode=target.style), plan)
     text = text.replace(f"\n        {LAMBDAS}\n", f"\n{lambdas}\n", 1)

@@ -343,7 +343,7 @@ def bias_backward(d):
 
 
 def product(sizes):
-    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    """The product of the sizes; np.prod would take longer than all else that a layer does."""
     total = 1
     for size in sizes:
         total *= size
@@ -384,7 +384,7 @@ def batch_norm_backward(d, gamma, variance, *, axis=-1, epsilon=1e-3):
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one on each core."""
+    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
         return cores or 1
     if not text.isdecimal() or int(text) < 1:
@@ -532,7 +532,7 @@ def thread_pool():
 
 
 def serve(calls):
-    """Do what is called for, for ever."""
+    """Run calls from the queue, forever."""
     while True:
         calls.get()()
 
@@ -685,7 +685,7 @@ def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
         "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
     )
     parser.add_argument(
-        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+        "--selftest", action="store_true", help="compare the answer to generated inputs with a recorded one"
     )
     options = parser.parse_args(arguments)
     if options.selftest:
@@ -732,7 +732,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
     ]
     if reset is not None:
         reset()
-    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+    with np.errstate(all="ignore"):  # the inputs are random
         result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
     if reset is not None:
         reset()
@@ -749,7 +749,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
 
     Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
     few at a time have their sums added up.
@@ -851,7 +851,7 @@ def blas():
 
 
 def make_input(shape, dtype, low, high, whole=False, seed=0):
-    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+    """An array that looks like data and is the same on every machine: no library decides how it is rounded.
 
     The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
     signals are; normal noise of mean 0 and deviation 1; one cell in eight `high`, all others `low`; and even noise upon

@@ -321,7 +321,7 @@ def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
         "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
     )
     parser.add_argument(
-        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+        "--selftest", action="store_true", help="compare the answer to generated inputs with a recorded one"
     )
     options = parser.parse_args(arguments)
     if options.selftest:
@@ -368,7 +368,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
     ]
     if reset is not None:
         reset()
-    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+    with np.errstate(all="ignore"):  # the inputs are random
         result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
     if reset is not None:
         reset()
@@ -385,7 +385,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
 
     Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
     few at a time have their sums added up.
@@ -487,7 +487,7 @@ def blas():
 
 
 def make_input(shape, dtype, low, high, whole=False, seed=0):
-    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+    """An array that looks like data and is the same on every machine: no library decides how it is rounded.
 
     The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
     signals are; normal noise of mean 0 and deviation 1; one cell in eight `high`, all others `low`; and even noise upon

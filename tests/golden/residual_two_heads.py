@@ -122,7 +122,7 @@ class Buffer:
         self.memory = np.empty(0, np.uint8)
 
     def empty(self, shape, dtype):
-        """An array in this memory, of any content."""
+        """An uninitialised array in this memory."""
         size = product(shape) * dtype.itemsize
         if self.memory.size < size:
             self.memory = np.empty(size, np.uint8)
@@ -130,7 +130,7 @@ class Buffer:
 
 
 def product(sizes):
-    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    """The product of the sizes; np.prod would take longer than all else that a layer does."""
     total = 1
     for size in sizes:
         total *= size
@@ -263,7 +263,7 @@ def block_rows(row, width=256):
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one on each core."""
+    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
         return cores or 1
     if not text.isdecimal() or int(text) < 1:
@@ -367,7 +367,7 @@ def thread_pool():
 
 
 def serve(calls):
-    """Do what is called for, for ever."""
+    """Run calls from the queue, forever."""
     while True:
         calls.get()()
 
@@ -587,7 +587,7 @@ def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
         "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
     )
     parser.add_argument(
-        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+        "--selftest", action="store_true", help="compare the answer to generated inputs with a recorded one"
     )
     options = parser.parse_args(arguments)
     if options.selftest:
@@ -634,7 +634,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
     ]
     if reset is not None:
         reset()
-    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+    with np.errstate(all="ignore"):  # the inputs are random
         result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
     if reset is not None:
         reset()
@@ -651,7 +651,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
 
     Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
     few at a time have their sums added up.
@@ -753,7 +753,7 @@ def blas():
 
 
 def make_input(shape, dtype, low, high, whole=False, seed=0):
-    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+    """An array that looks like data and is the same on every machine: no library decides how it is rounded.
 
     The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
     signals are; normal noise of mean 0 and deviation 1; one cell in eight `high`, all others `low`; and even noise upon
