@@ -70,8 +70,8 @@ _SHARING = Reach(
     modules=_words("collections queue threading time"),
     names=_words("AttributeError BaseException KeyError RuntimeError hasattr"),
     attributes=_words("""
-        CONFIG RLock SimpleQueue Thread __config__ acquire buffers calls deque is_alive isdecimal memory perf_counter popleft put release
-        start stop threads
+        CONFIG RLock SimpleQueue Thread __config__ acquire buffers calls deque is_alive isdecimal memory perf_counter
+        popleft put release start stop threads
         """),
 )
 # The settings and the state of `kerasgen.kernels.optimizers`.

@@ -30,11 +30,16 @@ BLAS = has_blas()
 ROWS = 16  # from which it pays to copy the other matrix
 
 
+def by_columns(y):
+    """The same matrices (..., K, N), with the K numbers of a column side by side in memory."""
+    return np.swapaxes(np.ascontiguousarray(np.swapaxes(y, -2, -1)), -2, -1)
+
+
 def matmul(x, y, out=None):
     """x @ y: (..., M, K), (..., K, N) → (..., M, N)."""
     if BLAS:
         return np.matmul(x, y, out=out)
     (rows, depth), columns = x.shape[-2:], y.shape[-1]
-    if depth > columns and rows >= ROWS:  # the inner loop of `einsum` is along y's smallest stride: make it the longer
-        y = np.swapaxes(np.ascontiguousarray(np.swapaxes(y, -2, -1)), -2, -1)
+    if depth >= columns and rows >= ROWS:
+        y = by_columns(y)  # `einsum` has the loop inside along which y lies in memory: the longer one is faster
     return np.einsum("...mk,...kn->...mn", x, y, out=out)
