@@ -23,7 +23,7 @@ from support import randomize, save
 
 from kerasgen import api, cli
 from kerasgen.emit.module import Module
-from kerasgen.emit.runtime import MARKER, EmbeddedFile
+from kerasgen.emit.weights import split
 from kerasgen.passes import optimize
 
 HOSTILE = [
@@ -197,15 +197,14 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def altered(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
     """Change the weights inside a module."""
-    data = path.read_bytes()
-    text, _, _ = data.partition(b"\n" + MARKER)
-    with np.load(EmbeddedFile(io.BytesIO(data)), allow_pickle=False) as npz:
+    text, data = split(path.read_bytes())
+    with np.load(io.BytesIO(data), allow_pickle=False) as npz:
         weights = dict(npz)
     change(weights)
     packed = io.BytesIO()
     np.savez(packed, **weights)
     with open(path, "wb") as file:
-        Module(text.decode(), packed.getvalue(), embedded=True).write(file)
+        Module(text, packed.getvalue(), embedded=True).write(file)
 
 
 def shell(*arguments: Any, cwd: Path, **settings: Any) -> subprocess.CompletedProcess[str]:

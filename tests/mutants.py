@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen.emit.module import Module
-from kerasgen.emit.runtime import MARKER, EmbeddedFile
+from kerasgen.emit.weights import split
 
 PLACES = 3  # in an array where one filter, row or pair of channels is altered
 SPANS = ("strides", "dilation")  # settings that are a number for each axis
@@ -40,13 +40,12 @@ class Original:
     """A right module as its file has it: the text, the arrays, and what changes can be made to them."""
 
     def __init__(self, data: bytes) -> None:
-        text, marker, rest = data.partition(b"\n" + MARKER)
-        self.text = text.decode()
+        self.text, npz = split(data)
         self.tree = ast.parse(self.text)
         self.arrays: dict[str, np.ndarray] = {}
-        if marker:
-            with np.load(EmbeddedFile(io.BytesIO(MARKER + rest)), allow_pickle=False) as npz:
-                self.arrays = {name: npz[name] for name in npz.files}
+        if npz:
+            with np.load(io.BytesIO(npz), allow_pickle=False) as arrays:
+                self.arrays = {name: arrays[name] for name in arrays.files}
 
     def mutants(self, random: Random) -> list[Mutant]:
         """Every mutant there is, in random order, but the kinds take turns."""
@@ -83,7 +82,7 @@ class Original:
                 offset = changed.lineno - 1
                 lines[mutant.lines.start - offset : mutant.lines.stop - offset] = [mutant.line]
                 _run("\n".join(lines), scope)
-                loader.source = self.text_of(mutant).encode() + b"\n" + MARKER
+                loader.source = self.text_of(mutant).encode()
             yield
         finally:
             loader.source = source

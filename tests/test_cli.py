@@ -23,7 +23,7 @@ import kerasgen
 from kerasgen import api
 from kerasgen.cli.flags import flags, flags_in
 from kerasgen.emit.load import load_module
-from kerasgen.emit.runtime import MARKER
+from kerasgen.emit.weights import split
 from kerasgen.verification.inputs import random_inputs
 
 # ---------------------------------------------------------------- help, version, usage
@@ -328,7 +328,7 @@ def texts(path: Path) -> Iterator[str]:
 
 def test_only_the_command_line_speaks_of_flags() -> None:
     """All others name a setting as Python does, which the command line translates."""
-    own_options = ("cli", "bench", "runtime.py", "pytest_plugin.py")
+    own_options = ("cli", "bench", "runtime", "pytest_plugin.py")
     paths = [path for path in (ROOT / "kerasgen").rglob("*.py") if not {*path.parts, path.name} & {*own_options}]
     found = [text for path in paths for text in texts(path)]
     assert [text for text in found if re.search(r"(^|[\s`(])--[a-z]", text)] == [
@@ -380,7 +380,7 @@ def test_hostile_names_in_the_module(run: Run) -> None:
     arrays = random_inputs(module.INPUTS)
     assert list(module.predict(*arrays)) == HOSTILE
     assert {name + "layer" for name in HOSTILE} <= set(module.activations(*arrays))
-    text, _, _ = Path("hostile.py").read_text().partition(MARKER.decode())
+    text, _ = split(Path("hostile.py").read_bytes())
     assert all(line.isprintable() for line in text.split("\n"))
     words = [name for name in HOSTILE if name not in ("\\", '"""', "# x")]
     for token in tokenize.generate_tokens(io.StringIO(text).readline):

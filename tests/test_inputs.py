@@ -16,7 +16,7 @@ from support import SHARED_MODELS
 
 import kerasgen
 from kerasgen.builder import build
-from kerasgen.emit.runtime import hashed, make_input
+from kerasgen.emit.runtime.inputs import hashed, make_input
 from kerasgen.readers import read
 from kerasgen.verification.inputs import (
     BATCH,

@@ -27,7 +27,8 @@ from kerasgen import api
 from kerasgen.builder import build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
-from kerasgen.emit.runtime import difference, hashed, make_input, numbers
+from kerasgen.emit.runtime.inputs import hashed, make_input
+from kerasgen.emit.runtime.selftest import difference, numbers
 from kerasgen.graph.plan import Plan
 from kerasgen.readers import read
 from kerasgen.verification import selftest as recording

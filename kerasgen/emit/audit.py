@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerasgen.emit import runtime
+from kerasgen.emit.runtime import inputs, program, selftest, weights
 
 
 class Reach(NamedTuple):
@@ -70,27 +70,27 @@ _SHARING = Reach(
     modules=_words("collections queue threading time"),
     names=_words("AttributeError BaseException KeyError RuntimeError hasattr"),
     attributes=_words("""
-        CONFIG RLock SimpleQueue Thread __config__ acquire buffers calls deque is_alive isdecimal memory perf_counter
-        popleft put release start stop threads
+        CONFIG RLock SimpleQueue Thread __config__ acquire buffers calls deque is_alive isdecimal local memory
+        perf_counter popleft put release start stop threads
         """),
 )
 # The settings and the state of `kerasgen.kernels.optimizers`.
 _LEARNING = _words("beta_1 beta_2 epsilon iterations learning_rate m momentum nesterov rho setdefault v velocity")
 _RUNNING = Reach(
     modules=_words("argparse platform signal sys zipfile"),
-    names=_words("AttributeError Exception KeyError OSError hasattr open print"),
+    names=_words("AttributeError Exception KeyError OSError SystemExit hasattr open print"),
     attributes=_words("""
-        ArgumentParser BufferedReader BytesIO CONFIG FileIO RawIOBase SEEK_END SEEK_SET SIGPIPE SIG_DFL ZipFile
-        __code__ __config__ __version__ a2b_base64 add_argument array2string blas_opt_info co_filename co_name error
-        exit f_back f_code files format get_data getbuffer getprofile hexdigest isfile lines load machine open output
-        parse_args path position prog python_version read read_array readline replace save savez seek selftest
-        setprofile sha256 signal start step tell width write
+        ArgumentParser BytesIO CONFIG RawIOBase SEEK_END SEEK_SET SIGPIPE SIG_DFL ZipFile __code__ __config__
+        __version__ a2b_base64 add_argument array2string blas_opt_info co_filename co_name error executable exit
+        f_back f_code files format get_data getbuffer getprofile hexdigest isdir isfile lines load machine open
+        output parse_args path position prog python_version read read_array readline replace save savez seek
+        selftest setprofile sha256 signal start step tell width write
         """),
 )
 _STARTING = Reach(
-    modules=_words("binascii collections hashlib io os queue threading time types"),
-    names=_words("globals __file__ __name__"),
-    attributes=_words("path join dirname abspath SimpleNamespace cpu_count environ local"),
+    modules=_words("binascii collections hashlib io os queue sys threading time"),
+    names=_words("globals __name__"),
+    attributes=_words("path join dirname abspath cpu_count environ"),
 )
 # `predict` and the kernels, the functions of `kerasgen.emit.runtime`, and the lines outside of any function.
 ALLOWED = {
@@ -98,7 +98,12 @@ ALLOWED = {
     "runtime": Reach(*map(frozenset.union, _COMPUTING, _STARTING, _RUNNING)),
     "lines": Reach(*map(frozenset.union, _COMPUTING, _STARTING)),
 }
-_RUNTIME = {name for name, thing in vars(runtime).items() if getattr(thing, "__module__", "") == runtime.__name__}
+_RUNTIME = {
+    name
+    for module in (program, selftest, inputs, weights)
+    for name, thing in vars(module).items()
+    if getattr(thing, "__module__", "") == module.__name__
+}
 _LOADERS = {"load", "read_array"}  # NumPy's functions that can unpickle
 
 

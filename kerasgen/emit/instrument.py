@@ -7,8 +7,6 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kerasgen.emit.runtime import MARKER
-
 
 class Line(NamedTuple):
     """A statement of `predict` that computes values: its text, and the names that it assigns, none for a return.
@@ -24,8 +22,7 @@ class Line(NamedTuple):
 
 def parse_predict(source: str | bytes) -> ast.FunctionDef:
     """The function `predict` of a module; one without lines if the module has none."""
-    text = source.encode() if isinstance(source, str) else source
-    functions = ast.parse(text.partition(b"\n" + MARKER)[0]).body
+    functions = ast.parse(source).body
     empty = ast.FunctionDef("predict", ast.arguments([], [], None, [], [], None, []), [], [])
     return next((node for node in functions if isinstance(node, ast.FunctionDef) and node.name == "predict"), empty)
 

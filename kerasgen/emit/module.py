@@ -18,12 +18,11 @@ import jinja2
 import kerasgen
 from kerasgen.emit.audit import audit
 from kerasgen.emit.body import Body, called, layout_line
-from kerasgen.emit.runtime import MARKER
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
 from kerasgen.emit.training import Training
-from kerasgen.emit.weights import comment_lines, pack
+from kerasgen.emit.weights import NPZ, base64_lines, pack
 from kerasgen.errors import UsageError
 from kerasgen.graph.facts import is_users
 from kerasgen.graph.ir import Graph, Shape
@@ -56,12 +55,13 @@ class Module:
         return replace(self, text=text)
 
     def write(self, file: Any) -> None:
-        """Write the module to a binary file, its weights at the end if they are embedded."""
-        file.write(self.text.encode())
+        """Write the module to a binary file, with its weights if they are embedded."""
+        before, literal, after = self.text.rpartition(NPZ) if self.embedded else (self.text, "", "")
+        file.write((before + literal).encode())
         if self.embedded:
-            file.write(b"\n" + MARKER)
-            for lines in comment_lines(self.npz):
+            for lines in base64_lines(self.npz):
                 file.write(lines)
+        file.write(after.encode())
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def emit(
         parameters=", ".join(name for name, _, _ in inputs),
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}.npy" for name, _, _ in inputs),
-        imports=sorted({*imports, *load_imports, *(["import os"] if sidecar and loaders else [])} - {target.library}),
+        imports=sorted({*imports, *load_imports} - {target.library}),
         numpy=target.library,
         model=ascii(dict(origin.model)) if origin.model else None,
         verified=ascii(origin.verified),

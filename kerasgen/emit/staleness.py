@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
 import io
 import re
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasgen.emit.module import Module
-from kerasgen.emit.runtime import MARKER, EmbeddedFile
+from kerasgen.emit.weights import split
 from kerasgen.errors import FileError
 from kerasgen.names import printable
 
@@ -53,20 +55,41 @@ def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
     missing = tuple(file for file in (path, sidecar) if file is not None and not file.exists())
     if missing:
         return Changes(path, missing=missing)
-    # Ignore line endings, which version control may convert.
-    code, marker, base64 = _read(path).replace(b"\r\n", b"\n").partition(b"\n" + MARKER)
+    code, embedded = split(_read(path))
+    old = _read(sidecar) if sidecar else embedded
+    lines = [] if _means_the_same(_comparable(code), _comparable(new.text)) else _diff(path, code, new.text)
+    return Changes(path, tuple(lines), tuple(_weights(old, new.npz if new.embedded or sidecar else b"")))
+
+
+def _diff(path: Path, old: str, new: str) -> Iterator[str]:
     name = printable(str(path))
-    diff = difflib.unified_diff(
-        _code(code.decode(errors="replace")), _code(new.text), name, f"{name} (exported)", lineterm=""
-    )
-    old = _decoded(MARKER + base64) if marker else _read(sidecar) if sidecar else b""
-    return Changes(path, tuple(diff), tuple(_weights(old, new.npz if new.embedded or sidecar else b"")))
+    before, after = _comparable(old).splitlines(), _comparable(new).splitlines()
+    return difflib.unified_diff(before, after, name, f"{name} (exported)", lineterm="")
 
 
-def _code(text: str) -> list[str]:
-    """The lines of a module without those that depend on whether Keras was asked."""
+def _comparable(text: str) -> str:
+    """A module without what depends on whether Keras was asked."""
     text = re.sub(r"^VERIFIED = .*\n", "", text, count=1, flags=re.M)
-    return re.sub(r"^SELFTEST = .*?\n\n", "\n", text, count=1, flags=re.M | re.S).splitlines()
+    return re.sub(r"^SELFTEST = .*?\n\n", "\n", text, count=1, flags=re.M | re.S)
+
+
+def _means_the_same(old: str, new: str) -> bool:
+    """Whether two modules differ in nothing but what a formatter may change."""
+    if old == new:
+        return True
+    try:
+        return _syntax(old) == _syntax(new)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+
+
+def _syntax(text: str) -> str:
+    """What Python sees of a module: no comments, no spaces, docstrings without their indentation."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value = inspect.cleandoc(node.value.value)
+    return ast.dump(tree)
 
 
 def _read(path: Path) -> bytes:
@@ -76,17 +99,12 @@ def _read(path: Path) -> bytes:
         raise FileError(f"{printable(str(path))}: cannot be read: {error.strerror or error}") from error
 
 
-def _decoded(lines: bytes) -> bytes:
-    """The bytes of the .npz file in comment lines; b"" if they were edited and cannot be decoded."""
-    try:
-        return EmbeddedFile(io.BytesIO(lines)).read()
-    except (OSError, ValueError):
-        return b""
-
-
-def _weights(old: bytes, new: bytes) -> Iterator[str]:
+def _weights(old: bytes | None, new: bytes) -> Iterator[str]:
     """A line for each array that differs between two .npz files."""
     if old == new:
+        return
+    if old is None:
+        yield "the existing weights cannot be read: their lines are not base64"
         return
     try:
         before = _arrays(old)

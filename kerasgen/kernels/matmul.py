@@ -5,8 +5,8 @@ import time
 import numpy as np
 
 
-def seconds(function, *arrays):
-    """The shortest time that one of three calls takes."""
+def best_time(function, *arrays):
+    """The seconds that the fastest of three calls takes."""
     times = []
     for _ in range(3):
         start = time.perf_counter()
@@ -23,7 +23,7 @@ def has_blas():
     except (AttributeError, KeyError):  # before NumPy 1.26
         pass
     x = np.ones((48, 48), np.float32)
-    return seconds(np.matmul, x, x) < seconds(np.einsum, "mk,nk->mn", x, x)
+    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
 
 
 BLAS = has_blas()

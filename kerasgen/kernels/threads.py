@@ -4,7 +4,6 @@ import collections
 import os
 import queue
 import threading
-import types
 
 import numpy as np
 
@@ -22,8 +21,30 @@ THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count()
 PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether products are theirs: the BLAS has no more threads
 BLOCK = 1_048_576  # bytes that a block takes: it shall stay in the cache of one core
 PAYS = 4_000_000  # multiplications from which it pays to wake them
-LOCAL = threading.local()
-POOL = types.SimpleNamespace(threads=(), calls=None)
+
+
+class ThreadMemory(threading.local):
+    """The buffers of one thread. A pickled copy has none: they belong to the threads of this process."""
+
+    buffers = ()
+
+    def __reduce__(self):
+        """How to make a copy of it."""
+        return ThreadMemory, ()
+
+
+class ThreadPool:
+    """The threads that help, and the queue of what they are called for. A pickled copy has none."""
+
+    threads, calls = (), None
+
+    def __reduce__(self):
+        """How to make a copy of it."""
+        return ThreadPool, ()
+
+
+LOCAL = ThreadMemory()
+POOL = ThreadPool()
 
 
 def product(sizes):
@@ -51,7 +72,7 @@ class Buffer:
 
 def buffers(count):
     """The buffers of this thread, the same ones at every call."""
-    if not hasattr(LOCAL, "buffers"):
+    if not LOCAL.buffers:
         np.empty(8 * BLOCK, np.uint8)  # freed at once: it makes glibc keep what is freed later, for the next array
         LOCAL.buffers = [Buffer() for _ in range(count)]
     return LOCAL.buffers

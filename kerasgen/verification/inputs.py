@@ -13,9 +13,9 @@ input wants is read from the graph as built, by following the input through what
 | a network of `keras.applications` by name | what its `preprocess_input` makes |
 | anything else | -2 to 2, whole numbers 0 to 9, bytes 0 to 255 |
 
-The first row that applies counts. `kerasgen.emit.runtime.make_input` makes the arrays, here and in the modules: four
-samples, one of each kind. Where -2 to 2 is but a guess, a fifth has larger numbers, to which filters answer that are
-dead between those. Where a table is read, more samples count through all that it has, as far as that is cheap.
+The first row that applies counts. `kerasgen.emit.runtime.inputs.make_input` makes the arrays, here and in the modules:
+four samples, one of each kind. Where -2 to 2 is but a guess, a fifth has larger numbers, to which filters answer that
+are dead between those. Where a table is read, more samples count through all that it has, as far as that is cheap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.emit.runtime import make_input
+from kerasgen.emit.runtime.inputs import make_input
 from kerasgen.errors import FileError, UsageError
 from kerasgen.graph.affine import Affine, affine
 from kerasgen.graph.facts import facts, is_users
@@ -53,7 +53,7 @@ class TooLarge(UsageError):
 
 
 class Recipe(NamedTuple):
-    """What `kerasgen.emit.runtime.make_input` takes but for the seed: an input as a few numbers."""
+    """What `kerasgen.emit.runtime.inputs.make_input` takes but for the seed: an input as a few numbers."""
 
     shape: tuple[int, ...]
     dtype: str

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasgen.emit.runtime import numbers, weighted_sum
+from kerasgen.emit.runtime.selftest import numbers, weighted_sum
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.graph.facts import facts, is_copied
 from kerasgen.graph.infer import infer
@@ -106,7 +106,7 @@ class Proof:
                     raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
 
     def record(self, plan: Plan) -> Any:
-        """What the module keeps, as `kerasgen.emit.runtime.selftest` takes it; None if nobody can answer."""
+        """What the module keeps, as `kerasgen.emit.runtime.selftest.selftest` takes it; None if nobody can answer."""
         few = affordable(plan, self.recipes)
         with np.errstate(all="ignore"):  # answers need not be finite
             calls, outputs = run_twice(plan, few)

@@ -7,14 +7,13 @@ In a shell: python this_file.py image.npy -o out.npy
 
 import binascii
 import io
-import os
 
 import numpy as np
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
     "name": "plain",
-    "sha256": "<sha256>",
+    "sha256": "<sha256>........................................................",
     "keras": "<version>",
 }
 # Which Keras the outputs were compared with, and the largest error allowed, relative to the largest output
@@ -190,40 +189,28 @@ def window_counts(sizes, window, strides, dilation):
 # Weights and command line
 
 
-def read_embedded(path, loader):
-    """The arrays of the .npz file inside the module at `path`; a loader knows modules that are inside an archive."""
+def read_embedded(lines):
+    """The arrays of the .npz file that these lines of base64 stand for."""
     try:
-        file = io.FileIO(path) if os.path.isfile(path) else io.BytesIO(loader.get_data(path))
-        with io.BufferedReader(file) as lines, np.load(EmbeddedFile(lines), allow_pickle=False) as npz:
+        with np.load(Base64File(lines), allow_pickle=False) as npz:
             return {name: npz[name] for name in npz.files}
     except Exception as error:  # of many kinds, where the lines were cut or edited
-        raise OSError(f"{path}: cannot read the weights at its end: {error}") from error
+        raise OSError(f"the weights in the module cannot be read; were its lines edited? {error}") from error
 
 
-MARKER = b"# weights: the bytes of an .npz file in base64\n"
-
-
-class EmbeddedFile(io.RawIOBase):
-    """The file whose base64 stands in the comment lines that follow MARKER in another file.
+class Base64File(io.RawIOBase):
+    """The bytes that lines of base64 stand for; all lines but the last are of one length.
 
     Bytes are decoded when they are read, so that an array is never in memory twice.
     """
 
     def __init__(self, lines):
-        """Find the first comment line in `lines`, an open binary file."""
-        for line in lines:
-            if line.replace(b"\r\n", b"\n") == MARKER:
-                break
-        self.start = lines.tell()
-        first = lines.readline()
-        if not first:
-            raise OSError("the comment lines that hold them are gone")
+        """Find out how many bytes a line holds, and how many all do."""
         self.lines = lines
-        self.step = len(first)
-        self.width = len(binascii.a2b_base64(first))
-        whole = (lines.seek(0, io.SEEK_END) - self.start - 1) // self.step
-        lines.seek(self.start + whole * self.step)
-        self.size = whole * self.width + len(binascii.a2b_base64(lines.read()))
+        self.step = lines.index(b"\n") + 1
+        self.width = len(binascii.a2b_base64(lines[: self.step]))
+        whole = (len(lines) - 1) // self.step
+        self.size = whole * self.width + len(binascii.a2b_base64(lines[whole * self.step :]))
         self.position = 0
 
     def readable(self):
@@ -250,8 +237,8 @@ class EmbeddedFile(io.RawIOBase):
         """Decode the lines that hold the next bytes."""
         count = max(0, min(len(buffer), self.size - self.position))
         line, skip = divmod(self.position, self.width)
-        self.lines.seek(self.start + line * self.step)
-        text = self.lines.read(((skip + count - 1) // self.width + 1) * self.step if count else 0)
+        stop = (skip + count - 1) // self.width + 1 if count else 0
+        text = self.lines[line * self.step : (line + stop) * self.step]
         buffer[:count] = binascii.a2b_base64(text)[skip : skip + count]
         self.position += count
         return count
@@ -510,9 +497,6 @@ def save_arrays(file, arrays):
                 np.save(member, array)
 
 
-W = read_embedded(__file__, globals().get("__loader__"))
-W["stem/kernel"] = conv_matrix(W["stem/kernel"], sizes=(8, 8), strides=(2, 2), dilation=(1, 1), pad=((0, 1), (0, 1)))
-
 # For `python this_file.py --selftest`: how to make the inputs; for each call in `predict` a weighted sum of its result,
 # and for each output its shape and a few numbers, each with the error allowed
 SELFTEST = {
@@ -526,6 +510,14 @@ SELFTEST = {
     ),
     "outputs": (((5, 3), 7e-05, (-0.407001, 0.171247, 0.62712, 0.579566, 0.28325, 0.35948, 0.001073)),),
 }
+
+# The bytes of an .npz file in base64
+NPZ = b"""\
+"""
+
+W = read_embedded(NPZ)
+del NPZ  # the arrays are all that is needed
+W["stem/kernel"] = conv_matrix(W["stem/kernel"], sizes=(8, 8), strides=(2, 2), dilation=(1, 1), pad=((0, 1), (0, 1)))
 
 if __name__ == "__main__":
     main(predict, INPUTS, OUTPUTS, SELFTEST)

@@ -10,15 +10,15 @@ import hashlib
 import io
 import os
 import queue
+import sys
 import threading
-import types
 
 import numpy as np
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
     "name": "residual",
-    "sha256": "<sha256>",
+    "sha256": "<sha256>........................................................",
     "keras": "<version>",
 }
 # Which Keras the outputs were compared with, and the largest error allowed, relative to the largest output
@@ -83,7 +83,17 @@ def as_input(x, name, shape, dtype):
     return y
 
 
-LOCAL = threading.local()
+class ThreadMemory(threading.local):
+    """The buffers of one thread. A pickled copy has none: they belong to the threads of this process."""
+
+    buffers = ()
+
+    def __reduce__(self):
+        """How to make a copy of it."""
+        return ThreadMemory, ()
+
+
+LOCAL = ThreadMemory()
 
 
 BLOCK = 1_048_576
@@ -91,7 +101,7 @@ BLOCK = 1_048_576
 
 def buffers(count):
     """The buffers of this thread, the same ones at every call."""
-    if not hasattr(LOCAL, "buffers"):
+    if not LOCAL.buffers:
         np.empty(8 * BLOCK, np.uint8)  # freed at once: it makes glibc keep what is freed later, for the next array
         LOCAL.buffers = [Buffer() for _ in range(count)]
     return LOCAL.buffers
@@ -318,7 +328,17 @@ def share(work, tasks):
         raise errors.pop()
 
 
-POOL = types.SimpleNamespace(threads=(), calls=None)
+class ThreadPool:
+    """The threads that help, and the queue of what they are called for. A pickled copy has none."""
+
+    threads, calls = (), None
+
+    def __reduce__(self):
+        """How to make a copy of it."""
+        return ThreadPool, ()
+
+
+POOL = ThreadPool()
 
 
 def thread_pool():
@@ -504,16 +524,42 @@ def tile(kernel, *, count):
 # Weights and command line
 
 
-def read_sidecar(path, sha256):
-    """The arrays of an .npz file, after a check that it is the one which the module was written with."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    if digest.hexdigest() != sha256:
-        raise OSError(path + " does not belong to this module: its SHA-256 differs")
-    with np.load(path, allow_pickle=False) as npz:
-        return {name: npz[name] for name in npz.files}
+def read_sidecar(name, sha256, module):
+    """The arrays of the .npz file `name` that belongs to the module with these globals.
+
+    Raises OSError where there is none, or one of another module. A module that is run as a program ends with that line.
+    """
+    try:
+        with open_sidecar(name, module) as file:
+            digest = hashlib.sha256()
+            for block in iter(lambda: file.read(2**20), b""):
+                digest.update(block)
+            if digest.hexdigest() != sha256:
+                raise OSError(name + " does not belong to this module: its SHA-256 differs")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as npz:
+                return {name: npz[name] for name in npz.files}
+    except OSError as error:
+        if module.get("__name__") == "__main__":
+            raise SystemExit(str(error)) from None
+        raise
+
+
+def open_sidecar(name, module):
+    """The file `name` for reading: beside the module, in its archive, or beside the archive or the frozen program."""
+    folder = os.path.dirname(os.path.abspath(module.get("__file__") or name))
+    folders = [folder]
+    while not os.path.isdir(folders[-1]) and len(folders) < 100:  # inside of an archive: at last the one that it is in
+        folders.append(os.path.dirname(folders[-1]))
+    if hasattr(sys, "frozen"):
+        folders.append(os.path.dirname(sys.executable))
+    for path in [os.path.join(folder, name) for folder in folders]:
+        if os.path.isfile(path):
+            return open(path, "rb")
+    try:
+        return io.BytesIO(module["__loader__"].get_data(os.path.join(folder, name)))
+    except (AttributeError, KeyError, OSError):  # no loader, one of another kind, no such file in the archive
+        raise OSError(f"{name}, which holds the weights, is missing: put it into {folder}") from None
 
 
 def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
@@ -769,12 +815,6 @@ def save_arrays(file, arrays):
                 np.save(member, array)
 
 
-W = read_sidecar(
-    os.path.join(os.path.dirname(os.path.abspath(__file__)), "residual_two_heads.npz"),
-    "<sha256>",
-)
-W["depthwise/kernel"] = tile(W["depthwise/kernel"], count=1024)
-
 # For `python this_file.py --selftest`: how to make the inputs; for each call in `predict` a weighted sum of its result,
 # and for each output its shape and a few numbers, each with the error allowed
 SELFTEST = {
@@ -794,6 +834,11 @@ SELFTEST = {
         ((5, 124, 128, 2), 0.0002, (0.00055, 0.58046, 0.77876, 0.5, 0.53546, 0.54083, 0.5)),
     ),
 }
+
+W = read_sidecar(
+    "residual_two_heads.npz", "<sha256>........................................................", globals()
+)
+W["depthwise/kernel"] = tile(W["depthwise/kernel"], count=1024)
 
 if __name__ == "__main__":
     main(predict, INPUTS, OUTPUTS, SELFTEST)
