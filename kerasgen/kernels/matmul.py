@@ -27,7 +27,6 @@ def has_blas():
 
 
 BLAS = has_blas()
-ROWS = 16  # from which it pays to copy the other matrix
 
 
 def by_columns(y):
@@ -36,10 +35,13 @@ def by_columns(y):
 
 
 def matmul(x, y, out=None):
-    """x @ y: (..., M, K), (..., K, N) → (..., M, N)."""
+    """x @ y: (..., M, K), (..., K, N) → (..., M, N).
+
+    The inner loop of `einsum` goes along y as it lies in memory: the longer, the faster.
+    """
     if BLAS:
         return np.matmul(x, y, out=out)
     (rows, depth), columns = x.shape[-2:], y.shape[-1]
-    if depth >= columns and rows >= ROWS:
-        y = by_columns(y)  # `einsum` has the loop inside along which y lies in memory: the longer one is faster
+    if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
+        y = by_columns(y)
     return np.einsum("...mk,...kn->...mn", x, y, out=out)
