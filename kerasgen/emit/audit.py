@@ -67,13 +67,13 @@ _COMPUTING = Reach(
         """),
     attributes=FUNCTIONS | _SIGNAL | _VALUES,
 )
-# What the threads and the memory of `kerasgen.kernels.threads` need.
+# What `kerasgen.kernels.threads` and `kerasgen.kernels.matmul` need.
 _SHARING = Reach(
-    modules=_words("collections queue threading"),
-    names=_words("BaseException RuntimeError hasattr"),
+    modules=_words("collections queue threading time"),
+    names=_words("AttributeError BaseException KeyError RuntimeError hasattr"),
     attributes=_words("""
-        RLock SimpleQueue Thread acquire buffers calls deque is_alive isdecimal local memory popleft put release start
-        stop threads
+        CONFIG RLock SimpleQueue Thread __config__ acquire buffers calls deque is_alive isdecimal local memory
+        perf_counter popleft put release start stop threads
         """),
 )
 # The settings and the state of `kerasgen.kernels.optimizers`.
@@ -90,7 +90,7 @@ _RUNNING = Reach(
         """),
 )
 _STARTING = Reach(
-    modules=_words("binascii collections hashlib io os queue sys threading"),
+    modules=_words("binascii collections hashlib io os queue sys threading time"),
     names=_words("globals __name__"),
     attributes=_words("path join dirname abspath cpu_count environ"),
 )

@@ -7,6 +7,8 @@ import threading
 
 import numpy as np
 
+from kerasgen.kernels.matmul import BLAS
+
 
 def thread_count(text, cores):
     """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
@@ -89,7 +91,7 @@ def over_blocks(work, images, rows, step, cost, products=False):
     Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
     """
     step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return

@@ -17,6 +17,7 @@ import os
 import queue
 import sys
 import threading
+import time
 
 import numpy as np
 
@@ -165,7 +166,7 @@ def convolve(x, kernel, strides, dilation, pad):
     window, f = kernel.shape[:-2], kernel.shape[-1]
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     depth = kernel.size // f
-    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    y = matmul(cells.reshape(cells.size // depth, depth), kernel.reshape(depth, f))
     return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 
@@ -233,6 +234,48 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
     return whole[inside], whole
 
 
+def has_blas():
+    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
+    try:
+        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
+            return False
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    x = np.ones((48, 48), np.float32)
+    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
+
+
+def best_time(function, *arrays):
+    """The seconds that the fastest of three calls takes."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(*arrays)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+BLAS = has_blas()
+
+
+def matmul(x, y, out=None):
+    """x @ y: (..., M, K), (..., K, N) → (..., M, N).
+
+    The inner loop of `einsum` goes along y as it lies in memory: the longer, the faster.
+    """
+    if BLAS:
+        return np.matmul(x, y, out=out)
+    (rows, depth), columns = x.shape[-2:], y.shape[-1]
+    if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
+        y = by_columns(y)
+    return np.einsum("...mk,...kn->...mn", x, y, out=out)
+
+
+def by_columns(y):
+    """The same matrices (..., K, N), with the K numbers of a column side by side in memory."""
+    return np.swapaxes(np.ascontiguousarray(np.swapaxes(y, -2, -1)), -2, -1)
+
+
 def relu(x, out=None):
     """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
     return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
@@ -257,7 +300,7 @@ def winograd_conv2d(
         first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
         z = into_tiles(x[image, first : last + rh - 1], nw, rw)
         z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = z.reshape(nh * nw, th * tw, c) @ kernel
+        z = matmul(z.reshape(nh * nw, th * tw, c), kernel)
         if bias is not None:
             z[(rh > 1) * nw + (rw > 1)] += bias  # at the point 1 both ways, which A' adds to each cell once
         z = out_of_tiles(z.reshape(nh, nw, th, tw * f), rh)
@@ -309,7 +352,7 @@ def over_blocks(work, images, rows, step, cost, products=False):
     Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
     """
     step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -412,7 +455,7 @@ def into_tiles(x, n, r):
     cells = windows(x, (n,), (n - r + 1,), (1,))
     h, tiles, _, c = cells.shape
     z = np.empty((n, h, tiles, c), x.dtype)
-    np.matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
+    matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
     return z
 
 
@@ -446,7 +489,7 @@ def out_of_tiles(z, r):
     n, h, tiles, f = z.shape
     if n == 1:
         return z[0]
-    return (transforms(n, r, z.dtype)[2] @ z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
+    return matmul(transforms(n, r, z.dtype)[2], z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
 
 
 def epilogue(part, bias, residual, activation, target):
@@ -482,7 +525,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     def block(at):
         target = y[at]
         place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
-        part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+        part = matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, bias, None if residual is None else residual[at], activation, target)
 
@@ -597,9 +640,9 @@ def global_average_pool(x, *, keepdims=False):
 def dense(x, kernel, bias=None, *, activation=None):
     """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     if x.ndim == 2:
-        return finish(x @ kernel, bias, activation)
+        return finish(matmul(x, kernel), bias, activation)
     c, f = kernel.shape
-    y = x.reshape(x.size // c, c) @ kernel
+    y = matmul(x.reshape(x.size // c, c), kernel)
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
