@@ -1,7 +1,9 @@
 """TensorFlow says nothing and computes the same everywhere."""
 
+import gc
 import os
 import signal
+import sys
 import zlib
 from collections.abc import Iterator
 from random import Random
@@ -14,6 +16,12 @@ CHECKS = list(HealthCheck)
 settings.register_profile("fixed", max_examples=40, derandomize=True, deadline=None, suppress_health_check=CHECKS)
 settings.register_profile("long", max_examples=2000, deadline=None, suppress_health_check=CHECKS)
 settings.load_profile("fixed")
+
+# The package is compiled once, not by each of the hundreds of processes that the tests start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# What is imported and collected stays until the end: the garbage collector need not look at it again and again.
+gc.disable()
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -49,6 +57,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         random.shuffle(files)
         random.shuffle(items)
         items.sort(key=lambda item: files.index(item.path))
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def taken(item: pytest.Item) -> bool:
