@@ -23,6 +23,9 @@ sys.dont_write_bytecode = False
 # What is imported and collected stays until the end: the garbage collector need not look at it again and again.
 gc.disable()
 
+# Tests run side by side, one on each core: threads would spin while they wait for those of others.
+for threads in ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(threads, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # without it, some processors have no convolutions channels first
