@@ -20,6 +20,8 @@ settings.load_profile("fixed")
 # The package is compiled once, not by each of the hundreds of processes that the tests start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Nor is what pip installs for a moment compiled as a whole. (pip wants "no" where it is not to do so.)
+os.environ["PIP_NO_COMPILE"] = "no"
 # What is imported and collected stays until the end: the garbage collector need not look at it again and again.
 gc.disable()
 
