@@ -144,7 +144,10 @@ def audit(text: str, yours: Collection[str] = (), *, allowed: Mapping[str, Reach
     `yours` are the functions, constants and import lines that come from the user, which are not checked.
     """
     assert yours or all(line.isprintable() for line in text.split("\n")), "the module holds unprintable characters"
-    statements = [(statement, list(ast.walk(statement))) for statement in ast.parse(text).body]
+    statements = [
+        (statement, [node for node in ast.walk(statement) if type(node) in _CHECKED])
+        for statement in ast.parse(text).body
+    ]
     bound = {name for _, nodes in statements for node in nodes for name in _bound(node)}
     for statement, nodes in statements:
         label = ast.unparse(statement) if isinstance(statement, ast.Import) else next(_bound(statement), "")
@@ -160,6 +163,8 @@ def _part(statement: ast.stmt) -> str:
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# What names something or binds a name, a third of all nodes; an assignment binds by the names in it.
+_CHECKED = {ast.Import, ast.ImportFrom, ast.Attribute, ast.Name, ast.Call, ast.arg, ast.ExceptHandler, *_DEFINITIONS}
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
