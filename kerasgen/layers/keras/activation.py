@@ -123,7 +123,10 @@ def softmax_where(layer: Layer, x: Value, mask: Value | None, axis: Any, *, robu
 
 
 def _softmax(layer: Layer, x: Value, axis: Any) -> Value:
-    return layer.emit(kernels.joint_softmax if _several(axis) else kernels.softmax, x, axis=axis)
+    """Softmax; over several axes exp(x - logsumexp(x)) as Keras has it, where very large numbers have other errors."""
+    if not _several(axis):
+        return layer.emit(kernels.softmax, x, axis=axis)
+    return layer.emit(np.exp, layer.emit(np.subtract, x, layer.emit(kernels.logsumexp, x, axis=axis, keepdims=True)))
 
 
 def _several(axis: Any) -> bool:
