@@ -72,6 +72,11 @@ class Processing:
         """What the name of a file with an input ends with, in an example."""
         return ".npy" if self.scaling is None else ".png"
 
+    def public(self) -> Iterator[str]:
+        """The names in the module that are meant for others."""
+        yield from ("LABELS", "classify") if self.labels else ()
+        yield from ("preprocess",) if self.scaling is not None else ()
+
     def functions(self) -> Iterator[Callable[..., Any]]:
         """The functions that the module must contain."""
         if self.scaling is not None:
