@@ -87,7 +87,7 @@ class Processing:
     def printed(self, graph: Graph) -> dict[str, Any]:
         """What the template prints."""
         return {
-            "labels": f"({', '.join(map(repr, self.labels))},)" if self.labels else "",
+            "labels": repr(self.labels) if self.labels else "",
             "scores": self._scores(graph),
             "preprocess": [] if self.scaling is None else list(self._lines(graph)),
             "arguments": ", preprocess=preprocess" * (self.scaling is not None)

@@ -7,8 +7,8 @@ In a shell: python this_file.py image.png -o out.npy
 
 # Only what is meant for others has annotations; type checkers leave out the rest
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
-# mypy: disable-error-code="var-annotated"
-# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+# mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
 
 import binascii
 import io
@@ -800,11 +800,7 @@ def save_arrays(file, arrays, kind):
 
 
 # The names of the classes, in the order of the output
-LABELS = (
-    "round",
-    "square",
-    "star",
-)
+LABELS = ("round", "square", "star")
 
 # For `python this_file.py --selftest`: how to make the inputs; for each call in `predict` a weighted sum of its result,
 # and for each output its shape and a few numbers, each with the error allowed

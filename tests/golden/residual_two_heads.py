@@ -7,8 +7,8 @@ In a shell: python this_file.py image.npy -o out.npy
 
 # Only what is meant for others has annotations; type checkers leave out the rest
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
-# mypy: disable-error-code="var-annotated"
-# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+# mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
 
 import collections
 import hashlib
