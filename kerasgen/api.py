@@ -22,9 +22,11 @@ from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
 from kerasgen.builder.defines import check as check_defines
 from kerasgen.builder.summary import Summary, summarize
+from kerasgen.emit.labels import Labels, read_labels
 from kerasgen.emit.load import load_module
 from kerasgen.emit.memory import within
 from kerasgen.emit.module import Module, Origin, emit
+from kerasgen.emit.processing import Processing, scaling
 from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.pure import PRODUCTS, emit_pure
 from kerasgen.emit.staleness import Changes, changes
@@ -66,6 +68,7 @@ class Options:
     rename: Mapping[str, str] = field(default_factory=dict)
     minimal: bool = False
     target: str = "numpy"
+    processing: Processing | None = None
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -79,6 +82,7 @@ class Options:
             "outputs": list(self.outputs),
             "input_shape": list(self.input_shape or ()),
             "defines": dict(self.defines),
+            "preprocess": self.processing.scaling if self.processing else None,
             "rename": dict(self.rename),
             "minimal": self.minimal,
             "target": "" if self.target == "numpy" else self.target,
@@ -114,6 +118,11 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
         raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
     built = build(file, options.custom, check_defines(options.defines)).renamed(options.rename)
     graph = built.bind()
+    if options.processing:
+        try:
+            options.processing.check(graph)
+        except UsageError as error:
+            raise UsageError(f"{file.source}: {error}") from error
     weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
     warning = _not_finite(weights)
     if warning and strict:
@@ -162,6 +171,8 @@ def _pure_plan(model: Prepared, options: Options) -> _Plans:
     for name in ("activations", "gradients", "max_memory", "minimal"):
         if getattr(options, name):
             raise UsageError(f"a module without NumPy has no `{name}`")
+    if options.processing:
+        raise UsageError("a module without NumPy has neither `labels` nor `preprocess`")
     plan = optimize(model.graph, PURE[options.level])
     lowered = lower(plan.graph)
     check_limits(lowered, model.file.source, {layer.name: layer.kind for layer in model.built.layers})
@@ -185,6 +196,7 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         sidecar=options.sidecar,
         activations=plans.activations,
         training=plans.training,
+        processing=options.processing,
         level=options.level,
         minimal=options.minimal,
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
@@ -235,6 +247,8 @@ def export(
     run_lambdas: bool = False,
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
+    labels: Labels | None = None,
+    preprocess: str | Sequence[float] | None = None,
     rename: Mapping[str, str] | None = None,
     minimal: bool = False,
     target: str = "numpy",
@@ -258,11 +272,14 @@ def export(
     the module ends, as `inspect` does: `block/conv1` in a nested model, `conv#2` for a second call; a nested model's
     own name stands for its outputs. What they do not need is left out, inputs too, and may be unsupported.
     `input_shape` is the shape of a sample, with None for open sizes, for a Sequential that does not record it.
-    `rename` gives inputs and outputs other names, from the old one to the new one. A `minimal` module has no command
-    line and no self-test. `target` is "numpy", or "pure" for a module without NumPy, for CPython, PyPy and MicroPython,
-    whose sidecar is a .bin file of plain numbers. `defines` are values of globals that the functions of Lambda layers
-    read, by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs
-    the code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
+    `labels`, names or a file of them (see `kerasgen.emit.labels`), add a function `classify` that answers with the most
+    probable classes. `preprocess` adds one that makes the input of images from 0 to 255 of any size: "tf", "torch" or
+    "caffe" as keras.applications scales them, or a factor and a summand, as (1 / 255, 0) or "1/255,0". `rename` gives
+    inputs and outputs other names, from the old one to the new one. A `minimal` module has no command line and no
+    self-test. `target` is "numpy", or "pure" for a module without NumPy, for CPython, PyPy and MicroPython, whose
+    sidecar is a .bin file of plain numbers. `defines` are values of globals that the functions of Lambda layers read,
+    by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs the
+    code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
     `kerasgen.display.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
@@ -291,6 +308,7 @@ def export(
         rename or {},
         minimal,
         target,
+        _processing(labels, preprocess),
     )
     model = prepare(file, options, strict=strict)
     on_step("optimise")
@@ -349,6 +367,8 @@ def check(
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
     defines: Mapping[str, Any] | None = None,
+    labels: Labels | None = None,
+    preprocess: str | Sequence[float] | None = None,
     rename: Mapping[str, str] | None = None,
     minimal: bool = False,
     target: str = "numpy",
@@ -375,9 +395,17 @@ def check(
         rename or {},
         minimal,
         target,
+        _processing(labels, preprocess),
     )
     new = generate(file, options)
     return changes(new, place, sidecar)
+
+
+def _processing(labels: Labels | None, preprocess: str | Sequence[float] | None) -> Processing | None:
+    """What is around `predict`, if anything is asked for."""
+    if labels is None and not preprocess:
+        return None
+    return Processing(() if labels is None else read_labels(labels), scaling(preprocess) if preprocess else None)
 
 
 def _sidecar(place: Path | None, store: str, target: str) -> Path | None:

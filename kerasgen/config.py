@@ -47,6 +47,8 @@ _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "gradients": ((bool, dict), "true or a table"),
     "verify": _FLAG,
     "defines": ((dict,), "a table of values by name"),
+    "labels": ((str, list), "a file of names or a list of them"),
+    "preprocess": ((str, list), "a text such as 'tf' or '1/255,0'"),
 }
 _MODEL = {
     "model": _TEXT,
@@ -175,6 +177,8 @@ def _model(folder: Path, entry: Any, defaults: Mapping[str, Any], where: str) ->
     verify = options.pop("verify", None)
     if "max_memory" in options:
         options["max_memory"] = size_in_bytes(options["max_memory"], f"{where}.max_memory")
+    if isinstance(options.get("labels"), str):
+        options["labels"] = str(folder / options["labels"])
     options.update((key, entry[key]) for key in ("outputs", "rename") if key in entry)
     if "input_shape" in entry:
         options["input_shape"] = sizes(entry["input_shape"], f"{where}.input_shape")

@@ -96,6 +96,7 @@ EXPLAINED = GradientOptions(explain=("saliency", "integrated_gradients", "grad_c
 MODULES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "plain_cnn": (plain_cnn, {}),
     "plain_cnn_activations": (plain_cnn, {"activations": True}),
+    "plain_cnn_labels": (plain_cnn, {"labels": ("round", "square", "star"), "preprocess": "1/255,0"}),
     "residual_two_heads": (residual_two_heads, {"store": "sidecar"}),
     "channels_first": (channels_first, {}),
     "fast_kernels": (fast_kernels, {"store": "sidecar"}),

@@ -145,6 +145,23 @@ def export(
         ),
     ] = None,
     theano_kernels: Theano = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Names of the classes, one a line or in JSON: adds classify(), which answers with the most probable.",
+            show_default=False,
+        ),
+    ] = None,
+    preprocess: Annotated[
+        str,
+        typer.Option(
+            metavar="MODE",
+            help="Add preprocess(), from images of any size to the input, with pixels as tf, torch or caffe of "
+            "keras.applications scale them, or times SCALE plus OFFSET, as 1/255,0.",
+            show_default=False,
+        ),
+    ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse weights that are NaN or infinite.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: exit code 1 unless the module is there and current.")
@@ -173,6 +190,8 @@ def export(
         "optimize": optimize,
         "max_memory": size_in_bytes(max_memory, "--max-memory") if max_memory else None,
         "gradients": None,
+        "labels": labels,
+        "preprocess": preprocess,
         **architecture_options(outputs, input_shape),
     }
     if gradients or trainable or loss or optimizer or explain:

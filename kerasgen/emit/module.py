@@ -18,6 +18,7 @@ import jinja2
 import kerasgen
 from kerasgen.emit.audit import audit
 from kerasgen.emit.body import Body, called, layout_line, with_shapes
+from kerasgen.emit.processing import Processing
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
@@ -82,14 +83,16 @@ def emit(
     level: int = LEVEL,
     origin: Origin | None = None,
     training: Training | None = None,
+    processing: Processing | None = None,
     minimal: bool = False,
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
-    is where it comes from. `training` adds the gradients, of the same weights. A `minimal` module has no command line
-    and no self-test; what the self-test compares is put in later, by `Module.with_constants`.
+    is where it comes from. `training` adds the gradients, of the same weights, and `processing` what prepares images
+    and names classes. A `minimal` module has no command line and no self-test; what the self-test compares is put in
+    later, by `Module.with_constants`.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -100,6 +103,7 @@ def emit(
     functions = [target.kernels.as_input, *(kernel for each in plans for kernel in called(each, target))]
     functions += [function for function, _ in layouts.values()]
     functions += training.functions(target) if training else []
+    functions += processing.functions() if processing else []
     imports, blocks = collect(functions)
     yours = _yours(functions)
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
@@ -109,6 +113,7 @@ def emit(
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
     load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
+    load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     model, lambdas = _model(origin.model)
     text = template(target.template).render(
@@ -116,10 +121,10 @@ def emit(
         parameters=", ".join(name for name, _, _ in inputs),
         signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
         answer=_answer(graph),
-        public=sorted(_public(graph, activations, training)),
+        public=sorted([*_public(graph, activations, training), *(processing.public() if processing else ())]),
         minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
-        files=" ".join(f"{name}.npy" for name, _, _ in inputs),
+        files=" ".join(f"{name}{processing.suffix if processing else '.npy'}" for name, _, _ in inputs),
         imports=sorted({*imports, *load_imports} - {target.library}),
         numpy=target.library,
         model=model if origin.model else None,
@@ -131,6 +136,7 @@ def emit(
         activations=None if activations is None else Body(activations, target, every_layer=True).lines(),
         stateful=bool(graph.memory),
         training=training.printed(target) if training else None,
+        processing=processing.printed(graph) if processing else None,
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",

@@ -10,6 +10,8 @@ from fastapi import HTTPException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 import kerasgen
+from kerasgen.emit.processing import scaling
+from kerasgen.errors import UsageError
 from kerasgen.names import LONGEST, is_identifier, module_name, printable
 from kerasgen.service.upload import Form
 
@@ -22,6 +24,15 @@ def _identifier(name: str) -> str:
     return name
 
 
+def _scaling(preprocess: str) -> str:
+    if preprocess:
+        try:
+            scaling(preprocess)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+    return preprocess
+
+
 class Options(BaseModel):
     """Options of a conversion, as `kerasgen export` has them. `name` is the module's, without .py."""
 
@@ -32,6 +43,8 @@ class Options(BaseModel):
     activations: StrictBool = False
     gradients: StrictBool = False
     strict: StrictBool = False
+    labels: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)] | None = None
+    preprocess: Annotated[str, Field(max_length=LONGEST), AfterValidator(_scaling)] = ""
     name: Annotated[str, Field(max_length=LONGEST), AfterValidator(_identifier)] = ""
 
     @model_validator(mode="after")

@@ -7,8 +7,8 @@ In a shell: python this_file.py image.npy -o out.npy
 
 # Only what is meant for others has annotations; type checkers leave out the rest
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
-# mypy: disable-error-code="var-annotated"
-# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+# mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
 
 import collections
 import hashlib
@@ -612,59 +612,68 @@ def open_sidecar(name, module):
         raise OSError(f"{name}, which holds the weights, is missing: put it into {folder}") from None
 
 
-def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
-    """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
-    import argparse
+def main(predict, inputs, outputs, recorded=None, reset=None, preprocess=None, classify=None, arguments=None):
+    """Run `predict` on files and save or print what it returns: `python model.py in.npy -o out.npy`."""
     import signal
 
     if hasattr(signal, "SIGPIPE"):  # end as other programs do where nobody reads on, as in `| head`
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    parser = parser_of(inputs, outputs)
+    options = parser.parse_args(arguments)
+    if options.selftest:
+        if recorded is None:
+            parser.exit(77, f"{parser.prog}: no answers were recorded when the module was written\n")
+        parser.exit(0 if selftest(predict, inputs, outputs, recorded, reset) else 1)
+    usage = f"takes {len(inputs)} files, one for each input, not {len(options.files)}"
+    if not options.files or (len(inputs) > 1 and len(options.files) not in (1, len(inputs))):
+        parser.error(usage)
+    try:
+        kind = format_of(options.output or "", outputs)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        arrays = read_inputs(options.files, inputs, preprocess)
+        if len(arrays) < len(inputs):
+            parser.error(usage)
+        if classify is not None and options.output is None:
+            print_classes(options.files if len(inputs) == 1 else [], classify(*arrays))
+            return
+        result = predict(*arrays)
+        if not isinstance(result, dict):
+            results = [result] if len(outputs) == 1 else result
+            result = dict(zip([name for name, _, _ in outputs], results))
+        if options.output is None:
+            print_arrays(result)
+        else:
+            write_arrays(options.output, result, kind)
+    except (OSError, TypeError, ValueError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+def parser_of(inputs, outputs):
+    """The parser of the command line."""
+    import argparse
+
     takes, gives = (", ".join(f"{name!a} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
     parser = argparse.ArgumentParser(
         description=f"Takes {takes}; gives {gives}. None is any size.",
         epilog="Exit codes: 0 ok, 1 an error or a wrong answer, 2 usage, 77 nothing was recorded that --selftest could "
         "compare, 141 stdout is a pipe that was closed.",
     )
-    parser.add_argument("files", nargs="*", metavar="in.npy", help="one array for each input, in this order")
     parser.add_argument(
-        "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
+        "files",
+        nargs="*",
+        metavar="in.npy",
+        help="one file for each input, in this order, or an .npz or JSON file with all; several files of a single "
+        "input are one batch; .npy, .npz, .csv, .json, or images where Pillow is installed; - is stdin",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="out.npy", help="where to save, as .npy, .npz, .csv or .json; - is stdout"
     )
     parser.add_argument(
         "--selftest", action="store_true", help="compare the answer to generated inputs with a recorded one"
     )
-    options = parser.parse_args(arguments)
-    if options.selftest:
-        if recorded is None:
-            parser.exit(77, f"{parser.prog}: no answers were recorded when the module was written\n")
-        parser.exit(0 if selftest(predict, inputs, outputs, recorded, reset) else 1)
-    if len(options.files) != len(inputs):
-        parser.error(f"takes {len(inputs)} files, one for each input, not {len(options.files)}")
-    arrays = []
-    for path in options.files:
-        try:
-            with open(path, "rb") as file:
-                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
-        except (OSError, ValueError) as error:
-            parser.exit(1, f"{parser.prog}: {path}: cannot be read as .npy: {error}\n")
-    try:
-        result = predict(*arrays)
-        if not isinstance(result, dict):
-            results = [result] if len(outputs) == 1 else result
-            result = dict(zip([name for name, _, _ in outputs], results))
-        if options.output is None:
-            for name, array in result.items():
-                print(f"{name!a} {array.shape} {array.dtype}")
-                print(np.array2string(array, threshold=1000, max_line_width=120))
-        elif options.output == "-":
-            packed = io.BytesIO()  # np.save wants a file that it can seek in
-            save_arrays(packed, result)
-            with open(1, "wb", closefd=False) as stdout:
-                stdout.write(packed.getbuffer())
-        else:
-            with open(options.output, "wb") as file:
-                save_arrays(file, result)
-    except (OSError, ValueError) as error:
-        parser.exit(1, f"{parser.prog}: {error}\n")
+    return parser
 
 
 def selftest(predict, inputs, outputs, recorded, reset=None):
@@ -852,17 +861,164 @@ def input_waves(sizes, seed, cells):
     return y
 
 
-def save_arrays(file, arrays):
-    """Write one array as .npy, several as .npz, by their names."""
+def format_of(path, outputs):
+    """How to write these outputs to a file of this name: npy, npz, csv or json. ValueError if it can hold but one."""
+    kind = path.rpartition(".")[2].lower()
+    if len(outputs) > 1 and kind in ("npy", "csv"):
+        raise ValueError(f"{path}: a .{kind} file holds one array, not {len(outputs)}; .npz and .json hold several")
+    return kind if kind in ("npz", "csv", "json") else "npy" if len(outputs) == 1 else "npz"
+
+
+def read_inputs(paths, inputs, preprocess=None):
+    """The arrays in these files: one file for each input, one with all of them by name, or a batch of a single input.
+
+    `preprocess` makes the input of images. Raises ValueError, which names the file.
+    """
+    if len(inputs) > 1 and len(paths) > 1:
+        return [array for path, one in zip(paths, inputs) for array in read_input(path, [one])]
+    first, *others = [read_input(path, inputs, preprocess) for path in paths]
+    for path, (array,) in zip(paths[1:], others):
+        if array.shape[1:] != first[0].shape[1:]:
+            raise ValueError(f"{path}: holds {array.shape[1:]}, {paths[0]} {first[0].shape[1:]}: they make no batch")
+    return [np.concatenate([first[0]] + [array for array, in others])] if others else first
+
+
+def read_input(path, inputs, preprocess=None):
+    """The arrays for these inputs in a file; if it does not hold names, that is the first one alone."""
+    try:
+        content = read_file(path)
+    except Exception as error:  # of many kinds, from NumPy, zipfile, json and Pillow
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    try:
+        arrays = in_order(content, [name for name, _, _ in inputs]) if isinstance(content, dict) else [content]
+        return [fit_input(array, *each, preprocess=preprocess) for array, each in zip(arrays, inputs)]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_file(path):
+    """What an .npy, .npz, .csv, JSON or image file holds, whatever its name: an array, or several by name."""
+    with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+        file = file if file.seekable() else io.BytesIO(file.read())
+        start = file.read(6)
+        file.seek(0)
+        if start == b"\x93NUMPY":
+            return np.lib.format.read_array(file, allow_pickle=False)
+        if start.startswith(b"PK"):
+            with np.load(file, allow_pickle=False) as npz:
+                return {name: npz[name] for name in npz.files}
+        data = file.read()
+    try:
+        text = data.decode("utf-8-sig")
+    except ValueError:
+        return read_image(data)
+    return read_image(data) if "\0" in text else read_text(text)
+
+
+def read_image(data):
+    """The pixels of an image file: (H, W) if it is grey, else (H, W, C), uint8."""
+    try:
+        import PIL.Image
+    except ImportError:
+        raise OSError("holds neither arrays nor text; to read images, install Pillow") from None
+    try:
+        image = PIL.Image.open(io.BytesIO(data))
+    except OSError:
+        raise OSError("holds neither arrays nor text, nor an image that Pillow can read") from None
+    if image.mode.startswith(("I", "F")):
+        raise ValueError("holds an image of more than 8 bits a channel")
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        image = image.convert("RGBA").convert("RGB")  # a palette may have transparent colours
+    return np.array(image)
+
+
+def read_text(text):
+    """The numbers in JSON, or in lines with commas, of which the first may be names: whole ones are integers."""
+    import json
+
+    if text.strip().startswith(("[", "{")):
+        data = json.loads(text)
+        return {name: np.asarray(data[name]) for name in data} if isinstance(data, dict) else np.asarray(data)
+    lines = text.split("\n")
+    try:
+        list(map(float, lines[0].split(",")))
+    except ValueError:
+        lines = lines[1:]
+    if not "".join(lines).strip():
+        raise ValueError("holds no numbers")
+    numbers = np.loadtxt(lines, delimiter=",", ndmin=2)
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
+    return whole if np.array_equal(whole, numbers) else numbers
+
+
+def in_order(arrays, names):
+    """The arrays of these names, or all of them where they have other names."""
+    if set(names) <= set(arrays):
+        return [arrays[name] for name in names]
+    if len(names) != len(arrays):
+        raise ValueError(f"holds {', '.join(arrays) or 'nothing'}; the inputs are {', '.join(names)}")
+    return list(arrays.values())
+
+
+def fit_input(x, name, shape, dtype, preprocess=None):
+    """An array as the input that it can only be: images preprocessed, rows made samples, a sample made a batch."""
+    if preprocess is not None and x.dtype == np.uint8:
+        x = preprocess(x)
+    sample = shape[1:]
+    if x.ndim == 2 and None not in sample and x.shape[1] == np.prod(sample):
+        x = x.reshape((-1,) + sample)
+    if x.ndim == len(sample) - 1 and sample[-1] == 1:  # a grey image
+        x = x[..., np.newaxis]
+    if x.ndim == len(sample) and all(size in (None, got) for size, got in zip(sample, x.shape)):
+        x = x[np.newaxis]
+    return as_input(x, name, shape, dtype)
+
+
+def print_classes(paths, classes):
+    """Print a line for each sample: its file if it has one, else its number, and the most probable classes."""
+    for number, best in enumerate(classes):
+        sample = paths[number] if len(paths) == len(classes) else number
+        print(f"{sample}: " + ", ".join(f"{label} {probability:.3g}" for label, probability in best))
+
+
+def print_arrays(arrays):
+    """Print arrays by name, long ones shortened."""
+    for name, array in arrays.items():
+        print(f"{name!a} {array.shape} {array.dtype}")
+        print(np.array2string(array, threshold=1000, max_line_width=120))
+
+
+def write_arrays(path, arrays, kind):
+    """Write arrays to a file of this kind; - is stdout."""
+    if path != "-":
+        with open(path, "wb") as file:
+            save_arrays(file, arrays, kind)
+        return
+    packed = io.BytesIO()  # np.save wants a file that it can seek in
+    save_arrays(packed, arrays, kind)
+    with open(1, "wb", closefd=False) as stdout:
+        stdout.write(packed.getbuffer())
+
+
+def save_arrays(file, arrays, kind):
+    """Write arrays by name to a binary file. A line of csv is a sample; json is a list, of several arrays an object."""
+    import json
     import zipfile
 
-    if len(arrays) == 1:
+    if kind == "npy":
         np.save(file, *arrays.values())
-        return
-    with zipfile.ZipFile(file, "w") as archive:  # np.savez cannot name an array `file`
-        for name, array in arrays.items():
-            with archive.open(name + ".npy", "w", force_zip64=True) as member:
-                np.save(member, array)
+    elif kind == "csv":
+        (array,) = arrays.values()
+        np.savetxt(file, array.reshape(len(array), int(np.prod(array.shape[1:]))), "%s", ",")
+    elif kind == "json":
+        lists = {name: array.tolist() for name, array in arrays.items()}
+        file.write(json.dumps(lists if len(lists) > 1 else lists.popitem()[1]).encode())
+    else:
+        with zipfile.ZipFile(file, "w") as archive:  # np.savez cannot name an array `file`
+            for name, array in arrays.items():
+                with archive.open(name + ".npy", "w", force_zip64=True) as member:
+                    np.save(member, array)
 
 
 # For `python this_file.py --selftest`: how to make the inputs; for each call in `predict` a weighted sum of its result,

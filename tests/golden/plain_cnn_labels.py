@@ -1,0 +1,828 @@
+"""A Keras model as NumPy code, written by kerasgen 0.1.0.
+
+    predict(image) -> probs
+
+In a shell: python this_file.py image.png -o out.npy
+"""
+
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
+
+import binascii
+import io
+
+import numpy as np
+
+__all__ = ["INPUTS", "LABELS", "OUTPUTS", "classify", "predict", "preprocess"]
+
+# The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
+MODEL = {
+    "name": "plain",
+    "sha256": "<sha256>........................................................",
+    "keras": "<version>",
+}
+# Which Keras the outputs were compared with, and the largest error allowed, relative to the largest output
+VERIFIED = None
+# The options of the export
+EXPORT = {"kerasgen": "0.1.0", "optimize": 2, "preprocess": (0.00392156862745098, 0.0)}
+
+# name, shape, dtype; None is any size
+INPUTS = (("image", (None, 8, 8, 1), "float32"),)
+OUTPUTS = (("probs", (None, 3), "float32"),)
+
+
+def predict(image: np.ndarray) -> np.ndarray:
+    """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
+
+    The result may share memory with the inputs.
+    """
+    x = as_input(image, *INPUTS[0])  # (N, 8, 8, 1)
+    x = conv_by_matrix(x, W["stem/kernel"], W["stem/bias"], shape=(4, 4, 2), activation=relu)  # (N, 4, 4, 2)
+    x = max_pool(x, size=(2, 2), strides=(2, 2))  # (N, 2, 2, 2)
+    x = flatten(x)  # (N, 8)
+    return dense(x, W["probs/kernel"], W["probs/bias"], activation=softmax)  # (N, 3)
+
+
+def preprocess(images: np.ndarray) -> np.ndarray:
+    """Images from 0 to 255 as `predict` takes them: (N, H, W, C) or one (H, W, C), of any size, grey, RGB or RGBA."""
+    x = fit_images(images, size=(8, 8), channels=1)
+    return x * 0.00392156862745098
+
+
+def classify(image: np.ndarray, top: int = 5) -> "list[list[tuple[str, float]]]":
+    """The most probable classes of each sample, N lists of (label, probability), for the arguments of `predict`."""
+    return top_classes(predict(image), LABELS, top)
+
+
+# Kernels
+
+
+ACCEPTED_KINDS = {"c": "cfiub", "f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+
+
+def as_input(x, name, shape, dtype):
+    """The argument as a contiguous array of this dtype, or a ValueError that names the input; None is any size."""
+    x = np.asarray(x)
+    fits = x.ndim == len(shape) and x.shape[1:] == shape[1:] and shape[0] is None
+    if fits and x.dtype == dtype and x.flags.c_contiguous:
+        return x  # the common case; skips the slower checks
+    dtype = np.dtype(dtype)
+    if x.dtype.kind not in ACCEPTED_KINDS[dtype.kind]:
+        raise ValueError(f"input {name!r} takes {dtype.name}, not {x.dtype.name}")
+    if x.ndim != len(shape) or any(size not in (None, got) for size, got in zip(shape, x.shape)):
+        raise ValueError(f"input {name!r} takes the shape {tuple(shape)}, the batch first, not {x.shape}")
+    y = np.ascontiguousarray(x, dtype)
+    if dtype.kind in "iu" and not np.array_equal(x, y):
+        raise ValueError(f"input {name!r} holds a number that does not fit into {dtype.name}")
+    return y
+
+
+def conv_by_matrix(x, matrix, bias=None, *, shape, activation=None):
+    """Convolution of small images: (N, H, W, C) with a matrix from `conv_matrix` → (N, *shape), any number of axes."""
+    y = np.dot(x.reshape(len(x), len(matrix)), matrix)
+    return finish(y.reshape(len(x), *shape), bias, activation)
+
+
+def finish(y, bias, activation):
+    """Add the bias in place, as `y` is always a new array, then apply the activation."""
+    if bias is not None:
+        y += bias
+    return y if activation is None else activation(y)
+
+
+def relu(x, out=None):
+    """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
+    return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
+
+
+def max_pool(x, *, size, strides, pad=None):
+    """The largest cell of each window: (N, H, W, C) → (N, OH, OW, C). Padding is ignored."""
+    return reduce_windows(np.maximum, x, size, strides, pad)
+
+
+def reduce_windows(ufunc, x, size, strides, pads=None):
+    """Combine the cells of each window by a ufunc, one axis after the other: (N, H, W, C) → (N, OH, OW, C).
+
+    `pads` are None, "same" or from `same_pads`, but nothing is padded: windows at an edge have fewer cells.
+    """
+    if pads == "same":
+        pads = same_pads(x.shape[1:-1], size, strides, (1,) * len(size))
+    for axis, (k, s) in enumerate(zip(size, strides), start=1):
+        length, (before, after) = x.shape[axis], (0, 0) if pads is None else pads[axis - 1]
+        count = (before + length + after - k) // s + 1
+        if count < 1:
+            raise ValueError(f"a window of {size} does not fit into {x.shape[1:-1]}")
+        if not before and not after:
+            x = slide(ufunc, x, axis, k, s, 0, count)
+            continue
+        outer = (slice(None),) * axis
+        y = np.empty(x.shape[:axis] + (count,) + x.shape[axis + 1 :], x.dtype)
+        low = min(-(-before // s), count)  # from here to `high`, windows lie inside
+        high = max(low, min((before + length - k) // s + 1, count))
+        for i in [*range(low), *range(high, count)]:
+            cells = x[outer + (slice(max(i * s - before, 0), i * s - before + k),)]
+            ufunc.reduce(cells, axis=axis, keepdims=True, out=y[outer + (slice(i, i + 1),)])
+        if low < high:
+            slide(ufunc, x, axis, k, s, low * s - before, high - low, out=y[outer + (slice(low, high),)])
+        x = y
+    return x
+
+
+def same_pads(sizes, window, strides, dilation):
+    """The (before, after) of each axis with which ceil(size / stride) windows fit.
+
+    TensorFlow puts the odd cell at the end, and the total depends on the size and the stride.
+    """
+    totals = [
+        max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        for size, k, s, d in zip(sizes, window, strides, dilation)
+    ]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+def slide(ufunc, x, axis, k, s, start, count, out=None):
+    """Combine the k cells of each of `count` windows along an axis; the first begins at `start`."""
+    outer, stop = (slice(None),) * axis, start + (count - 1) * s + 1
+    first, *others = (x[outer + (slice(start + i, stop + i, s),)] for i in range(k))
+    if not others:
+        return np.positive(first, out=out)
+    for cells in others:
+        first = out = ufunc(first, cells, out=out)
+    return out
+
+
+def flatten(x):
+    """Merge all axes but the batch: (N, ...) → (N, D)."""
+    return x.reshape(len(x), -1 if x.size else int(np.prod(x.shape[1:])))
+
+
+def dense(x, kernel, bias=None, *, activation=None):
+    """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    if x.ndim == 2:
+        return finish(x @ kernel, bias, activation)
+    c, f = kernel.shape
+    y = x.reshape(x.size // c, c) @ kernel
+    return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
+
+
+def softmax(x, *, axis=-1):
+    """exp(x) / sum(exp(x)) along `axis`; subtracting the maximum changes nothing but the overflow.
+
+    Error up to 8 eps; relative to the result, up to 8 eps (1 + maximum - x).
+    """
+    y = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
+    y /= np.add.reduce(y, axis=axis, keepdims=True)
+    return y
+
+
+def conv_matrix(kernel, *, sizes, strides, dilation, pad):
+    """A convolution of small images as a dense kernel: (kh, kw, C, F) and `sizes` (H, W) → (H * W * C, OH * OW * F).
+
+    matrix[i, j, c, o, p, f] = kernel[u, v, c, f] where cell (u, v) of window (o, p) lies on cell (i, j), 0 elsewhere.
+    Cells of the padding are zeros and need no rows.
+    """
+    pad = [(0, 0)] * len(sizes) if pad is None else pad
+    full = [a + size + b for size, (a, b) in zip(sizes, pad)]
+    counts = window_counts(full, kernel.shape[:-2], strides, dilation)
+    matrix = np.zeros((*full, kernel.shape[-2], *counts, kernel.shape[-1]), kernel.dtype)
+    for cell in np.ndindex(*counts):
+        firsts = [i * s for i, s in zip(cell, strides)]
+        under = tuple(slice(a, a + (k - 1) * d + 1, d) for a, k, d in zip(firsts, kernel.shape, dilation))
+        matrix[under + (slice(None),) + cell] = kernel
+    matrix = matrix[tuple(slice(a, a + size) for size, (a, _) in zip(sizes, pad))]
+    rows = int(np.prod(matrix.shape[: len(sizes) + 1]))
+    return matrix.reshape(rows, matrix.size // rows)
+
+
+def window_counts(sizes, window, strides, dilation):
+    """How many windows fit along each axis."""
+    counts = tuple((size - (k - 1) * d - 1) // s + 1 for size, k, s, d in zip(sizes, window, strides, dilation))
+    if min(counts) < 1:
+        raise ValueError(f"a window of {window}, dilated by {dilation}, does not fit into {tuple(sizes)}")
+    return counts
+
+
+def fit_images(images, *, size, channels):
+    """Images from 0 to 255 with this size and number of channels, as float32: (N, *size, channels).
+
+    They are (N, H, W, C) or one image, (H, W, C) or grey (H, W); the channels are grey or RGB, perhaps with alpha,
+    which is left out unless there are to be four. A size of None is kept.
+    """
+    x = np.asarray(images)
+    x = x[..., np.newaxis] if x.ndim == 2 else x
+    x = x[np.newaxis] if x.ndim == 3 else x
+    if x.dtype.kind not in "fiu" or x.ndim != 4 or x.shape[-1] not in (1, 2, 3, 4) or 0 in x.shape[1:3]:
+        raise ValueError(f"images are (N, H, W, C) or (H, W, C) with 1 to 4 channels, not {x.dtype} {np.shape(images)}")
+    x = x.astype(np.float32)
+    alpha = np.full_like(x[..., :1], 255)
+    if x.shape[-1] in (2, 4):
+        x, alpha = x[..., :-1], x[..., -1:]
+    if channels == 1 and x.shape[-1] == 3:
+        x = rgb_to_grayscale(x)
+    elif channels > 1 and x.shape[-1] == 1:
+        x = np.repeat(x, 3, axis=-1)
+    if channels == 4:
+        x = np.concatenate([x, alpha], axis=-1)
+    size = tuple(new or old for new, old in zip(size, x.shape[1:3]))
+    return x if size == x.shape[1:3] else resize(x, size=size)
+
+
+def rgb_to_grayscale(x):
+    """Perceived brightness, a weighted sum of red, green and blue: (N, H, W, 3) → (N, H, W, 1)."""
+    kind = x.dtype if x.dtype.kind == "f" else np.float32
+    return np.sum(x * np.array([0.2989, 0.587, 0.114], kind), axis=-1, keepdims=True).astype(x.dtype)
+
+
+def resize(x, *, size, interpolation="bilinear", antialias=False):
+    """A new cell is a weighted mean of old ones, or the nearest: (N, H, W, C) → (N, *size, C).
+
+    Means of integers are float32.
+    """
+    if interpolation == "nearest":
+        return nearest(x, size=size)
+    if x.dtype.kind != "f":
+        x = x.astype(np.float32)
+    n, h, w, c = x.shape
+    oh, ow = size
+    rows = resize_matrix(h, oh, interpolation, antialias).astype(x.dtype)
+    columns = resize_matrix(w, ow, interpolation, antialias).astype(x.dtype)
+    y = rows @ x.reshape(n, h, w * c)
+    y = columns @ y.reshape(n * oh, w, c)
+    return y.reshape(n, oh, ow, c)
+
+
+def nearest(x, *, size):
+    """The cell whose square holds the new cell's centre: (N, H, W, C) → (N, *size, C)."""
+    for axis, (old, new) in enumerate(zip(x.shape[1:-1], size), start=1):
+        centres = (np.arange(new, dtype=np.float32) + 0.5) * np.float32(old / new)
+        x = x.take(np.minimum(centres.astype(int), old - 1), axis=axis)
+    return x
+
+
+def resize_matrix(size, new, interpolation, antialias):
+    """The (new, size) matrix that resizes one axis: row i holds the weights of the cells that make up new cell i."""
+    scale = size / new
+    # In float32 as TensorFlow computes them, so that ties round to the same side.
+    centres = (np.arange(new, dtype=np.float32) + 0.5) * np.float32(scale) - 0.5
+    if interpolation == "bicubic" and not antialias:
+        centres = np.rint(centres * 1024) / 1024  # TensorFlow reads these weights from a table of 1024 steps
+    cells = np.arange(size, dtype=np.float32)
+    distance = np.abs(cells - centres[:, np.newaxis]) / (max(scale, 1.0) if antialias else 1.0)
+    if interpolation == "area":
+        weights = shared(size, new)
+    elif interpolation == "bilinear":
+        weights = triangle(distance)
+    elif interpolation == "bicubic":
+        weights = cubic(distance)
+    elif interpolation == "gaussian":
+        weights = gaussian(distance)
+    elif interpolation == "mitchellcubic":
+        weights = mitchell(distance)
+    else:
+        weights = lanczos(distance, {"lanczos3": 3, "lanczos5": 5}[interpolation])
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def shared(size, new):
+    """The fraction of each cell that each new cell covers: a (new, size) matrix."""
+    edges = np.arange(new + 1, dtype=np.float64)[:, np.newaxis] * size / new
+    cells = np.arange(size)
+    return np.maximum(np.minimum(edges[1:], cells + 1) - np.maximum(edges[:-1], cells), 0)
+
+
+def triangle(t):
+    """Linear interpolation: the weight of a cell at distance t."""
+    return np.maximum(1 - t, 0)
+
+
+def cubic(t):
+    """Cubic convolution with a = -1/2 (Keys 1981): the weight of a cell at distance t."""
+    near = (1.5 * t - 2.5) * t * t + 1
+    far = ((-0.5 * t + 2.5) * t - 4) * t + 2
+    return np.where(t < 1, near, np.where(t < 2, far, 0))
+
+
+def gaussian(t):
+    """A bell curve, cut off at three deviations: the weight of a cell at distance t."""
+    return np.where(t < 1.5, np.exp(-2 * t * t), 0)
+
+
+def mitchell(t):
+    """Cubic filter with B = C = 1/3 (Mitchell and Netravali 1988): the weight of a cell at distance t."""
+    near = (21 * t - 36) * t * t + 16
+    far = ((-7 * t + 36) * t - 60) * t + 32
+    return np.where(t < 1, near, np.where(t < 2, far, 0)) / 18
+
+
+def lanczos(t, radius):
+    """A sinc, windowed by a wider one: the weight of a cell at distance t."""
+    return np.where(t < radius, np.sinc(t) * np.sinc(t / radius), 0)
+
+
+def top_classes(scores, labels, top=5):
+    """The classes with the largest scores of each sample, largest first: (N, classes) → N lists of (label, score).
+
+    Equal scores keep the order of the labels. A single score is the probability of the second of two labels.
+    """
+    if scores.shape[-1] < len(labels):
+        scores = np.concatenate([1 - scores, scores], axis=-1)
+    order = np.argsort(-scores, axis=-1, kind="stable")[:, :top]
+    return [[(labels[i], float(row[i])) for i in best] for row, best in zip(scores, order)]
+
+
+# Weights and command line
+
+
+def read_embedded(lines):
+    """The arrays of the .npz file that these lines of base64 stand for."""
+    try:
+        with np.load(Base64File(lines), allow_pickle=False) as npz:
+            return {name: npz[name] for name in npz.files}
+    except Exception as error:  # of many kinds, where the lines were cut or edited
+        raise OSError(f"the weights in the module cannot be read; were its lines edited? {error}") from error
+
+
+class Base64File(io.RawIOBase):
+    """The bytes that lines of base64 stand for; all lines but the last are of one length.
+
+    Bytes are decoded when they are read, so that an array is never in memory twice.
+    """
+
+    def __init__(self, lines):
+        """Find out how many bytes a line holds, and how many all do."""
+        self.lines = lines
+        self.step = lines.index(b"\n") + 1
+        self.width = len(binascii.a2b_base64(lines[: self.step]))
+        whole = (len(lines) - 1) // self.step
+        self.size = whole * self.width + len(binascii.a2b_base64(lines[whole * self.step :]))
+        self.position = 0
+
+    def readable(self):
+        """As io.RawIOBase has it."""
+        return True
+
+    def seekable(self):
+        """As io.RawIOBase has it."""
+        return True
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        """As io.RawIOBase has it."""
+        position = offset + (0, self.position, self.size)[whence]
+        if position < 0:
+            raise OSError("a seek before the start")
+        self.position = position
+        return position
+
+    def tell(self):
+        """As io.RawIOBase has it."""
+        return self.position
+
+    def readinto(self, buffer):
+        """Decode the lines that hold the next bytes."""
+        count = max(0, min(len(buffer), self.size - self.position))
+        line, skip = divmod(self.position, self.width)
+        stop = (skip + count - 1) // self.width + 1 if count else 0
+        text = self.lines[line * self.step : (line + stop) * self.step]
+        buffer[:count] = binascii.a2b_base64(text)[skip : skip + count]
+        self.position += count
+        return count
+
+
+def main(predict, inputs, outputs, recorded=None, reset=None, preprocess=None, classify=None, arguments=None):
+    """Run `predict` on files and save or print what it returns: `python model.py in.npy -o out.npy`."""
+    import signal
+
+    if hasattr(signal, "SIGPIPE"):  # end as other programs do where nobody reads on, as in `| head`
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    parser = parser_of(inputs, outputs)
+    options = parser.parse_args(arguments)
+    if options.selftest:
+        if recorded is None:
+            parser.exit(77, f"{parser.prog}: no answers were recorded when the module was written\n")
+        parser.exit(0 if selftest(predict, inputs, outputs, recorded, reset) else 1)
+    usage = f"takes {len(inputs)} files, one for each input, not {len(options.files)}"
+    if not options.files or (len(inputs) > 1 and len(options.files) not in (1, len(inputs))):
+        parser.error(usage)
+    try:
+        kind = format_of(options.output or "", outputs)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        arrays = read_inputs(options.files, inputs, preprocess)
+        if len(arrays) < len(inputs):
+            parser.error(usage)
+        if classify is not None and options.output is None:
+            print_classes(options.files if len(inputs) == 1 else [], classify(*arrays))
+            return
+        result = predict(*arrays)
+        if not isinstance(result, dict):
+            results = [result] if len(outputs) == 1 else result
+            result = dict(zip([name for name, _, _ in outputs], results))
+        if options.output is None:
+            print_arrays(result)
+        else:
+            write_arrays(options.output, result, kind)
+    except (OSError, TypeError, ValueError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+def parser_of(inputs, outputs):
+    """The parser of the command line."""
+    import argparse
+
+    takes, gives = (", ".join(f"{name!a} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
+    parser = argparse.ArgumentParser(
+        description=f"Takes {takes}; gives {gives}. None is any size.",
+        epilog="Exit codes: 0 ok, 1 an error or a wrong answer, 2 usage, 77 nothing was recorded that --selftest could "
+        "compare, 141 stdout is a pipe that was closed.",
+    )
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="in.npy",
+        help="one file for each input, in this order, or an .npz or JSON file with all; several files of a single "
+        "input are one batch; .npy, .npz, .csv, .json, or images where Pillow is installed; - is stdin",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="out.npy", help="where to save, as .npy, .npz, .csv or .json; - is stdout"
+    )
+    parser.add_argument(
+        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+    )
+    return parser
+
+
+def selftest(predict, inputs, outputs, recorded, reset=None):
+    """Whether `predict` answers inputs that it makes as it did when they were recorded; prints what it finds."""
+    import platform
+
+    arrays = [
+        make_input(shape, dtype, low, high, whole, number)
+        for number, ((shape, low, high, whole), (_, _, dtype)) in enumerate(zip(recorded["inputs"], inputs))
+    ]
+    if reset is not None:
+        reset()
+    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+        result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
+    if reset is not None:
+        reset()
+    results = list(result.values()) if isinstance(result, dict) else [result] if len(outputs) == 1 else result
+    wrong = 0
+    for got, (name, _, _), (shape, allowed, expected) in zip(results, outputs, recorded["outputs"]):
+        error = difference(numbers(got), expected) if got.shape == shape else float("inf")
+        wrong += not error <= allowed
+        print(f"{'ok' if error <= allowed else 'WRONG'} {name!a}: off by {error:.2g}, {allowed:.2g} allowed")
+    wrong += not same_calls(calls, recorded["calls"])
+    print(f"compared with answers recorded when the module was written, {recorded['by']}")
+    print("Python", platform.python_version(), "NumPy", np.__version__, "BLAS", blas(), platform.machine())
+    return not wrong
+
+
+def watch(predict, arrays, names):
+    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+
+    Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
+    few at a time have their sums added up.
+    """
+    import sys
+
+    code, calls, batch = predict.__code__, [], []
+
+    def look(frame, event, result):
+        name = frame.f_code.co_name
+        if event == "call" and frame.f_code is code:
+            batch.clear()
+        elif event == "return" and name in names and frame.f_back.f_code is code:
+            if frame.f_code.co_filename != code.co_filename:
+                return  # a function of NumPy's
+            results = result if isinstance(result, (list, tuple)) else [result]
+            place = len(batch)
+            before = calls[place] if place < len(calls) else (name, 0.0, 0)
+            batch.append((name, before[1] + sum(map(weighted_sum, results)), before[2] + sum(map(np.size, results))))
+            calls[place : place + 1] = batch[place:]
+
+    profiler = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        return predict(*arrays), calls
+    finally:
+        sys.setprofile(profiler)
+
+
+def weighted_sum(y):
+    """The sum of all samples of an array, each cell of it times a factor of its row and one of its column."""
+    y = np.asarray(y)
+    if not y.size:
+        return 0.0
+    y = y.reshape(len(y) if y.ndim > 1 else y.size, -1, y.shape[-1] if y.ndim > 1 else 1)
+    y = y.sum(axis=0, dtype=np.result_type(y, np.float64))
+    total = factors(y.shape[0], 1) @ y @ factors(y.shape[1], 2)
+    return float(total.real + total.imag)
+
+
+def factors(count, seed):
+    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that no term of a sum is lost in it."""
+    n = hashed(0, count, seed)
+    return (0.5 + n / 2.0**32) * np.where(n & 1, 1.0, -1.0)
+
+
+def hashed(start, stop, seed=0):
+    """A whole number of 32 bits for each position from `start` on that looks random: MurmurHash3's last steps."""
+    n = np.arange(start, stop).astype(np.uint32) + np.uint32(seed * 0x9E3779B9 % 2**32)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        n ^= n >> np.uint32(shift)
+        n *= np.uint32(factor)
+    return n
+
+
+def difference(got, expected):
+    """The largest difference of two lists of numbers; those that are not finite are strings in the second."""
+    largest = 0.0
+    for a, b in zip(got, map(float, expected)):
+        if a != b and (a == a or b == b):  # NaN alone is not itself
+            largest = max(largest, abs(a - b)) if abs(a - b) < float("inf") else float("inf")
+    return largest
+
+
+def numbers(y):
+    """What is kept of an output: a sum of all cells by the root of their number, and six cells, evenly spaced."""
+    if not y.size:
+        return []
+    cells = y.ravel()[[i * (y.size - 1) // 5 for i in range(6)]]
+    return [weighted_sum(y) / y.size**0.5] + [float(cell.real + cell.imag) for cell in cells]
+
+
+def same_calls(calls, recorded):
+    """Whether calls inside of `predict` gave what they should; prints the first that did not."""
+    if recorded and not calls:
+        print("nothing is known of what is inside of predict: no profiler can look into it")
+        return True
+    for number, ((name, total, cells), (expected, allowed, right)) in enumerate(zip(calls, recorded), 1):
+        error = difference([total / max(cells, 1) ** 0.5], [right]) if name == expected else float("inf")
+        if not error <= allowed:
+            print(f"WRONG inside, call {number}, {name}: off by {error:.2g}, {allowed:.2g} allowed")
+            return False
+    if recorded:
+        print(f"{'ok' if len(calls) == len(recorded) else 'WRONG'} inside: {len(calls)} calls of {len(recorded)}")
+    return len(calls) == len(recorded)
+
+
+def blas():
+    """The BLAS that NumPy was built with, as far as it tells."""
+    try:
+        built = np.__config__.CONFIG["Build Dependencies"]["blas"]
+        return "{name} {version}".format(**built)
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    try:
+        return " ".join(np.__config__.blas_opt_info["libraries"])
+    except (AttributeError, KeyError):
+        return "unknown"
+
+
+def make_input(shape, dtype, low, high, whole=False, seed=0):
+    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+
+    The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
+    signals are; normal noise of mean 0 and deviation 1; one cell in eight `high`, all others `low`; and even noise upon
+    waves that are eight times as high. Both limits are numbers, or one for each cell of the last axis. Where numbers
+    are whole, what would be normal noise is even, and from the fifth sample on they count from `low` to `high`, over
+    and over.
+    """
+    y = np.empty(shape, dtype)
+    if not y.size:
+        return y
+    whole = whole or y.dtype.kind in "biu"
+    width = shape[-1] if len(shape) > 1 else 1
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    for sample, cells in enumerate(y.reshape(len(y), -1, width)):
+        step = max(1, 2**15 // width)
+        for row in range(0, len(cells), step):
+            block = cells[row : row + step]
+            start, stop = row * width, row * width + block.size
+            if whole and sample > 3:
+                count = np.arange(start, stop).reshape(block.shape) + (sample - 4) * cells.size
+                block[...] = low + count % (high - low + 1)
+                continue
+            part = input_noise(shape[1:], whole, seed, sample, start, stop).reshape(block.shape)
+            if whole:
+                block[...] = np.minimum(np.floor(low + part * (high - low + 1)), high)
+            else:
+                block[...] = part if sample % 5 == 2 else low + part * (high - low)
+    return y
+
+
+def input_noise(sizes, whole, seed, sample, start, stop):
+    """The cells of a sample of `make_input`, most from 0 to 1; the third of five is normal unless `whole`."""
+    n = hashed(start + sample * int(np.prod(sizes)), stop + sample * int(np.prod(sizes)), seed)
+    if sample % 5 in (1, 4):
+        waves = input_waves(sizes, seed + sample, np.arange(start, stop))
+        return waves if sample % 5 == 1 else 8 * (waves - 0.5) + n / 2.0**32
+    if sample % 5 == 2 and not whole:  # the sum of the four bytes, which has a deviation of 148
+        return (np.sum(n.view(np.uint8).reshape(-1, 4), axis=1) - 510.0) / 148
+    return n % 8 == 0 if sample % 5 == 3 else n / 2.0**32
+
+
+def input_waves(sizes, seed, cells):
+    """Three waves through an array of these sizes, 0 to 3 of them along each axis, at these cells: from 0 to 1."""
+    y = np.full(len(cells), 0.5)
+    for wave, height in enumerate((0.25, 0.15, 0.1)):
+        phase, *counts = hashed(wave << 8, (wave << 8) + len(sizes) + 1, seed).tolist()
+        t, stride = np.full(len(cells), phase / 2.0**32), 1
+        for size, count in zip(reversed(sizes), counts):
+            t += cells // stride % size * (count % 4 / size)
+            stride *= size
+        t -= np.floor(t) + 0.5
+        y += height * 8 * t * (1 - 2 * np.abs(t))  # a parabola for each half, close to a sine
+    return y
+
+
+def format_of(path, outputs):
+    """How to write these outputs to a file of this name: npy, npz, csv or json. ValueError if it can hold but one."""
+    kind = path.rpartition(".")[2].lower()
+    if len(outputs) > 1 and kind in ("npy", "csv"):
+        raise ValueError(f"{path}: a .{kind} file holds one array, not {len(outputs)}; .npz and .json hold several")
+    return kind if kind in ("npz", "csv", "json") else "npy" if len(outputs) == 1 else "npz"
+
+
+def read_inputs(paths, inputs, preprocess=None):
+    """The arrays in these files: one file for each input, one with all of them by name, or a batch of a single input.
+
+    `preprocess` makes the input of images. Raises ValueError, which names the file.
+    """
+    if len(inputs) > 1 and len(paths) > 1:
+        return [array for path, one in zip(paths, inputs) for array in read_input(path, [one])]
+    first, *others = [read_input(path, inputs, preprocess) for path in paths]
+    for path, (array,) in zip(paths[1:], others):
+        if array.shape[1:] != first[0].shape[1:]:
+            raise ValueError(f"{path}: holds {array.shape[1:]}, {paths[0]} {first[0].shape[1:]}: they make no batch")
+    return [np.concatenate([first[0]] + [array for array, in others])] if others else first
+
+
+def read_input(path, inputs, preprocess=None):
+    """The arrays for these inputs in a file; if it does not hold names, that is the first one alone."""
+    try:
+        content = read_file(path)
+    except Exception as error:  # of many kinds, from NumPy, zipfile, json and Pillow
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    try:
+        arrays = in_order(content, [name for name, _, _ in inputs]) if isinstance(content, dict) else [content]
+        return [fit_input(array, *each, preprocess=preprocess) for array, each in zip(arrays, inputs)]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_file(path):
+    """What an .npy, .npz, .csv, JSON or image file holds, whatever its name: an array, or several by name."""
+    with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+        file = file if file.seekable() else io.BytesIO(file.read())
+        start = file.read(6)
+        file.seek(0)
+        if start == b"\x93NUMPY":
+            return np.lib.format.read_array(file, allow_pickle=False)
+        if start.startswith(b"PK"):
+            with np.load(file, allow_pickle=False) as npz:
+                return {name: npz[name] for name in npz.files}
+        data = file.read()
+    try:
+        text = data.decode("utf-8-sig")
+    except ValueError:
+        return read_image(data)
+    return read_image(data) if "\0" in text else read_text(text)
+
+
+def read_image(data):
+    """The pixels of an image file: (H, W) if it is grey, else (H, W, C), uint8."""
+    try:
+        import PIL.Image
+    except ImportError:
+        raise OSError("holds neither arrays nor text; to read images, install Pillow") from None
+    try:
+        image = PIL.Image.open(io.BytesIO(data))
+    except OSError:
+        raise OSError("holds neither arrays nor text, nor an image that Pillow can read") from None
+    if image.mode.startswith(("I", "F")):
+        raise ValueError("holds an image of more than 8 bits a channel")
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        image = image.convert("RGBA").convert("RGB")  # a palette may have transparent colours
+    return np.array(image)
+
+
+def read_text(text):
+    """The numbers in JSON, or in lines with commas, of which the first may be names: whole ones are integers."""
+    import json
+
+    if text.strip().startswith(("[", "{")):
+        data = json.loads(text)
+        return {name: np.asarray(data[name]) for name in data} if isinstance(data, dict) else np.asarray(data)
+    lines = text.split("\n")
+    try:
+        list(map(float, lines[0].split(",")))
+    except ValueError:
+        lines = lines[1:]
+    if not "".join(lines).strip():
+        raise ValueError("holds no numbers")
+    numbers = np.loadtxt(lines, delimiter=",", ndmin=2)
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
+    return whole if np.array_equal(whole, numbers) else numbers
+
+
+def in_order(arrays, names):
+    """The arrays of these names, or all of them where they have other names."""
+    if set(names) <= set(arrays):
+        return [arrays[name] for name in names]
+    if len(names) != len(arrays):
+        raise ValueError(f"holds {', '.join(arrays) or 'nothing'}; the inputs are {', '.join(names)}")
+    return list(arrays.values())
+
+
+def fit_input(x, name, shape, dtype, preprocess=None):
+    """An array as the input that it can only be: images preprocessed, rows made samples, a sample made a batch."""
+    if preprocess is not None and x.dtype == np.uint8:
+        x = preprocess(x)
+    sample = shape[1:]
+    if x.ndim == 2 and None not in sample and x.shape[1] == np.prod(sample):
+        x = x.reshape((-1,) + sample)
+    if x.ndim == len(sample) - 1 and sample[-1] == 1:  # a grey image
+        x = x[..., np.newaxis]
+    if x.ndim == len(sample) and all(size in (None, got) for size, got in zip(sample, x.shape)):
+        x = x[np.newaxis]
+    return as_input(x, name, shape, dtype)
+
+
+def print_classes(paths, classes):
+    """Print a line for each sample: its file if it has one, else its number, and the most probable classes."""
+    for number, best in enumerate(classes):
+        sample = paths[number] if len(paths) == len(classes) else number
+        print(f"{sample}: " + ", ".join(f"{label} {probability:.3g}" for label, probability in best))
+
+
+def print_arrays(arrays):
+    """Print arrays by name, long ones shortened."""
+    for name, array in arrays.items():
+        print(f"{name!a} {array.shape} {array.dtype}")
+        print(np.array2string(array, threshold=1000, max_line_width=120))
+
+
+def write_arrays(path, arrays, kind):
+    """Write arrays to a file of this kind; - is stdout."""
+    if path != "-":
+        with open(path, "wb") as file:
+            save_arrays(file, arrays, kind)
+        return
+    packed = io.BytesIO()  # np.save wants a file that it can seek in
+    save_arrays(packed, arrays, kind)
+    with open(1, "wb", closefd=False) as stdout:
+        stdout.write(packed.getbuffer())
+
+
+def save_arrays(file, arrays, kind):
+    """Write arrays by name to a binary file. A line of csv is a sample; json is a list, of several arrays an object."""
+    import json
+    import zipfile
+
+    if kind == "npy":
+        np.save(file, *arrays.values())
+    elif kind == "csv":
+        (array,) = arrays.values()
+        np.savetxt(file, array.reshape(len(array), int(np.prod(array.shape[1:]))), "%s", ",")
+    elif kind == "json":
+        lists = {name: array.tolist() for name, array in arrays.items()}
+        file.write(json.dumps(lists if len(lists) > 1 else lists.popitem()[1]).encode())
+    else:
+        with zipfile.ZipFile(file, "w") as archive:  # np.savez cannot name an array `file`
+            for name, array in arrays.items():
+                with archive.open(name + ".npy", "w", force_zip64=True) as member:
+                    np.save(member, array)
+
+
+# The names of the classes, in the order of the output
+LABELS = ("round", "square", "star")
+
+# For `python this_file.py --selftest`: how to make the inputs; for each call in `predict` a weighted sum of its result,
+# and for each output its shape and a few numbers, each with the error allowed
+SELFTEST = {
+    "by": "self-made",
+    "inputs": (((5, 8, 8, 1), -2.0, 2.0, False),),
+    "calls": (
+        ("conv_by_matrix", 0.0004, 0.23524),
+        ("max_pool", 0.0004, -0.54307),
+        ("flatten", 0.0004, 3.34988),
+        ("dense", 4e-05, -0.407001),
+    ),
+    "outputs": (((5, 3), 7e-05, (-0.407001, 0.171247, 0.62712, 0.579566, 0.28325, 0.35948, 0.001073)),),
+}
+
+# The bytes of an .npz file in base64
+NPZ = b"""\
+"""
+
+W = read_embedded(NPZ)
+del NPZ  # the arrays are all that is needed
+W["stem/kernel"] = conv_matrix(W["stem/kernel"], sizes=(8, 8), strides=(2, 2), dilation=(1, 1), pad=((0, 1), (0, 1)))
+
+if __name__ == "__main__":
+    main(predict, INPUTS, OUTPUTS, SELFTEST, preprocess=preprocess, classify=classify)
