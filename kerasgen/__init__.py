@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kerasgen.backward.options import GradientOptions
     from kerasgen.batches import BatchResult, batch
     from kerasgen.layers.registry import rule
+    from kerasgen.packaging import Package, package
     from kerasgen.reporting import Report, report
     from kerasgen.scanner import Scan, scan
     from kerasgen.verification.verify import Verification, verify
@@ -30,6 +31,7 @@ __all__ = [
     "GradientOptions",
     "InvalidModelError",
     "KerasgenError",
+    "Package",
     "ParityError",
     "Report",
     "Scan",
@@ -41,6 +43,7 @@ __all__ = [
     "export",
     "inspect",
     "load",
+    "package",
     "report",
     "rule",
     "scan",
@@ -49,10 +52,12 @@ __all__ = [
 _HOMES = {  # of what is not in kerasgen.api
     "BatchResult": "kerasgen.batches",
     "GradientOptions": "kerasgen.backward.options",
+    "Package": "kerasgen.packaging",
     "Report": "kerasgen.reporting",
     "Scan": "kerasgen.scanner",
     "Verification": "kerasgen.verification.verify",
     "batch": "kerasgen.batches",
+    "package": "kerasgen.packaging",
     "report": "kerasgen.reporting",
     "rule": "kerasgen.layers",
     "scan": "kerasgen.scanner",

@@ -10,9 +10,10 @@ from typing import Any
 from kerasgen.names import printable
 
 OPTIONS = frozenset("""
-    custom defines force input_shape inputs keep_failed outputs run_lambdas store strict theano_kernels verify weights
+    arch custom defines force form input_shape inputs keep_failed name numpy outputs pyodide python run_lambdas store
+    strict theano_kernels verify version weights
     """.split())
-_NAMES = {"defines": "define"}  # where the flag has another name
+_NAMES = {"defines": "define", "form": "as"}  # where the flag has another name
 _SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")
 _FUNCTION = re.compile(r"\{(.*): (function|value)\}")
 
