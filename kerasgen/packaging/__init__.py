@@ -146,7 +146,7 @@ def _names(source: Any, name: str) -> tuple[str, str]:
             f"the name of a package has letters, digits, - _ and . inside: {printable(repr(name))} does not"
         )
     if title.lower() == "numpy":
-        raise UsageError("the package needs NumPy: give it another `name`")
+        raise UsageError("the package needs NumPy: give it another name")
     return title, module
 
 

@@ -55,9 +55,9 @@ class Settings(NamedTuple):
 def prepare(arch: str = "x86_64", python: str = "3.12", numpy: str | os.PathLike[str] | None = None) -> Settings:
     """The settings. Raises UsageError where Lambda has no such machine, or NumPy's wheel is for another one."""
     if arch not in ARCHS:
-        raise UsageError(f"`arch` is one of {', '.join(ARCHS)}, not {printable(arch)}")
+        raise UsageError(f"AWS Lambda runs on {' or '.join(ARCHS)}, not on {printable(arch)}")
     if python not in RUNTIMES:
-        raise UsageError(f"`python` is one of {', '.join(RUNTIMES)}, not {printable(python)}")
+        raise UsageError(f"AWS Lambda has Python {', '.join(RUNTIMES)}, not {printable(python)}")
     settings = Settings(arch, python, None if numpy is None else Path(numpy))
     if settings.numpy is not None:
         _check_wheel(settings.numpy, settings)

@@ -23,7 +23,7 @@ def prepare(pyodide: str = CDN) -> str:
     """The address that Pyodide is loaded from, unless it stands beside the page."""
     address = pyodide if pyodide.endswith("/") else f"{pyodide}/"
     if not re.fullmatch(r"https?://[A-Za-z0-9._~:/@+-]+", address):
-        raise UsageError(f"`pyodide` is an address as {CDN}, not {printable(pyodide)}")
+        raise UsageError(f"the address of Pyodide is as {CDN}, not {printable(pyodide)}")
     return address
 
 
@@ -79,8 +79,14 @@ def image(inputs: Sequence[Any], selftest: Mapping[str, Any] | None) -> dict[str
     height, width = (OPEN_SIZE if size is None else size for size in shape[1:3])
     if min(height, width) < 2:
         return None
-    black, white = _range(selftest) or ((0, 255) if dtype.startswith(("int", "uint")) else (0.0, 1.0))
-    return {"height": height, "width": width, "channels": 1 if grey else shape[3], "black": black, "white": white}
+    black, white = _range(selftest) or ((0.0, 255.0) if dtype.startswith(("int", "uint")) else (0.0, 1.0))
+    return {
+        "height": height,
+        "width": width,
+        "channels": 1 if grey else shape[3],
+        "black": f"{black:g}",
+        "white": f"{white:g}",
+    }
 
 
 def _range(selftest: Mapping[str, Any] | None) -> tuple[float, float] | None:
@@ -95,4 +101,4 @@ def _range(selftest: Mapping[str, Any] | None) -> tuple[float, float] | None:
 
 def samples(shape: Sequence[int | None]) -> str:
     """How people write the shape of a sample."""
-    return " x ".join("any" if size is None else str(size) for size in shape[1:]) or "one number"
+    return " \N{MULTIPLICATION SIGN} ".join("any" if size is None else str(size) for size in shape[1:]) or "one number"
