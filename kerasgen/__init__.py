@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kerasgen.backward.options import GradientOptions
     from kerasgen.batches import BatchResult, batch
     from kerasgen.layers.registry import rule
+    from kerasgen.packaging import Package, package
     from kerasgen.reporting import Report, report
     from kerasgen.scanner import Scan, scan
     from kerasgen.verification.result import ExportResult
@@ -31,6 +32,7 @@ __all__ = [
     "GradientOptions",
     "InvalidModelError",
     "KerasgenError",
+    "Package",
     "ParityError",
     "Report",
     "Scan",
@@ -42,6 +44,7 @@ __all__ = [
     "export",
     "inspect",
     "load",
+    "package",
     "report",
     "rule",
     "scan",
@@ -51,10 +54,12 @@ _HOMES = {  # of what is not in kerasgen.api
     "BatchResult": "kerasgen.batches",
     "ExportResult": "kerasgen.verification.result",
     "GradientOptions": "kerasgen.backward.options",
+    "Package": "kerasgen.packaging",
     "Report": "kerasgen.reporting",
     "Scan": "kerasgen.scanner",
     "Verification": "kerasgen.verification.verify",
     "batch": "kerasgen.batches",
+    "package": "kerasgen.packaging",
     "report": "kerasgen.reporting",
     "rule": "kerasgen.layers",
     "scan": "kerasgen.scanner",

@@ -21,6 +21,7 @@ STEPS = {
     "verify": "comparing with Keras",
     "run": "running the module",
     "report": "writing the report",
+    "package": "packaging",
     "done": "done",
 }
 WRONG = ' style="color: crimson"'

@@ -9,10 +9,12 @@ import sys
 from typing import Any
 
 import kerasgen
-from kerasgen.cli import batch, export, reporting, serve, show, speed, verify  # in the order of the help, export first
+
+# In the order of the help, export first.
+from kerasgen.cli import batch, export, packaging, reporting, serve, show, speed, verify
 from kerasgen.cli.app import app, report
 
-__all__ = ["app", "batch", "export", "main", "reporting", "serve", "show", "speed", "verify"]
+__all__ = ["app", "batch", "export", "main", "packaging", "reporting", "serve", "show", "speed", "verify"]
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 from kerasgen.names import printable
 
 OPTIONS = frozenset("""
-    custom defines force input_shape inputs keep_failed labels minimal outputs preprocess rename run_lambdas store
-    strict target theano_kernels verify weights
+    arch custom defines force form input_shape inputs keep_failed labels minimal name numpy outputs preprocess
+    pyodide python rename run_lambdas store strict target theano_kernels verify version weights
     """.split())
-_NAMES = {"defines": "define"}  # where the flag has another name
+_NAMES = {"defines": "define", "form": "as"}  # where the flag has another name
 _SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")
 _FUNCTION = re.compile(r"\{(.*): (function|value)\}")
 

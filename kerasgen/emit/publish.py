@@ -50,10 +50,7 @@ def staged(files: Mapping[Path, Callable[[Any], Any]], *, force: bool = True) ->
     `force` it is the first. Yields the staged path of the last file. All files are in one folder.
     """
     *_, last = files
-    stage = None
-    try:
-        with _naming(last), _uninterrupted():
-            stage = Path(tempfile.mkdtemp(prefix=".kerasgen-", dir=last.parent))
+    with workplace(last) as stage:
         for path, write in files.items():
             with _naming(path), open(stage / path.name, "wb") as file:
                 write(file)
@@ -61,6 +58,16 @@ def staged(files: Mapping[Path, Callable[[Any], Any]], *, force: bool = True) ->
                 os.fsync(file.fileno())
         yield stage / last.name
         publish(stage, list(files), force=force)
+
+
+@contextmanager
+def workplace(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target`; whatever happens in the block, it is gone afterwards."""
+    stage = None
+    try:
+        with _naming(target), _uninterrupted():
+            stage = Path(tempfile.mkdtemp(prefix=".kerasgen-", dir=target.parent))
+        yield stage
     finally:
         if stage is not None:
             with _uninterrupted():
@@ -73,6 +80,20 @@ def publish(stage: Path, paths: Sequence[Path], *, force: bool = True) -> None:
         for path in () if force else paths:
             _refuse_existing(path)
         _rename(stage, paths)
+
+
+def publish_folder(folder: Path, target: Path, *, force: bool = True) -> None:
+    """Move a staged folder of files to its final place on the same file system.
+
+    Where a folder stands there, `force` replaces the files of the same names in it and leaves the others.
+    """
+    if target.is_dir() and any(target.iterdir()):
+        if not force:
+            _refuse_existing(target)
+        publish(folder, [target / path.name for path in sorted(folder.iterdir())])
+    else:
+        with _naming(target), _uninterrupted():
+            os.replace(folder, target)
 
 
 def _rename(stage: Path, paths: Sequence[Path]) -> None:
