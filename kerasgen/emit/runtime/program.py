@@ -21,10 +21,15 @@ def save_arrays(file, arrays):
 
 
 def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
-    """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`."""
+    """Run `predict` on .npy files and save what it returns: `python model.py in.npy -o out.npy`.
+
+    Source that `exec` runs in a program or a notebook is no program itself: the arguments are not for it.
+    """
     import argparse
     import signal
 
+    if arguments is None and main.__code__.co_filename in ("<string>", "<exec>"):  # the latter is Pyodide's
+        return
     if hasattr(signal, "SIGPIPE"):  # end as other programs do where nobody reads on, as in `| head`
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     takes, gives = (", ".join(f"{name!a} {shape} {dtype}" for name, shape, dtype in side) for side in (inputs, outputs))
