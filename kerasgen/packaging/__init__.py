@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from kerasgen.api import ExportResult, export
+from kerasgen.api import export
 from kerasgen.display import Display, Displayed
 from kerasgen.emit.load import load_module
 from kerasgen.emit.publish import check_target, publish, publish_folder, workplace
@@ -17,6 +17,7 @@ from kerasgen.errors import FileError, UsageError
 from kerasgen.names import module_name, printable
 from kerasgen.packaging import aws_lambda, folder, page, wheel, zipapp
 from kerasgen.packaging.subject import Subject
+from kerasgen.verification.result import ExportResult
 
 __all__ = ["FORMS", "Package", "package"]
 
