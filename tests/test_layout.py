@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "scanner": {"readers", "bytecode", "layers"},
     "bench": {"kernels", "graph", "readers", "builder", "passes", "emit", "verification", "api"},
     "reporting": {"graph", "readers", "builder", "passes", "emit", "verification", "scanner", "api"},
-    "packaging": {"emit", "reporting", "api"},
+    "packaging": {"emit", "verification", "reporting", "api"},
     "jobs": {"hdf5", "builder", "backward", "emit", "reporting", "api"},
     "batches": {"emit", "readers", "verification", "reporting", "jobs"},
     "service": {"readers", "emit", "jobs"},

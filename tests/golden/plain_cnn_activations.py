@@ -347,9 +347,14 @@ class Base64File(io.RawIOBase):
 
 
 def main(predict, inputs, outputs, recorded=None, reset=None, preprocess=None, classify=None, arguments=None):
-    """Run `predict` on files and save or print what it returns: `python model.py in.npy -o out.npy`."""
+    """Run `predict` on files and save or print what it returns: `python model.py in.npy -o out.npy`.
+
+    Source that `exec` runs in a program or a notebook is no program itself: the arguments are not for it.
+    """
     import signal
 
+    if arguments is None and main.__code__.co_filename in ("<string>", "<exec>"):  # the latter is Pyodide's
+        return
     if hasattr(signal, "SIGPIPE"):  # end as other programs do where nobody reads on, as in `| head`
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = parser_of(inputs, outputs)

@@ -597,8 +597,8 @@ def read_sidecar(name, sha256, module):
 
 def open_sidecar(name, module):
     """The file `name` for reading: beside the module, in its archive, or beside the archive or the frozen program."""
-    folder = os.path.dirname(os.path.abspath(module.get("__file__") or name))
-    folders = [folder]
+    here = os.path.dirname(module.get("__file__") or name)
+    folders = [os.path.abspath(here)]
     while not os.path.isdir(folders[-1]) and len(folders) < 100:  # inside of an archive: at last the one that it is in
         folders.append(os.path.dirname(folders[-1]))
     if hasattr(sys, "frozen"):
@@ -607,15 +607,20 @@ def open_sidecar(name, module):
         if os.path.isfile(path):
             return open(path, "rb")
     try:
-        return io.BytesIO(module["__loader__"].get_data(os.path.join(folder, name)))
+        return io.BytesIO(module["__loader__"].get_data(os.path.join(here, name)))
     except (AttributeError, KeyError, OSError):  # no loader, one of another kind, no such file in the archive
-        raise OSError(f"{name}, which holds the weights, is missing: put it into {folder}") from None
+        raise OSError(f"{name}, which holds the weights, is missing: put it into {folders[-1]}") from None
 
 
 def main(predict, inputs, outputs, recorded=None, reset=None, preprocess=None, classify=None, arguments=None):
-    """Run `predict` on files and save or print what it returns: `python model.py in.npy -o out.npy`."""
+    """Run `predict` on files and save or print what it returns: `python model.py in.npy -o out.npy`.
+
+    Source that `exec` runs in a program or a notebook is no program itself: the arguments are not for it.
+    """
     import signal
 
+    if arguments is None and main.__code__.co_filename in ("<string>", "<exec>"):  # the latter is Pyodide's
+        return
     if hasattr(signal, "SIGPIPE"):  # end as other programs do where nobody reads on, as in `| head`
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = parser_of(inputs, outputs)
