@@ -19,8 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # without it, some processors have no convolutions channels first
 
-# Fixtures that run the command line, modules on other Pythons, and pytest itself.
-pytest_plugins = ["command", "pairs", "pytester"]
+# Fixtures that run the command line, modules on other Pythons and without NumPy, and pytest itself.
+pytest_plugins = ["command", "pairs", "interpreters", "pytester"]
 pytest.register_assert_rewrite("model_files", "saved_models")
 
 

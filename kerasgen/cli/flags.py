@@ -10,7 +10,8 @@ from typing import Any
 from kerasgen.names import printable
 
 OPTIONS = frozenset("""
-    custom defines force input_shape inputs keep_failed outputs run_lambdas store strict theano_kernels verify weights
+    custom defines force input_shape inputs keep_failed minimal outputs rename run_lambdas store strict target
+    theano_kernels verify weights
     """.split())
 _NAMES = {"defines": "define"}  # where the flag has another name
 _SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")

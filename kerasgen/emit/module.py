@@ -17,7 +17,7 @@ import jinja2
 
 import kerasgen
 from kerasgen.emit.audit import audit
-from kerasgen.emit.body import Body, called, layout_line
+from kerasgen.emit.body import Body, called, layout_line, with_shapes
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
@@ -82,13 +82,14 @@ def emit(
     level: int = LEVEL,
     origin: Origin | None = None,
     training: Training | None = None,
+    minimal: bool = False,
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
-    is where it comes from. `training` adds the gradients, of the same weights. What its self-test compares is put in
-    later, by `Module.with_constants`.
+    is where it comes from. `training` adds the gradients, of the same weights. A `minimal` module has no command line
+    and no self-test; what the self-test of others compares is put in later, by `Module.with_constants`.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -107,11 +108,15 @@ def emit(
     loaders = [target.runtime.read_sidecar if sidecar else target.runtime.read_embedded] if weights else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    load_imports, load_blocks = collect([*loaders, target.runtime.main])
+    load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
-    text = _template(target.template).render(
+    text = template(target.template).render(
         version=kerasgen.__version__,
         parameters=", ".join(name for name, _, _ in inputs),
+        signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
+        answer=_answer(graph),
+        public=sorted(_public(graph, activations, training)),
+        minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}.npy" for name, _, _ in inputs),
         imports=sorted({*imports, *load_imports} - {target.library}),
@@ -120,23 +125,44 @@ def emit(
         verified=ascii(origin.verified),
         export=ascii({"kerasgen": kerasgen.__version__, "optimize": level, **origin.options}),
         inputs=[ascii(row) for row in inputs],
-        outputs=[ascii(row) for row in _outputs(graph)],
+        outputs=[ascii(row) for row in output_rows(graph)],
         predict=Body(plan, target).lines(),
         activations=None if activations is None else Body(activations, target, every_layer=True).lines(),
         stateful=bool(graph.memory),
         training=training.printed(target) if training else None,
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
-        runtime=RUNTIME,
+        runtime=RUNTIME if load_blocks else "",
+        runtime_title=" and ".join(["Weights"] * bool(loaders) + ["command line"] * (not minimal)).capitalize(),
         loads=bool(loaders),
         sidecar=ascii(sidecar) if sidecar else None,
         sha256=hashlib.sha256(npz).hexdigest() if sidecar else None,
     )
-    text = black.format_str(text, mode=target.style)
+    text = with_shapes(black.format_str(text, mode=target.style), plan)
     for line, sources in ((RUNTIME, load_blocks), (KERNELS, blocks)):  # the user's functions last: they hold any line
         text = text.replace(f"\n{line}\n", "\n{}\n".format("\n\n\n".join(sources.values())), 1)
     audit(text, yours)
     return Module(text, npz, embedded=bool(loaders) and not sidecar)
+
+
+def _answer(graph: Graph) -> str:
+    """The annotation of what `predict` returns."""
+    if graph.keyed:
+        return '"dict[str, np.ndarray]"'
+    count = len(graph.output_names)
+    return "np.ndarray" if count == 1 else f'"tuple[{", ".join(["np.ndarray"] * count)}]"'
+
+
+def _public(graph: Graph, activations: Plan | None, training: Training | None) -> Iterator[str]:
+    """The names in a module that are meant for others."""
+    yield from ("INPUTS", "OUTPUTS", "predict")
+    yield from ["activations"] if activations else []
+    yield from ["reset_states"] if graph.memory else []
+    if training:
+        yield from ("forward", "backward")
+        yield from ["train_step"] if training.options.loss else []
+        yield from ["save_weights", "load_weights"] if training.plan.trainable else []
+        yield from (method for method, _ in training.options.methods())
 
 
 def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:
@@ -147,14 +173,15 @@ def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:
     return {*imports, *blocks}
 
 
-def _outputs(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
+def output_rows(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
     """Name, shape and dtype of each output."""
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
         yield name, graph.specs[value].shape, graph.specs[value].dtype
 
 
 @cache
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """The template of this name."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,

@@ -105,9 +105,9 @@ class Proof:
                 if self.wanted:
                     raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
 
-    def record(self, plan: Plan) -> Any:
+    def record(self, plan: Plan, *, most_products: int = MOST_PRODUCTS) -> Any:
         """What the module keeps, as `kerasgen.emit.runtime.selftest.selftest` takes it; None if nobody can answer."""
-        few = affordable(plan, self.recipes)
+        few = affordable(plan, self.recipes, most_products)
         with np.errstate(all="ignore"):  # answers need not be finite
             calls, outputs = run_twice(plan, few)
             if outputs:
@@ -145,7 +145,7 @@ class Answer(NamedTuple):
 Call = tuple[str, float, float]  # the kernel, the error that is allowed, and the sum of what it returns
 
 
-def affordable(plan: Plan, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
+def affordable(plan: Plan, recipes: Sequence[Recipe], most_products: int = MOST_PRODUCTS) -> Sequence[Recipe]:
     """The recipes with fewer samples, where all of them would take long or much memory; none where one would.
 
     Every cell of a result is taken to be a product with each of the weights of its channel.
@@ -161,7 +161,7 @@ def affordable(plan: Plan, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
         return ()
     if numbers_ > MOST_NUMBERS or largest > MOST_AT_ONCE or products > TOO_MANY_PRODUCTS:
         return ()
-    limits = (MOST_NUMBERS // max(numbers_, 1), MOST_AT_ONCE // max(largest, 1), MOST_PRODUCTS // max(products, 1))
+    limits = (MOST_NUMBERS // max(numbers_, 1), MOST_AT_ONCE // max(largest, 1), most_products // max(products, 1))
     samples = max(1, min(limits))
     return [recipe._replace(shape=(min(samples, recipe.shape[0]), *recipe.shape[1:])) for recipe in recipes]
 

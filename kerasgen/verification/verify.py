@@ -21,12 +21,13 @@ from kerasgen.names import printable
 from kerasgen.readers import read
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.architecture import rebuilt
-from kerasgen.verification.compare import OutputReport, compare, flat, precisions
+from kerasgen.verification.compare import OutputReport, compare, precisions
 from kerasgen.verification.divergence import Divergence, Search
 from kerasgen.verification.gradients import compare_gradients
 from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
 from kerasgen.verification.lambdas import Lambdas, not_compared
 from kerasgen.verification.oracle import Oracle, oracle
+from kerasgen.verification.pure import predicted
 
 EDGE = "edge"
 
@@ -147,7 +148,7 @@ def verify(
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     loaded = load_module(Path(module))
     on_step("build")
-    built = build(file, custom, check_defines(defines))
+    built = build(file, custom, check_defines(defines)).renamed(loaded.EXPORT.get("rename", {}))
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
         wanted = recipes(built.graph if built.problems else built.bind(), file.model)
@@ -268,6 +269,6 @@ def compared(
 def _predicted(module: Any, arrays: Sequence[np.ndarray], source: str) -> list[np.ndarray]:
     getattr(module, "reset_states", dict)()
     try:
-        return flat(module.predict(*arrays))
+        return predicted(module, arrays)
     except Exception as error:
         raise ParityError(f"{source}: predict fails: {type(error).__name__}: {error}") from error

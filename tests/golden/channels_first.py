@@ -5,10 +5,17 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+
 import binascii
 import io
 
 import numpy as np
+
+__all__ = ["INPUTS", "OUTPUTS", "predict"]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
@@ -26,17 +33,17 @@ INPUTS = (("image", (None, 3, 9, 10), "float32"),)
 OUTPUTS = (("up", (None, 2, 7, 9), "float32"),)
 
 
-def predict(image):
+def predict(image: np.ndarray) -> np.ndarray:
     """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
 
     The result may share memory with the inputs.
     """
-    x = as_input(image, *INPUTS[0])
-    x = channels_last(x)
-    x = conv2d(x, W["conv/kernel"], W["conv/bias"])
-    x = max_pool(x, size=(2, 2), strides=(2, 2))
-    x = conv2d_transpose(x, W["up/kernel"], W["up/bias"], strides=(2, 2))
-    return channels_first(x)
+    x = as_input(image, *INPUTS[0])  # (N, 3, 9, 10)
+    x = channels_last(x)  # (N, 9, 10, 3)
+    x = conv2d(x, W["conv/kernel"], W["conv/bias"])  # (N, 7, 8, 4)
+    x = max_pool(x, size=(2, 2), strides=(2, 2))  # (N, 3, 4, 4)
+    x = conv2d_transpose(x, W["up/kernel"], W["up/bias"], strides=(2, 2))  # (N, 7, 9, 2)
+    return channels_first(x)  # (N, 2, 7, 9)
 
 
 # Kernels

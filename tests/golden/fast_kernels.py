@@ -5,6 +5,11 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+
 import collections
 import hashlib
 import io
@@ -14,6 +19,8 @@ import sys
 import threading
 
 import numpy as np
+
+__all__ = ["INPUTS", "OUTPUTS", "predict"]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
@@ -31,12 +38,12 @@ INPUTS = (("image", (None, 96, 96, 3), "float32"),)
 OUTPUTS = (("logits", (None, 3), "float32"),)
 
 
-def predict(image):
+def predict(image: np.ndarray) -> np.ndarray:
     """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
 
     The result may share memory with the inputs.
     """
-    x = as_input(image, *INPUTS[0])
+    x = as_input(image, *INPUTS[0])  # (N, 96, 96, 3)
     if len(x) > 7:
         return in_batches(predict, 7, x)
     a, b = buffers(2)
@@ -49,15 +56,15 @@ def predict(image):
         pad=((1, 1), (1, 1)),
         activation=relu,
         out=a,
-    )
+    )  # (N, 48, 48, 32)
     x = pointwise(x, W["expand/kernel"], W["expand/bias"], activation=relu6, border=((1, 1), (1, 1)), out=b)
     x = tiled_depthwise_conv2d(x, W["depthwise/kernel"], W["depthwise/bias"], activation=relu6, out=a)
     x = pointwise(x, W["project/kernel"], W["project/bias"], stem_conv2d, border=((2, 2), (2, 2)), out=b)
     x = winograd_depthwise_conv2d(
         x, W["wide/kernel"], W["wide/bias"], window=(5, 5), size=(48, 48), activation=relu, out=a
-    )
-    x = global_average_pool(x)
-    return dense(x, W["logits/kernel"], W["logits/bias"])
+    )  # (N, 48, 48, 32)
+    x = global_average_pool(x)  # (N, 32)
+    return dense(x, W["logits/kernel"], W["logits/bias"])  # (N, 3)
 
 
 # Kernels

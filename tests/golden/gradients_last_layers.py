@@ -5,6 +5,11 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+
 import binascii
 import collections
 import io
@@ -13,6 +18,8 @@ import queue
 import threading
 
 import numpy as np
+
+__all__ = ["INPUTS", "OUTPUTS", "backward", "forward", "load_weights", "predict", "save_weights", "train_step"]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
@@ -41,22 +48,22 @@ OUTPUTS = (("digit", (None, 10), "float32"),)
 TRAINABLE = ("shapes/kernel", "digit/kernel", "digit/bias")
 
 
-def predict(image):
+def predict(image: np.ndarray) -> np.ndarray:
     """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
 
     The result may share memory with the inputs.
     """
-    x = as_input(image, *INPUTS[0])
-    x = conv2d(x, W["strokes/kernel"], W["strokes/bias"], pad=((1, 1), (1, 1)), activation=relu)
-    x = conv2d(x, W["corners/kernel"], W["corners/bias"], pad=((1, 1), (1, 1)), activation=relu)
-    x = max_pool(x, size=(2, 2), strides=(2, 2))
-    x = conv2d(x, W["shapes/kernel"])
+    x = as_input(image, *INPUTS[0])  # (N, 8, 8, 1)
+    x = conv2d(x, W["strokes/kernel"], W["strokes/bias"], pad=((1, 1), (1, 1)), activation=relu)  # (N, 8, 8, 16)
+    x = conv2d(x, W["corners/kernel"], W["corners/bias"], pad=((1, 1), (1, 1)), activation=relu)  # (N, 8, 8, 32)
+    x = max_pool(x, size=(2, 2), strides=(2, 2))  # (N, 4, 4, 32)
+    x = conv2d(x, W["shapes/kernel"])  # (N, 2, 2, 48)
     x = batch_norm(
         x, W["shapes_norm/gamma"], W["shapes_norm/beta"], W["shapes_norm/moving_mean"], W["shapes_norm/moving_variance"]
-    )
-    x = relu(x)
-    x = flatten(x)
-    return dense(x, W["digit/kernel"], W["digit/bias"], activation=softmax)
+    )  # (N, 2, 2, 48)
+    x = relu(x)  # (N, 2, 2, 48)
+    x = flatten(x)  # (N, 192)
+    return dense(x, W["digit/kernel"], W["digit/bias"], activation=softmax)  # (N, 10)
 
 
 def forward(image):
@@ -103,12 +110,12 @@ def train_step(inputs, targets):
     return loss
 
 
-def save_weights(path):
+def save_weights(path: str) -> None:
     """Write the weights that training changes to an .npz file."""
     write_weights(path, {name: W[name] for name in TRAINABLE})
 
 
-def load_weights(path):
+def load_weights(path: str) -> None:
     """Go on with weights that `save_weights` wrote. ValueError where names, shapes or dtypes are others."""
     read_weights(path, {name: W[name] for name in TRAINABLE})
 

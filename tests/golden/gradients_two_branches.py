@@ -5,6 +5,11 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+
 import binascii
 import collections
 import io
@@ -14,8 +19,25 @@ import threading
 
 import numpy as np
 
+__all__ = [
+    "INPUTS",
+    "OUTPUTS",
+    "backward",
+    "forward",
+    "grad_cam",
+    "integrated_gradients",
+    "load_weights",
+    "predict",
+    "saliency",
+    "save_weights",
+]
+
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
-MODEL = {"name": "two", "sha256": "<sha256>........................................................", "keras": "<version>"}
+MODEL = {
+    "name": "two",
+    "sha256": "<sha256>........................................................",
+    "keras": "<version>",
+}
 # Which Keras the outputs were compared with, and the largest error allowed, relative to the largest output
 VERIFIED = None
 # The options of the export
@@ -41,20 +63,20 @@ TRAINABLE = (
 )
 
 
-def predict(image):
+def predict(image: np.ndarray) -> np.ndarray:
     """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
 
     The result may share memory with the inputs.
     """
-    x = as_input(image, *INPUTS[0])
-    stem_conv2d = conv2d(x, W["stem/kernel"], W["stem/bias"], pad=((1, 1), (1, 1)), activation=relu)
-    x = depthwise_conv2d(stem_conv2d, W["depthwise/kernel"], W["depthwise/bias"], pad=((1, 1), (1, 1)))
+    x = as_input(image, *INPUTS[0])  # (N, 8, 8, 3)
+    stem_conv2d = conv2d(x, W["stem/kernel"], W["stem/bias"], pad=((1, 1), (1, 1)), activation=relu)  # (N, 8, 8, 4)
+    x = depthwise_conv2d(stem_conv2d, W["depthwise/kernel"], W["depthwise/bias"], pad=((1, 1), (1, 1)))  # (N, 8, 8, 4)
     x = batch_norm(x, W["norm/gamma"], W["norm/beta"], W["norm/moving_mean"], W["norm/moving_variance"])
-    x = relu(x)
-    x = stem_conv2d + x
-    x = average_pool(x, size=(2, 2), strides=(2, 2))
-    x = flatten(x)
-    return dense(x, W["kind/kernel"], W["kind/bias"], activation=softmax)
+    x = relu(x)  # (N, 8, 8, 4)
+    x = stem_conv2d + x  # (N, 8, 8, 4)
+    x = average_pool(x, size=(2, 2), strides=(2, 2))  # (N, 4, 4, 4)
+    x = flatten(x)  # (N, 64)
+    return dense(x, W["kind/kernel"], W["kind/bias"], activation=softmax)  # (N, 3)
 
 
 def forward(image):
@@ -109,12 +131,12 @@ def backward(saved, d_kind, inputs=True):
     return d_image, d_weights
 
 
-def save_weights(path):
+def save_weights(path: str) -> None:
     """Write the weights that training changes to an .npz file."""
     write_weights(path, {name: W[name] for name in TRAINABLE})
 
 
-def load_weights(path):
+def load_weights(path: str) -> None:
     """Go on with weights that `save_weights` wrote. ValueError where names, shapes or dtypes are others."""
     read_weights(path, {name: W[name] for name in TRAINABLE})
 

@@ -5,10 +5,17 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+
 import binascii
 import io
 
 import numpy as np
+
+__all__ = ["INPUTS", "OUTPUTS", "predict"]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
@@ -26,16 +33,16 @@ INPUTS = (("image", (None, 8, 8, 1), "float32"),)
 OUTPUTS = (("probs", (None, 3), "float32"),)
 
 
-def predict(image):
+def predict(image: np.ndarray) -> np.ndarray:
     """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
 
     The result may share memory with the inputs.
     """
-    x = as_input(image, *INPUTS[0])
-    x = conv_by_matrix(x, W["stem/kernel"], W["stem/bias"], shape=(4, 4, 2), activation=relu)
-    x = max_pool(x, size=(2, 2), strides=(2, 2))
-    x = flatten(x)
-    return dense(x, W["probs/kernel"], W["probs/bias"], activation=softmax)
+    x = as_input(image, *INPUTS[0])  # (N, 8, 8, 1)
+    x = conv_by_matrix(x, W["stem/kernel"], W["stem/bias"], shape=(4, 4, 2), activation=relu)  # (N, 4, 4, 2)
+    x = max_pool(x, size=(2, 2), strides=(2, 2))  # (N, 2, 2, 2)
+    x = flatten(x)  # (N, 8)
+    return dense(x, W["probs/kernel"], W["probs/bias"], activation=softmax)  # (N, 3)
 
 
 # Kernels

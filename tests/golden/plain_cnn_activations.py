@@ -5,10 +5,17 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+
 import binascii
 import io
 
 import numpy as np
+
+__all__ = ["INPUTS", "OUTPUTS", "activations", "predict"]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
@@ -26,23 +33,23 @@ INPUTS = (("image", (None, 8, 8, 1), "float32"),)
 OUTPUTS = (("probs", (None, 3), "float32"),)
 
 
-def predict(image):
+def predict(image: np.ndarray) -> np.ndarray:
     """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
 
     The result may share memory with the inputs.
     """
-    x = as_input(image, *INPUTS[0])
-    x = conv_by_matrix(x, W["stem/kernel"], shape=(4, 4, 2))
+    x = as_input(image, *INPUTS[0])  # (N, 8, 8, 1)
+    x = conv_by_matrix(x, W["stem/kernel"], shape=(4, 4, 2))  # (N, 4, 4, 2)
     x = batch_norm(
         x, W["stem_norm/gamma"], W["stem_norm/beta"], W["stem_norm/moving_mean"], W["stem_norm/moving_variance"]
-    )
-    x = relu(x)
-    x = max_pool(x, size=(2, 2), strides=(2, 2))
-    x = flatten(x)
-    return dense(x, W["probs/kernel"], W["probs/bias"], activation=softmax)
+    )  # (N, 4, 4, 2)
+    x = relu(x)  # (N, 4, 4, 2)
+    x = max_pool(x, size=(2, 2), strides=(2, 2))  # (N, 2, 2, 2)
+    x = flatten(x)  # (N, 8)
+    return dense(x, W["probs/kernel"], W["probs/bias"], activation=softmax)  # (N, 3)
 
 
-def activations(image):
+def activations(image: np.ndarray) -> "dict[str, np.ndarray | tuple[np.ndarray, ...]]":
     """Every layer's output by the layer's name, for the same arguments as `predict`."""
     x = as_input(image, *INPUTS[0])
     stem = conv_by_matrix(x, W["stem/kernel"], shape=(4, 4, 2))

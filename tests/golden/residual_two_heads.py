@@ -5,6 +5,11 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+
 import collections
 import hashlib
 import io
@@ -14,6 +19,8 @@ import sys
 import threading
 
 import numpy as np
+
+__all__ = ["INPUTS", "OUTPUTS", "predict"]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
@@ -34,29 +41,29 @@ OUTPUTS = (
 )
 
 
-def predict(image):
+def predict(image: np.ndarray) -> "dict[str, np.ndarray]":
     """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
 
     The result may share memory with the inputs.
     """
-    x = as_input(image, *INPUTS[0])
+    x = as_input(image, *INPUTS[0])  # (N, ?, ?, 3)
     a, b, c = buffers(3)
     stem = blocked_conv(
         x, W["stem/kernel"], W["stem/bias"], strides=(1, 1), dilation=(1, 1), pad=((1, 1), (1, 1)), out=a
-    )
+    )  # (N, ?, ?, 4)
     x = tiled_depthwise_conv2d(
         stem, W["depthwise/kernel"], W["depthwise/bias"], pad=((1, 1), (1, 1)), activation=silu, out=b
-    )
-    x = pointwise(x, W["project/kernel"], W["project/bias"], stem, out=c)
+    )  # (N, ?, ?, 4)
+    x = pointwise(x, W["project/kernel"], W["project/bias"], stem, out=c)  # (N, ?, ?, 4)
     x = blocked_conv(
         x, W["down/kernel"], W["down/bias"], strides=(2, 2), dilation=(1, 1), pad="same", activation=relu6, out=b
-    )
-    x = np.add(x, 3.0, out=x)
-    multiply = x * 0.16666666666666666
-    x = global_average_pool(multiply)
-    class_2 = dense(x, W["class/kernel"], W["class/bias"])
-    x = multiply[:, 1:-1, ..., ::2]
-    up = upsample_nearest(x, size=(2, 2))
+    )  # (N, ?, ?, 4)
+    x = np.add(x, 3.0, out=x)  # (N, ?, ?, 4)
+    multiply = x * 0.16666666666666666  # (N, ?, ?, 4)
+    x = global_average_pool(multiply)  # (N, 4)
+    class_2 = dense(x, W["class/kernel"], W["class/bias"])  # (N, 3)
+    x = multiply[:, 1:-1, ..., ::2]  # (N, ?, ?, 2)
+    up = upsample_nearest(x, size=(2, 2))  # (N, ?, ?, 2)
     return {"class": class_2, "map": up}
 
 
