@@ -459,3 +459,35 @@ def test_what_a_page_takes_for_an_image() -> None:
     assert page.image([colours], None) == {**sizes, "black": "0", "white": "255"}
     for inputs in ([grey, grey], [("x", (None, 4), "float32")], [("x", (None, 4, 4, 7), "float32")]):
         assert page.image(inputs, None) is None
+
+
+def test_the_answers_of_a_page_without_a_browser(files: Path, tmp_path: Path) -> None:
+    """Several inputs and outputs, and outputs that are no rows of scores; bridge.py is plain Python."""
+    made = kerasgen.package(files / "two.keras", "pyodide", tmp_path / "page", verify=False).path
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "import bridge, numpy as np\n"
+        "print(bridge.of_numbers('a b c d\\n1 2 3 4\\n\\n5;6;7;8', '1,2,3\\n4,5,6'))\n"
+        "print(bridge.shown(np.arange(12.0).reshape(1, 3, 4))['samples'])\n"
+        "print(bridge.shown(np.full((25, 1), 0.5)))\n"
+        "for bad in (('1 2 3', '1 2 3'), ('', '1 2 3'), ('1 2 3 4', '1 2 3\\n4 5 6')):\n"
+        "    try:\n"
+        "        bridge.of_numbers(*bad)\n"
+        "    except ValueError as error:\n"
+        "        print(error)\n"
+    )
+    answer, axes, column, short, empty, uneven = run(sys.executable, "-c", code, cwd=made).splitlines()
+    one, two = json.loads(answer)["outputs"]
+    x = [np.array([[1, 2, 3, 4], [5, 6, 7, 8]], "float32"), np.array([[1, 2, 3], [4, 5, 6]], "float32")]
+    expected = keras.models.load_model(files / "two.keras")(x)
+    assert [one["shape"], two["shape"]] == [[2, 2], [2, 3]]
+    for output, scores in zip((one, two), expected, strict=True):
+        for rows, row in zip(output["samples"], np.asarray(scores), strict=True):
+            assert [label for label, _, _ in rows] == [f"class {place}" for place in np.argsort(-row)]
+            assert relative_error([float(number) for _, number, _ in rows], np.sort(row)[::-1]) < 1e-3
+    assert axes == "[[['smallest', '0', None], ['mean', '5.5', None], ['largest', '11', None]]]"
+    assert column.count("['value', '0.5', None]") == 20
+    assert "'left_out': 5" in column
+    assert short == "input left: sample 1 has 3 numbers, not 4"
+    assert empty == "input left: a line of numbers for each sample"
+    assert "left" in uneven or "right" in uneven or "samples" in uneven
