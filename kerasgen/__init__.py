@@ -14,13 +14,14 @@ from kerasgen.errors import (
 )
 
 if TYPE_CHECKING:
-    from kerasgen.api import ExportResult, check, export, inspect, load
+    from kerasgen.api import check, export, inspect, load
     from kerasgen.backward.options import GradientOptions
     from kerasgen.batches import BatchResult, batch
     from kerasgen.layers.registry import rule
     from kerasgen.packaging import Package, package
     from kerasgen.reporting import Report, report
     from kerasgen.scanner import Scan, scan
+    from kerasgen.verification.result import ExportResult
     from kerasgen.verification.verify import Verification, verify
 
 __version__ = "0.1.0"
@@ -51,6 +52,7 @@ __all__ = [
 ]
 _HOMES = {  # of what is not in kerasgen.api
     "BatchResult": "kerasgen.batches",
+    "ExportResult": "kerasgen.verification.result",
     "GradientOptions": "kerasgen.backward.options",
     "Package": "kerasgen.packaging",
     "Report": "kerasgen.reporting",

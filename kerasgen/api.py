@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,87 +22,31 @@ from kerasgen.builder import Built, build
 from kerasgen.builder.custom import Rules
 from kerasgen.builder.defines import check as check_defines
 from kerasgen.builder.summary import Summary, summarize
-from kerasgen.display import Display, Displayed
 from kerasgen.emit.load import load_module
 from kerasgen.emit.memory import within
 from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.publish import check_target, staged, streamed
+from kerasgen.emit.pure import PRODUCTS, emit_pure
 from kerasgen.emit.staleness import Changes, changes
 from kerasgen.emit.training import Training
 from kerasgen.errors import InvalidModelError, UsageError
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
+from kerasgen.lowering import Lowered, lower
+from kerasgen.lowering.limits import check_limits
 from kerasgen.names import module_name, printable
-from kerasgen.passes import LEVEL, PIPELINES, only_outputs, optimize
+from kerasgen.passes import LEVEL, PIPELINES, PURE, only_outputs, optimize
 from kerasgen.readers import read
 from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
-from kerasgen.verification.compare import OutputReport
 from kerasgen.verification.inputs import Recipe, recipes
-from kerasgen.verification.lambdas import Lambdas, not_compared
+from kerasgen.verification.lambdas import Lambdas
+from kerasgen.verification.result import ExportResult
 from kerasgen.verification.selftest import Proof
 from kerasgen.verification.verify import Verification, compared
 
 STORES = ("embedded", "sidecar")
-LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
-
-
-@dataclass(frozen=True)
-class ExportResult(Displayed):
-    """What was written, and how it compares with Keras.
-
-    `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
-    says why. `warning` is a word on what is odd about the model, or nothing. `unread` are the Lambda layers whose code
-    Keras did not run: it had what kerasgen read there, so the reading itself was not compared.
-    """
-
-    module: Path | None
-    sidecar: Path | None
-    weight_bytes: int
-    outputs: tuple[OutputReport, ...]
-    unverified: str
-    warning: str = ""
-    unread: tuple[str, ...] = ()
-
-    def load(self) -> ModuleType:
-        """The module, imported.
-
-        Raises UsageError where a stream took it, FileError where it is no longer there, ParityError where it does not
-        run.
-        """
-        if self.module is None:
-            raise UsageError(
-                "the module went into a stream, not a file: `kerasgen.load` converts and imports in memory"
-            )
-        return load_module(self.module)
-
-    def display(self) -> Display:
-        """The files, and what is to be said."""
-        return Display(sentences=[*(str(file) for file in (self.sidecar, self.module) if file), *self.messages])
-
-    @property
-    def messages(self) -> list[str]:
-        """Sentences about the result: a warning, how it compares with Keras or why that is not known, advice."""
-        messages = [f"warning: {self.warning}"] if self.warning else []
-        if self.unverified:
-            messages.append(f"not verified: {self.unverified}")
-        else:
-            worst = max(report.relative for report in self.outputs)
-            messages.append(f"verified against Keras: largest error {worst:.1e} of the largest output")
-        if self.unread:
-            messages.append(not_compared(self.unread))
-        return messages + ([self.advice] if self.advice else [])
-
-    @property
-    def advice(self) -> str:
-        """A word on embedded weights that are large, or nothing."""
-        if self.sidecar is not None or self.weight_bytes < LARGE:
-            return ""
-        size = self.weight_bytes / 1e6
-        return (
-            f"{size:.0f} MB of weights are embedded, {size * 4 / 3:.0f} MB as text: "
-            f"`store='sidecar'` would save {size / 3:.0f} MB of disk and most of the time to start"
-        )
+TARGETS = {"numpy": ".npz", "pure": ".bin"}  # with the ending of their sidecars
 
 
 @dataclass(frozen=True)
@@ -118,6 +63,9 @@ class Options:
     outputs: tuple[str, ...] = ()
     input_shape: tuple[int | None, ...] | None = None
     defines: Mapping[str, Any] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    minimal: bool = False
+    target: str = "numpy"
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -131,6 +79,9 @@ class Options:
             "outputs": list(self.outputs),
             "input_shape": list(self.input_shape or ()),
             "defines": dict(self.defines),
+            "rename": dict(self.rename),
+            "minimal": self.minimal,
+            "target": "" if self.target == "numpy" else self.target,
         }
         return {name: option for name, option in options.items() if option}
 
@@ -161,7 +112,7 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
     if options.level not in PIPELINES:
         levels = ", ".join(map(str, PIPELINES))
         raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
-    built = build(file, options.custom, check_defines(options.defines))
+    built = build(file, options.custom, check_defines(options.defines)).renamed(options.rename)
     graph = built.bind()
     weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
     warning = _not_finite(weights)
@@ -180,15 +131,21 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
 
 
 class _Plans(NamedTuple):
-    """The plan of `predict`, and those of `activations` and of the gradients if they are asked for."""
+    """The plan of `predict`, and those of `activations` and of the gradients if they are asked for.
+
+    `lowered` is that of a module without NumPy.
+    """
 
     predict: Plan
     activations: Plan | None = None
     training: Training | None = None
+    lowered: Lowered | None = None
 
 
 def _plan(model: Prepared, options: Options) -> _Plans:
     graph = model.graph
+    if options.target == "pure":
+        return _pure_plan(model, options)
     if options.gradients is not None:
         if options.activations:
             raise UsageError("a module has either `activations` or `gradients`")
@@ -200,21 +157,53 @@ def _plan(model: Prepared, options: Options) -> _Plans:
     return _Plans(only_outputs(full, len(graph.outputs)), activations=full)
 
 
+def _pure_plan(model: Prepared, options: Options) -> _Plans:
+    """The plan of a module without NumPy. Raises UnsupportedModelError where there can be none."""
+    for name in ("activations", "gradients", "max_memory", "minimal"):
+        if getattr(options, name):
+            raise UsageError(f"a module without NumPy has no `{name}`")
+    plan = optimize(model.graph, PURE[options.level])
+    lowered = lower(plan.graph)
+    check_limits(lowered, model.file.source, {layer.name: layer.kind for layer in model.built.layers})
+    return _Plans(plan, lowered=lowered)
+
+
 def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None = None) -> Module:
     """The module, with what its self-test compares where somebody has answered."""
+    if plans.lowered is not None:
+        module = emit_pure(
+            plans.lowered.graph,
+            model.graph,
+            sidecar=options.sidecar,
+            level=options.level,
+            selftest=None if proof is None else proof.record(plans.predict, most_products=PRODUCTS),
+            origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
+        )
+        return replace(module, warning=model.warning)
     make = partial(
         emit,
         sidecar=options.sidecar,
         activations=plans.activations,
         training=plans.training,
         level=options.level,
-        selftest=None if proof is None else proof.record(plans.predict),
+        minimal=options.minimal,
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
-    if options.max_memory is None:
-        return replace(make(plans.predict), warning=model.warning)
+    with ThreadPoolExecutor(1) as pool:  # NumPy computes the answers while Python prints
+        answers = pool.submit(proof.record, plans.predict) if proof is not None and not options.minimal else None
+        if options.max_memory is None:
+            module = make(plans.predict)
+        else:
+            wait([answers] if answers else [])  # the memory of what runs meanwhile would count as the module's
+            module = _within(options.max_memory, model, plans, make, options.sidecar)
+        if answers is not None:
+            module = module.with_constants(SELFTEST=answers.result())
+    return replace(module, warning=model.warning)
+
+
+def _within(limit: int, model: Prepared, plans: _Plans, make: Callable[[Plan], Module], sidecar: str) -> Module:
     try:
-        return replace(within(options.max_memory, plans.predict, make, options.sidecar), warning=model.warning)
+        return within(limit, plans.predict, make, sidecar)
     except UsageError as error:
         raise UsageError(f"{model.file.source}: {error}") from error
 
@@ -246,6 +235,9 @@ def export(
     run_lambdas: bool = False,
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
+    rename: Mapping[str, str] | None = None,
+    minimal: bool = False,
+    target: str = "numpy",
     on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
@@ -266,17 +258,20 @@ def export(
     the module ends, as `inspect` does: `block/conv1` in a nested model, `conv#2` for a second call; a nested model's
     own name stands for its outputs. What they do not need is left out, inputs too, and may be unsupported.
     `input_shape` is the shape of a sample, with None for open sizes, for a Sequential that does not record it.
-    `defines` are values of globals that the functions of Lambda layers read, by name. Keras is not given the code of
-    these functions, but what was read of it; with `run_lambdas` it runs the code, which may do anything. `on_step` is
-    called with the name of each step when it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
+    `rename` gives inputs and outputs other names, from the old one to the new one. A `minimal` module has no command
+    line and no self-test. `target` is "numpy", or "pure" for a module without NumPy, for CPython, PyPy and MicroPython,
+    whose sidecar is a .bin file of plain numbers. `defines` are values of globals that the functions of Lambda layers
+    read, by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs
+    the code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
+    `kerasgen.display.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
     """
     output = module_name(source) if output is None else output
-    target = Path(output) if isinstance(output, (str, os.PathLike)) else None
-    sidecar = _sidecar(target, store)
-    for path in filter(None, (target, sidecar)):
+    place = Path(output) if isinstance(output, (str, os.PathLike)) else None
+    sidecar = _sidecar(place, store, target)
+    for path in filter(None, (place, sidecar)):
         check_target(path, sources=(source, weights), force=force)
     name = sidecar.name if sidecar else ""
     on_step("read")
@@ -293,6 +288,9 @@ def export(
         file.outputs,
         file.input_shape,
         defines or {},
+        rename or {},
+        minimal,
+        target,
     )
     model = prepare(file, options, strict=strict)
     on_step("optimise")
@@ -318,7 +316,7 @@ def export(
         verification.raise_if_wrong()
     reports = verification.outputs if verification else ()
     unread = proof.unread if verification else ()
-    return ExportResult(target, sidecar, len(module.npz), reports, proof.unverified, module.warning, unread)
+    return ExportResult(place, sidecar, len(module.npz), reports, proof.unverified, module.warning, unread)
 
 
 def load(source: Any, **options: Any) -> ModuleType:
@@ -351,13 +349,16 @@ def check(
     outputs: Sequence[str] | None = None,
     input_shape: Sequence[int | None] | None = None,
     defines: Mapping[str, Any] | None = None,
+    rename: Mapping[str, str] | None = None,
+    minimal: bool = False,
+    target: str = "numpy",
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
     Raises InvalidModelError, UnsupportedModelError, FileError and UsageError.
     """
-    target = Path(module)
-    sidecar = _sidecar(target, store)
+    place = Path(module)
+    sidecar = _sidecar(place, store, target)
     name = sidecar.name if sidecar else ""
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     options = Options(
@@ -371,22 +372,27 @@ def check(
         file.outputs,
         file.input_shape,
         defines or {},
+        rename or {},
+        minimal,
+        target,
     )
     new = generate(file, options)
-    return changes(new, target, sidecar)
+    return changes(new, place, sidecar)
 
 
-def _sidecar(target: Path | None, store: str) -> Path | None:
+def _sidecar(place: Path | None, store: str, target: str) -> Path | None:
     """The file beside the module that holds the weights, if there is to be one."""
+    if target not in TARGETS:
+        raise UsageError(f"target is one of {', '.join(TARGETS)}, not {target!r}")
     if store not in STORES:
         raise UsageError(f"store is one of {', '.join(STORES)}, not {store!r}")
     if store == "embedded":
         return None
-    if target is None:
+    if place is None:
         raise UsageError("a sidecar stands beside the module: give the module a file name")
-    if target.suffix == ".npz":
-        raise UsageError(f"{printable(str(target))}: is the sidecar's name; give the module another one")
-    return target.with_suffix(".npz")
+    if place.suffix == TARGETS[target]:
+        raise UsageError(f"{printable(str(place))}: is the sidecar's name; give the module another one")
+    return place.with_suffix(TARGETS[target])
 
 
 def _published(

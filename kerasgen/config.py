@@ -36,10 +36,12 @@ FOLDER = "build/kerasgen"  # where `kerasgen batch` puts its results if nothing 
 _FLAG, _TEXT, _NUMBER = ((bool,), "true or false"), ((str,), "a text"), ((int, float), "a number")
 _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "store": _TEXT,
+    "target": _TEXT,
     "activations": _FLAG,
     "custom": ((list,), "a list of NAME=MODULE:FUNCTION"),
     "optimize": ((int,), "0, 1 or 2"),
     "max_memory": ((str, int), "a size such as '8MB'"),
+    "minimal": _FLAG,
     "strict": _FLAG,
     "theano_kernels": _FLAG,
     "gradients": ((bool, dict), "true or a table"),
@@ -53,6 +55,7 @@ _MODEL = {
     "inputs": _TEXT,
     "outputs": ((list,), "a list of layers"),
     "input_shape": ((str,), "sizes such as '64x64x3'"),
+    "rename": ((dict,), "a table of new names by the old ones"),
     **_OPTIONS,
 }
 _BATCH = {
@@ -172,8 +175,7 @@ def _model(folder: Path, entry: Any, defaults: Mapping[str, Any], where: str) ->
     verify = options.pop("verify", None)
     if "max_memory" in options:
         options["max_memory"] = size_in_bytes(options["max_memory"], f"{where}.max_memory")
-    if "outputs" in entry:
-        options["outputs"] = entry["outputs"]
+    options.update((key, entry[key]) for key in ("outputs", "rename") if key in entry)
     if "input_shape" in entry:
         options["input_shape"] = sizes(entry["input_shape"], f"{where}.input_shape")
     if "inputs" in entry:

@@ -21,7 +21,7 @@ RESERVED = frozenset(
     "TRAINABLE OPTIMIZER forward backward saved d_weights train_step save_weights load_weights write_weights "
     "read_weights saliency integrated_gradients grad_cam "
     "Base64File read_embedded read_sidecar open_sidecar hashed make_input input_noise input_waves factors weighted_sum "
-    "numbers watch selftest same_calls difference blas save_arrays".split()
+    "numbers watch selftest same_calls difference blas save_arrays answer predict_sample TABLE WEIGHTS".split()
 )
 
 
@@ -39,6 +39,8 @@ def is_identifier(name: str) -> bool:
 
 def printable(text: str) -> str:
     """The text on one line, with everything that a terminal would act on escaped."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from cases import CASES, Case
+from interpreters import Interpreter
 from no_gradients import NO_GRADIENT
 from pairs import Pair
 from support import randomize, relative_error
@@ -22,13 +23,16 @@ from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import Built, build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
+from kerasgen.emit.pure import emit_pure
 from kerasgen.emit.training import Training
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
-from kerasgen.passes import DIFFERENTIABLE, LEVEL, PIPELINES, Phase, Pipeline, optimize
+from kerasgen.lowering import lower
+from kerasgen.passes import DIFFERENTIABLE, LEVEL, PIPELINES, PURE, Phase, Pipeline, optimize
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
+from kerasgen.verification.gradients import FLOOR
 from kerasgen.verification.oracle import Oracle
 
 pytestmark = pytest.mark.usefixtures("unformatted")
@@ -185,6 +189,24 @@ def test_module(prepared: Prepared, pairs: list[Pair]) -> None:
             _predicted(prepared, other, pairs, tolerance)
 
 
+@pytest.mark.one_in(8, by="prepared")
+def test_module_without_numpy(prepared: Prepared, interpreters: Mapping[str, Interpreter]) -> None:
+    """In double precision, and in MicroPython with arrays of single precision."""
+    lowered = lower(prepared.optimized(PURE[LEVEL]).graph)
+    if lowered.problems:
+        assert all(text for _, text in lowered.problems)
+        return
+    path = prepared.folder / "pure.py"
+    path.write_text(emit_pure(lowered.graph, prepared.graph(), level=LEVEL).text, encoding="utf-8")
+    for name, interpreter in interpreters.items():
+        answers = interpreter.predict(path, prepared.inputs)
+        for answer, expected in zip(answers, prepared.expected, strict=True):
+            got = np.array(answer, expected.dtype if expected.dtype.name != "bfloat16" else "float32")
+            assert got.shape == expected.shape
+            tolerance = max(prepared.case.tolerance, 1e-4 if name == "micropython" else 1e-5)
+            assert relative_error(got, expected) <= tolerance, name
+
+
 def _predicted(prepared: Prepared, plan: Plan, pairs: list[Pair], tolerance: float) -> tuple[ModuleType, Any]:
     path = prepared.folder / "module.py"
     with open(path, "wb") as file:
@@ -250,7 +272,7 @@ def test_gradients(prepared: Prepared, level: int) -> None:
         got = back[derivative.gradients[name]]
         wanted = np.zeros_like(got) if wanted is None else wanted
         assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype), name
-        error = np.abs(got - wanted).max(initial=0) / (max(np.abs(wanted).max(initial=0), 1e-3 * largest) or 1)
+        error = np.abs(got - wanted).max(initial=0) / (max(np.abs(wanted).max(initial=0), FLOOR * largest) or 1)
         assert error <= GRADIENT_TOLERANCE, f"{name}: {error:.1e}"
     right.append((plan.graph.nodes, plan.graph.arrays))
 

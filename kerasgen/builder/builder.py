@@ -19,12 +19,12 @@ from kerasgen.builder.half_precision import HalfPrecision, autocast
 from kerasgen.builder.masks import Masks
 from kerasgen.builder.order import in_order
 from kerasgen.builder.problems import summarized
-from kerasgen.errors import InvalidModelError, UnsupportedModelError
+from kerasgen.errors import InvalidModelError, UnsupportedModelError, UsageError
 from kerasgen.graph.ir import Graph, Shape, Value
 from kerasgen.layers import UNSUPPORTED, Layer
 from kerasgen.layers.dtypes import DTYPES
 from kerasgen.layers.registry import find_rule
-from kerasgen.names import Namespace
+from kerasgen.names import PYTHON, RESERVED, Namespace, is_identifier, printable
 from kerasgen.readers.model import (
     Address,
     LayerPath,
@@ -79,6 +79,28 @@ class Built:
     def problems(self) -> tuple[str, ...]:
         """What is unsupported, one line per reason."""
         return summarized((layer.name, layer.kind, layer.problem) for layer in self.layers if layer.problem)
+
+    def renamed(self, names: Mapping[str, str]) -> Built:
+        """The model with other names for these inputs and outputs.
+
+        Raises UsageError where it has no input or output of an old name, or a new one is taken or cannot be a variable.
+        """
+        graph = self.graph
+        inputs = {value.name: names[value.name] for value in graph.inputs if value.name in names}
+        outputs = [names.get(name, name) for name in graph.output_names]
+        for name in sorted(names.keys() - inputs.keys() - set(graph.output_names)):
+            known = ", ".join([*(value.name for value in graph.inputs), *graph.output_names])
+            raise UsageError(f"no input or output is called {printable(name)}; there are {known}")
+        taken = {*RESERVED, *PYTHON, *graph.specs} - inputs.keys()
+        for new in inputs.values():
+            if not is_identifier(new) or new in taken or [*inputs.values()].count(new) > 1:
+                raise UsageError(f"an input cannot be called {printable(new)}: it is no free name for a variable")
+        if len({*outputs}) < len(outputs):
+            raise UsageError(f"two outputs would have one name: {', '.join(outputs)}")
+        values = tuple(replace(value, name=inputs.get(value.name, value.name)) for value in graph.inputs)
+        specs = {inputs.get(key, key): replace(v, name=inputs.get(key, key)) for key, v in graph.specs.items()}
+        graph = replace(graph, inputs=values, output_names=tuple(outputs), specs=specs).rewrite(graph.nodes, inputs)
+        return replace(self, graph=graph, specs={**self.specs, **{inputs[k]: self.specs[k] for k in inputs}})
 
     def bind(self) -> Graph:
         """The graph with its weights, read from the file.

@@ -204,6 +204,15 @@ def values(assignments: list[str] | None) -> dict[str, Any]:
     return load(assignments)
 
 
+def new_names(assignments: list[str] | None) -> dict[str, str]:
+    """The names that --rename gives."""
+    pairs = [text.partition("=") for text in assignments or ()]
+    for old, equals, new in pairs:
+        if not (old and equals and new):
+            raise kerasgen.UsageError(f"--rename takes OLD=NEW, not {old}{equals}{new}")
+    return {old: new for old, _, new in pairs}
+
+
 def gradient_options(
     trainable: list[str] | None, inputs: bool | None, *, explain: Sequence[str] = (), **options: Any
 ) -> Any:

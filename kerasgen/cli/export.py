@@ -25,6 +25,7 @@ from kerasgen.cli.app import (
     architecture_options,
     functions,
     gradient_options,
+    new_names,
     progress,
     report,
     say,
@@ -45,6 +46,13 @@ class Store(str, enum.Enum):
     sidecar = "sidecar"
 
 
+class Target(str, enum.Enum):
+    """What the module needs."""
+
+    numpy = "numpy"
+    pure = "pure"
+
+
 @app.command()
 def export(
     context: typer.Context,
@@ -62,12 +70,24 @@ def export(
     weights: Weights = None,
     outputs: Outputs = "",
     input_shape: InputShape = "",
-    store: Annotated[Store, typer.Option(help="Weights in the module, or in an .npz file beside it.")] = Store.embedded,
+    target: Annotated[
+        Target, typer.Option(help="A module with NumPy, or without: for CPython, PyPy and MicroPython.")
+    ] = Target.numpy,
+    store: Annotated[Store, typer.Option(help="Weights in the module, or in a file beside it.")] = Store.embedded,
     activations: Annotated[
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
     ] = False,
     custom: Custom = None,
     define: Define = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            help="Another name for an input or an output; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    minimal: Annotated[bool, typer.Option("--minimal", help="Leave out the command line and the self-test.")] = False,
     optimize: Annotated[
         int,
         typer.Option(
@@ -142,10 +162,13 @@ def export(
     stdout = str(module) == "-"
     options: dict[str, Any] = {
         "weights": weights,
+        "target": target.value,
         "store": store.value,
         "activations": activations,
         "custom": functions(custom),
         "defines": values(define),
+        "rename": new_names(rename),
+        "minimal": minimal,
         "theano_kernels": theano_kernels,
         "optimize": optimize,
         "max_memory": size_in_bytes(max_memory, "--max-memory") if max_memory else None,

@@ -10,8 +10,8 @@ from typing import Any
 from kerasgen.names import printable
 
 OPTIONS = frozenset("""
-    arch custom defines force form input_shape inputs keep_failed name numpy outputs pyodide python run_lambdas store
-    strict theano_kernels verify version weights
+    arch custom defines force form input_shape inputs keep_failed minimal name numpy outputs pyodide python rename
+    run_lambdas store strict target theano_kernels verify version weights
     """.split())
 _NAMES = {"defines": "define", "form": "as"}  # where the flag has another name
 _SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")

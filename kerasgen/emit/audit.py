@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
+from kerasgen.emit import pure_runtime
 from kerasgen.emit.runtime import inputs, program, selftest, weights
 
 
@@ -65,13 +67,13 @@ _COMPUTING = Reach(
         """),
     attributes=FUNCTIONS | _SIGNAL | _VALUES,
 )
-# What the threads and the memory of `kerasgen.kernels.threads` need.
+# What `kerasgen.kernels.threads` and `kerasgen.kernels.matmul` need.
 _SHARING = Reach(
-    modules=_words("collections queue threading"),
-    names=_words("BaseException RuntimeError hasattr"),
+    modules=_words("collections queue threading time"),
+    names=_words("AttributeError BaseException KeyError RuntimeError hasattr"),
     attributes=_words("""
-        RLock SimpleQueue Thread acquire buffers calls deque is_alive isdecimal local memory popleft put release start
-        stop threads
+        CONFIG RLock SimpleQueue Thread __config__ acquire buffers calls deque is_alive isdecimal local memory
+        perf_counter popleft put release start stop threads
         """),
 )
 # The settings and the state of `kerasgen.kernels.optimizers`.
@@ -88,7 +90,7 @@ _RUNNING = Reach(
         """),
 )
 _STARTING = Reach(
-    modules=_words("binascii collections hashlib io os queue sys threading"),
+    modules=_words("binascii collections hashlib io os queue sys threading time"),
     names=_words("globals __name__"),
     attributes=_words("path join dirname abspath cpu_count environ"),
 )
@@ -98,27 +100,59 @@ ALLOWED = {
     "runtime": Reach(*map(frozenset.union, _COMPUTING, _STARTING, _RUNNING)),
     "lines": Reach(*map(frozenset.union, _COMPUTING, _STARTING)),
 }
-_RUNTIME = {
-    name
-    for module in (program, selftest, inputs, weights)
-    for name, thing in vars(module).items()
-    if getattr(thing, "__module__", "") == module.__name__
+
+# The same of a module without NumPy, whose kernels are those of `kerasgen.pure_kernels`.
+_LISTS = Reach(
+    modules=_words("math sys"),
+    names=_words("""
+        OverflowError ValueError abs all any array bool dict enumerate float getattr int isinstance len list map max min
+        mul range reversed round sum tuple zip
+        """),
+    attributes=_words("""
+        acos append asin atan atan2 ceil copysign cos cosh erf exp expm1 floor implementation index insert log name
+        pow sin sinh sqrt tan tanh
+        """),
+)
+_LISTS_STARTING = Reach(_words("binascii hashlib io json"), _words("__file__ __name__"), _words("BytesIO a2b_base64"))
+_LISTS_RUNNING = Reach(
+    modules=frozenset(),
+    names=_words("IndexError KeyError OSError TypeError divmod hasattr open print set str type"),
+    attributes=_words("""
+        __name__ argv byteorder byteswap decode digest dumps exit format hexlify join load platform read readinto
+        replace rpartition seek sha256 stderr stdin stdout tolist update version
+        """),
+)
+ALLOWED_WITHOUT_NUMPY = {
+    "kernels": _LISTS,
+    "runtime": Reach(*map(frozenset.union, _LISTS, _LISTS_STARTING, _LISTS_RUNNING)),
+    "lines": Reach(*map(frozenset.union, _LISTS, _LISTS_STARTING)),
 }
+_FROM = {"from array import array", "from operator import mul"}
+
+
+def _defined(module: ModuleType) -> set[str]:
+    return {name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
+
+
+_RUNTIME = set().union(*map(_defined, (program, selftest, inputs, weights, pure_runtime)))
 _LOADERS = {"load", "read_array"}  # NumPy's functions that can unpickle
 
 
-def audit(text: str, yours: Collection[str] = ()) -> None:
+def audit(text: str, yours: Collection[str] = (), *, allowed: Mapping[str, Reach] = ALLOWED) -> None:
     """Raise AssertionError, naming the line, where a module uses anything that is not allowed.
 
     `yours` are the functions, constants and import lines that come from the user, which are not checked.
     """
     assert yours or all(line.isprintable() for line in text.split("\n")), "the module holds unprintable characters"
-    statements = [(statement, list(ast.walk(statement))) for statement in ast.parse(text).body]
+    statements = [
+        (statement, [node for node in ast.walk(statement) if type(node) in _CHECKED])
+        for statement in ast.parse(text).body
+    ]
     bound = {name for _, nodes in statements for node in nodes for name in _bound(node)}
     for statement, nodes in statements:
         label = ast.unparse(statement) if isinstance(statement, ast.Import) else next(_bound(statement), "")
         if label not in yours:
-            for line, fault in _faults(nodes, ALLOWED[_part(statement)], bound):
+            for line, fault in _faults(nodes, allowed[_part(statement)], bound):
                 raise AssertionError(f"line {line} of the module {fault}")
 
 
@@ -129,6 +163,8 @@ def _part(statement: ast.stmt) -> str:
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# What names something or binds a name, a third of all nodes; an assignment binds by the names in it.
+_CHECKED = {ast.Import, ast.ImportFrom, ast.Attribute, ast.Name, ast.Call, ast.arg, ast.ExceptHandler, *_DEFINITIONS}
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
@@ -148,7 +184,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 def _faults(nodes: Iterable[ast.AST], reach: Reach, bound: Collection[str]) -> Iterator[tuple[int, str]]:
     names = {"np", *bound, *reach.names, *reach.modules}
-    imports = {f"import {module}".replace("numpy", "numpy as np") for module in reach.modules}
+    imports = {f"import {module}".replace("numpy", "numpy as np") for module in reach.modules} | _FROM
     for node in nodes:
         text = ""
         if isinstance(node, (ast.Import, ast.ImportFrom)) and ast.unparse(node) not in imports:
@@ -167,4 +203,6 @@ def _faults(nodes: Iterable[ast.AST], reach: Reach, bound: Collection[str]) -> I
 
 def _unpickles(call: ast.Call) -> bool:
     named = isinstance(call.func, ast.Attribute) and call.func.attr in _LOADERS
-    return named and "allow_pickle=False" not in map(ast.unparse, call.keywords)
+    return (
+        named and ast.unparse(call.func) != "json.load" and "allow_pickle=False" not in map(ast.unparse, call.keywords)
+    )

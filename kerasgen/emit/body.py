@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from kerasgen.emit.target import Target
 from kerasgen.graph.facts import is_copied
-from kerasgen.graph.ir import Node, Operand
+from kerasgen.graph.ir import Graph, Node, Operand, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.names import Namespace
 
@@ -31,6 +33,9 @@ def called_by_nodes(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
                 yield function
 
 
+WIDTH = 120  # of the lines of a module
+
+
 class Body:
     """The lines of `predict`, or of `activations`, which keeps every layer's output.
 
@@ -47,12 +52,15 @@ class Body:
         self.arrays = graph.arrays
         readers = graph.readers()
         steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
-        functions = {function.__name__ for function in called(plan, target)}  # the user's own are not reserved names
+        functions = {function.__name__ for function in self._called()}  # the user's own are not reserved names
         unused = Namespace([*functions, *(name for names in steps for name in names)])
         self.printed = {name: unused.new(name) for names in steps for name in names if name in functions}
         for names, reader in zip(steps, graph.nodes, strict=False):
             if len(names) == 1 and readers[names[0]] == reader.reads.count(names[0]):
                 self.printed[names[0]] = self.chain
+
+    def _called(self) -> Iterator[Callable[..., Any]]:
+        return called(self.plan, self.target)
 
     def lines(self) -> list[str]:
         """One line for each input and node, and the return."""
@@ -131,6 +139,48 @@ class Body:
         ]
         settings += [f"out={self._name(out)}"] if out else []
         return f"{self.target.name(node.kernel)}({', '.join([*operands, *settings])})"
+
+
+def with_shapes(text: str, plan: Plan) -> str:
+    """A formatted module with the shape of what each line of `predict` makes behind it, where there is room."""
+    graph, lines = plan.graph, text.split("\n")
+    predict = next(
+        node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == "predict"
+    )
+    statements = [node for node in predict.body if isinstance(node, (ast.Assign, ast.Return))]
+    made = [_shape(value) for value in graph.inputs]
+    made += [""] * (len(graph.memory) + bool(plan.buffers))
+    made += [_made(node, graph) for node in graph.nodes]
+    for statement, comment in zip(statements, made, strict=False):
+        last = (statement.end_lineno or statement.lineno) - 1
+        if comment and len(lines[last]) + len(comment) < WIDTH:
+            lines[last] += comment
+    return "\n".join(lines)
+
+
+def _made(node: Node, graph: Graph) -> str:
+    """The comment behind the line of a node; none where a shape is not known."""
+    if not all(name in graph.specs for name in node.outputs):
+        return ""
+    border = node.attrs.get("border") or ()
+    values = [graph.specs[name] for name in node.outputs]
+    for before_after in [border] * bool(border):
+        sizes = list(values[0].shape)
+        for axis, (before, after) in enumerate(before_after, start=1):
+            sizes[axis] = None if sizes[axis] is None else sizes[axis] + before + after
+        values = [replace(values[0], shape=tuple(sizes))]
+    return _shape(*values)
+
+
+def _shape(*values: Value) -> str:
+    """Shapes as a comment: N is the batch, ? any size."""
+    texts = []
+    for value in values:
+        sizes = ["?" if size is None else str(size) for size in value.shape]
+        if value.shape and value.shape[0] is None and value.rows is not None:
+            sizes[0] = "N" if value.rows == 1 else f"{value.rows} * N"
+        texts.append(f"({', '.join(sizes)}{',' * (len(sizes) == 1)})")
+    return f"  # {', '.join(texts)}"
 
 
 def layout_line(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> str:

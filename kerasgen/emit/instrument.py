@@ -20,11 +20,11 @@ class Line(NamedTuple):
     last: int
 
 
-def parse_predict(source: str | bytes) -> ast.FunctionDef:
-    """The function `predict` of a module; one without lines if the module has none."""
+def parse_predict(source: str | bytes, name: str = "predict") -> ast.FunctionDef:
+    """The function `predict` of a module, or another one; one without lines if the module has none."""
     functions = ast.parse(source).body
-    empty = ast.FunctionDef("predict", ast.arguments([], [], None, [], [], None, []), [], [])
-    return next((node for node in functions if isinstance(node, ast.FunctionDef) and node.name == "predict"), empty)
+    empty = ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), [], [])
+    return next((node for node in functions if isinstance(node, ast.FunctionDef) and node.name == name), empty)
 
 
 def value_lines(predict: ast.FunctionDef) -> Iterator[Line]:
@@ -62,5 +62,5 @@ def instrument(
     function.body = body
     names = dict(scope)
     exec(compile(ast.fix_missing_locations(ast.Module([function], [])), "<predict>", "exec"), names)
-    instrumented: Callable[..., Any] = names["predict"]
+    instrumented: Callable[..., Any] = names[predict.name]
     return instrumented

@@ -44,7 +44,8 @@ def load_module(source: Path | bytes) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ParityError(f"{name}: does not run: {type(error).__name__}: {error}") from error
-    missing = [part for part in ("INPUTS", "OUTPUTS", "predict", "as_input") if not hasattr(module, part)]
+    takes = "as_samples" if hasattr(module, "predict_sample") else "as_input"
+    missing = [part for part in ("INPUTS", "OUTPUTS", "predict", takes) if not hasattr(module, part)]
     if missing:
         raise UsageError(f"{name}: not a module that kerasgen wrote: it lacks {', '.join(missing)}")
     return module

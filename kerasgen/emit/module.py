@@ -17,7 +17,7 @@ import jinja2
 
 import kerasgen
 from kerasgen.emit.audit import audit
-from kerasgen.emit.body import Body, called, layout_line
+from kerasgen.emit.body import Body, called, layout_line, with_shapes
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
@@ -30,8 +30,8 @@ from kerasgen.graph.plan import Plan
 from kerasgen.names import RESERVED, identifier
 from kerasgen.passes import LEVEL
 
-# Lines in place of our functions, which are formatted already, while black does the rest.
-KERNELS, RUNTIME = "# (kernels)", "# (runtime)"
+# Lines in place of our functions and of the texts of Lambdas, which are formatted already, while black does the rest.
+KERNELS, RUNTIME, LAMBDAS = "# (kernels)", "# (runtime)", "# (lambdas)"
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,16 @@ def emit(
     sidecar: str = "",
     activations: Plan | None = None,
     level: int = LEVEL,
-    selftest: Any = None,
     origin: Origin | None = None,
     training: Training | None = None,
+    minimal: bool = False,
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
-    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `selftest`
-    is what the module compares its answers with: see `kerasgen.verification.selftest`. `origin` is where it comes from.
-    `training` adds the gradients, of the same weights.
+    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
+    is where it comes from. `training` adds the gradients, of the same weights. A `minimal` module has no command line
+    and no self-test; what the self-test compares is put in later, by `Module.with_constants`.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -108,37 +108,74 @@ def emit(
     loaders = [target.runtime.read_sidecar if sidecar else target.runtime.read_embedded] if weights else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    load_imports, load_blocks = collect([*loaders, target.runtime.main])
+    load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
-    text = _template(target.template).render(
+    model, lambdas = _model(origin.model)
+    text = template(target.template).render(
         version=kerasgen.__version__,
         parameters=", ".join(name for name, _, _ in inputs),
+        signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
+        answer=_answer(graph),
+        public=sorted(_public(graph, activations, training)),
+        minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}.npy" for name, _, _ in inputs),
         imports=sorted({*imports, *load_imports} - {target.library}),
         numpy=target.library,
-        model=ascii(dict(origin.model)) if origin.model else None,
+        model=model if origin.model else None,
         verified=ascii(origin.verified),
         export=ascii({"kerasgen": kerasgen.__version__, "optimize": level, **origin.options}),
         inputs=[ascii(row) for row in inputs],
-        outputs=[ascii(row) for row in _outputs(graph)],
+        outputs=[ascii(row) for row in output_rows(graph)],
         predict=Body(plan, target).lines(),
         activations=None if activations is None else Body(activations, target, every_layer=True).lines(),
         stateful=bool(graph.memory),
         training=training.printed(target) if training else None,
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
-        runtime=RUNTIME,
+        runtime=RUNTIME if load_blocks else "",
+        runtime_title=" and ".join(["Weights"] * bool(loaders) + ["command line"] * (not minimal)).capitalize(),
         loads=bool(loaders),
         sidecar=ascii(sidecar) if sidecar else None,
-        sha256=hashlib.sha256(npz).hexdigest(),
-        selftest=ascii(selftest),
+        sha256=hashlib.sha256(npz).hexdigest() if sidecar else None,
     )
-    text = black.format_str(text, mode=target.style)
+    text = with_shapes(black.format_str(text, mode=target.style), plan)
+    text = text.replace(f"\n        {LAMBDAS}\n", f"\n{lambdas}\n", 1)
     for line, sources in ((RUNTIME, load_blocks), (KERNELS, blocks)):  # the user's functions last: they hold any line
         text = text.replace(f"\n{line}\n", "\n{}\n".format("\n\n\n".join(sources.values())), 1)
     audit(text, yours)
     return Module(text, npz, embedded=bool(loaders) and not sidecar)
+
+
+def _answer(graph: Graph) -> str:
+    """The annotation of what `predict` returns."""
+    if graph.keyed:
+        return '"dict[str, np.ndarray]"'
+    count = len(graph.output_names)
+    return "np.ndarray" if count == 1 else f'"tuple[{", ".join(["np.ndarray"] * count)}]"'
+
+
+def _public(graph: Graph, activations: Plan | None, training: Training | None) -> Iterator[str]:
+    """The names in a module that are meant for others."""
+    yield from ("INPUTS", "OUTPUTS", "predict")
+    yield from ["activations"] if activations else []
+    yield from ["reset_states"] if graph.memory else []
+    if training:
+        yield from ("forward", "backward")
+        yield from ["train_step"] if training.options.loss else []
+        yield from ["save_weights", "load_weights"] if training.plan.trainable else []
+        yield from (method for method, _ in training.options.methods())
+
+
+def _model(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """What a module says of its model, as source text; and the lines of its Lambdas, if black need not format them."""
+    lambdas, width = facts.get("lambdas", {}), NUMPY.style.line_length
+    lines = [f'        "{name}": "{text}",' for name, text in lambdas.items()]
+    is_short = len(ascii(lambdas)) <= width  # and may fit in a line
+    if is_short or any(len(line) > width or len(ascii(line)) > len(line) + 2 or line.count('"') > 4 for line in lines):
+        return ascii(dict(facts)), ""
+    parts = [f"{key!a}: " + (f"{{\n{LAMBDAS}\n}}" if key == "lambdas" else ascii(item)) for key, item in facts.items()]
+    return f"{{{', '.join(parts)}}}", "\n".join(lines)
 
 
 def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:
@@ -149,14 +186,15 @@ def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:
     return {*imports, *blocks}
 
 
-def _outputs(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
+def output_rows(graph: Graph) -> Iterator[tuple[str, Shape, str]]:
     """Name, shape and dtype of each output."""
     for name, value in zip(graph.output_names, graph.outputs, strict=True):
         yield name, graph.specs[value].shape, graph.specs[value].dtype
 
 
 @cache
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """The template of this name."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,

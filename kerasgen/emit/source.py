@@ -43,10 +43,10 @@ def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict
         raise UsageError(f"{name} of {thing.__module__} must be defined at the top of its module, to be copied")
     used = {name: getattr(scope, name) for name in _names(thing) if hasattr(scope, name)}
     for key, value in used.items():
+        home = sys.modules[_imported(scope).get(key, scope.__name__)]
         if isinstance(value, ModuleType):
             imports.add(_import(value.__name__, key))
-        elif not callable(value):
-            home = sys.modules[_imported(scope).get(key, scope.__name__)]
+        elif not callable(value) or _is_chosen(key, home):
             text = _constants(home)[key]
             for mentioned in _mentioned(text):
                 other: Any = getattr(home, mentioned, None)
@@ -101,6 +101,11 @@ def _code_names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _code_names(constant)
+
+
+def _is_chosen(name: str, home: ModuleType) -> bool:
+    """Whether a function of ours is one of several, chosen when the module is loaded."""
+    return home.__name__.startswith("kerasgen.") and name in _constants(home)
 
 
 @cache

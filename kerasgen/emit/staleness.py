@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasgen.emit.module import Module
+from kerasgen.emit.pure import split_weights
 from kerasgen.emit.weights import split
 from kerasgen.errors import FileError
 from kerasgen.names import printable
@@ -55,10 +56,17 @@ def changes(new: Module, path: Path, sidecar: Path | None) -> Changes:
     missing = tuple(file for file in (path, sidecar) if file is not None and not file.exists())
     if missing:
         return Changes(path, missing=missing)
-    code, embedded = split(_read(path))
-    old = _read(sidecar) if sidecar else embedded
-    lines = [] if _means_the_same(_comparable(code), _comparable(new.text)) else _diff(path, code, new.text)
-    return Changes(path, tuple(lines), tuple(_weights(old, new.npz if new.embedded or sidecar else b"")))
+    beside = _read(sidecar) if sidecar else b""
+    if "predict_sample" in new.text:  # without NumPy
+        code, old = split_weights(_read(path), beside)
+        new_code, written = split_weights(new.text.encode(), new.npz)
+        npz = written or b""
+    else:
+        code, embedded = split(_read(path))
+        old = beside if sidecar else embedded
+        new_code, npz = new.text, new.npz if new.embedded or sidecar else b""
+    lines = [] if _means_the_same(_comparable(code), _comparable(new_code)) else _diff(path, code, new_code)
+    return Changes(path, tuple(lines), tuple(_weights(old, npz)))
 
 
 def _diff(path: Path, old: str, new: str) -> Iterator[str]:

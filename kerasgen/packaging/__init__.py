@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from kerasgen.api import ExportResult, export
+from kerasgen.api import export
 from kerasgen.display import Display, Displayed
 from kerasgen.emit.load import load_module
 from kerasgen.emit.publish import check_target, publish, publish_folder, workplace
@@ -17,6 +17,7 @@ from kerasgen.errors import FileError, UsageError
 from kerasgen.names import module_name, printable
 from kerasgen.packaging import aws_lambda, folder, page, wheel, zipapp
 from kerasgen.packaging.subject import Subject
+from kerasgen.verification.result import ExportResult
 
 __all__ = ["FORMS", "Package", "package"]
 
@@ -102,6 +103,8 @@ def package(
     if chosen is None:
         raise UsageError(f"the form of a package is one of {', '.join(FORMS)}, not {form!r}")
     given = {"version": version, "arch": arch, "python": python, "numpy": numpy, "pyodide": pyodide}
+    if options.get("minimal") or options.get("target", "numpy") != "numpy":
+        raise UsageError("a package runs its module as a program, with NumPy: no `minimal=True`, no `target='pure'`")
     settings = chosen.prepare(**_settings(form, {key: value for key, value in given.items() if value is not None}))
     title, module = _names(source, name)
     target = Path(chosen.target.format(name=module) if output is None else output)

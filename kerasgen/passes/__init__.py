@@ -85,6 +85,12 @@ PIPELINES: Mapping[int, Pipeline] = {
     2: (STOPS, CLEAN, JOIN, FOLD, MOVE, FAST_KERNELS, EPILOGUES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
+# The same for a module without NumPy, whose kernels have no faster forms.
+PURE: Mapping[int, Pipeline] = {
+    0: (STOPS, CLEAN, FUSE, FINISH),
+    1: (STOPS, CLEAN, JOIN, FUSE, FINISH),
+    2: (STOPS, CLEAN, JOIN, FOLD, FUSE, FINISH),
+}
 # What is done before a graph is differentiated: no kernel has an activation fused, and no weight has a layout.
 DIFFERENTIABLE: Mapping[int, Pipeline] = {0: (CLEAN, FINISH), 1: (CLEAN, JOIN, FINISH), 2: (CLEAN, JOIN, FOLD, FINISH)}
 # What is done after that, to the forward pass.

@@ -1,7 +1,7 @@
-"""The lines of a module's `predict`, run one by one: what each of them makes, and which node of the graph it is.
+"""Runs the lines of a module's `predict` one by one: what each computes, and which node of the graph it is.
 
-The lines that run are the module's own, from its text. A line that makes an array and applies a saturating activation
-to it at once is also run without that, for such an activation hides most errors.
+The lines are the module's own, from its text. A line that also applies a saturating activation is run without it,
+too, for such an activation hides most errors.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ class Lines:
     `nodes` has the index of the node of each line, or None; it is empty where the lines are not those of the plan.
     """
 
+    function = "predict"
+
     def __init__(self, module: Any, plan: Plan) -> None:
         self.module = module
-        self.predict = parse_predict(module.__spec__.loader.get_data(""))
+        self.predict = parse_predict(module.__spec__.loader.get_data(""), self.function)
         calls = (node for node in ast.walk(self.predict) if isinstance(node, ast.Call))
         limits = (ast.literal_eval(call.args[1]) for call in calls if _called(call) == "in_batches")
         self.max_batch: int | None = next(limits, None)
@@ -49,13 +51,16 @@ class Lines:
         self.nodes = self._nodes(plan)
 
     def _nodes(self, plan: Plan) -> list[int | None]:
-        text = "\n    ".join(["def predict():", *Body(plan, NUMPY).lines()])
-        printed = list(value_lines(parse_predict(text)))
-        if [line.names for line in printed] != [line.names for line in self.lines]:
+        if not self._are(Body(plan, NUMPY).lines()):
             return []
         first = len(plan.graph.inputs) + len(plan.graph.memory) + bool(plan.buffers)
         count = len(plan.graph.nodes)
         return [index - first if first <= index < first + count else None for index in range(len(self.lines))]
+
+    def _are(self, lines: Sequence[str]) -> bool:
+        """Whether the lines assign the same names as these, which are those of the plan."""
+        printed = value_lines(parse_predict("\n    ".join(["def predict():", *lines])))
+        return [line.names for line in printed] == [line.names for line in self.lines]
 
     def batches(self, arrays: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """The inputs in the batches that the module takes at once."""
@@ -68,18 +73,21 @@ class Lines:
 
         What `predict` returns. Raises what it raises.
         """
+        getattr(self.module, "reset_states", dict)()
+        return self._recording(visit, flat)(*arrays)
+
+    def _recording(self, visit: Visit, values: Callable[[Any], list[Any]]) -> Callable[..., Any]:
+        """The function, which hands each line's number and what it made to `visit`; `values` are those of a line."""
         count = iter(range(len(self.lines)))
         before: list[Any] = []
 
         def record(made: Any) -> Any:
-            visit(next(count), Made(flat(made), before.pop() if before else None))
+            visit(next(count), Made(values(made), before.pop() if before else None))
             return made
 
         recorder = _Recorder({name for name, thing in vars(self.module).items() if _takes_activation(thing)})
         scope = {**vars(self.module), "_record": record, "_before": before.append}
-        predict = instrument(self.predict, scope, recorder.replace, split=False)  # all the samples in one run
-        getattr(self.module, "reset_states", dict)()
-        return predict(*arrays)
+        return instrument(self.predict, scope, recorder.replace, split=False)  # all the samples in one run
 
 
 def _called(call: ast.expr | None) -> str:

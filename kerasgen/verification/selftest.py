@@ -1,4 +1,4 @@
-"""What a module proves itself with: inputs that it can make again by itself, and a few numbers of the right answers.
+"""What a module tests itself with: inputs that it can generate again, and a few numbers of the right answers.
 
 The numbers are those of the graph in float64. The errors of its sums are far below the digits that are kept, so the
 same export gives the same bytes on every machine, whether or not Keras is there to confirm them. Sums of what is inside
@@ -30,7 +30,7 @@ from kerasgen.verification.oracle import Oracle, available
 from kerasgen.verification.verify import original
 
 KERAS, SELF_MADE = "by Keras", "self-made"
-# What one run may take, of the sample that is recorded: it has as few samples as that asks for.
+# Limits of one run: as many samples are recorded as fit.
 MOST_NUMBERS = 2**27  # in all arrays
 MOST_AT_ONCE = 2**24  # in one array
 MOST_PRODUCTS = 2**32  # multiplications
@@ -105,9 +105,9 @@ class Proof:
                 if self.wanted:
                     raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
 
-    def record(self, plan: Plan) -> Any:
+    def record(self, plan: Plan, *, most_products: int = MOST_PRODUCTS) -> Any:
         """What the module keeps, as `kerasgen.emit.runtime.selftest.selftest` takes it; None if nobody can answer."""
-        few = affordable(plan, self.recipes)
+        few = affordable(plan, self.recipes, most_products)
         with np.errstate(all="ignore"):  # answers need not be finite
             calls, outputs = run_twice(plan, few)
             if outputs:
@@ -145,7 +145,7 @@ class Answer(NamedTuple):
 Call = tuple[str, float, float]  # the kernel, the error that is allowed, and the sum of what it returns
 
 
-def affordable(plan: Plan, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
+def affordable(plan: Plan, recipes: Sequence[Recipe], most_products: int = MOST_PRODUCTS) -> Sequence[Recipe]:
     """The recipes with fewer samples, where all of them would take long or much memory; none where one would.
 
     Every cell of a result is taken to be a product with each of the weights of its channel.
@@ -161,7 +161,7 @@ def affordable(plan: Plan, recipes: Sequence[Recipe]) -> Sequence[Recipe]:
         return ()
     if numbers_ > MOST_NUMBERS or largest > MOST_AT_ONCE or products > TOO_MANY_PRODUCTS:
         return ()
-    limits = (MOST_NUMBERS // max(numbers_, 1), MOST_AT_ONCE // max(largest, 1), MOST_PRODUCTS // max(products, 1))
+    limits = (MOST_NUMBERS // max(numbers_, 1), MOST_AT_ONCE // max(largest, 1), most_products // max(products, 1))
     samples = max(1, min(limits))
     return [recipe._replace(shape=(min(samples, recipe.shape[0]), *recipe.shape[1:])) for recipe in recipes]
 

@@ -5,14 +5,22 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
+# Only what is meant for others has annotations; type checkers leave out the rest
+# mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
+# mypy: disable-error-code="var-annotated"
+# pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false
+
 import binascii
 import collections
 import io
 import os
 import queue
 import threading
+import time
 
 import numpy as np
+
+__all__ = ["INPUTS", "OUTPUTS", "backward", "forward", "load_weights", "predict", "save_weights", "train_step"]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
@@ -41,22 +49,22 @@ OUTPUTS = (("digit", (None, 10), "float32"),)
 TRAINABLE = ("shapes/kernel", "digit/kernel", "digit/bias")
 
 
-def predict(image):
+def predict(image: np.ndarray) -> np.ndarray:
     """The model's answer. Arrays in the order of INPUTS, or by name; the first axis is the batch.
 
     The result may share memory with the inputs.
     """
-    x = as_input(image, *INPUTS[0])
-    x = conv2d(x, W["strokes/kernel"], W["strokes/bias"], pad=((1, 1), (1, 1)), activation=relu)
-    x = conv2d(x, W["corners/kernel"], W["corners/bias"], pad=((1, 1), (1, 1)), activation=relu)
-    x = max_pool(x, size=(2, 2), strides=(2, 2))
-    x = conv2d(x, W["shapes/kernel"])
+    x = as_input(image, *INPUTS[0])  # (N, 8, 8, 1)
+    x = conv2d(x, W["strokes/kernel"], W["strokes/bias"], pad=((1, 1), (1, 1)), activation=relu)  # (N, 8, 8, 16)
+    x = conv2d(x, W["corners/kernel"], W["corners/bias"], pad=((1, 1), (1, 1)), activation=relu)  # (N, 8, 8, 32)
+    x = max_pool(x, size=(2, 2), strides=(2, 2))  # (N, 4, 4, 32)
+    x = conv2d(x, W["shapes/kernel"])  # (N, 2, 2, 48)
     x = batch_norm(
         x, W["shapes_norm/gamma"], W["shapes_norm/beta"], W["shapes_norm/moving_mean"], W["shapes_norm/moving_variance"]
-    )
-    x = relu(x)
-    x = flatten(x)
-    return dense(x, W["digit/kernel"], W["digit/bias"], activation=softmax)
+    )  # (N, 2, 2, 48)
+    x = relu(x)  # (N, 2, 2, 48)
+    x = flatten(x)  # (N, 192)
+    return dense(x, W["digit/kernel"], W["digit/bias"], activation=softmax)  # (N, 10)
 
 
 def forward(image):
@@ -103,12 +111,12 @@ def train_step(inputs, targets):
     return loss
 
 
-def save_weights(path):
+def save_weights(path: str) -> None:
     """Write the weights that training changes to an .npz file."""
     write_weights(path, {name: W[name] for name in TRAINABLE})
 
 
-def load_weights(path):
+def load_weights(path: str) -> None:
     """Go on with weights that `save_weights` wrote. ValueError where names, shapes or dtypes are others."""
     read_weights(path, {name: W[name] for name in TRAINABLE})
 
@@ -153,7 +161,7 @@ def convolve(x, kernel, strides, dilation, pad):
     window, f = kernel.shape[:-2], kernel.shape[-1]
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     depth = kernel.size // f
-    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    y = matmul(cells.reshape(cells.size // depth, depth), kernel.reshape(depth, f))
     return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 
@@ -219,6 +227,48 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
         whole[inside + (slice(a + size, a + size + b),)] = value
         inside += (slice(a, a + size),)
     return whole[inside], whole
+
+
+def has_blas():
+    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
+    try:
+        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
+            return False
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    x = np.ones((48, 48), np.float32)
+    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
+
+
+def best_time(function, *arrays):
+    """The seconds that the fastest of three calls takes."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(*arrays)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+BLAS = has_blas()
+
+
+def matmul(x, y, out=None):
+    """x @ y: (..., M, K), (..., K, N) → (..., M, N).
+
+    The inner loop of `einsum` goes along y as it lies in memory: the longer, the faster.
+    """
+    if BLAS:
+        return np.matmul(x, y, out=out)
+    (rows, depth), columns = x.shape[-2:], y.shape[-1]
+    if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
+        y = by_columns(y)
+    return np.einsum("...mk,...kn->...mn", x, y, out=out)
+
+
+def by_columns(y):
+    """The same matrices (..., K, N), with the K numbers of a column side by side in memory."""
+    return np.swapaxes(np.ascontiguousarray(np.swapaxes(y, -2, -1)), -2, -1)
 
 
 def relu(x, out=None):
@@ -304,9 +354,9 @@ def flatten(x):
 def dense(x, kernel, bias=None, *, activation=None):
     """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     if x.ndim == 2:
-        return finish(x @ kernel, bias, activation)
+        return finish(matmul(x, kernel), bias, activation)
     c, f = kernel.shape
-    y = x.reshape(x.size // c, c) @ kernel
+    y = matmul(x.reshape(x.size // c, c), kernel)
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
@@ -336,7 +386,7 @@ def bias_backward(d):
 
 
 def product(sizes):
-    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    """The product of the sizes; np.prod would take longer than all else that a layer does."""
     total = 1
     for size in sizes:
         total *= size
@@ -377,7 +427,7 @@ def batch_norm_backward(d, gamma, variance, *, axis=-1, epsilon=1e-3):
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one on each core."""
+    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
         return cores or 1
     if not text.isdecimal() or int(text) < 1:
@@ -525,7 +575,7 @@ def thread_pool():
 
 
 def serve(calls):
-    """Do what is called for, for ever."""
+    """Run calls from the queue, forever."""
     while True:
         calls.get()()
 
@@ -678,7 +728,7 @@ def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
         "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
     )
     parser.add_argument(
-        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+        "--selftest", action="store_true", help="compare the answer to generated inputs with a recorded one"
     )
     options = parser.parse_args(arguments)
     if options.selftest:
@@ -725,7 +775,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
     ]
     if reset is not None:
         reset()
-    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+    with np.errstate(all="ignore"):  # the inputs are random
         result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
     if reset is not None:
         reset()
@@ -742,7 +792,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
 
     Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
     few at a time have their sums added up.
@@ -844,7 +894,7 @@ def blas():
 
 
 def make_input(shape, dtype, low, high, whole=False, seed=0):
-    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+    """An array that looks like data and is the same on every machine: no library decides how it is rounded.
 
     The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
     signals are; normal noise of mean 0 and deviation 1; one cell in eight `high`, all others `low`; and even noise upon

@@ -1,0 +1,73 @@
+"""What an export tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from kerasgen.display import Display, Displayed
+from kerasgen.emit.load import load_module
+from kerasgen.errors import UsageError
+from kerasgen.verification.compare import OutputReport
+from kerasgen.verification.lambdas import not_compared
+
+LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
+
+
+@dataclass(frozen=True)
+class ExportResult(Displayed):
+    """What was written, and how it compares with Keras.
+
+    `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
+    says why. `warning` is a word on what is odd about the model, or nothing. `unread` are the Lambda layers whose code
+    Keras did not run: it had what kerasgen read there, so the reading itself was not compared.
+    """
+
+    module: Path | None
+    sidecar: Path | None
+    weight_bytes: int
+    outputs: tuple[OutputReport, ...]
+    unverified: str
+    warning: str = ""
+    unread: tuple[str, ...] = ()
+
+    def load(self) -> ModuleType:
+        """The module, imported.
+
+        Raises UsageError where a stream took it, FileError where it is no longer there, ParityError where it does not
+        run.
+        """
+        if self.module is None:
+            raise UsageError(
+                "the module went into a stream, not a file: `kerasgen.load` converts and imports in memory"
+            )
+        return load_module(self.module)
+
+    def display(self) -> Display:
+        """The files, and what is to be said."""
+        return Display(sentences=[*(str(file) for file in (self.sidecar, self.module) if file), *self.messages])
+
+    @property
+    def messages(self) -> list[str]:
+        """Sentences about the result: a warning, how it compares with Keras or why that is not known, advice."""
+        messages = [f"warning: {self.warning}"] if self.warning else []
+        if self.unverified:
+            messages.append(f"not verified: {self.unverified}")
+        else:
+            worst = max(report.relative for report in self.outputs)
+            messages.append(f"verified against Keras: largest error {worst:.1e} of the largest output")
+        if self.unread:
+            messages.append(not_compared(self.unread))
+        return messages + ([self.advice] if self.advice else [])
+
+    @property
+    def advice(self) -> str:
+        """A word on embedded weights that are large, or nothing."""
+        if self.sidecar is not None or self.weight_bytes < LARGE:
+            return ""
+        size = self.weight_bytes / 1e6
+        return (
+            f"{size:.0f} MB of weights are embedded, {size * 4 / 3:.0f} MB as text: "
+            f"`store='sidecar'` would save {size / 3:.0f} MB of disk and most of the time to start"
+        )
