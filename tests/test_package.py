@@ -95,49 +95,27 @@ def test_a_wheel_is_installed_and_run(
     with zipfile.ZipFile(made.path) as wheel:
         names = {name.partition("/")[2] for name in wheel.namelist() if name.startswith("Small_Net/")}
         (metadata,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith("/METADATA"))
-    assert names == {"__init__.py", "__init__.pyi", "__main__.py", "model.npz", "model.py", "py.typed"}
+    assert names == {"__init__.py", "__main__.py", "model.npz", "model.py", "py.typed"}
     assert "Name: Small-Net\nVersion: 1.2rc3\n" in metadata
     assert "Requires-Python: >=3.7\n" in metadata
     assert "they agree within" in metadata
 
 
-def test_the_types_of_a_wheel(files: Path, tmp_path: Path) -> None:
-    declared = {
-        "small": "def predict(image: ArrayLike) -> NDArray[np.float32]: ...",
-        "two": "def predict(left: ArrayLike, right: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...",
-    }
-    for name, line in declared.items():
-        made = kerasgen.package(files / f"{name}.keras", "wheel", tmp_path, activations=True, verify=False)
-        with zipfile.ZipFile(made.path) as wheel:
-            lines = wheel.read(f"{name}/__init__.pyi").decode().splitlines()
-        assert line in lines
-        assert any(line.startswith("def activations(") for line in lines)
-
-
 @pytest.mark.thorough
 def test_a_type_checker_reads_the_types_of_a_wheel(files: Path, tmp_path: Path) -> None:
-    """The type checker knows what `predict` takes and gives, of one output, of several and of a dict."""
-    for name in ("small", "two", "hostile"):
-        made = kerasgen.package(files / f"{name}.keras", "wheel", tmp_path, verify=False)
-        with zipfile.ZipFile(made.path) as wheel:
-            wheel.extractall(tmp_path / "installed")
+    """It knows what `predict` takes and gives: the module has annotations, and the package says so."""
+    made = kerasgen.package(files / "two.keras", "wheel", tmp_path, verify=False)
+    with zipfile.ZipFile(made.path) as wheel:
+        wheel.extractall(tmp_path / "installed")
     (tmp_path / "user.py").write_text(
-        "import hostile, small, two\n"
-        "reveal_type(small.predict([[1.0]]))\n"
-        "reveal_type(two.predict([1.0], right=[2.0]))\n"
-        "reveal_type(hostile.predict)\n"
-        "small.predict(7, 8)\n"
+        "import numpy as np\nimport two\n\n"
+        "one, many = two.predict(np.zeros((1, 4)), right=np.zeros((1, 3)))\n"
+        "print(one.shape, two.MODEL['sha256'])\n"
+        "two.predict('text', one)\n"
     )
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", tmp_path, "user.py"]
-    settings = {"env": {**WITHOUT, "MYPYPATH": str(tmp_path / "installed")}}
-    printed = run(*command, cwd=tmp_path, code=1, **settings)
-    one, several, keyed, error = (re.sub("numpy\\.|_typing\\._32Bit", "", line) for line in printed.splitlines())
-    assert 'Revealed type is "ndarray[' in one
-    assert "floating[" in one or "float32" in one
-    assert several.count("ndarray[") == 2
-    assert "-> " in keyed
-    assert "dict[" in keyed
-    assert "Too many arguments" in error
+    printed = run(*command, cwd=tmp_path, code=1, env={**WITHOUT, "MYPYPATH": str(tmp_path / "installed")})
+    assert [line.partition(":")[2].partition(":")[0] for line in printed.splitlines()] == ["6"]
 
 
 @forms("wheel", "zipapp", "folder", "pyodide")
@@ -444,6 +422,9 @@ def test_modules_do_not_hide_what_stands_beside_them(files: Path, tmp_path: Path
     assert (made / "handler_model.py").exists()
     made = kerasgen.package(files / "small.keras", "folder", tmp_path / "b", name="json", verify=False).path
     assert not (made / "json.py").exists()
+    for options in ({"minimal": True}, {"target": "pure"}):
+        with pytest.raises(kerasgen.UsageError, match="no `minimal=True`"):
+            kerasgen.package(files / "small.keras", "folder", tmp_path / "c", **options)
     with pytest.raises(kerasgen.UsageError, match="the form of a package is one of wheel, lambda"):
         kerasgen.package(files / "small.keras", "exe")
 
@@ -459,3 +440,35 @@ def test_what_a_page_takes_for_an_image() -> None:
     assert page.image([colours], None) == {**sizes, "black": "0", "white": "255"}
     for inputs in ([grey, grey], [("x", (None, 4), "float32")], [("x", (None, 4, 4, 7), "float32")]):
         assert page.image(inputs, None) is None
+
+
+def test_the_answers_of_a_page_without_a_browser(files: Path, tmp_path: Path) -> None:
+    """Several inputs and outputs, and outputs that are no rows of scores; bridge.py is plain Python."""
+    made = kerasgen.package(files / "two.keras", "pyodide", tmp_path / "page", verify=False).path
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "import bridge, numpy as np\n"
+        "print(bridge.of_numbers('a b c d\\n1 2 3 4\\n\\n5;6;7;8', '1,2,3\\n4,5,6'))\n"
+        "print(bridge.shown(np.arange(12.0).reshape(1, 3, 4))['samples'])\n"
+        "print(bridge.shown(np.full((25, 1), 0.5)))\n"
+        "for bad in (('1 2 3', '1 2 3'), ('', '1 2 3'), ('1 2 3 4', '1 2 3\\n4 5 6')):\n"
+        "    try:\n"
+        "        bridge.of_numbers(*bad)\n"
+        "    except ValueError as error:\n"
+        "        print(error)\n"
+    )
+    answer, axes, column, short, empty, uneven = run(sys.executable, "-c", code, cwd=made).splitlines()
+    one, two = json.loads(answer)["outputs"]
+    x = [np.array([[1, 2, 3, 4], [5, 6, 7, 8]], "float32"), np.array([[1, 2, 3], [4, 5, 6]], "float32")]
+    expected = keras.models.load_model(files / "two.keras")(x)
+    assert [one["shape"], two["shape"]] == [[2, 2], [2, 3]]
+    for output, scores in zip((one, two), expected, strict=True):
+        for rows, row in zip(output["samples"], np.asarray(scores), strict=True):
+            assert [label for label, _, _ in rows] == [f"class {place}" for place in np.argsort(-row)]
+            assert relative_error([float(number) for _, number, _ in rows], np.sort(row)[::-1]) < 1e-3
+    assert axes == "[[['smallest', '0', None], ['mean', '5.5', None], ['largest', '11', None]]]"
+    assert column.count("['value', '0.5', None]") == 20
+    assert "'left_out': 5" in column
+    assert short == "input left: sample 1 has 3 numbers, not 4"
+    assert empty == "input left: a line of numbers for each sample"
+    assert "left" in uneven or "right" in uneven or "samples" in uneven

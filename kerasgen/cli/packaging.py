@@ -21,6 +21,7 @@ from kerasgen.cli.app import (
     app,
     architecture_options,
     functions,
+    new_names,
     progress,
     say,
     values,
@@ -90,6 +91,9 @@ def package(
     input_shape: InputShape = "",
     custom: Custom = None,
     define: Define = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(metavar="OLD=NEW", help="As for export.", show_default=False)
+    ] = None,
     activations: Annotated[bool, typer.Option("--activations", help="As for export.")] = False,
     optimize: Annotated[int, typer.Option("--optimize", "-O", min=0, max=2, help="As for export.")] = 2,
     max_memory: Annotated[
@@ -129,6 +133,7 @@ def package(
             weights=weights,
             custom=functions(custom),
             defines=values(define),
+            rename=new_names(rename),
             activations=activations,
             optimize=optimize,
             max_memory=size_in_bytes(max_memory, "--max-memory") if max_memory else None,

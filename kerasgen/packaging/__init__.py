@@ -103,6 +103,8 @@ def package(
     if chosen is None:
         raise UsageError(f"the form of a package is one of {', '.join(FORMS)}, not {form!r}")
     given = {"version": version, "arch": arch, "python": python, "numpy": numpy, "pyodide": pyodide}
+    if options.get("minimal") or options.get("target", "numpy") != "numpy":
+        raise UsageError("a package runs its module as a program, with NumPy: no `minimal=True`, no `target='pure'`")
     settings = chosen.prepare(**_settings(form, {key: value for key, value in given.items() if value is not None}))
     title, module = _names(source, name)
     target = Path(chosen.target.format(name=module) if output is None else output)

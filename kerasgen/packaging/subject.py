@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,12 +15,7 @@ import jinja2
 from kerasgen.emit.target import NUMPY
 from kerasgen.emit.templates import TEMPLATES
 
-# What a module may have for its callers, in the order of the module.
-PUBLIC = (
-    "MODEL VERIFIED EXPORT INPUTS OUTPUTS LABELS TRAINABLE STATES OPTIMIZER predict classify preprocess activations "
-    "reset_states forward backward train_step save_weights load_weights saliency integrated_gradients grad_cam"
-).split()
-FLOATS = ("float16", "float32", "float64")
+FACTS = ("MODEL", "VERIFIED", "EXPORT")  # what a module says of itself
 
 
 @dataclass(frozen=True)
@@ -50,8 +43,8 @@ class Subject:
 
     @property
     def public(self) -> list[str]:
-        """What the module has for its callers."""
-        return [name for name in PUBLIC if hasattr(self.loaded, name)]
+        """What the module has for its callers, and what it says of itself."""
+        return [*FACTS, *self.loaded.__all__]
 
     @property
     def entry(self) -> ast.Call:
@@ -73,30 +66,6 @@ class Subject:
     def arguments(self) -> str:
         """A file for each input, as a shell takes them."""
         return " ".join(f"{name}.npy" for name, _, _ in self.loaded.INPUTS)
-
-    def signatures(self) -> Iterator[str]:
-        """The public functions, each as a stub file declares it."""
-        for name in self.public:
-            function = getattr(self.loaded, name)
-            if inspect.isfunction(function):
-                parameters = inspect.signature(function).parameters.values()
-                kind = "ArrayLike" if name == "predict" else "Any"
-                declared = ", ".join(_declared(parameter, kind) for parameter in parameters)
-                yield f"def {name}({declared}) -> {self._returned() if name == 'predict' else 'Any'}: ..."
-
-    def _returned(self) -> str:
-        """The type of what `predict` returns."""
-        types = [f"NDArray[np.{dtype}]" if dtype in FLOATS else "NDArray[Any]" for _, _, dtype in self.loaded.OUTPUTS]
-        tree = ast.parse(self.file.read_bytes()).body
-        (predict,) = (node for node in tree if isinstance(node, ast.FunctionDef) and node.name == "predict")
-        if isinstance(predict.body[-1], ast.Return) and isinstance(predict.body[-1].value, ast.Dict):
-            return "dict[str, NDArray[Any]]"
-        return types[0] if len(types) == 1 else f"tuple[{', '.join(types)}]"
-
-
-def _declared(parameter: inspect.Parameter, kind: str) -> str:
-    stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
-    return f"{stars}{parameter.name}: {kind}{'' if parameter.default is parameter.empty else ' = ...'}"
 
 
 def rendered(template: str, **values: Any) -> bytes:

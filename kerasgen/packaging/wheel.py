@@ -33,7 +33,6 @@ def build(subject: Subject, stage: Path, settings: str) -> tuple[Path, list[str]
     package = subject.file.parent
     contents = {
         "__init__.py": python("init.py.jinja", subject=subject, version=settings),
-        "__init__.pyi": python("init.pyi.jinja", subject=subject),
         "__main__.py": subject.program(f"{subject.module}.model", subject.name),
         "py.typed": b"",
         "../README.md": card(subject, subject.module, subject.name),
