@@ -19,7 +19,7 @@ PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # no
 RESERVED = frozenset(
     "np math x d W MODEL VERIFIED EXPORT INPUTS OUTPUTS STATES SELFTEST predict activations reset_states main NPZ "
     "TRAINABLE OPTIMIZER forward backward saved d_weights train_step save_weights load_weights write_weights "
-    "read_weights saliency integrated_gradients grad_cam "
+    "read_weights decode_weights saliency integrated_gradients grad_cam "
     "Base64File read_embedded read_sidecar open_sidecar hashed make_input input_noise input_waves factors weighted_sum "
     "numbers watch selftest same_calls difference blas save_arrays answer predict_sample TABLE WEIGHTS".split()
 )

@@ -10,8 +10,8 @@ from typing import Any
 from kerasgen.names import printable
 
 OPTIONS = frozenset("""
-    custom defines force input_shape inputs keep_failed minimal outputs rename run_lambdas store strict target
-    theano_kernels verify weights
+    custom defines force input_shape inputs keep keep_failed max_loss minimal outputs rename run_lambdas store strict
+    target theano_kernels verify weights weights_dtype
     """.split())
 _NAMES = {"defines": "define"}  # where the flag has another name
 _SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")
