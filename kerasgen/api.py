@@ -29,9 +29,10 @@ from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.processing import Processing, scaling
 from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.pure import PRODUCTS, emit_pure
+from kerasgen.emit.quantize import DTYPES, MAX_LOSS, check_patterns, compact, decoded
 from kerasgen.emit.staleness import Changes, changes
 from kerasgen.emit.training import Training
-from kerasgen.errors import InvalidModelError, UsageError
+from kerasgen.errors import InvalidModelError, ParityError, UsageError
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
 from kerasgen.lowering import Lowered, lower
@@ -43,6 +44,7 @@ from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
 from kerasgen.verification.inputs import Recipe, recipes
 from kerasgen.verification.lambdas import Lambdas
+from kerasgen.verification.loss import FLOAT32, Loss, measure
 from kerasgen.verification.result import ExportResult
 from kerasgen.verification.selftest import Proof
 from kerasgen.verification.verify import Verification, compared
@@ -69,6 +71,9 @@ class Options:
     minimal: bool = False
     target: str = "numpy"
     processing: Processing | None = None
+    weights_dtype: str = DTYPES[0]
+    keep: tuple[str, ...] = ()
+    max_loss: float | None = None
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -86,8 +91,33 @@ class Options:
             "rename": dict(self.rename),
             "minimal": self.minimal,
             "target": "" if self.target == "numpy" else self.target,
+            "weights_dtype": self.weights_dtype if self.compact else "",
+            "keep": list(self.keep),
+            "max_loss": self.max_loss,
         }
         return {name: option for name, option in options.items() if option}
+
+    @property
+    def compact(self) -> bool:
+        """Whether weights are stored in fewer bytes."""
+        return self.weights_dtype != DTYPES[0]
+
+    def check_compact(self) -> None:
+        """Raise UsageError where the settings of weights in fewer bytes are wrong, or do not go with others."""
+        if self.weights_dtype not in DTYPES:
+            raise UsageError(f"weights_dtype is one of {', '.join(DTYPES)}, not {self.weights_dtype!r}")
+        if not self.compact and (self.keep or self.max_loss is not None):
+            raise UsageError("`keep` and `max_loss` go with a `weights_dtype` other than float32")
+        if self.max_loss is not None and not self.max_loss > 0:
+            raise UsageError(f"max_loss is a number above 0, not {self.max_loss!r}")
+        if self.compact and (self.gradients is not None or self.target == "pure"):
+            other = "gradients" if self.gradients is not None else "target='pure'"
+            raise UsageError(f"a module with `{other}` has float32 weights: leave out `weights_dtype`")
+
+    @property
+    def loss_limit(self) -> float:
+        """The largest error that weights in fewer bytes may cause, as a part of the largest output."""
+        return MAX_LOSS[self.weights_dtype] if self.max_loss is None else self.max_loss
 
 
 class Prepared(NamedTuple):
@@ -116,6 +146,7 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
     if options.level not in PIPELINES:
         levels = ", ".join(map(str, PIPELINES))
         raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
+    options.check_compact()
     built = build(file, options.custom, check_defines(options.defines)).renamed(options.rename)
     graph = built.bind()
     if options.processing:
@@ -142,13 +173,16 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
 class _Plans(NamedTuple):
     """The plan of `predict`, and those of `activations` and of the gradients if they are asked for.
 
-    `lowered` is that of a module without NumPy.
+    `lowered` is that of a module without NumPy. Where the weights are `stored` in fewer bytes, these plans have what
+    becomes of them, and `exact` is the plan of `predict` with the model's own.
     """
 
     predict: Plan
     activations: Plan | None = None
     training: Training | None = None
     lowered: Lowered | None = None
+    stored: Mapping[str, np.ndarray] | None = None
+    exact: Plan | None = None
 
 
 def _plan(model: Prepared, options: Options) -> _Plans:
@@ -161,9 +195,20 @@ def _plan(model: Prepared, options: Options) -> _Plans:
         training = Training(options.gradients.plan(model.built, graph, options.level), options.gradients)
         return _Plans(training.plan.predict, training=training)
     if not options.activations:
-        return _Plans(optimize(graph, PIPELINES[options.level]))
+        return _compacted(_Plans(optimize(graph, PIPELINES[options.level])), model, options)
     full = optimize(graph.with_every_layer(), PIPELINES[options.level])
-    return _Plans(only_outputs(full, len(graph.outputs)), activations=full)
+    return _compacted(_Plans(only_outputs(full, len(graph.outputs)), activations=full), model, options)
+
+
+def _compacted(plans: _Plans, model: Prepared, options: Options) -> _Plans:
+    """The plans with the weights that a module has after decoding them, if they are stored in fewer bytes."""
+    if not options.compact:
+        return plans
+    full = plans.activations or plans.predict
+    check_patterns(options.keep, [*full.graph.weights, *(layer.name for layer in model.built.layers)])
+    stored = compact(full, options.weights_dtype, options.keep)
+    activations = plans.activations and decoded(plans.activations, stored)
+    return _Plans(decoded(plans.predict, stored), activations, stored=stored, exact=plans.predict)
 
 
 def _pure_plan(model: Prepared, options: Options) -> _Plans:
@@ -199,10 +244,13 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         processing=options.processing,
         level=options.level,
         minimal=options.minimal,
+        stored=plans.stored,
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
     with ThreadPoolExecutor(1) as pool:  # NumPy computes the answers while Python prints
-        answers = pool.submit(proof.record, plans.predict) if proof is not None and not options.minimal else None
+        answers = (
+            None if proof is None or options.minimal else pool.submit(proof.record, plans.predict, own=options.compact)
+        )
         if options.max_memory is None:
             module = make(plans.predict)
         else:
@@ -252,6 +300,9 @@ def export(
     rename: Mapping[str, str] | None = None,
     minimal: bool = False,
     target: str = "numpy",
+    weights_dtype: str = "float32",
+    keep: Sequence[str] = (),
+    max_loss: float | None = None,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
@@ -277,7 +328,10 @@ def export(
     "caffe" as keras.applications scales them, or a factor and a summand, as (1 / 255, 0) or "1/255,0". `rename` gives
     inputs and outputs other names, from the old one to the new one. A `minimal` module has no command line and no
     self-test. `target` is "numpy", or "pure" for a module without NumPy, for CPython, PyPy and MicroPython, whose
-    sidecar is a .bin file of plain numbers. `defines` are values of globals that the functions of Lambda layers read,
+    sidecar is a .bin file of plain numbers. `weights_dtype` stores the weights as "float16", "bfloat16" or "int8"; they
+    are decoded to float32 when the module is loaded. Those whose name or layer fits one of the patterns `keep` are left
+    alone. Then `max_loss` bounds the error of the outputs, as a part of the largest number in one: by default as
+    `kerasgen.emit.quantize.MAX_LOSS` has it. `defines` are values of globals that the functions of Lambda layers read,
     by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs the
     code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
     `kerasgen.display.STEPS`: a large model takes minutes.
@@ -309,6 +363,9 @@ def export(
         minimal,
         target,
         _processing(labels, preprocess),
+        weights_dtype,
+        tuple(keep),
+        max_loss,
     )
     model = prepare(file, options, strict=strict)
     on_step("optimise")
@@ -317,6 +374,10 @@ def export(
     if proof.asks:
         on_step("ask")
     proof.ask(model.recipes, model.graph.inputs, inputs)
+    loss = _loss(proof, plans, options, inputs)
+    if loss is not None and not (loss.ok or keep_failed):
+        raise _too_much(model, loss)
+    plans = plans._replace(exact=None)
     on_step("emit")
     model = model._replace(graph=plans.predict.graph)  # the weights before folding are gone when the folded are packed
     module = _emit(model, plans, options, proof)
@@ -328,13 +389,16 @@ def export(
             verification.raise_if_wrong()
         if verification and not verification.ok:
             _write_again(module.with_constants(VERIFIED=None, SELFTEST=proof.of_keras()), candidate)
-        elif verification and (met := proof.met(verification.tolerance)) != proof.verified:
+        elif verification and (met := proof.met(verification.tolerance, verification.loss)) != proof.verified:
             _write_again(module.with_constants(VERIFIED=met), candidate)
     if verification:
         verification.raise_if_wrong()
+        loss = verification.loss
+    elif loss is not None and not loss.ok:
+        raise _too_much(model, loss)
     reports = verification.outputs if verification else ()
     unread = proof.unread if verification else ()
-    return ExportResult(place, sidecar, len(module.npz), reports, proof.unverified, module.warning, unread)
+    return ExportResult(place, sidecar, len(module.npz), reports, proof.unverified, module.warning, unread, loss)
 
 
 def load(source: Any, **options: Any) -> ModuleType:
@@ -372,6 +436,9 @@ def check(
     rename: Mapping[str, str] | None = None,
     minimal: bool = False,
     target: str = "numpy",
+    weights_dtype: str = "float32",
+    keep: Sequence[str] = (),
+    max_loss: float | None = None,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -396,6 +463,9 @@ def check(
         minimal,
         target,
         _processing(labels, preprocess),
+        weights_dtype,
+        tuple(keep),
+        max_loss,
     )
     new = generate(file, options)
     return changes(new, place, sidecar)
@@ -442,6 +512,18 @@ def _write_again(module: Module, candidate: Path | BytesIO) -> None:
         candidate.seek(0)
         candidate.truncate()
         module.write(candidate)
+
+
+def _loss(proof: Proof, plans: _Plans, options: Options, inputs: Any) -> Loss | None:
+    """What weights in fewer bytes cost, where Keras has not answered: compared with the graph that has the model's."""
+    if plans.exact is None or proof.truth is not None:
+        return None
+    batches = proof.answers(plans.exact, plans.predict, inputs)
+    return measure(options.weights_dtype, options.loss_limit, batches, FLOAT32)
+
+
+def _too_much(model: Prepared, loss: Loss) -> ParityError:
+    return ParityError(f"{printable(model.file.source)}: {loss}; {loss.hint}")
 
 
 def _verified(proof: Proof, candidate: Path | BytesIO, built: Built) -> Verification | None:

@@ -36,6 +36,9 @@ FOLDER = "build/kerasgen"  # where `kerasgen batch` puts its results if nothing 
 _FLAG, _TEXT, _NUMBER = ((bool,), "true or false"), ((str,), "a text"), ((int, float), "a number")
 _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "store": _TEXT,
+    "weights_dtype": _TEXT,
+    "keep": ((list,), "a list of patterns"),
+    "max_loss": _NUMBER,
     "target": _TEXT,
     "activations": _FLAG,
     "custom": ((list,), "a list of NAME=MODULE:FUNCTION"),

@@ -19,7 +19,8 @@ PYTHON = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins)])  # no
 RESERVED = frozenset(
     "np math x d W MODEL VERIFIED EXPORT INPUTS OUTPUTS STATES SELFTEST predict activations reset_states main NPZ "
     "TRAINABLE OPTIMIZER forward backward saved d_weights train_step save_weights load_weights write_weights "
-    "read_weights saliency integrated_gradients grad_cam LABELS preprocess classify top fit_images top_classes "
+    "read_weights decode_weights saliency integrated_gradients grad_cam LABELS preprocess classify top fit_images "
+    "top_classes "
     "Base64File read_embedded read_sidecar open_sidecar hashed make_input input_noise input_waves factors weighted_sum "
     "numbers watch selftest same_calls difference blas read_inputs read_input read_file read_text read_image in_order "
     "fit_input format_of save_arrays parser_of print_arrays print_classes write_arrays "

@@ -53,6 +53,15 @@ class Target(str, enum.Enum):
     pure = "pure"
 
 
+class WeightsDtype(str, enum.Enum):
+    """How weights are stored."""
+
+    float32 = "float32"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+    int8 = "int8"
+
+
 @app.command()
 def export(
     context: typer.Context,
@@ -74,6 +83,25 @@ def export(
         Target, typer.Option(help="A module with NumPy, or without: for CPython, PyPy and MicroPython.")
     ] = Target.numpy,
     store: Annotated[Store, typer.Option(help="Weights in the module, or in a file beside it.")] = Store.embedded,
+    weights_dtype: Annotated[
+        WeightsDtype, typer.Option(help="Store weights in fewer bytes; they become float32 when the module is loaded.")
+    ] = WeightsDtype.float32,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Weights or layers that --weights-dtype leaves alone, as 'dense*'; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest error that --weights-dtype may cause, as a part of the largest output. [default: 0.1 for "
+            "int8, else 0.01]",
+            show_default=False,
+        ),
+    ] = None,
     activations: Annotated[
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
     ] = False,
@@ -181,6 +209,9 @@ def export(
         "weights": weights,
         "target": target.value,
         "store": store.value,
+        "weights_dtype": weights_dtype.value,
+        "keep": keep or (),
+        "max_loss": max_loss,
         "activations": activations,
         "custom": functions(custom),
         "defines": values(define),

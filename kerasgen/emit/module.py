@@ -14,11 +14,13 @@ from typing import Any
 
 import black
 import jinja2
+import numpy as np
 
 import kerasgen
 from kerasgen.emit.audit import audit
 from kerasgen.emit.body import Body, called, layout_line, with_shapes
 from kerasgen.emit.processing import Processing
+from kerasgen.emit.quantize import is_compact
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
@@ -85,6 +87,7 @@ def emit(
     training: Training | None = None,
     processing: Processing | None = None,
     minimal: bool = False,
+    stored: Mapping[str, np.ndarray] | None = None,
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
@@ -92,13 +95,15 @@ def emit(
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
     is where it comes from. `training` adds the gradients, of the same weights, and `processing` what prepares images
     and names classes. A `minimal` module has no command line and no self-test; what the self-test compares is put in
-    later, by `Module.with_constants`.
+    later, by `Module.with_constants`. `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they
+    are stored in fewer bytes.
     """
     origin = origin or Origin()
     graph = plan.graph
     plans = [plan, *([activations] if activations else []), *([training.plan.forward] if training else [])]
     weights = {name: array for each in plans for name, array in each.graph.arrays.items()}
-    npz = pack(weights)
+    npz = pack(weights if stored is None else stored)
+    decodes = is_compact(stored or ())
     layouts = {name: layout for each in plans for name, layout in each.layouts.items()}
     functions = [target.kernels.as_input, *(kernel for each in plans for kernel in called(each, target))]
     functions += [function for function, _ in layouts.values()]
@@ -110,6 +115,7 @@ def emit(
     if plan.block and "BLOCK" in blocks:
         blocks["BLOCK"] = f"BLOCK = {plan.block}"
     loaders = [target.runtime.read_sidecar if sidecar else target.runtime.read_embedded] if weights else []
+    loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
     load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
@@ -142,6 +148,7 @@ def emit(
         runtime=RUNTIME if load_blocks else "",
         runtime_title=" and ".join(["Weights"] * bool(loaders) + ["command line"] * (not minimal)).capitalize(),
         loads=bool(loaders),
+        decodes=decodes,
         sidecar=ascii(sidecar) if sidecar else None,
         sha256=hashlib.sha256(npz).hexdigest() if sidecar else None,
     )

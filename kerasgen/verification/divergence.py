@@ -16,6 +16,7 @@ import numpy as np
 
 from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import Built
+from kerasgen.emit.quantize import compact, decoded
 from kerasgen.errors import ParityError
 from kerasgen.graph.facts import facts, setting
 from kerasgen.graph.ir import Graph, Node
@@ -36,6 +37,7 @@ FAULTS: Mapping[str, str] = {
     "pass": "the pass {culprit}: the graph differs once it has run",
     "weights": "the weights in the module: {culprit} differs from the model's",
     "emitter": "the code of the module: {culprit}",
+    "loss": "no layer by itself, but the rounding of the weights to {culprit}",
     "rounding": "no layer by itself, but more than rounding explains",
 }
 
@@ -107,7 +109,12 @@ class Search:
         self.graph = built.bind()
         self.kinds = {layer.name: layer.kind for layer in built.layers}
         self.makers = {name: node for node in self.graph.nodes for name in node.outputs}
-        *_, (_, self.final) = self._stages()
+        options = getattr(module, "EXPORT", {})
+        self.dtype = options.get("weights_dtype", "")  # of stored weights, "" for float32
+        *_, (_, self.exact) = self._stages()
+        self.final = self.exact
+        if self.dtype:
+            self.final = decoded(self.exact, compact(self.exact, self.dtype, options.get("keep", ())))
         self.lowered = lower(self.final.graph) if is_pure(module) else None
         self.lines = PureLines(module, self.final, self.lowered) if self.lowered else Lines(module, self.final)
         self.twins = twins(self.graph, self.final.graph)
@@ -120,7 +127,9 @@ class Search:
         `expected` are Keras's answers.
         """
         found = self._rule(arrays, expected)
-        if found is None and not self.is_right(arrays, answers):
+        if found is None and self.dtype:
+            found = self._pass(arrays) or self._weights(arrays) or self._code(arrays) or self._answers(arrays, answers)
+        elif found is None and not self.is_right(arrays, answers):
             found = self._pass(arrays) or self._weights(arrays) or self._code(arrays)
             found = found or Divergence("emitter", culprit="it returns something else than it computes")
         return None if found is None else replace(found, unseen=self.unseen)
@@ -146,6 +155,8 @@ class Search:
 
     def unexplained(self, arrays: Arrays, expected: Arrays) -> Divergence:
         """What explains answers that differ though no step is wrong."""
+        if self.dtype:
+            return Divergence("loss", culprit=self.dtype, unseen=self.unseen)
         walk = Walk(self.graph, arrays, self.tolerance, keras=True)
         outputs = dict(zip(self.graph.outputs, expected, strict=True))
         fault = walk.offer(tuple(outputs), list(outputs.values()), precisions(self.built.file.model))
@@ -254,7 +265,7 @@ class Search:
 
     def _pass(self, arrays: Arrays) -> Divergence | None:
         """The first wrong layer of the plan after all passes, and the pass after which it is wrong."""
-        if self._plan_fault(self.final, arrays) is None:
+        if self._plan_fault(self.exact, arrays) is None:
             return None
         for name, after in self._stages():
             wrong = self._plan_fault(after, arrays)
@@ -329,6 +340,13 @@ class Search:
 
         self.lines.run(batch, visit)
         return found[0] if found else None
+
+    def _answers(self, arrays: Arrays, answers: Arrays) -> Divergence | None:
+        """What is wrong with answers that differ from those of the plan that the module was printed from."""
+        pairs = zip(answers, self.final.run(*arrays), strict=True)
+        if all(compare("", got, right, tolerance=self.tolerance).ok for got, right in pairs):
+            return None
+        return Divergence("emitter", culprit="it returns something else than it computes")
 
     def _found(self, stage: str, culprit: str, layer: str, fault: Fault, plan: Plan) -> Divergence:
         """What is wrong with the values of a layer; of a rule, what Keras has is right."""

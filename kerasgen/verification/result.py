@@ -11,6 +11,7 @@ from kerasgen.emit.load import load_module
 from kerasgen.errors import UsageError
 from kerasgen.verification.compare import OutputReport
 from kerasgen.verification.lambdas import not_compared
+from kerasgen.verification.loss import Loss
 
 LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
 
@@ -21,7 +22,8 @@ class ExportResult(Displayed):
 
     `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
     says why. `warning` is a word on what is odd about the model, or nothing. `unread` are the Lambda layers whose code
-    Keras did not run: it had what kerasgen read there, so the reading itself was not compared.
+    Keras did not run: it had what kerasgen read there, so the reading itself was not compared. `loss` is what it costs
+    that weights are stored in fewer bytes, None where they are not, or where nothing could be compared.
     """
 
     module: Path | None
@@ -31,6 +33,7 @@ class ExportResult(Displayed):
     unverified: str
     warning: str = ""
     unread: tuple[str, ...] = ()
+    loss: Loss | None = None
 
     def load(self) -> ModuleType:
         """The module, imported.
@@ -57,6 +60,8 @@ class ExportResult(Displayed):
         else:
             worst = max(report.relative for report in self.outputs)
             messages.append(f"verified against Keras: largest error {worst:.1e} of the largest output")
+        if self.loss is not None:
+            messages.append(str(self.loss))
         if self.unread:
             messages.append(not_compared(self.unread))
         return messages + ([self.advice] if self.advice else [])

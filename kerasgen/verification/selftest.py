@@ -26,6 +26,7 @@ from kerasgen.readers.model import ModelFile
 from kerasgen.verification.compare import allowed, precisions
 from kerasgen.verification.inputs import Recipe, TooLarge, draw, load_inputs
 from kerasgen.verification.lambdas import Lambdas
+from kerasgen.verification.loss import Loss
 from kerasgen.verification.oracle import Oracle, available
 from kerasgen.verification.verify import original
 
@@ -68,11 +69,15 @@ class Proof:
             return None
         return self.met(max(allowed(y.dtype.name, precisions(self.file.model)) for y in self.expected))
 
-    def met(self, tolerance: float) -> dict[str, Any]:
-        """That Keras's answers are met within a tolerance, which is rounded up to one digit."""
+    def met(self, tolerance: float, loss: Loss | None = None) -> dict[str, Any]:
+        """That Keras's answers are met within a tolerance, which is rounded up to one digit, as the loss is."""
         assert self.truth is not None
+        lost: dict[str, Any] = {}
+        if loss is not None:
+            lost["loss"] = _one_digit(loss.error) if loss.error else 0.0
+            lost.update({} if loss.agreement is None else {"top_class": round(loss.agreement, 4)})
         unread = {"lambdas": "as read"} if self.unread else {}
-        return {"by": self.truth.version, "tolerance": _one_digit(tolerance) if tolerance else 0.0, **unread}
+        return {"by": self.truth.version, "tolerance": _one_digit(tolerance) if tolerance else 0.0, **lost, **unread}
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -105,14 +110,33 @@ class Proof:
                 if self.wanted:
                     raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
 
-    def record(self, plan: Plan, *, most_products: int = MOST_PRODUCTS) -> Any:
-        """What the module keeps, as `kerasgen.emit.runtime.selftest.selftest` takes it; None if nobody can answer."""
+    def answers(self, exact: Plan, plan: Plan, inputs: Any = None) -> Iterator[tuple[list[Any], list[Any]]]:
+        """What a plan answers to a sample, or to the user's own inputs, and what another one does; none if it fails."""
+        if inputs is not None:
+            arrays = load_inputs(inputs, [(value.name, value.shape, value.dtype) for value in plan.graph.inputs])
+        else:
+            few = affordable(plan, self.recipes)
+            if not few:
+                return
+            arrays = draw(few)
+        try:
+            with np.errstate(all="ignore"):
+                outputs = [[np.asarray(y) for y in each.run(*arrays)] for each in (plan, exact)]
+        except Exception:  # the user's functions may raise any
+            return
+        yield outputs[0], outputs[1]
+
+    def record(self, plan: Plan, *, most_products: int = MOST_PRODUCTS, own: bool = False) -> Any:
+        """What the module keeps, as `kerasgen.emit.runtime.selftest.selftest` takes it; None if nobody can answer.
+
+        With `own`, the plan has weights of its own, with which Keras does not answer.
+        """
         few = affordable(plan, self.recipes, most_products)
         with np.errstate(all="ignore"):  # answers need not be finite
             calls, outputs = run_twice(plan, few)
             if outputs:
-                return _record(SELF_MADE if self.unverified else KERAS, few, calls, outputs)
-            return None if self.unverified else self.of_keras()
+                return _record(SELF_MADE if self.unverified or own else KERAS, few, calls, outputs)
+            return None if self.unverified or own else self.of_keras()
 
     def of_keras(self) -> Any:
         """The same of nothing but Keras's answers, for a module whose own are others."""

@@ -16,6 +16,7 @@ from kerasgen.builder.cut import Cut
 from kerasgen.builder.defines import check as check_defines
 from kerasgen.display import Display, Displayed, Table
 from kerasgen.emit.load import load_module
+from kerasgen.emit.quantize import MAX_LOSS
 from kerasgen.errors import ParityError
 from kerasgen.names import printable
 from kerasgen.readers import read
@@ -26,6 +27,7 @@ from kerasgen.verification.divergence import Divergence, Search
 from kerasgen.verification.gradients import compare_gradients
 from kerasgen.verification.inputs import draw, edge_inputs, load_inputs, recipes
 from kerasgen.verification.lambdas import Lambdas, not_compared
+from kerasgen.verification.loss import Loss, measure
 from kerasgen.verification.oracle import Oracle, oracle
 from kerasgen.verification.pure import predicted
 
@@ -39,7 +41,8 @@ class Verification(Displayed):
     `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
     step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
     their code, instead of the code: that reading was not compared. `unanswered` are the edges that Keras itself cannot
-    answer, as the inverse of a matrix of zeros.
+    answer, as the inverse of a matrix of zeros. `loss` is what it costs that the module stores its weights in fewer
+    bytes, None where it does not.
     """
 
     source: str
@@ -48,6 +51,7 @@ class Verification(Displayed):
     gradients: tuple[OutputReport, ...] = ()
     unread: tuple[str, ...] = ()
     unanswered: tuple[str, ...] = ()
+    loss: Loss | None = None
 
     @property
     def ok(self) -> bool:
@@ -78,12 +82,12 @@ class Verification(Displayed):
         columns = ("", "output", "inputs", "error", "ULP", "allowed")
         wrong = {row for row, report in enumerate(reports) if not report.ok}
         verdict = f"{self.source}: the module {'answers as Keras does' if self.ok else 'differs from Keras'}"
-        why = [str(part) for part in (self.divergence, self.wrong_gradient, self.remark) if part]
+        why = [str(part) for part in (self.loss, self.divergence, self.wrong_gradient, self.remark) if part]
         return Display([Table(columns, rows, numbers=3, wrong=wrong)], [verdict], why)
 
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
-        why = filter(None, (self.divergence, self.wrong_gradient, self.remark))
+        why = filter(None, (self.loss, self.divergence, self.wrong_gradient, self.remark))
         return "\n".join(map(str, (*self.outputs, *self.gradients, *why)))
 
     @property
@@ -101,11 +105,16 @@ class Verification(Displayed):
             "gradients": [report.to_dict() for report in self.gradients],
             "unread": list(self.unread),
             "unanswered": list(self.unanswered),
+            "loss": None if self.loss is None else self.loss.to_dict(),
         }
 
     def raise_if_wrong(self) -> None:
         """Raise ParityError, which carries this verification, unless every output is within its tolerance."""
         if not self.ok:
+            if self.loss is not None and self.divergence is not None and self.divergence.stage == "loss":
+                error = ParityError(f"{self.source}: {self.loss}; {self.loss.hint}")
+                error.verification = self
+                raise error
             wrong = [report for report in (*self.outputs, *self.gradients) if not report.ok]
             worst = max(wrong, key=lambda report: report.relative / (report.tolerance or 1e-9), default="")
             why = "; ".join(map(str, filter(None, (worst, self.divergence, self.wrong_gradient))))
@@ -135,7 +144,9 @@ def verify(
 
     The inputs are random, drawn with `seed`; or come from an .npy or .npz file; or, with "edge", are zeros, ones,
     negative, large and small numbers in turn. `tolerance` bounds the error of every output and every layer, as a
-    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. `custom`, `theano_kernels`,
+    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. Of a module that stores its
+    weights in fewer bytes, every line is compared with what these weights make, and the outputs with Keras's within the
+    loss that the export allowed. `custom`, `theano_kernels`,
     `outputs`, `input_shape`, `defines` and `run_lambdas` are as for `export`. `gradients` compares those of a module
     that has them, too, with TensorFlow's. `on_step` is told the name of each step when it begins: "read", "build",
     "ask" (Keras) and "verify".
@@ -244,7 +255,10 @@ def compared(
     Raises ParityError where the module fails, or has another number of outputs.
     """
     inside = set(precisions(built.file.model))
+    dtype, limit = _loss_allowed(module)
+    limit = tolerance if tolerance is not None else limit
     names = [name for name, _, _ in module.OUTPUTS]
+    pairs: list[tuple[Sequence[np.ndarray], Sequence[np.ndarray]]] = []
     search = None if built.problems else Search(built, module, truth, tolerance)
     reports: list[OutputReport] = []
     divergence = None
@@ -254,16 +268,25 @@ def compared(
             counts = f"the module has {len(answers)} outputs, Keras {len(expected[name])}"
             raise ParityError(f"{built.file.source}: {counts}")
         found = [
-            replace(compare(n, got, right, tolerance=tolerance, inside=inside), given=name)
+            replace(compare(n, got, right, tolerance=limit, inside=inside), given=name)
             for n, got, right in zip(names, answers, expected[name], strict=True)
         ]
         if search is not None:
             divergence = divergence or search.wrong_step(arrays, expected[name], answers)
-            found = search.explained(arrays, expected[name], answers, found)
+            found = found if dtype else search.explained(arrays, expected[name], answers, found)
+        pairs += [(answers, expected[name])] * bool(dtype)
         if divergence is None and not all(report.ok for report in found):
             divergence = (search or Search(built, module, truth)).unexplained(arrays, expected[name])
         reports += found
-    return Verification(printable(built.file.source), tuple(reports), divergence)
+    loss = measure(dtype, limit or 0.0, pairs) if dtype else None
+    return Verification(printable(built.file.source), tuple(reports), divergence, loss=loss)
+
+
+def _loss_allowed(module: Any) -> tuple[str, float | None]:
+    """The dtype in which a module stores its weights and the error that this may cause, "" where it is float32."""
+    options = getattr(module, "EXPORT", {})
+    dtype = options.get("weights_dtype", "")
+    return (dtype, options.get("max_loss", MAX_LOSS[dtype])) if dtype in MAX_LOSS else ("", None)
 
 
 def _predicted(module: Any, arrays: Sequence[np.ndarray], source: str) -> list[np.ndarray]:
