@@ -140,8 +140,8 @@ def test_interrupted_between_the_two_files(sign: signal.Signals, models: list[Pa
 # The command line says when it is in charge; while Python starts and imports it, a signal has Python's own answer.
 BEGINNING = """
 from kerasgen import cli
-app = cli.app
-cli.app = lambda *args, **settings: (print("begun", flush=True), app(*args, **settings))[1]
+command = cli.command
+cli.command = lambda: (print("begun", flush=True), command())[1]
 """
 # Python drops what is raised in some of its own callbacks. The signal is lost, the export goes on.
 DROPPED = re.compile(rb"Exception ignored in: .*?\n(KeyboardInterrupt|SystemExit).*?\n", re.S)
@@ -174,7 +174,7 @@ def test_interrupted_at_any_time(sign: signal.Signals, models: list[Path], tmp_p
 
 
 def test_interrupted_before_the_options_are_read(models: list[Path], tmp_path: Path) -> None:
-    interrupt = "import signal\nfrom kerasgen import cli\ncli.app = lambda *_, **__: signal.raise_signal(signal.SIGINT)"
+    interrupt = "import signal\nfrom kerasgen import cli\ncli.command = lambda: signal.raise_signal(signal.SIGINT)"
     with running(script(interrupt, "export", models[0]), cwd=tmp_path) as process:
         assert ended(process) == (128 + signal.SIGINT, b"kerasgen: interrupted\n")
 

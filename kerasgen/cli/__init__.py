@@ -6,7 +6,10 @@ import atexit
 import io
 import signal
 import sys
+from functools import cache
 from typing import Any
+
+import typer
 
 import kerasgen
 
@@ -14,7 +17,7 @@ import kerasgen
 from kerasgen.cli import batch, export, packaging, reporting, serve, show, speed, verify
 from kerasgen.cli.app import app, report
 
-__all__ = ["app", "batch", "export", "main", "packaging", "reporting", "serve", "show", "speed", "verify"]
+__all__ = ["app", "batch", "command", "export", "main", "packaging", "reporting", "serve", "show", "speed", "verify"]
 
 
 def main(arguments: list[str] | None = None) -> Any:
@@ -26,11 +29,17 @@ def main(arguments: list[str] | None = None) -> Any:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot encode
     try:
-        code = app(arguments, standalone_mode=False)
+        code = command()(arguments, standalone_mode=False)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:  # from the options before the command, or from printing
         code = report(error)
     sys.exit(code or 0)
+
+
+@cache
+def command() -> Any:
+    """The application as Click has it, made once for all calls of `main` in a program."""
+    return typer.main.get_command(app)
 
 
 def _terminated(*_: Any) -> None:
