@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED_MODELS = ROOT.parent / "shared" / "models"
@@ -79,3 +80,10 @@ def run_python(
     return subprocess.run(
         [python, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=600, **settings
     )
+
+
+def pretend_blas(monkeypatch: pytest.MonkeyPatch, found: bool) -> None:
+    """Let the kernels compute as with a BLAS, or as without one."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("kerasgen.kernels.") and hasattr(module, "BLAS"):
+            monkeypatch.setattr(module, "BLAS", found)

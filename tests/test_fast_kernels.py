@@ -11,10 +11,11 @@ import types
 import numpy as np
 import pytest
 from keras import ops
+from support import pretend_blas
 from test_kernels import check, close, random
 
 from kerasgen import kernels
-from kerasgen.kernels import matmul, threads
+from kerasgen.kernels import threads
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD
 
 ROUNDING = {4: 1e-5, 6: 1e-4, 8: 2e-5, 10: 1e-4}  # of Winograd by the cells of a tile: a part of the largest result
@@ -52,7 +53,7 @@ def check_all(want, kernel, *arrays, residual, tolerance=1e-5, **settings):
 )
 def how(request, monkeypatch):
     """How the work is divided."""
-    monkeypatch.setattr(matmul, "BLAS", request.param != "without a BLAS")
+    pretend_blas(monkeypatch, request.param != "without a BLAS")
     if request.param not in ("whole", "without a BLAS"):
         for module in ("blocks", "depthwise", "winograd"):
             monkeypatch.setattr(f"kerasgen.kernels.{module}.block_rows", lambda row, width=256: 1)

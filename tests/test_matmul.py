@@ -1,9 +1,10 @@
-"""Matrix products on a NumPy without a BLAS: as exact as with one, by `einsum` alone; and how that is found out."""
+"""On a NumPy without a BLAS: matrix products by `einsum` alone, relu by bits; and how that is found out."""
 
 import itertools
 
 import numpy as np
 import pytest
+from support import pretend_blas
 
 from kerasgen import kernels
 from kerasgen.kernels import matmul
@@ -28,7 +29,7 @@ def random(*shape, seed=0, dtype=np.float32):
 @pytest.fixture
 def no_blas(monkeypatch):
     """A NumPy without a BLAS; the plain loop of its `matmul` must not be used."""
-    monkeypatch.setattr(matmul, "BLAS", False)
+    pretend_blas(monkeypatch, False)
     monkeypatch.setattr(np, "matmul", None)
 
 
@@ -87,6 +88,25 @@ def test_kernels_answer_the_same(name, request):
     got = CALLS[name]()
     assert (got.dtype, got.shape) == (want.dtype, want.shape)
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+EDGES = [np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 6.0, 6.5, -6.0, 1e-30, -1e-30, 3.25]
+
+
+@pytest.mark.usefixtures("no_blas")
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
+@pytest.mark.parametrize("skipped", [0, 2, 4], ids=["NaN", "infinities of both signs", "finite numbers"])
+@pytest.mark.parametrize(("kernel", "high"), [(kernels.relu, np.inf), (kernels.relu6, 6)])
+def test_relu(kernel, high, skipped, dtype):
+    numbers = np.array([0, -3, 7, 6] if dtype == "int32" else EDGES[skipped:]).astype(dtype)
+    x = np.stack([numbers, numbers[::-1]])
+    want = np.minimum(np.maximum(x, 0), high).astype(dtype)
+    for each, right in ((x, want), (x.T, want.T), (x[:, ::2], want[:, ::2]), (x[:0], want[:0])):
+        got, out = kernel(each), np.array(each)
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, right)
+        assert kernel(out, out=out) is out
+        np.testing.assert_array_equal(out, right)
 
 
 def config(**blas):

@@ -6,7 +6,7 @@ Each can write its result into the buffer `out`, inside a `border` of zeros that
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
-from kerasgen.kernels.matmul import matmul
+from kerasgen.kernels.matmul import BLAS, matmul
 from kerasgen.kernels.threads import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, surround, window_rows
 
@@ -49,10 +49,10 @@ def epilogue(part, bias, residual, activation, target):
         part += bias
     if residual is not None:
         part += residual
-    if activation is relu:
+    if activation is relu and BLAS:
         np.maximum(part, np.zeros(part.shape[1:][-2:], part.dtype), out=target)  # a row of zeros: half the time
-    elif activation is relu6:
-        np.clip(part, 0, 6, out=target)
+    elif activation in (relu, relu6):
+        activation(part, out=target)
     elif activation is not None:
         rows = block_rows(4 * part[:1].nbytes)  # its temporaries must fit in the cache, too
         for start in range(0, len(part), rows):

@@ -273,7 +273,24 @@ def by_columns(y):
 
 def relu(x, out=None):
     """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
+    if by_bits(x):
+        return clip_bits(x, np.inf, out)
     return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
+
+
+def by_bits(x):
+    """Whether `clip_bits` is right, as no number is a NaN, which makes their sum one, and faster: without SIMD.
+
+    NumPy has no SIMD in Pyodide, nor a BLAS. Where it lacks the BLAS alone, both ways take the same time.
+    """
+    return not BLAS and x.dtype.kind == "f" and not np.isnan(np.einsum("i->", x.reshape(-1)))
+
+
+def clip_bits(x, high, out=None):
+    """min(max(x, 0), high) of the bits as integers: they are in the order of the floats from 0 on, and below 0 else."""
+    y, bits = np.empty_like(x) if out is None else out, f"i{x.itemsize}"
+    np.clip(x.view(bits), 0, np.full((), high, x.dtype).view(bits), out=y.view(bits))
+    return y
 
 
 def max_pool(x, *, size, strides, pad=None):
