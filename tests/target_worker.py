@@ -1,7 +1,7 @@
-"""Runs modules on a target, from Python 3.9 on: for each name, NAME.py answers NAME.in.npy and tests itself.
+"""Runs modules on a target: each answers an array, and tests itself.
 
-python target_worker.py NAME ..., in the folder that holds them, writes NAME.out.npy. As a program it ends with 1 where a
-self-test fails.
+`python target_worker.py NAME ...` reads NAME.in.npy and writes NAME.out.npy, beside itself and NAME.py. It exits with 1
+if a self-test fails.
 """
 
 import importlib
@@ -22,5 +22,5 @@ def answer(names):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.getcwd())
+    os.chdir(sys.path[0])
     sys.exit(0 if answer(sys.argv[1:]) else 1)

@@ -1,4 +1,4 @@
-"""Ways of shipping a module: each works, with the weights in the module or beside it, or says what to do in one line."""
+"""Ways of shipping a module: with the weights in it or beside it each works, or says in one line what to do."""
 
 from __future__ import annotations
 
@@ -258,3 +258,82 @@ def test_pyodide(store: str, place: Path, right: Callable[..., None]) -> None:
         done = run_in_pyodide(source, place)
         assert done.returncode == 1
         assert "net.npz, which holds the weights, is missing: put it into /here" in done.stderr
+
+
+# ---------------------------------------------------------------- frozen programs
+
+
+@pytest.fixture(scope="module")
+def freezers() -> Path:
+    """The folder of commands of an environment with the freezers and NumPy alone: they pack what else they find."""
+
+    def install(folder: Path) -> None:
+        run(sys.executable, "-m", "venv", folder, cwd=folder)
+        pip = (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet", "install")
+        run(*pip, "numpy", "pyinstaller", "nuitka", "cx_Freeze", cwd=folder)
+
+    if sys.platform != "linux" or not shutil.which("gcc"):
+        pytest.skip("the freezers need Linux and a C compiler here: apt-get install gcc")
+    (ROOT / "build").mkdir(exist_ok=True)
+    return kept(ROOT / "build" / f"freezers-{sys.version_info[0]}.{sys.version_info[1]}", install) / "bin"
+
+
+def pyinstaller(commands: Path) -> list[object]:
+    return [
+        commands / "python",
+        "-m",
+        "PyInstaller",
+        "--log-level=ERROR",
+        "--distpath=..",
+        "--add-data=packed.npz:.",
+        "main.py",
+    ]
+
+
+def cx_freeze(commands: Path) -> list[object]:
+    options = ("--target-dir=../main", "--include-files=packed.npz", "--silent")
+    return [commands / "python", "-m", "cx_Freeze", "build", "--script=main.py", *options]
+
+
+def nuitka(commands: Path) -> list[object]:
+    """Without NumPy, which takes minutes to compile; with files to be found where the program is, as that has it."""
+    modules = [f"--follow-import-to={name}" for name in ("net", "packed", "loose")]
+    options = ("--quiet", "--remove-output", "--lto=no", "--output-dir=../main", "--output-filename=main")
+    return [commands / "python", "-m", "nuitka", *modules, *options, "--file-reference-choice=runtime", "main.py"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["embedded"])
+@pytest.mark.parametrize("freezer", [pyinstaller, cx_freeze, nuitka], ids=lambda freezer: freezer.__name__)
+def test_frozen(
+    freezer: Callable[[Path], list[object]], freezers: Path, shipped: Path, place: Path, right: Callable[..., None]
+) -> None:
+    """A program with three modules: one with its weights in it, one with its sidecar packed, one that has it beside."""
+    source = (shipped / "sidecar" / "net.py").read_text(encoding="utf-8")
+    sidecar = shipped / "sidecar" / "net.npz"
+    for name in ("packed", "loose"):
+        (place / f"{name}.py").write_text(source.replace("net.npz", f"{name}.npz"), encoding="utf-8")
+    shutil.copy(sidecar, place / "packed.npz")
+    names = ("net", "packed", "loose")
+    lines = [f"import {name}, numpy; numpy.save('{name}.npy', {name}.predict(numpy.load('x.npy')))" for name in names]
+    (place / "main.py").write_text("\n".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CCFLAGS", "-O0")  # Nuitka's C code compiles in a quarter of the time
+        run(*freezer(freezers), cwd=place)
+    program = place.with_name("main") / "main"
+    for path in place.glob("*.py"):
+        path.unlink()
+    if freezer is nuitka:
+        shutil.copy(sidecar, program.with_name("packed.npz"))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+    def start() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([program], cwd=place, env=clean, capture_output=True, text=True, check=False, timeout=600)
+
+    done = start()
+    message = f"OSError: loose.npz, which holds the weights, is missing: put it into {program.parent}"
+    assert message in done.stderr.splitlines()
+    shutil.copy(sidecar, program.with_name("loose.npz"))
+    done = start()
+    for name in names:
+        right(done, f"{name}.npy")
