@@ -31,7 +31,14 @@ from kerasgen.verification.inputs import random_inputs
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.py"))
 IMPORTS = {"binascii", "collections", "hashlib", "io", "math", "numpy", "os", "queue", "sys", "threading"}
-INSIDE = {"argparse", "platform", "signal", "zipfile"}  # what only the command line and the self-test need
+INSIDE = {
+    "PIL.Image",
+    "argparse",
+    "json",
+    "platform",
+    "signal",
+    "zipfile",
+}  # what only the command line and the self-test need
 
 
 # ---------------------------------------------------------------- modules

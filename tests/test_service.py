@@ -78,9 +78,11 @@ def test_a_module_with_its_weights_beside_it_knows_their_name(service: Service, 
 
 
 def test_options_arrive(service: Service) -> None:
-    job = service.ended(service.submit(DIGITS, gradients=True, name="mine")["id"])
+    options = {"gradients": True, "name": "mine", "labels": list("0123456789"), "preprocess": "1/16,0"}
+    job = service.ended(service.submit(DIGITS, **options)["id"])
     assert "mine.py" in [file["name"] for file in job["files"]]
-    assert b"\ndef backward(" in service.file(job["id"], "mine.py")
+    text = service.file(job["id"], "mine.py")
+    assert all(part in text for part in (b"\ndef backward(", b'\nLABELS = ("0", "1"', b"return x * 0.0625"))
 
 
 def test_architecture_and_weights(service: Service, tmp_path: Path) -> None:
@@ -106,6 +108,8 @@ def fresh(folder: Path) -> Path:
         ({"optimize": 3}, "options.optimize: Input should be 0, 1 or 2"),
         ({"strict": "yes"}, "options.strict: Input should be a valid boolean"),
         ({"store": "/etc"}, "options.store: Input should be 'embedded' or 'sidecar'"),
+        ({"labels": "cat"}, "options.labels: Input should be a valid array"),
+        ({"preprocess": "no"}, "options.preprocess: preprocess is tf, torch, caffe or SCALE,OFFSET as 1/255,0, not no"),
         ({"name": "../x"}, "options.name: it must be an identifier, and no name of Python's"),
         ({"name": "numpy"}, "options.name: it must be an identifier, and no name of Python's"),
         ({"activations": True, "gradients": True}, "options: a module has either activations or gradients"),
@@ -346,7 +350,7 @@ def test_the_description_is_complete(service: Service, digits: Any) -> None:
     form = operations["post", "/api/jobs"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {"model", "weights", "options"}
     assert set(form["properties"]["options"]["properties"]) == {
-        "store", "optimize", "activations", "gradients", "strict", "name",
+        "store", "optimize", "activations", "gradients", "strict", "labels", "preprocess", "name",
     }  # fmt: skip
     assert {"202", "400", "401", "408", "413", "415", "422", "429", "507"} <= set(
         operations["post", "/api/jobs"]["responses"]
