@@ -41,9 +41,10 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exact(net: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    path = tmp_path_factory.mktemp("exact") / "exact.py"
-    kerasgen.export(net, path, verify=False)
+def plain(net: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Its module with the model's own weights, which no pass has changed."""
+    path = tmp_path_factory.mktemp("plain") / "plain.py"
+    kerasgen.export(net, path, verify=False, optimize=0)
     return load_module(path)
 
 
@@ -70,35 +71,28 @@ def nearest(w: np.ndarray, dtype: str, others: tuple[int, ...]) -> np.ndarray:
 
 
 CHANNELS = {  # the axes that share a scale
-    "conv_kernel": (0, 1, 2),
-    "depthwise_depthwise_kernel": (0, 1),
-    "transposed_kernel": (0, 1, 3),
-    "lstm_kernel": (0,),
-    "lstm_recurrent_kernel": (0,),
-    "scores_kernel": (0,),
+    "conv/kernel": (0, 1, 2),
+    "depthwise/kernel": (0, 1),
+    "transposed/kernel": (0, 1, 3),
+    "lstm/cell/kernel": (0,),
+    "lstm/cell/recurrent_kernel": (0,),
+    "scores/kernel": (0,),
 }
 
 
-def others_of(name: str) -> tuple[int, ...]:
-    return next((axes for key, axes in CHANNELS.items() if name.replace("/", "_").endswith(key)), ())
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_a_module_has_is_the_formula(dtype: str, net: Path, exact: Any, tmp_path: Path) -> None:
+def test_what_a_module_has_is_the_formula(dtype: str, net: Path, plain: Any, tmp_path: Path) -> None:
     path = tmp_path / "small.py"
     result = kerasgen.export(net, path, weights_dtype=dtype, verify=False, optimize=0)
-    kerasgen.export(net, tmp_path / "plain.py", verify=False, optimize=0)
-    module, plain = load_module(path), load_module(tmp_path / "plain.py")
-    changed = {name for name, array in plain.W.items() if array.ndim > 1}
-    assert len(changed) == len(CHANNELS)
+    module = load_module(path)
     for name, w in plain.W.items():
-        wanted = nearest(w, dtype, others_of(name)) if name in changed else w
+        wanted = nearest(w, dtype, CHANNELS[name]) if name in CHANNELS else w
         assert module.W[name].dtype == np.float32
         np.testing.assert_array_equal(module.W[name], wanted, err_msg=name)
     stored = embedded(path)
-    assert {key.partition(".")[0] for key in stored if "." in key} == changed
+    assert {key.partition(".")[0] for key in stored if "." in key} == set(CHANNELS)
     assert result.loss is not None
-    assert result.loss.error < {"float16": 2e-3, "bfloat16": 1e-2, "int8": 3e-2}[dtype]
+    assert result.loss.error < {"float16": 5e-3, "bfloat16": 3e-2, "int8": 6e-2}[dtype]
     assert module.EXPORT["weights_dtype"] == dtype
 
 
@@ -136,7 +130,7 @@ def test_keep(run: Run, net: Path) -> None:
         "--keep",
         "con*",
         "--keep",
-        "scores_kernel",
+        "scores/kernel",
     )
     left = {key.partition(".")[0] for key in embedded(Path("a.py")) if "." in key}
     assert not any("conv" in name or "scores" in name for name in left)
@@ -152,7 +146,7 @@ def test_keep(run: Run, net: Path) -> None:
             "--weights-dtype",
             "int8",
             *option,
-            *["--keep", "scores_kernel"],
+            *["--keep", "scores/kernel"],
             code=code,
         )
     message = run.fails(2, "export", net, "-o", "b.py", "--no-verify", "--weights-dtype", "int8", "--keep", "nothing")
@@ -173,9 +167,9 @@ def test_verified_by_keras(run: Run, net: Path) -> None:
     assert loss["ok"]
     assert loss["reference"] == "Keras"
     run("export", net, "-o", "a.py", "--check", "--weights-dtype", "int8", "--activations")
-    altered(Path("a.py"), lambda stored: stored["scores_bias"].__iadd__(1e-3))
+    altered(Path("a.py"), lambda stored: stored["scores/bias"].__iadd__(1e-3))
     out, _ = run("verify", net, "a.py", code=1)  # within the loss, but no rounding
-    assert "at fault: the weights in the module: scores_bias" in out
+    assert "at fault: the weights in the module: scores/bias" in out
 
 
 def test_too_much(run: Run, net: Path) -> None:

@@ -97,8 +97,8 @@ def export(
     max_loss: Annotated[
         float | None,
         typer.Option(
-            help="Largest error that --weights-dtype may cause, as a part of the largest output. [default: 0.1 for "
-            "int8, else 0.01]",
+            help="Largest error that --weights-dtype may cause, as a part of the largest output. [default: 0.01 "
+            "for float16, 0.03 for bfloat16, 0.1 for int8]",
             show_default=False,
         ),
     ] = None,

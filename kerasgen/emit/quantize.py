@@ -27,7 +27,7 @@ from kerasgen.graph.plan import Plan
 from kerasgen.names import printable
 
 # By dtype, the error that is allowed by default, as a part of the largest output.
-MAX_LOSS: Mapping[str, float] = {"float16": 0.01, "bfloat16": 0.01, "int8": 0.1}
+MAX_LOSS: Mapping[str, float] = {"float16": 0.01, "bfloat16": 0.03, "int8": 0.1}
 DTYPES = ("float32", *MAX_LOSS)
 SMALL = 1000  # numbers in an array that is not worth it
 PER_SCALE = 4
@@ -78,7 +78,7 @@ def decoded(plan: Plan, stored: Mapping[str, np.ndarray]) -> Plan:
 
 def is_compact(stored: Iterable[str]) -> bool:
     """Whether any of these arrays must be decoded."""
-    return any("." in key for key in stored)
+    return any(key.endswith(tuple(f".{dtype}" for dtype in MAX_LOSS)) for key in stored)
 
 
 def check_patterns(keep: Iterable[str], names: Collection[str]) -> None:
