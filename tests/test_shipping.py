@@ -6,6 +6,7 @@ import compileall
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as L
+from pairs import kept, run
 from pyodide import run_in_pyodide
-from support import randomize, relative_error, run_python, save
+from support import ROOT, randomize, relative_error, run_python, save
 
 import kerasgen
 
