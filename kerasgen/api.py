@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -230,15 +231,26 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         activations=plans.activations,
         training=plans.training,
         level=options.level,
-        selftest=None if proof is None or options.minimal else proof.record(plans.predict, own=options.compact),
         minimal=options.minimal,
         stored=plans.stored,
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
-    if options.max_memory is None:
-        return replace(make(plans.predict), warning=model.warning)
+    record = None if proof is None else partial(proof.record, own=options.compact)
+    with ThreadPoolExecutor(1) as pool:  # NumPy computes the answers while Python prints
+        answers = pool.submit(record, plans.predict) if record is not None and not options.minimal else None
+        if options.max_memory is None:
+            module = make(plans.predict)
+        else:
+            wait([answers] if answers else [])  # the memory of what runs meanwhile would count as the module's
+            module = _within(options.max_memory, model, plans, make, options.sidecar)
+        if answers is not None:
+            module = module.with_constants(SELFTEST=answers.result())
+    return replace(module, warning=model.warning)
+
+
+def _within(limit: int, model: Prepared, plans: _Plans, make: Callable[[Plan], Module], sidecar: str) -> Module:
     try:
-        return replace(within(options.max_memory, plans.predict, make, options.sidecar), warning=model.warning)
+        return within(limit, plans.predict, make, sidecar)
     except UsageError as error:
         raise UsageError(f"{model.file.source}: {error}") from error
 

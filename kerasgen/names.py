@@ -39,6 +39,8 @@ def is_identifier(name: str) -> bool:
 
 def printable(text: str) -> str:
     """The text on one line, with everything that a terminal would act on escaped."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

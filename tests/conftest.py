@@ -1,7 +1,9 @@
 """TensorFlow says nothing and computes the same everywhere."""
 
+import gc
 import os
 import signal
+import sys
 import zlib
 from collections.abc import Iterator
 from random import Random
@@ -15,6 +17,17 @@ settings.register_profile("fixed", max_examples=40, derandomize=True, deadline=N
 settings.register_profile("long", max_examples=2000, deadline=None, suppress_health_check=CHECKS)
 settings.load_profile("fixed")
 
+# The package is compiled once, not by each of the hundreds of processes that the tests start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# Nor is what pip installs for a moment compiled as a whole. (pip wants "no" where it is not to do so.)
+os.environ["PIP_NO_COMPILE"] = "no"
+# What is imported and collected stays until the end: the garbage collector need not look at it again and again.
+gc.disable()
+
+# Tests run side by side, one on each core: threads would spin while they wait for those of others.
+for threads in ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(threads, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # without it, some processors have no convolutions channels first
@@ -49,6 +62,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         random.shuffle(files)
         random.shuffle(items)
         items.sort(key=lambda item: files.index(item.path))
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def taken(item: pytest.Item) -> bool:

@@ -195,6 +195,22 @@ BACKEND = [
         "K.categorical_crossentropy(K.softmax(x), K.softmax(x * 2))",
         "K.sparse_categorical_crossentropy(K.argmax(x), K.softmax(x))",
         "K.conv1d(x, K.constant(np.ones((2, 3, 2))), padding='same')",
+        "K.cast(K.lesser(x, 0), 'float32') + K.cast(K.lesser_equal(x, 1), 'float32') * (1 + K.is_sparse(x))",
+        "K.cast(K.size(x[:1]), 'float32') * x",
+        "K.binary_focal_crossentropy(K.sigmoid(x), K.sigmoid(x + 1) * 0.9, gamma=3.0)",
+        "K.binary_focal_crossentropy(K.sigmoid(x), x + 1, True, 0.4, from_logits=True)",
+        "K.categorical_focal_crossentropy(K.softmax(x), K.abs(x * 2) + 0.1, gamma=1.5)",
+        "K.categorical_focal_crossentropy(K.softmax(x), x, alpha=[0.1, 0.2, 0.3], from_logits=True)",
+        "K.separable_conv1d(x, K.constant(np.ones((2, 3, 2)) * 0.3), K.constant(np.ones((1, 6, 4)) * 0.1), "
+        "padding='same', dilation_rate=2)",
+        "K.local_conv1d(x, K.constant(np.arange(48.0).reshape((2, 6, 4))), (2,), (2,), 'channels_last')",
+        "K.local_conv1d(x, K.constant(np.arange(40.0).reshape((1, 10, 4))), (2,), (2,), 'channels_first')",
+        *(
+            f"K.ctc_decode(K.softmax(x * 2), K.ones_like(x[:, 0, 0]) * 4, {rest}"
+            for rest in ("True)[0][0]", "True)[1]", "False, 20, 2)[0][1]", "False, 20, 2)[1]")
+        ),
+        "K.ctc_batch_cost(K.argmax(x[:, :2, :2]), K.softmax(x), K.ones_like(x[:, 0, :1]) * 5, "
+        "K.ones_like(x[:, 0, :1]) * 2)",
     ),
     *_of(
         (IMAGE,),
@@ -204,6 +220,25 @@ BACKEND = [
         "K.conv2d(x, K.constant(np.ones((2, 2, 3, 2)) * 0.1), strides=(2, 1), padding='same')",
         "K.depthwise_conv2d(x, K.constant(np.ones((3, 3, 3, 1)) * 0.1))",
         "K.resize_images(x, 2, 2, data_format='channels_last', interpolation='bilinear')",
+        "K.separable_conv2d(x, K.constant(np.ones((2, 2, 3, 2)) * 0.3), K.constant(np.ones((1, 1, 6, 4)) * 0.1), "
+        "strides=(2, 2))",
+        *(
+            f"K.conv2d_transpose(x, K.constant(np.arange(54.0).reshape((3, 3, 2, 3))), {rest})"
+            for rest in (
+                "(None, 8, 6, 2)",
+                "(K.shape(x)[0], 12, 8, 2), (2, 2), 'same'",
+                "[None, 11, 7, 2], (2, 2), 'same'",
+                "(None, 13, 10, 2), (2, 2)",
+                "(None, 14, 9, 2), (2, 2)",
+                "(None, 10, 8, 2), dilation_rate=(2, 2)",
+                "(None, 6, 4, 2), padding='same', dilation_rate=(2, 2)",
+            )
+        ),
+        "K.conv2d_transpose(x, K.constant(np.arange(24.0).reshape((2, 2, 2, 3))), (None, 6, 4, 2), "
+        "padding='same', dilation_rate=(3, 3))",
+        "K.conv3d_transpose(x[..., None], K.constant(np.arange(16.0).reshape((2, 2, 2, 2, 1))), "
+        "(K.shape(x)[0], 12, 8, 6, 2), (2, 2, 2), 'same')",
+        "K.local_conv2d(x, K.constant(np.arange(216.0).reshape((9, 12, 2))), (2, 2), (2, 1), (3, 3))",
         "K.batch_normalization(x, K.constant([0.1, 0.2, 0.3]), K.constant([1.0, 2.0, 3.0]), None, None)",
     ),
     *_of((VECTOR, VECTOR), "K.batch_dot(x[0], x[1], axes=1)", "K.batch_dot(x[0], x[1])"),

@@ -195,7 +195,7 @@ def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         "bench",
         str(file),
         "--batch",
-        "1,4",
+        "4",
         "--rounds",
         "2",
         "--layers",
@@ -209,7 +209,7 @@ def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     data = json.loads(capsys.readouterr().out)
     assert (data["threads"], data["rounds"], data["means"]) == (2, 2, [])
     assert data["machine"]["numpy"] == np.__version__
-    assert [(result["model"], result["batch"]) for result in data["results"]] == [("net", 1), ("net", 4)]
+    assert [(result["model"], result["batch"]) for result in data["results"]] == [("net", 4)]
     for result in data["results"]:
         assert [e["engine"] for e in result["engines"]] == ["kerasgen", *(e.name for e in engines.OTHERS)]
         for engine in result["engines"]:
@@ -222,8 +222,24 @@ def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         texts = {line["text"]: line["product"] for line in result["lines"]}
         assert len(texts) >= 7
         assert all((product is None) == ("/kernel" not in text) for text, product in texts.items())
-    assert len(list((tmp_path / "c").glob("net-*.onnx"))) == 2  # one for each size of batch
-    assert len(list((tmp_path / "c").iterdir())) == 4
+    assert sorted(path.suffix for path in (tmp_path / "c").iterdir()) == [".onnx", ".tflite"]
+
+
+def test_each_size_of_batch_is_converted_once(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    converted = []
+
+    def run(program: str, job: Any, threads: Any) -> None:
+        converted.append((program, [shape[0] for shape, _ in job["inputs"]]))
+        Path(job["target"]).touch()
+
+    monkeypatch.setattr(compare, "run", run)
+    bench = compare.Bench((), 1, 1, False, tmp_path, str)
+    (onnx,) = (engine for engine in engines.OTHERS if engine.format == "onnx")
+    tasks = [compare.Task(bench, file, None, batch, tmp_path) for batch in (1, 4)]
+    paths = [task.job(onnx)["path"] for task in [*tasks, *tasks]]
+    assert paths[:2] == paths[2:]
+    assert len(set(paths)) == 2
+    assert converted == [("kerasgen.bench.convert", [1, 1]), ("kerasgen.bench.convert", [4, 4])]
 
 
 def test_threads() -> None:
@@ -241,10 +257,12 @@ def test_modules_of_other_levels_and_with_a_crew(file: Path, monkeypatch: pytest
     monkeypatch.setattr(
         compare, "generate", lambda file, options: made.append(options.level) or generated(file, options)
     )
-    (result,) = compare.bench([str(file)], [1], rounds=1, levels=[0, 1], crew=True).comparisons
-    assert [t.engine for t in result.timings] == ["kerasgen", "kerasgen, crew", "kerasgen -O0", "kerasgen -O1"]
-    assert [t.problem for t in result.timings] == [""] * 4
-    assert made == [2, 0, 1]  # with a crew it is the same module
+    results = compare.bench([str(file)], [1, 4], rounds=1, levels=[0, 1], crew=True).comparisons
+    assert [result.batch for result in results] == [1, 4]
+    for result in results:
+        assert [t.engine for t in result.timings] == ["kerasgen", "kerasgen, crew", "kerasgen -O0", "kerasgen -O1"]
+        assert [t.problem for t in result.timings] == [""] * 4
+    assert made == [2, 0, 1] * 2  # with a crew it is the same module
 
 
 @pytest.mark.thorough

@@ -67,6 +67,7 @@ ACTIVATIONS: list[Row] = [
     row(kernels.threshold, x(3, 20), threshold=0.4, default_value=-2.0),
     *(row(kernel, x(3, 4, 5), axis=axis) for kernel in (kernels.softmax, kernels.log_softmax) for axis in (1, -1)),
     row(kernels.softmax, x(3, 2, 4, 2), axis=(1, 3)),
+    row(kernels.joint_softmax, x(3, 2, 4, 2), axis=(1, 3)),
     *(
         row(kernels.sparsemax, scale * x(4, 5, 3, seed=i), axis=axis)
         for i, (scale, axis) in enumerate([(1, 1), (0.2, -1), (4, -1)])

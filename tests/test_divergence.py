@@ -293,7 +293,7 @@ def test_the_module_of_another_training(exported: Any, tmp_path: Path) -> None:
     assert (divergence.stage, divergence.layer) == ("weights", "conv_a")
 
 
-def test_rounding_is_nobodys_fault(exported: Any) -> None:
+def test_rounding_is_unexplained_fault(exported: Any) -> None:
     verification = kerasgen.verify(*exported(image_model()), tolerance=0.0)
     divergence = found(verification)
     assert divergence.stage in ("rule", "pass")  # with no tolerance at all, the first rounding counts

@@ -14,7 +14,7 @@ from keras import ops
 from test_kernels import check, close, random
 
 from kerasgen import kernels
-from kerasgen.kernels import threads
+from kerasgen.kernels import matmul, threads
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD
 
 ROUNDING = {4: 1e-5, 6: 1e-4, 8: 2e-5, 10: 1e-4}  # of Winograd by the cells of a tile: a part of the largest result
@@ -47,10 +47,13 @@ def check_all(want, kernel, *arrays, residual, tolerance=1e-5, **settings):
     close(kernel(spread[..., ::2], w, bias, *others, activation=kernels.relu, **settings), more, tolerance)
 
 
-@pytest.fixture(params=["whole", "blocks of a row", "two threads", "two threads beside those of the BLAS"])
+@pytest.fixture(
+    params=["whole", "without a BLAS", "blocks of a row", "two threads", "two threads beside those of the BLAS"]
+)
 def how(request, monkeypatch):
     """How the work is divided."""
-    if request.param != "whole":
+    monkeypatch.setattr(matmul, "BLAS", request.param != "without a BLAS")
+    if request.param not in ("whole", "without a BLAS"):
         for module in ("blocks", "depthwise", "winograd"):
             monkeypatch.setattr(f"kerasgen.kernels.{module}.block_rows", lambda row, width=256: 1)
     if request.param.startswith("two threads"):

@@ -53,6 +53,7 @@ class Runner:
                 "RUNNER_TEMP": str(self.temp),
                 "GITHUB_PATH": str(paths),
                 "GITHUB_ACTION_PATH": str(project / ACTION),
+                "PIP_NO_COMPILE": os.environ["PIP_NO_COMPILE"],
                 **{name: evaluated(text, given) for name, text in step.get("env", {}).items()},
             }
             done = subprocess.run(

@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
-    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", folder / "dist", copy_project(source))
+    pip("wheel", "--no-deps", "--wheel-dir", folder / "dist", copy_project(source))
     (built,) = (folder / "dist").glob("*.whl")
     return built
 
@@ -36,14 +36,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of commands of an environment that holds the wheel and what it depends on."""
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     commands = folder / ("Scripts" if os.name == "nt" else "bin")
-    pip(str(commands / "python"), "install", wheel)
+    pip("--python", commands / "python", "install", wheel)
     return commands
 
 
-def pip(python: str, *arguments: object) -> None:
-    command = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
+def pip(*arguments: object) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
 

@@ -73,6 +73,7 @@ CALLS: dict[str, Call] = {
     "erfinv": call(np.tanh(X)),
     "fake_quant": call(X, np.float32(-1), np.float32(1)),
     "glu": call(IMAGE),
+    "joint_softmax": call(IMAGE, axis=(1, 2)),
     "masked": call(random(2, 5, 3), MASK),
     "masked_average": call(random(2, 5, 3), MASK),
     "prelu": call(IMAGE, CHANNELS),

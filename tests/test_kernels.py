@@ -361,8 +361,16 @@ def test_prelu():
 @pytest.mark.parametrize("axis", [-1, 1, (1, 2), (2, 3)], ids=str)
 def test_softmax_along(axis):
     x = 10 * random(3, 4, 5, 6)
-    check(keras.layers.Softmax(axis=axis)(x), kernels.softmax, x, axis=axis)
+    for kernel in (kernels.softmax, kernels.joint_softmax):
+        check(keras.layers.Softmax(axis=axis)(x), kernel, x, axis=axis)
     check(np.log(kernels.softmax(x.astype("float64"), axis=axis)), kernels.log_softmax, x, axis=axis)
+
+
+def test_softmax_of_large_equal_numbers():
+    """Over several axes, Keras's answer is 1 for each of them."""
+    x = np.float32([[[1e8] * 3, [2e8] * 3]])
+    expected = np.asarray(keras.layers.Softmax(axis=(1, 2))(x))
+    assert expected.tolist() == kernels.joint_softmax(x, axis=(1, 2)).tolist() == [[[0, 0, 0], [1, 1, 1]]]
 
 
 def test_gelu_by_tanh():

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import builtins
+import io
 import json
 import marshal
 import random
 import sys
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
 from lambda_bodies import BODIES, VECTOR, Body
 from lambda_code import DISASSEMBLE, compiled, config_of, pythons, run_on, save
-from test_lambdas import known
+from test_lambdas import by_hand, known
 
 import kerasgen
 from kerasgen.api import generate
@@ -98,37 +103,115 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 
 
+# What Python reports (`sys.addaudithook`) of the ways in which bytes become code, or a function gets other code.
+# Every one is reported in C, so no import, alias or reference that was taken earlier goes around it.
+MAKES_CODE = frozenset("""
+    code.__new__ function.__new__ marshal.load marshal.loads object.__delattr__ object.__setattr__ pickle.find_class
+    """.split())
+# ... and of the ways in which code reaches further. The process that reads HDF5 is started with `subprocess.Popen`.
+REACHES = ("ctypes.", "os.exec", "os.putenv", "os.spawn", "os.system", "shutil.", "socket.", "urllib.", "webbrowser.")
+
+
+class Watch:
+    """Events of a stretch of this test. A hook cannot be taken away again, so it is switched off."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.on = True
+        sys.addaudithook(self.hook)
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        # `exec` stands for `exec`, `eval` and the body of a module that is imported; `import` for one that was not yet.
+        if event in MAKES_CODE or event in ("exec", "import") or event.startswith(REACHES):
+            self.events.append(f"{event} {arguments!r:.200}")
+        # The text of a module is parsed by the audit, with `ast.parse`; nothing else is compiled.
+        if event == "compile" and sys._getframe(1).f_code.co_filename != ast.__file__:
+            self.events.append(f"{event} {arguments!r:.200}")
+
+
+def inner_codes(code: CodeType) -> Iterator[tuple[Any, ...]]:
+    yield code.co_code, code.co_names
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from inner_codes(each)
+
+
+def trap(*_: Any, **__: Any) -> Any:
+    raise AssertionError("code of a file is made or run")
+
+
 def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No code object is made, compiled or run while files with functions are inspected, scanned and converted."""
+    """No code object is made, compiled or run while files with functions are inspected, scanned and converted.
+
+    Three nets, of different meshes. Python's audit events tell of code that is made, whoever makes it. Traps in the
+    place of `marshal.loads`, `exec` and `eval` stop whoever calls them by their names, with a traceback; `compile` has
+    none, for `ast.parse` calls it, nor have `types.FunctionType` and `types.CodeType`, which `isinstance` needs as
+    classes: events tell of all three. A profiler sees every frame that runs, so it would see the code of the files
+    however it had come to life.
+    """
     monkeypatch.chdir(tmp_path)
-    bad = file_of(tmp_path, "def f(x):\n    open('EVIL', 'w')\n    return x", "f = lambda x: x / 127.5 - 1")
-    good = tmp_path / "good"
-    good.mkdir()
-    fine = file_of(good, *(body.source for body in BODIES if body.shapes == (VECTOR,) and not body.arguments))
-    kerasgen.inspect(fine), kerasgen.scan(fine), generate(read_file(fine))  # imports what is needed
-    events: list[str] = []
-    watching = [True]
+    evil = ("def f(x):\n    open('EVIL', 'w')\n    return x", "f = lambda x: x / 127.5 - 1")
+    bodies = tuple(body.source for body in BODIES[::3] if body.shapes == (VECTOR,) and not body.arguments)
+    bad, fine = tmp_path / "bad", tmp_path / "good"
+    for folder in (bad, fine):
+        folder.mkdir()
+    files = file_of(bad, *evil), file_of(fine, *bodies)
+    stored = compiled(PYTHONS[OWN], (*evil, *bodies))
+    of_files = {code for text, _, _ in stored for code in inner_codes(marshal.loads(base64.b64decode(text)))}
+    for path in files:  # imports what is needed
+        kerasgen.inspect(path), kerasgen.scan(path)
+    generate(read_file(files[1]))
+    assert len(of_files) >= len(bodies) // 2
+    assert "EVIL" not in {path.name for path in tmp_path.rglob("*")}
 
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        if watching and event in ("marshal.loads", "marshal.load", "code.__new__", "function.__new__", "os.system"):
-            events.append(event)
-        if watching and event == "exec" and arguments[0].co_filename in ("<string>", "<lambda>"):
-            events.append(event)
+    ran: list[str] = []
 
-    def trap(*_: Any, **__: Any) -> Any:
-        raise AssertionError("code of a file is made or run")
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and (frame.f_code.co_code, frame.f_code.co_names) in of_files:
+            ran.append(f"{frame.f_code.co_filename}: {frame.f_code.co_name}")
 
-    monkeypatch.setattr(marshal, "loads", trap)
-    monkeypatch.setattr(builtins, "eval", trap)
-    sys.addaudithook(watch)
-    for path in (bad, fine):
-        kerasgen.inspect(path)
-        kerasgen.scan(path)
-    module = generate(read_file(fine))
-    watching.clear()
-    assert events == []
-    assert "'lambdas'" in module.text or '"lambdas"' in module.text
-    assert not (tmp_path / "EVIL").exists()
+    watch = Watch()
+    with monkeypatch.context() as patch:
+        for owner, names in ((marshal, ("load", "loads")), (builtins, ("eval", "exec"))):
+            for name in names:
+                patch.setattr(owner, name, trap)
+        sys.setprofile(profile)
+        try:
+            for path in files:
+                kerasgen.inspect(path)
+                kerasgen.scan(path)
+            module = generate(read_file(files[1]))
+        finally:
+            sys.setprofile(None)
+            watch.on = False
+    assert watch.events == []
+    assert ran == []
+    assert "lambdas" in module.text
+    assert "EVIL" not in {path.name for path in tmp_path.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda code: types.FunctionType(code, {})(1),
+        lambda code: exec(code),
+        lambda code: marshal.loads(marshal.dumps(code)),
+        lambda code: code.replace(co_name="other"),
+        lambda code: setattr(trap, "__code__", trap.__code__),
+        lambda code: compile("1", "a", "eval"),
+        lambda code: __import__("this" if "this" not in sys.modules else "antigravity_that_is_not_there"),
+    ],
+    ids=["function", "exec", "marshal", "code", "setattr", "compile", "import"],
+)
+def test_the_net_holds(way: Callable[[CodeType], Any]) -> None:
+    """Each way to make code is seen: a net that catches nothing would prove nothing."""
+    watch = Watch()
+    with suppress(Exception), redirect_stdout(io.StringIO()):
+        way((lambda x: x).__code__)
+    watch.on = False
+    assert watch.events
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
@@ -151,7 +234,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 def outcome(data: bytes) -> Any:
     try:
-        return read(Stored((data,), (), ()), {})
+        return read(Stored(data, (), ()), {})
     except KerasgenError as error:
         return error
 
@@ -168,18 +251,24 @@ def test_damaged_code(version: tuple[int, int], request: pytest.FixtureRequest) 
         assert "\n" not in str(result)
         if not isinstance(result, KerasgenError):
             accepted.append(data)
-    same = [data for data in accepted if _loads(data, version)]
+    same = [data for data in accepted if _instructions(data, version)]
     theirs = run_on(PYTHONS[version], DISASSEMBLE, [base64.b64encode(data).decode() for data in same])
     for data, their in zip(same, theirs, strict=True):
-        assert isinstance(their, str) or known(load(data, version)) == their  # a text: an error of its own
+        assert isinstance(their, str) or _instructions(data, version) == their  # a text: an error of its own
 
 
-def _loads(data: bytes, version: tuple[int, int]) -> bool:
+def _instructions(data: bytes, version: tuple[int, int]) -> list[Any]:
+    """What this Python's code says; nothing where the reader has taken it for that of another one."""
     try:
-        load(data, version)
+        return known(load(data, version))
     except Malformed:
-        return False
-    return True
+        return []
+
+
+def test_an_instruction_that_turns_nothing() -> None:
+    """ROT_N of 0, which CPython never writes."""
+    code = by_hand((3, 10), bytes([124, 0, 99, 0, 83, 0]), [b"N"])
+    assert read(Stored(code, (), ()), {}).text == "x"
 
 
 def packed(*items: bytes) -> bytes:

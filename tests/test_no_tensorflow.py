@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import pytest
+from saved_models import parts_of_layers
 from support import randomize, run_python
 
 FOREIGN = ("tensorflow", "keras", "tf_keras", "tensorboard", "jax", "torch")
@@ -27,9 +28,9 @@ print("modules:", *({name.split(".")[0] for name in sys.modules} - before))
 
 @pytest.fixture(scope="module", params=["keras", "h5"])
 def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model = keras.applications.MobileNetV3Small(weights=None, input_shape=(32, 32, 3), alpha=0.25, classes=7)
+    """Convolutions, normalisation, attention, recurrent layers and cells, wrappers, a model in it."""
     path = tmp_path_factory.mktemp("file") / f"model.{request.param}"
-    randomize(model).save(path)
+    randomize(parts_of_layers(keras)).save(path)
     return path
 
 

@@ -32,6 +32,7 @@ from kerasgen.passes import DIFFERENTIABLE, LEVEL, PIPELINES, PURE, Phase, Pipel
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
+from kerasgen.verification.gradients import FLOOR
 from kerasgen.verification.oracle import Oracle
 
 pytestmark = pytest.mark.usefixtures("unformatted")
@@ -271,7 +272,7 @@ def test_gradients(prepared: Prepared, level: int) -> None:
         got = back[derivative.gradients[name]]
         wanted = np.zeros_like(got) if wanted is None else wanted
         assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype), name
-        error = np.abs(got - wanted).max(initial=0) / (max(np.abs(wanted).max(initial=0), 1e-3 * largest) or 1)
+        error = np.abs(got - wanted).max(initial=0) / (max(np.abs(wanted).max(initial=0), FLOOR * largest) or 1)
         assert error <= GRADIENT_TOLERANCE, f"{name}: {error:.1e}"
     right.append((plan.graph.nodes, plan.graph.arrays))
 

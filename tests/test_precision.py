@@ -170,6 +170,7 @@ def test_errors_of_softmax(dtype: str) -> None:
     assert "Error up to 8 eps; relative to the result, up to 8 eps (1 + maximum - x)." in str(kernels.softmax.__doc__)
     assert "Error up to 8 eps (1 + |result|)." in str(kernels.log_softmax.__doc__)
     assert "Error up to 8 eps (1 + max |x|)." in str(kernels.logsumexp.__doc__)
+    assert "Error up to 16 eps (1 + max |x|)." in str(kernels.joint_softmax.__doc__)
     for x in rows(dtype):
         wide = x.astype(np.longdouble)
         below = wide - wide.max(axis=-1, keepdims=True)
@@ -179,6 +180,8 @@ def test_errors_of_softmax(dtype: str) -> None:
         within(kernels.log_softmax(x), logs, 8 * (1 + np.abs(logs)), dtype)
         sums = (np.log(total) + wide.max(axis=-1, keepdims=True))[:, 0]
         within(kernels.logsumexp(x, axis=-1), sums, 8 * (1 + np.abs(wide).max(axis=-1)), dtype)
+        largest = np.abs(wide).max(axis=-1, keepdims=True)
+        within(kernels.joint_softmax(x, axis=-1), probabilities, 16 * (1 + largest), dtype)
 
 
 def test_errors_of_batch_norm() -> None:
@@ -221,7 +224,7 @@ def test_errors_of_winograd(m: int) -> None:
 
 def test_whoever_promises_is_tested_and_who_must_does() -> None:
     promised = {name for name in kernels.__all__ if "rror up to" in str(getattr(kernels, name).__doc__)}
-    others = {"batch_norm", "glu", "log_softmax", "logsumexp", "softmax", "ssim"}
+    others = {"batch_norm", "glu", "joint_softmax", "log_softmax", "logsumexp", "softmax", "ssim"}
     assert promised == {*EXACT, *others, "winograd_conv2d", "winograd_depthwise_conv2d"}
     approximate = re.compile(r"np\.(exp|expm1|log|log1p|tanh|hypot|i0)\(|\b(erf|sigmoid|softplus|softmax)\(")
     for name, kernel in kernels.ACTIVATIONS.items():

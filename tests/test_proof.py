@@ -11,13 +11,16 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from cases import CASES
 from command import Run, altered
+from false_alarms import SHORT, alarms, case
 from keras import layers as L
 from support import SHARED_MODELS, randomize
 
 import kerasgen
 from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.layers import RULES
+from kerasgen.verification.compare import compare
 from kerasgen.verification.steps import FACTOR, Walk, Witness, is_near
 
 # ---------------------------------------------------------------- altered modules
@@ -254,7 +257,47 @@ def test_no_false_alarm_on_models_of_others(name: str, tmp_path: Path) -> None:
         assert verification.ok, verification
 
 
+@pytest.mark.parametrize("name", SHORT)
+def test_no_false_alarm_in_short(name: str) -> None:
+    """Of what once was one, and of layers of each kind: `python tests/false_alarms.py`."""
+    assert list(alarms(case(CASES[name]))) == []
+
+
+def test_edges_that_keras_cannot_answer(run: Run) -> None:
+    x = keras.Input((3, 3), name="x")
+    keras.Model(x, keras.ops.inv(x)).save("net.keras")
+    run("export", "net.keras", "--verify")
+    verification = kerasgen.verify("net.keras", "net.py", inputs="edge")
+    assert verification.ok
+    assert verification.unanswered[:2] == ("zeros", "ones")
+    assert {report.given for report in verification.outputs}.isdisjoint(verification.unanswered)
+    out, _ = run("verify", "net.keras", "net.py", "--inputs", "edge")
+    assert "not compared: zeros, ones" in out
+
+
 # ---------------------------------------------------------------- the rule itself
+
+
+def test_numbers_that_are_flushed_to_zero() -> None:
+    """Those below the smallest normal number, as TensorFlow has it."""
+    assert compare("y", np.float32([0, 2e-38]), np.float32([1e-38, 2e-38])).ok
+    assert not compare("y", np.float32([0, 2e-38]), np.float32([1.2e-38, 2e-38])).ok
+    assert not compare("y", np.float16([0, 1e-4]), np.float16([5e-5, 1e-4])).ok
+
+
+def variance(x: Any, window: Any) -> Any:
+    mean = np.sum(x * window, axis=-1)
+    return np.sum(x * x * window, axis=-1) - mean * mean
+
+
+def test_a_window_that_does_not_quite_add_up() -> None:
+    """Errors of many weights cancel, unless they are the same."""
+    x = 100 + np.random.RandomState(0).standard_normal((1, 10_000)).astype("float32")
+    window = np.full(10_000, 1e-4, "float32")
+    witness = Witness([Node(("y",), variance, ("x", "w"))], {"x": x}, {"w": window}, ("y",))
+    assert witness.exact is not None
+    off = variance(x.astype("float64"), window.astype("float64") * (1 + 2.0**-23))
+    assert abs(off - witness.exact["y"])[0] < 2 * witness.spread(2.0**-23)["y"]
 
 
 def chain(*nodes: Node, weights: dict[str, np.ndarray] | None = None) -> Graph:

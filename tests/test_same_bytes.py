@@ -99,8 +99,8 @@ def test_other_process(models: Path, tmp_path: Path) -> None:
     copies.mkdir()
     for path in models.iterdir():
         (copies / path.name).write_bytes(path.read_bytes())
-    one = exported(tmp_path / "a", models, "022", 0, PYTHONHASHSEED="0", LC_ALL="C", TZ="UTC", OMP_NUM_THREADS="1")
-    settings = {"PYTHONHASHSEED": "4711", "LC_ALL": another_locale(), "TZ": "Asia/Tokyo", "OMP_NUM_THREADS": "2"}
+    one = exported(tmp_path / "a", models, "022", 0, PYTHONHASHSEED="0", LC_ALL="C", TZ="UTC", OPENBLAS_NUM_THREADS="1")
+    settings = {"PYTHONHASHSEED": "4711", "LC_ALL": another_locale(), "TZ": "Asia/Tokyo", "OPENBLAS_NUM_THREADS": "2"}
     settings["OPENBLAS_CORETYPE"] = "Prescott"  # sums in another order, and no instruction that multiplies and adds
     two = exported(tmp_path / "a longer name", copies, "077", 2e7, PYTHONDONTWRITEBYTECODE="1", **settings)
     assert len(one) == 3 * len(MODELS)

@@ -20,7 +20,7 @@ MOST_DIGITS = 5  # of 15 bits, in an integer
 VARIABLE_ARGUMENTS, KEYWORD_ARGUMENTS = 0x04, 0x08  # flags of code objects
 SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines
 REFERENCED = 0x80  # the flag of an object that a later one may refer to
-_LAYOUTS: tuple[Version, ...] = ((2, 7), (3, 4), (3, 8), (3, 11), (3, 14))
+_LAYOUTS: tuple[Version, ...] = ((2, 7), (3, 4), (3, 8), (3, 11))
 _LOCAL, _CELL, _FREE = 0x20, 0x40, 0x80  # kinds of variables from 3.11 on
 
 
@@ -30,9 +30,13 @@ class Malformed(InvalidModelError):
 
 @dataclass(frozen=True)
 class Code:
-    """A function's code. `variables` are its arguments and locals, then its cells, then its free variables."""
+    """A function's code. `variables` are its arguments and locals, then its cells, then its free variables.
+
+    `since` is the first version that writes all the constants in it.
+    """
 
     version: Version
+    since: Version
     name: str
     positional: int
     keyword_only: int
@@ -64,7 +68,7 @@ class Frozenset(tuple[Any, ...]):
 
 
 def load(data: bytes, version: Version) -> Code:
-    """The code object in the bytes that this version wrote. Raises Malformed if it did not."""
+    """The code object in the bytes that this version wrote, or another of its layout. Raises Malformed if none did."""
     if len(data) > MOST_BYTES:
         raise InvalidModelError(f"its code has {len(data)} bytes, which no function of a layer has")
     reader = _Reader(data, version)
@@ -82,7 +86,11 @@ def layout(version: Version) -> Version:
 
 
 def as_of(code: Code, version: Version) -> Code:
-    """A code object as another version of the same layout has it."""
+    """A code object as another version of the same layout has it. Raises Malformed if that does not write it."""
+    if version < code.since:
+        raise Malformed(f"its code holds a constant that Python writes from {'.'.join(map(str, code.since))} on")
+    if version == code.version:
+        return code
     constants = tuple(as_of(each, version) if isinstance(each, Code) else each for each in code.constants)
     return replace(code, version=version, constants=constants)
 
@@ -91,6 +99,7 @@ class _Reader:
     def __init__(self, data: bytes, version: Version) -> None:
         self.data = data
         self.version = version
+        self.since: Version = (2, 7)
         self.position = 0
         self.count = 0
         self.depth = 0
@@ -107,6 +116,8 @@ class _Reader:
 
     def number(self, form: str) -> Any:
         """The next number, in a format of `struct`."""
+        if form == "<i":  # most of them
+            return int.from_bytes(self.take(4), "little", signed=True)
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def object(self) -> Any:
@@ -203,22 +214,27 @@ class _Reader:
 
     def slice(self) -> slice:
         """A constant slice, from 3.14 on."""
-        if self.version < (3, 14):
+        if layout(self.version) < (3, 11):
             raise Malformed("its code holds a slice")
+        self.since = (3, 14)
         return slice(self.object(), self.object(), self.object())
 
     def code(self) -> Code:
         """A code object, in the layout of the version."""
         version = self.version
         positional = self.number("<i")
-        if version >= (3, 8):
-            self.number("<i")  # how many of them cannot be given by keyword
+        without_keyword = self.number("<i") if version >= (3, 8) else 0
         keyword_only = self.number("<i") if version >= (3, 4) else 0
         locals_count = self.number("<i") if version < (3, 11) else 0
         stack_size, flags = self.number("<i"), self.number("<i")
+        arguments = positional + keyword_only
+        if min(positional - without_keyword, without_keyword, keyword_only) < 0 or (
+            version < (3, 11) and arguments > locals_count
+        ):
+            raise Malformed("it has more arguments than variables")  # of another layout: the common case, seen early
         instructions = self.object()
         if not isinstance(instructions, Bytes) or stack_size < 0 or flags < 0:
-            raise Malformed("its code object has other parts")  # of another layout: the common case, and cheap to see
+            raise Malformed("its code object has other parts")
         constants, names = self.object(), self.object()
         cells: tuple[int, ...] = ()
         if version >= (3, 11):
@@ -233,23 +249,24 @@ class _Reader:
                 raise Malformed("its variables are no names")
             variables, free_count = (*own, *shared, *free), len(free)
             cells = tuple(range(len(own), len(own) + len(shared)))
-        self.object()  # the file
-        name = self.object()
-        if version >= (3, 11):
-            self.object()  # the qualified name
+        file, name = self.object(), self.object()
+        qualified = self.object() if version >= (3, 11) else name
         self.number("<i")  # the first line
-        self.object()  # the table of lines
+        lines = self.object()
         handlers = self.object() if version >= (3, 11) else b""
-        texts = (*names, *variables, name) if isinstance(names, tuple) and isinstance(variables, tuple) else (None,)
+        lists = isinstance(names, tuple) and isinstance(variables, tuple)
+        texts = (*names, *variables, file, qualified, name) if lists else (None,)
         texts = tuple(_ascii(text) if isinstance(text, Bytes) and version < (3, 0) else text for text in texts)
-        if not isinstance(constants, tuple) or not isinstance(handlers, bytes):
+        tables = isinstance(lines, bytes if version >= (3, 4) else (bytes, str)) and isinstance(handlers, bytes)
+        if not isinstance(constants, tuple) or not tables:
             raise Malformed("its code object has other parts")
         if not all(isinstance(text, str) for text in texts):
             raise Malformed("its names are no strings")
-        if not (positional >= 0 and keyword_only >= 0 and positional + keyword_only <= locals_count <= len(variables)):
+        if not arguments <= locals_count <= len(variables):
             raise Malformed("it has more arguments than variables")
         return Code(
             version=version,
+            since=self.since,
             name=str(texts[-1]),
             positional=positional,
             keyword_only=keyword_only,
@@ -258,7 +275,7 @@ class _Reader:
             instructions=bytes(instructions),
             constants=constants,
             names=texts[: len(names)],
-            variables=texts[len(names) : -1],
+            variables=texts[len(names) : -3],
             cells=cells,
             locals_count=locals_count,
             free_count=free_count,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from kerasgen.bytecode import opcodes
 from kerasgen.bytecode.codeobject import Code, Malformed
+from kerasgen.bytecode.opcodes import Version
 
 
 class Instruction(NamedTuple):
@@ -40,26 +42,34 @@ def _by_byte(code: Code) -> Iterator[Instruction]:
 
 def _by_word(code: Code) -> Iterator[Instruction]:
     """From 3.6 on: a byte and its argument; from 3.11 on some are followed by a cache, which is empty in a file."""
-    names, limit = opcodes.names(code.version), opcodes.first_with_argument(code.version)
-    caches = opcodes.caches(code.version)
+    rows = _rows(code.version)
     data, position, extended = code.instructions, 0, 0
     if len(data) % 2:
         raise Malformed("its instructions are cut off")
     while position < len(data):
-        number, argument = data[position : position + 2]
-        name = names.get(number, "")
+        name, size, takes_argument = rows[data[position]]
+        argument = data[position + 1]
+        if not name:
+            raise Malformed(f"{data[position]} is no instruction of Python {_text(code)}")
         position += 2
-        if not name or name == "CACHE":
-            raise Malformed(f"{number} is no instruction of Python {_text(code)}")
         if name == "EXTENDED_ARG":
             extended = _extended(extended, argument, 8)
             continue
-        size = 2 * caches.get(name, 0)
-        if any(data[position : position + size]) or position + size > len(data):
-            raise Malformed(f"the cache of {name} is not empty")
-        position += size
-        yield Instruction(name, extended | argument if number >= limit else 0)
+        if size:
+            if any(data[position : position + size]) or position + size > len(data):
+                raise Malformed(f"the cache of {name} is not empty")
+            position += size
+        yield Instruction(name, extended | argument if takes_argument else 0)
         extended = 0
+
+
+@cache
+def _rows(version: Version) -> Sequence[tuple[str, int, bool]]:
+    """For each number: the instruction, "" if there is none, the bytes of its cache, and whether it has an argument."""
+    names, caches = opcodes.names(version), opcodes.caches(version)
+    first = opcodes.first_with_argument(version)
+    known = [names.get(number, "") for number in range(256)]
+    return [("" if name == "CACHE" else name, 2 * caches.get(name, 0), i >= first) for i, name in enumerate(known)]
 
 
 def _extended(extended: int, argument: int, bits: int) -> int:

@@ -110,8 +110,8 @@ class Stack:
 
     def rotate(self, count: int) -> None:
         """Put the top below the values under it."""
-        *rest, top = self.pop_many(count)
-        self.stack += [top, *rest]
+        items = self.pop_many(count)
+        self.stack += items[-1:] + items[:-1]
 
     def swap(self, depth: int) -> None:
         """Exchange the top with the value at this depth."""

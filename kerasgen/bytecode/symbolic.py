@@ -71,29 +71,30 @@ class _KeywordNames:
 
 
 def run(
-    code: Code, arguments: Mapping[str, Any], defaults: Sequence[Any] = (), closure: Sequence[Any] = ()
+    code: Code, arguments: Mapping[str, Any], defaults: Sequence[Any] = (), closure: Sequence[Any] = (), given: int = 1
 ) -> Expression:
     """The expression that a function of a layer computes.
 
-    Its first argument is what the layer is called with; `arguments` are further ones, `closure` the values of its free
-    variables. Keras gives it `mask` and `training` if it takes them. Raises Unreadable where it is no plain expression,
+    Keras gives it its first arguments, as many as `given`, and `mask` and `training` if it takes them; `arguments` are
+    further ones, `closure` the values of its free variables. Raises Unreadable where it is no plain expression,
     Malformed where its version of Python does not write such code.
     """
+    disassemble(code)  # most of the versions that did not write it end here
     machine = _Machine()
     if len(closure) != code.free_count:
         raise Malformed(f"it has {code.free_count} free variables, and {len(closure)} values for them")
-    if not code.positional:
-        raise Unreadable("it takes no argument")
+    if code.positional < given:
+        raise Unreadable(f"it takes {code.positional or 'no'} argument")
 
     def constants(values: Iterable[Any]) -> list[Node]:
         return [machine.nodes("constant", value=value) for value in values]
 
-    inputs = (code.arguments[0], *(name for name in ("mask", "training") if name in code.arguments[1:]))
-    first, *others = (machine.nodes("input", value=name) for name in inputs)
+    inputs = (*code.arguments[:given], *(name for name in ("mask", "training") if name in code.arguments[given:]))
+    nodes = [machine.nodes("input", value=name) for name in inputs]
     named = dict(zip(arguments, constants(arguments.values()), strict=True))
-    named.update(zip(inputs[1:], others, strict=True))
+    named.update(zip(inputs[given:], nodes[given:], strict=True))
     function = Function(code, tuple(constants(defaults)), {}, tuple(map(Cell, constants(closure))))
-    result = machine.node(machine.call(function, [first], named))
+    result = machine.node(machine.call(function, nodes[:given], named))
     return machine.nodes.expression(inputs, result)
 
 

@@ -67,13 +67,13 @@ _COMPUTING = Reach(
         """),
     attributes=FUNCTIONS | _SIGNAL | _VALUES,
 )
-# What the threads and the memory of `kerasgen.kernels.threads` need.
+# What `kerasgen.kernels.threads` and `kerasgen.kernels.matmul` need.
 _SHARING = Reach(
-    modules=_words("collections queue threading"),
-    names=_words("BaseException RuntimeError hasattr"),
+    modules=_words("collections queue threading time"),
+    names=_words("AttributeError BaseException KeyError RuntimeError hasattr"),
     attributes=_words("""
-        RLock SimpleQueue Thread acquire buffers calls deque is_alive isdecimal local memory popleft put release start
-        stop threads
+        CONFIG RLock SimpleQueue Thread __config__ acquire buffers calls deque is_alive isdecimal local memory
+        perf_counter popleft put release start stop threads
         """),
 )
 # The settings and the state of `kerasgen.kernels.optimizers`.
@@ -90,7 +90,7 @@ _RUNNING = Reach(
         """),
 )
 _STARTING = Reach(
-    modules=_words("binascii collections hashlib io os queue sys threading"),
+    modules=_words("binascii collections hashlib io os queue sys threading time"),
     names=_words("globals __name__"),
     attributes=_words("path join dirname abspath cpu_count environ"),
 )
@@ -144,7 +144,10 @@ def audit(text: str, yours: Collection[str] = (), *, allowed: Mapping[str, Reach
     `yours` are the functions, constants and import lines that come from the user, which are not checked.
     """
     assert yours or all(line.isprintable() for line in text.split("\n")), "the module holds unprintable characters"
-    statements = [(statement, list(ast.walk(statement))) for statement in ast.parse(text).body]
+    statements = [
+        (statement, [node for node in ast.walk(statement) if type(node) in _CHECKED])
+        for statement in ast.parse(text).body
+    ]
     bound = {name for _, nodes in statements for node in nodes for name in _bound(node)}
     for statement, nodes in statements:
         label = ast.unparse(statement) if isinstance(statement, ast.Import) else next(_bound(statement), "")
@@ -160,6 +163,8 @@ def _part(statement: ast.stmt) -> str:
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# What names something or binds a name, a third of all nodes; an assignment binds by the names in it.
+_CHECKED = {ast.Import, ast.ImportFrom, ast.Attribute, ast.Name, ast.Call, ast.arg, ast.ExceptHandler, *_DEFINITIONS}
 
 
 def _bound(node: ast.AST) -> Iterator[str]:

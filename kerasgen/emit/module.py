@@ -32,8 +32,8 @@ from kerasgen.graph.plan import Plan
 from kerasgen.names import RESERVED, identifier
 from kerasgen.passes import LEVEL
 
-# Lines in place of our functions, which are formatted already, while black does the rest.
-KERNELS, RUNTIME = "# (kernels)", "# (runtime)"
+# Lines in place of our functions and of the texts of Lambdas, which are formatted already, while black does the rest.
+KERNELS, RUNTIME, LAMBDAS = "# (kernels)", "# (runtime)", "# (lambdas)"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,6 @@ def emit(
     sidecar: str = "",
     activations: Plan | None = None,
     level: int = LEVEL,
-    selftest: Any = None,
     origin: Origin | None = None,
     training: Training | None = None,
     minimal: bool = False,
@@ -91,10 +90,10 @@ def emit(
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
-    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `selftest`
-    is what the module compares its answers with: see `kerasgen.verification.selftest`. `origin` is where it comes from.
-    `training` adds the gradients, of the same weights. A `minimal` module has no command line and no self-test.
-    `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they are stored in fewer bytes.
+    every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
+    is where it comes from. `training` adds the gradients, of the same weights. A `minimal` module has no command line
+    and no self-test; what the self-test compares is put in later, by `Module.with_constants`. `stored` are
+    the weights as `kerasgen.emit.quantize.compact` has them, where they are stored in fewer bytes.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -117,6 +116,7 @@ def emit(
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
     load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
+    model, lambdas = _model(origin.model)
     text = template(target.template).render(
         version=kerasgen.__version__,
         parameters=", ".join(name for name, _, _ in inputs),
@@ -128,7 +128,7 @@ def emit(
         files=" ".join(f"{name}.npy" for name, _, _ in inputs),
         imports=sorted({*imports, *load_imports} - {target.library}),
         numpy=target.library,
-        model=ascii(dict(origin.model)) if origin.model else None,
+        model=model if origin.model else None,
         verified=ascii(origin.verified),
         export=ascii({"kerasgen": kerasgen.__version__, "optimize": level, **origin.options}),
         inputs=[ascii(row) for row in inputs],
@@ -144,10 +144,10 @@ def emit(
         loads=bool(loaders),
         decodes=decodes,
         sidecar=ascii(sidecar) if sidecar else None,
-        sha256=hashlib.sha256(npz).hexdigest(),
-        selftest=ascii(selftest),
+        sha256=hashlib.sha256(npz).hexdigest() if sidecar else None,
     )
     text = with_shapes(black.format_str(text, mode=target.style), plan)
+    text = text.replace(f"\n        {LAMBDAS}\n", f"\n{lambdas}\n", 1)
     for line, sources in ((RUNTIME, load_blocks), (KERNELS, blocks)):  # the user's functions last: they hold any line
         text = text.replace(f"\n{line}\n", "\n{}\n".format("\n\n\n".join(sources.values())), 1)
     audit(text, yours)
@@ -172,6 +172,17 @@ def _public(graph: Graph, activations: Plan | None, training: Training | None) -
         yield from ["train_step"] if training.options.loss else []
         yield from ["save_weights", "load_weights"] if training.plan.trainable else []
         yield from (method for method, _ in training.options.methods())
+
+
+def _model(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """What a module says of its model, as source text; and the lines of its Lambdas, if black need not format them."""
+    lambdas, width = facts.get("lambdas", {}), NUMPY.style.line_length
+    lines = [f'        "{name}": "{text}",' for name, text in lambdas.items()]
+    is_short = len(ascii(lambdas)) <= width  # and may fit in a line
+    if is_short or any(len(line) > width or len(ascii(line)) > len(line) + 2 or line.count('"') > 4 for line in lines):
+        return ascii(dict(facts)), ""
+    parts = [f"{key!a}: " + (f"{{\n{LAMBDAS}\n}}" if key == "lambdas" else ascii(item)) for key, item in facts.items()]
+    return f"{{{', '.join(parts)}}}", "\n".join(lines)
 
 
 def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:

@@ -80,18 +80,20 @@ def _rename(stage: Path, paths: Sequence[Path]) -> None:
     with ExitStack() as undo:
         for path in paths:
             with _naming(path):
-                old = _copy(path, stage) if path.exists() and len(paths) > 1 else ""
+                old = _kept(path, stage) if path.exists() and len(paths) > 1 else None
                 os.replace(stage / path.name, path)
                 undo.callback(*((os.replace, old, path) if old else (os.unlink, path)))
         undo.pop_all()
 
 
-def _copy(path: Path, stage: Path) -> str:
-    """A copy of a file in this folder, under a unique name."""
-    handle, name = tempfile.mkstemp(dir=stage)
-    os.close(handle)
-    shutil.copy2(path, name)
-    return name
+def _kept(path: Path, stage: Path) -> Path:
+    """The file under a unique name in this folder: a link to it, or a copy where the file system has no links."""
+    old = Path(tempfile.mkdtemp(dir=stage), "old")
+    try:
+        os.link(path, old)
+    except OSError:
+        shutil.copy2(path, old)
+    return old
 
 
 @contextmanager

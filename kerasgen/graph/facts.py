@@ -338,6 +338,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.erfc: replace(OPAQUE, near_one=True, gradient=special.erfc),
     kernels.erfinv: replace(OPAQUE, gradient=special.erfinv),
     kernels.fake_quant: replace(OPAQUE, gradient=special.fake_quant),
+    kernels.joint_softmax: replace(OPAQUE, saturates=True, gradient=activation.softmax),
     kernels.logsumexp: replace(OPAQUE, gradient=special.logsumexp),
     kernels.psnr: replace(OPAQUE, gradient=special.psnr),
     # categories

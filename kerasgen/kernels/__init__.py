@@ -211,7 +211,7 @@ from kerasgen.kernels.signal import (
     view_as_complex,
     view_as_real,
 )
-from kerasgen.kernels.special import cdist, erfc, erfinv, fake_quant, logsumexp, psnr
+from kerasgen.kernels.special import cdist, erfc, erfinv, fake_quant, joint_softmax, logsumexp, psnr
 from kerasgen.kernels.spectrogram import both_sides, decibels, mel_spectrum, power, spectrum
 from kerasgen.kernels.threads import buffers
 from kerasgen.kernels.window import pad, padded, same_pads, taps, windows
@@ -360,6 +360,7 @@ __all__ = [
     "irfft",
     "istft",
     "joined_mask",
+    "joint_softmax",
     "keep_axis",
     "layer_norm",
     "leaky_relu",

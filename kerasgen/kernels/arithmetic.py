@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from kerasgen.kernels.matmul import matmul
+
 
 def rsqrt(x):
     """1 / √x. Relative error up to 8 eps."""
@@ -17,7 +19,7 @@ def batch_dot(x, y, *, axes):
     """Dot products over one axis of each array, per sample: (N, T, D), (N, S, D) and axes (2, 2) → (N, T, S)."""
     x, y = np.moveaxis(x, axes[0], -1), np.moveaxis(y, axes[1], 1)
     n, k, left, right = x.shape[0], x.shape[-1], x.shape[1:-1], y.shape[2:]
-    z = x.reshape(n, int(np.prod(left)), k) @ y.reshape(n, k, int(np.prod(right)))
+    z = matmul(x.reshape(n, int(np.prod(left)), k), y.reshape(n, k, int(np.prod(right))))
     return z.reshape((n,) + (left + right or (1,)))
 
 

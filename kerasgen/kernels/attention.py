@@ -7,11 +7,12 @@ import numpy as np
 
 from kerasgen.kernels.activation import softmax
 from kerasgen.kernels.conv import finish
+from kerasgen.kernels.matmul import matmul
 
 
 def dot_scores(query, key):
     """The dot product of each query with each key: (N, T, D), (N, S, D) → (N, T, S)."""
-    return query @ np.swapaxes(key, -2, -1)
+    return matmul(query, np.swapaxes(key, -2, -1))
 
 
 def additive_scores(query, key, weight=None, scale=None):
@@ -23,12 +24,12 @@ def additive_scores(query, key, weight=None, scale=None):
 
 def head_scores(query, key, *, scale=1.0):
     """The dot product of each query with each key, per head: (N, T, H, D), (N, S, H, D) → (N, H, T, S)."""
-    return (query * scale).transpose(0, 2, 1, 3) @ key.transpose(0, 2, 3, 1)
+    return matmul((query * scale).transpose(0, 2, 1, 3), key.transpose(0, 2, 3, 1))
 
 
 def attend(weights, value):
     """Weighted sums of the values, per head: (N, H, T, S), (N, S, H, E) → (N, T, H, E)."""
-    return (weights @ value.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    return matmul(weights, value.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
 
 
 def band_mask(scores, *, causal=False, window=None):
@@ -54,5 +55,5 @@ def masked_softmax(scores, mask, *, axis=-1, zeroed=False):
 def project(x, kernel, bias=None, *, axes=1, activation=None):
     """Matrix product over the last `axes` axes: (N, T, C) with (C, H, D) or, for two, (N, T, H, D) with (H, D, C)."""
     c = int(np.prod(kernel.shape[:axes]))
-    y = x.reshape(x.size // c, c) @ kernel.reshape(c, kernel.size // c)
+    y = matmul(x.reshape(x.size // c, c), kernel.reshape(c, kernel.size // c))
     return finish(y.reshape(x.shape[: x.ndim - axes] + kernel.shape[axes:]), bias, activation)

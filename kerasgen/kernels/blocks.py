@@ -6,6 +6,7 @@ Each can write its result into the buffer `out`, inside a `border` of zeros that
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
+from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.threads import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, surround, window_rows
 
@@ -74,7 +75,7 @@ def blocked_conv(
     def block(at):
         target = y[at]
         unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
-        part = unfolded.reshape(target.size // f, len(matrix)) @ matrix
+        part = matmul(unfolded.reshape(target.size // f, len(matrix)), matrix)
         epilogue(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
     width = product(shape[2:-1])
@@ -93,7 +94,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     def block(at):
         target = y[at]
         place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
-        part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+        part = matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, bias, None if residual is None else residual[at], activation, target)
 

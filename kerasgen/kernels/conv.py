@@ -3,6 +3,7 @@
 import numpy as np
 
 from kerasgen.kernels.blocks import tile_row
+from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.window import padded, taps, window_counts, windows
 
 
@@ -16,9 +17,9 @@ def finish(y, bias, activation):
 def dense(x, kernel, bias=None, *, activation=None):
     """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     if x.ndim == 2:
-        return finish(x @ kernel, bias, activation)
+        return finish(matmul(x, kernel), bias, activation)
     c, f = kernel.shape
-    y = x.reshape(x.size // c, c) @ kernel
+    y = matmul(x.reshape(x.size // c, c), kernel)
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
@@ -27,7 +28,7 @@ def convolve(x, kernel, strides, dilation, pad):
     window, f = kernel.shape[:-2], kernel.shape[-1]
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     depth = kernel.size // f
-    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    y = matmul(cells.reshape(cells.size // depth, depth), kernel.reshape(depth, f))
     return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 
@@ -80,7 +81,7 @@ def conv_by_taps(x, kernel, bias=None, *, strides, dilation, pad=None, activatio
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     depth = kernel.size // f
     unfolded = cells.transpose(*range(rank + 1, 2 * rank + 2), *range(rank + 1)).reshape(depth, cells.size // depth)
-    y = (unfolded.T @ kernel.reshape(depth, f)).reshape(cells.shape[: rank + 1] + (f,))
+    y = matmul(unfolded.T, kernel.reshape(depth, f)).reshape(cells.shape[: rank + 1] + (f,))
     return finish(y, tile_row(bias, y), activation)
 
 
@@ -91,7 +92,7 @@ def convolve_groups(x, kernel, groups, strides, dilation, pad):
     sizes, depth = cells.shape[: x.ndim - 1], kernel.size // f
     cells = np.moveaxis(cells.reshape(cells.shape[:-1] + (groups, c)), -2, 0)
     filters = kernel.reshape(depth, groups, f // groups).transpose(1, 0, 2)
-    y = cells.reshape(groups, cells.size // (groups * depth), depth) @ filters
+    y = matmul(cells.reshape(groups, cells.size // (groups * depth), depth), filters)
     return y.transpose(1, 0, 2).reshape(sizes + (f,))
 
 
@@ -150,7 +151,7 @@ def paint(x, kernel, strides, dilation, crop):
     """Each cell times the kernel, added up: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes."""
     window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
     cells = kernel.size // (f * c)
-    parts = x.reshape(x.size // c, c) @ kernel.reshape(cells, f, c).transpose(0, 2, 1)
+    parts = matmul(x.reshape(x.size // c, c), kernel.reshape(cells, f, c).transpose(0, 2, 1))
     return scatter(parts.reshape((cells,) + x.shape[:-1] + (f,)), window, strides, dilation, crop)
 
 

@@ -46,10 +46,11 @@ def ctc_greedy(x, lengths, *, mask_index=0, merge_repeated=True):
     return labels[np.newaxis].astype(np.int32), scores
 
 
-def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1):
+def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1, merge_repeated=False):
     """The most probable label sequences, -1 at the end: (N, T, C) → (top_paths, N, T), and (N, top_paths) scores.
 
     The score is the log-probability of the paths within the beam. By default the blank is the last class.
+    `merge_repeated` leaves out of a sequence, once it is found, a label that is that before it.
     """
     n, steps, classes = x.shape
     labels = np.full((top_paths, n, steps), -1, np.int32)
@@ -58,6 +59,8 @@ def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1):
         paths, path_logs = beam_search(logs[:length], classes - 1 if mask_index is None else mask_index, beam_width)
         scores[i, : len(path_logs)] = path_logs[:top_paths]
         for j, path in enumerate(paths[:top_paths]):
+            if merge_repeated:
+                path = [label for label, before in zip(path, (None, *path)) if label != before]
             labels[j, i, : len(path)] = path
     return labels, scores
 

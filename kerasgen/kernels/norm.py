@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from kerasgen.kernels.matmul import matmul
+
 
 def along(weight, axes, ndim):
     """The weight, shaped to broadcast along these axes of an array of rank `ndim`."""
@@ -32,7 +34,7 @@ def batch_norm(x, gamma, beta, mean, variance, *, axis=-1, epsilon=1e-3):
 def layer_norm(x, gamma=None, beta=None, *, axis=(-1,), epsilon=1e-3):
     """(x - mean) / √(variance + ε) * gamma + beta, mean and variance taken over `axis` of each sample: shape kept."""
     if axis == (-1,):  # the mean as a matrix product: a fifth of the time
-        y = x - x @ np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
+        y = x - matmul(x, np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype))
     else:
         y = x - mean_over(x, axis)
     y *= 1 / np.sqrt(mean_square(y, axis) + epsilon)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.window import windows
 
 
@@ -35,5 +36,5 @@ def locally_connected(x, kernel, bias, *, size, strides, channels_first=False):
     if channels_first:
         cells = np.moveaxis(cells, -1, len(size) + 1)
     cells = cells.reshape(n, kernel.shape[0], kernel.shape[1])
-    y = np.matmul(cells.transpose(1, 0, 2), kernel).transpose(1, 0, 2).reshape(n, *places, kernel.shape[2])
+    y = matmul(cells.transpose(1, 0, 2), kernel).transpose(1, 0, 2).reshape(n, *places, kernel.shape[2])
     return y if bias is None else y + bias

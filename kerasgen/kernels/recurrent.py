@@ -3,6 +3,7 @@
 import numpy as np
 
 from kerasgen.kernels.conv import convolve, dense
+from kerasgen.kernels.matmul import matmul
 
 
 def scan(step, x, states, size, mask=None, *, return_sequences=False, return_state=False, zero_output_for_mask=False):
@@ -37,7 +38,7 @@ def simple_rnn(x, kernel, recurrent_kernel, bias=None, mask=None, h=None, *, act
     """h' = activation(x K + h R + b): (N, T, C) → (N, U). `scan` explains the mask, the state and `returns`."""
 
     def step(x, h):
-        return [activation(x + h @ recurrent_kernel)]
+        return [activation(x + matmul(h, recurrent_kernel))]
 
     return scan(step, dense(x, kernel, bias), [h], recurrent_kernel.shape[:1], mask, **returns)
 
@@ -70,7 +71,7 @@ def lstm(
     """Long short-term memory, z = x K + h R + b: (N, T, C) → (N, U). `scan` explains the rest."""
 
     def step(x, h, c):
-        return lstm_cell(x + h @ recurrent_kernel, c, activation, recurrent_activation)
+        return lstm_cell(x + matmul(h, recurrent_kernel), c, activation, recurrent_activation)
 
     return scan(step, dense(x, kernel, bias), [h, c], recurrent_kernel.shape[:1], mask, **returns)
 
@@ -103,7 +104,7 @@ def gru(
         inner = inner.reshape(len(x), 3 if reset_after else 2, units)
         gates = recurrent_activation(x[:, :2] + inner[:, :2])
         z, r = gates[:, 0], gates[:, 1]
-        new = activation(x[:, 2] + (r * inner[:, 2] if reset_after else (r * h) @ new_kernel))
+        new = activation(x[:, 2] + (r * inner[:, 2] if reset_after else matmul(r * h, new_kernel)))
         return [new + z * (h - new)]
 
     return scan(step, dense(x, kernel, bias), [h], (units,), mask, **returns)

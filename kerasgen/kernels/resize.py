@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.window import pad
 
 
@@ -86,8 +87,8 @@ def resize(x, *, size, interpolation="bilinear", antialias=False):
     oh, ow = size
     rows = resize_matrix(h, oh, interpolation, antialias).astype(x.dtype)
     columns = resize_matrix(w, ow, interpolation, antialias).astype(x.dtype)
-    y = rows @ x.reshape(n, h, w * c)
-    y = columns @ y.reshape(n * oh, w, c)
+    y = matmul(rows, x.reshape(n, h, w * c))
+    y = matmul(columns, y.reshape(n * oh, w, c))
     return y.reshape(n, oh, ow, c)
 
 

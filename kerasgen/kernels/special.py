@@ -35,6 +35,14 @@ def logsumexp(x, *, axis=None, keepdims=False):
     return y if keepdims else np.squeeze(y, axis=axis)
 
 
+def joint_softmax(x, *, axis):
+    """Softmax over several axes, as Keras computes it: exp(x - logsumexp(x)). Error up to 16 eps (1 + max |x|).
+
+    Where the largest of very large numbers are equal, each has 1.
+    """
+    return np.exp(x - logsumexp(x, axis=axis, keepdims=True))
+
+
 def cdist(x, y):
     """Euclidean distances of all pairs of rows: (..., P, D), (..., R, D) → (..., P, R)."""
     difference = np.expand_dims(x, -2) - np.expand_dims(y, -3)

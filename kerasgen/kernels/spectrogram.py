@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.window import padded, windows
 
 
 def mel_spectrum(real, imag, bands, *, exponent=2.0):
     """Magnitudes raised to a power and added up in bands: twice (..., T, F), bands (F, M) → (..., M, T)."""
-    return np.swapaxes((np.hypot(real, imag) ** exponent) @ bands, -1, -2)
+    return np.swapaxes(matmul(np.hypot(real, imag) ** exponent, bands), -1, -2)
 
 
 def decibels(x, *, min_power=1e-10, ref_power=1.0, top_db=80.0):
@@ -20,7 +21,7 @@ def spectrum(x, kernel, *, stride, pad=None):
     """Every frame of each channel times all waves: (N, T, C), waves (k, 1, F) → (N, OT, C, F)."""
     k, _, f = kernel.shape
     frames = windows(padded(x, (k,), (stride,), (1,), pad), (k,), (stride,), (1,))
-    return np.swapaxes(frames, 2, 3) @ kernel.reshape(k, f)
+    return matmul(np.swapaxes(frames, 2, 3), kernel.reshape(k, f))
 
 
 def power(real, imag):

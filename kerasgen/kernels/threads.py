@@ -7,9 +7,11 @@ import threading
 
 import numpy as np
 
+from kerasgen.kernels.matmul import BLAS
+
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one on each core."""
+    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
         return cores or 1
     if not text.isdecimal() or int(text) < 1:
@@ -19,8 +21,8 @@ def thread_count(text, cores):
 
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, beside the BLAS's own
 PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether products are theirs: the BLAS has no more threads
-BLOCK = 1_048_576  # bytes that a block takes: it shall stay in the cache of one core
-PAYS = 4_000_000  # multiplications from which it pays to wake them
+BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
+PAYS = 4_000_000  # multiplications that make it worth waking them
 
 
 class ThreadMemory(threading.local):
@@ -48,7 +50,7 @@ POOL = ThreadPool()
 
 
 def product(sizes):
-    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    """The product of the sizes; np.prod would take longer than all else that a layer does."""
     total = 1
     for size in sizes:
         total *= size
@@ -63,7 +65,7 @@ class Buffer:
         self.memory = np.empty(0, np.uint8)
 
     def empty(self, shape, dtype):
-        """An array in this memory, of any content."""
+        """An uninitialised array in this memory."""
         size = product(shape) * dtype.itemsize
         if self.memory.size < size:
             self.memory = np.empty(size, np.uint8)
@@ -89,7 +91,7 @@ def over_blocks(work, images, rows, step, cost, products=False):
     Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
     """
     step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -167,6 +169,6 @@ def thread_pool():
 
 
 def serve(calls):
-    """Do what is called for, for ever."""
+    """Run calls from the queue, forever."""
     while True:
         calls.get()()

@@ -8,6 +8,7 @@ for tiles of m results, which see n = m + r - 1 cells. Every transform is a prod
 import numpy as np
 
 from kerasgen.kernels.blocks import bordered, epilogue
+from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.threads import block_rows, over_blocks
 from kerasgen.kernels.window import padded, windows
 
@@ -53,7 +54,7 @@ def into_tiles(x, n, r):
     cells = windows(x, (n,), (n - r + 1,), (1,))
     h, tiles, _, c = cells.shape
     z = np.empty((n, h, tiles, c), x.dtype)
-    np.matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
+    matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
     return z
 
 
@@ -62,7 +63,7 @@ def out_of_tiles(z, r):
     n, h, tiles, f = z.shape
     if n == 1:
         return z[0]
-    return (transforms(n, r, z.dtype)[2] @ z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
+    return matmul(transforms(n, r, z.dtype)[2], z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
 
 
 def winograd_conv2d(
@@ -84,7 +85,7 @@ def winograd_conv2d(
         first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
         z = into_tiles(x[image, first : last + rh - 1], nw, rw)
         z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = z.reshape(nh * nw, th * tw, c) @ kernel
+        z = matmul(z.reshape(nh * nw, th * tw, c), kernel)
         if bias is not None:
             z[(rh > 1) * nw + (rw > 1)] += bias  # at the point 1 both ways, which A' adds to each cell once
         z = out_of_tiles(z.reshape(nh, nw, th, tw * f), rh)

@@ -1,6 +1,7 @@
 """The rules: how each Keras layer and operation becomes kernel calls."""
 
 from kerasgen.layers.functions import emit as functions
+from kerasgen.layers.functions import keras_backend_nn
 from kerasgen.layers.keras import (
     activation,
     attention,
@@ -84,4 +85,5 @@ FAMILIES = (
     keras_tcn,
     tensorflow_addons,
     functions,
+    keras_backend_nn,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,13 @@ from kerasgen.readers.model import OPERATION, LayerPath, LayerSpec, Variable
 
 HALF = ("float16", "bfloat16")
 KEEP = object()  # the layer's kind decides whether the output keeps the input's mask
+
+
+@dataclass(frozen=True)
+class UnreadMask(Value):
+    """A mask that is in the file, but cannot be computed; a layer that needs it is refused for this reason."""
+
+    reason: str = ""
 
 
 class Layer:
@@ -180,6 +187,8 @@ class Layer:
         return result
 
     def _operand(self, item: Any) -> Any:
+        if isinstance(item, UnreadMask):
+            raise UnsupportedModelError(item.reason)
         if isinstance(item, np.ndarray) and item.ndim:
             return self.constant("constant", item)
         if isinstance(item, (np.ndarray, np.generic)):

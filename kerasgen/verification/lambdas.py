@@ -14,7 +14,7 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any
@@ -67,12 +67,13 @@ class Lambdas:
         kept = {key: item for key, item in config.items() if key not in _OWN}
         try:
             kept["function"] = self._function(config, "function", arguments(config), keras)
-            if config.get("mask") is not None:
-                kept["mask"] = self._function(config, "mask", {}, keras)
         except KerasgenError as error:
             raise ParityError(
                 f"a Lambda is not run, and cannot be read: {error}; `run_lambdas=True` runs it"
             ) from error
+        if config.get("mask") is not None:
+            with suppress(UnsupportedModelError):  # then no layer needs it: that would have been refused
+                kept["mask"] = self._function(config, "mask", {}, keras)
         return kept
 
     def _function(
@@ -110,11 +111,24 @@ def _loaded(function: Stored, given: Mapping[str, Any], defines: Mapping[str, An
     return functools.partial(loaded, **given)
 
 
+# Where each Keras has its backend's functions; and what TensorFlow calls those that were there once.
+_BACKENDS = {"keras": ("keras.src.legacy.backend", "keras.backend"), "tf_keras": ("tf_keras.src.backend",)}
+_ONCE = {
+    "identity": "identity",
+    "lesser": "less",
+    "lesser_equal": "less_equal",
+    "logsumexp": "reduce_logsumexp",
+    "size": "size",
+    "slice": "slice",
+}
+
+
 def _object(path: str, keras: Any) -> Any:
     """The module or the function that a dotted name stands for, in this version of Keras."""
-    backend = "keras.src.legacy.backend" if keras.__name__ == "keras" else f"{keras.__name__}.backend"
+    if path.startswith("keras.backend."):
+        return _of_backend(path.removeprefix("keras.backend."), keras)
     roots = {
-        "keras.backend": backend,
+        "keras.backend": _BACKENDS[keras.__name__][0],
         "keras.ops": "keras.ops",
         "keras": keras.__name__,
         "tf": "tensorflow",
@@ -125,6 +139,15 @@ def _object(path: str, keras: Any) -> Any:
     for name in filter(None, path[len(root) + 1 :].split(".")):
         found = getattr(found.compat.v1 if root == "tf" and not hasattr(found, name) else found, name)
     return found
+
+
+def _of_backend(name: str, keras: Any) -> Any:
+    for module in map(importlib.import_module, _BACKENDS[keras.__name__]):
+        if hasattr(module, name):
+            return getattr(module, name)
+    if name not in _ONCE:
+        raise UnsupportedModelError(f"keras.backend.{name} is not in {keras.__name__} {keras.__version__}")
+    return getattr(importlib.import_module("tensorflow"), _ONCE[name])
 
 
 class _Runner(Evaluator):

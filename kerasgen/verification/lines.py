@@ -1,7 +1,7 @@
-"""The lines of a module's `predict`, run one by one: what each of them makes, and which node of the graph it is.
+"""Runs the lines of a module's `predict` one by one: what each computes, and which node of the graph it is.
 
-The lines that run are the module's own, from its text. A line that makes an array and applies a saturating activation
-to it at once is also run without that, for such an activation hides most errors.
+The lines are the module's own, from its text. A line that also applies a saturating activation is run without it,
+too, for such an activation hides most errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keras itself, asked for the right answer. The only module that imports TensorFlow, and only when it is called."""
+"""Asks Keras for the right answer. The only module that imports TensorFlow, and only when it is called."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Oracle:
             reset_states(self.model)
             if self.cut is not None:
                 return [np.asarray(tensor) for tensor in self._ends(arrays)]
-            return [np.asarray(array) for array in flat(_predict(self.model, self.arranged(arrays), len(arrays[0])))]
+            return [np.asarray(array) for array in flat(_predict(self.model, self.arranged(arrays)))]
 
     def layers(self, arrays: Sequence[np.ndarray], outputs: list[np.ndarray] | None = None) -> Iterator[Call]:
         """What each call of a layer makes of these inputs, those inside of nested models included.
@@ -265,15 +265,16 @@ def _silence() -> Iterator[None]:
         yield
 
 
-def _predict(model: Any, batch: Any, size: int) -> Any:
+def _predict(model: Any, batch: Any) -> Any:
     """The model's answer as its users get it.
 
     Called directly, Keras 3.15 adds a channels-first bias along the width where that has as many cells as there are
-    filters; `predict` does not, but refuses models whose names TensorFlow cannot use, and makes float32 of float64.
+    filters; compiled, as in `predict`, it does not, but refuses models whose names TensorFlow cannot use, and Keras 2
+    makes float32 of float64. For one batch, `predict_on_batch` takes half of the time of `predict`.
     """
     if all(array.dtype != np.float64 for array in leaves(batch, np.ndarray)):
-        with suppress(ValueError):
-            return model.predict(batch, size, verbose=0)
+        with suppress(Exception):  # some layers cannot be compiled, and it raises ValueError, TypeError or its own
+            return model.predict_on_batch(batch)
     return model(batch, training=False)
 
 

@@ -1,4 +1,4 @@
-"""What a module proves itself with: inputs that it can make again by itself, and a few numbers of the right answers.
+"""What a module tests itself with: inputs that it can generate again, and a few numbers of the right answers.
 
 The numbers are those of the graph in float64. The errors of its sums are far below the digits that are kept, so the
 same export gives the same bytes on every machine, whether or not Keras is there to confirm them. Sums of what is inside
@@ -31,7 +31,7 @@ from kerasgen.verification.oracle import Oracle, available
 from kerasgen.verification.verify import original
 
 KERAS, SELF_MADE = "by Keras", "self-made"
-# What one run may take, of the sample that is recorded: it has as few samples as that asks for.
+# Limits of one run: as many samples are recorded as fit.
 MOST_NUMBERS = 2**27  # in all arrays
 MOST_AT_ONCE = 2**24  # in one array
 MOST_PRODUCTS = 2**32  # multiplications

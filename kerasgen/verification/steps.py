@@ -1,4 +1,4 @@
-"""Every step by itself, and what is rounding: the rule by which a module is right or wrong.
+"""Each step by itself, and what counts as rounding: the rule that decides whether a module is right.
 
 Sums of floats depend on their order, so two right answers differ; how far, depends on the model: where large numbers
 cancel, or where many layers pile up, float32 itself is far from the truth. No tolerance fits all. Therefore:
@@ -9,10 +9,12 @@ cancel, or where many layers pile up, float32 itself is far from the truth. No t
    saturated softmax is taken off before), and if every step is right, so are the rule, the weights, and the code.
 2. A step is right where it is within the floor: ε^(2/3) of the largest number, ε being the precision of the dtype
    (2.4e-5 in float32): a third of the digits is left to the order of the sums.
-3. Beyond the floor a third witness decides: the same step in float64. Three more runs in float64, in which every number
-   that is read, every weight and every result of a kernel is off by up to ε, tell what rounding may do to that step. It
-   is right where its distance from the witness is at most `FACTOR` times the largest such change. This asks neither
-   Keras nor the module, so that a wrong rule, a wrong weight or a wrong line, whose distance is its error, is caught.
+3. Beyond the floor a third witness decides: the same step in float64. More runs in float64, in which every number that
+   is read, every weight and every result of a kernel is off by up to ε, tell what rounding may do to that step. In the
+   last of them all numbers of an array are off by the same part, as where a window does not quite add up to 1. The
+   step is right where its distance from the witness is at most `FACTOR` times the largest such change. This asks
+   neither Keras nor the module, so that a wrong rule, a wrong weight or a wrong line, whose distance is its error, is
+   caught.
    What exp(x) - 1 and its like make is off by up to ε of 1, or of x. Keras's kernels may add n numbers one by one,
    which takes up to n ε / 2 of the sum.
 4. The answers of the module as a whole must be within the floor of Keras's, or both of them as near to the witness of
@@ -31,8 +33,9 @@ Whole numbers have no rounding of their own: they must be equal, unless the runs
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,10 +44,11 @@ from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node
 from kerasgen.verification.compare import EPSILONS, OutputReport, allowed, compare
 
-PROBES = 3
+PROBES = 4  # runs with errors, the last with errors that do not cancel
 FACTOR = 16.0  # a sum of thousands of products is off by more than one rounding of each of them
 WIDE = {"float16": "float64", "float32": "float64", "complex64": "complex128"}
 Arrays = Mapping[str, Any]
+Noise = Callable[[tuple[int, ...]], Any]  # numbers of this shape from -1 to 1, or one for all
 
 
 class Fault(NamedTuple):
@@ -143,7 +147,7 @@ class Walk:
 
 
 def is_near(got: Any, right: np.ndarray, limit: float) -> bool:
-    """Whether an error is surely within the limit, a part of the largest number: a fast look that may miss it."""
+    """Whether an error is surely within the limit, a part of the largest number; fast, but may wrongly say no."""
     got = np.asarray(got)
     if got.shape != right.shape or right.dtype.kind not in "fiub" or got.dtype.kind not in "fiub":
         return False
@@ -213,22 +217,22 @@ class Witness:
     def spread(self, epsilon: float) -> Mapping[str, float]:
         """The largest change of each value by errors of up to ε on the way."""
         if epsilon not in self.spreads:
-            runs = [self._run(np.random.RandomState(probe), epsilon) for probe in range(PROBES)]
+            runs = [self._run(noise, epsilon) for noise in noises()]
             self.spreads[epsilon] = {
                 name: max((_distance(run[name], self.exact[name]) for run in runs if run and self.exact), default=0.0)
                 for name in self.names
             }
         return self.spreads[epsilon]
 
-    def _run(self, random: np.random.RandomState | None = None, epsilon: float = 0.0) -> dict[str, Any] | None:
+    def _run(self, noise: Noise | None = None, epsilon: float = 0.0) -> dict[str, Any] | None:
         """The values, each number on the way off by up to ε; None where it cannot be done."""
-        values = {name: _shaken(array, random, epsilon) for name, array in self.read.items()}
+        values = {name: _shaken(array, noise, epsilon) for name, array in self.read.items()}
         last = {name: index for index, node in enumerate(self.nodes) for name in node.reads}
         try:
             with np.errstate(all="ignore"):
                 for index, node in enumerate(self.nodes):
-                    scale = _scale(node, values) if random is not None else None
-                    made = (_shaken(array, random, epsilon, scale) for array in node.call(values))
+                    scale = _scale(node, values) if noise is not None else None
+                    made = (_shaken(array, noise, epsilon, scale) for array in node.call(values))
                     values.update(zip(node.outputs, made, strict=True))
                     for name in node.reads:
                         if last[name] == index and name not in self.names:
@@ -251,11 +255,19 @@ def _wide(array: Any) -> Any:
     return array.astype(WIDE.get(array.dtype.name, array.dtype.name))
 
 
-def _shaken(array: Any, random: np.random.RandomState | None, epsilon: float, scale: Any = None) -> Any:
+def noises() -> Iterator[Noise]:
+    """What the numbers of an array are off by, as parts of ε: each by its own, then all by the same."""
+    for probe in range(PROBES - 1):
+        yield partial(np.random.RandomState(probe).uniform, -1.0, 1.0)
+    signs = np.random.RandomState(PROBES)
+    yield lambda shape: signs.choice((-1.0, 1.0))
+
+
+def _shaken(array: Any, noise: Noise | None, epsilon: float, scale: Any = None) -> Any:
     """Each float off by up to ε of it, or of this scale."""
-    if random is None or array is None or np.asarray(array).dtype.kind not in "fc":
+    if noise is None or array is None or np.asarray(array).dtype.kind not in "fc":
         return array
-    return array + epsilon * random.uniform(-1, 1, np.shape(array)) * (array if scale is None else scale)
+    return array + epsilon * noise(np.shape(array)) * (array if scale is None else scale)
 
 
 def _scale(node: Node, values: Arrays) -> Any:

@@ -1,4 +1,4 @@
-"""Comparing a module with its model, answered by Keras, and explaining what differs."""
+"""Compares a module with its model as Keras answers it, and explains differences."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ class Verification(Displayed):
 
     `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
     step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
-    their code, instead of the code: that reading was not compared. `loss` is what it costs that the module stores its
-    weights in fewer bytes, None where it does not.
+    their code, instead of the code: that reading was not compared. `unanswered` are the edges that Keras itself cannot
+    answer, as the inverse of a matrix of zeros. `loss` is what it costs that the module stores its weights in fewer
+    bytes, None where it does not.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Verification(Displayed):
     divergence: Divergence | None = None
     gradients: tuple[OutputReport, ...] = ()
     unread: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
     loss: Loss | None = None
 
     @property
@@ -91,7 +93,8 @@ class Verification(Displayed):
     @property
     def remark(self) -> str:
         """What was not compared, "" if that is nothing."""
-        return not_compared(self.unread)
+        edges = f"not compared: {', '.join(self.unanswered)}, which Keras cannot answer" if self.unanswered else ""
+        return "; ".join(filter(None, (not_compared(self.unread), edges)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -101,6 +104,7 @@ class Verification(Displayed):
             "divergence": None if self.divergence is None else self.divergence.to_dict(),
             "gradients": [report.to_dict() for report in self.gradients],
             "unread": list(self.unread),
+            "unanswered": list(self.unanswered),
             "loss": None if self.loss is None else self.loss.to_dict(),
         }
 
@@ -136,10 +140,10 @@ def verify(
     run_lambdas: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> Verification:
-    """Compare a module with the model that it was made from, by Keras, and explain where they differ.
+    """Compare a module with its model, answered by Keras, and explain where they differ.
 
-    The inputs are random, drawn by `seed`; come from an .npy or .npz file; or are several that are edges, with "edge":
-    zeros, ones, negative, large and small numbers. `tolerance` bounds the error of every output and every layer, as a
+    The inputs are random, drawn with `seed`; or come from an .npy or .npz file; or, with "edge", are zeros, ones,
+    negative, large and small numbers in turn. `tolerance` bounds the error of every output and every layer, as a
     part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. Of a module that stores its
     weights in fewer bytes, every line is compared with what these weights make, and the outputs with Keras's within the
     loss that the export allowed. `custom`, `theano_kernels`,
@@ -165,16 +169,30 @@ def verify(
     on_step("ask")
     lambdas = Lambdas(defines or {}, run_lambdas, built.notes)
     truth = original(source, weights, file, lambdas)
-    expected = {name: truth(arrays) for name, arrays in given.items()}
+    expected = _answered(truth, given)
     on_step("verify")
-    result = compared(built, loaded, given, expected, truth, tolerance=tolerance)
+    result = compared(built, loaded, {name: given[name] for name in expected}, expected, truth, tolerance=tolerance)
     if gradients:
         arrays = next(iter(given.values()))
         if inputs is None:  # of the others, many numbers are equal: which is the largest is up to rounding
             arrays = [array[::2] for array in arrays]
         found = compare_gradients(built, loaded, truth, arrays, seed=seed, tolerance=tolerance)
         result = replace(result, gradients=found)
-    return replace(result, unread=lambdas.unread(source))
+    unanswered = tuple(name for name in given if name not in expected)
+    return replace(result, unread=lambdas.unread(source), unanswered=unanswered)
+
+
+def _answered(truth: Oracle, given: Mapping[str, Sequence[np.ndarray]]) -> dict[str, list[np.ndarray]]:
+    """Keras's answers to the inputs that it can answer. Raises ParityError if it can answer none."""
+    expected, errors = {}, []
+    for name, arrays in given.items():
+        try:
+            expected[name] = truth(arrays)
+        except ParityError as error:
+            errors.append(error)
+    if not expected:
+        raise errors[0]
+    return expected
 
 
 Interface = Sequence[tuple[str, Sequence[int | None], str]]  # name, shape and dtype of each input or output
@@ -232,7 +250,7 @@ def compared(
     *,
     tolerance: float | None = None,
 ) -> Verification:
-    """What a module answers, compared with Keras's answers to the same inputs, each under a name.
+    """Compare the answers of a module with Keras's to the same inputs, which have names.
 
     Raises ParityError where the module fails, or has another number of outputs.
     """
@@ -258,7 +276,7 @@ def compared(
             found = found if dtype else search.explained(arrays, expected[name], answers, found)
         pairs += [(answers, expected[name])] * bool(dtype)
         if divergence is None and not all(report.ok for report in found):
-            divergence = (search or Search(built, module, truth)).nobodys(arrays, expected[name])
+            divergence = (search or Search(built, module, truth)).unexplained(arrays, expected[name])
         reports += found
     loss = measure(dtype, limit or 0.0, pairs) if dtype else None
     return Verification(printable(built.file.source), tuple(reports), divergence, loss=loss)

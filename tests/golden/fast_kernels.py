@@ -17,6 +17,7 @@ import os
 import queue
 import sys
 import threading
+import time
 
 import numpy as np
 
@@ -122,7 +123,7 @@ class Buffer:
         self.memory = np.empty(0, np.uint8)
 
     def empty(self, shape, dtype):
-        """An array in this memory, of any content."""
+        """An uninitialised array in this memory."""
         size = product(shape) * dtype.itemsize
         if self.memory.size < size:
             self.memory = np.empty(size, np.uint8)
@@ -130,7 +131,7 @@ class Buffer:
 
 
 def product(sizes):
-    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    """The product of the sizes; np.prod would take longer than all else that a layer does."""
     total = 1
     for size in sizes:
         total *= size
@@ -165,7 +166,7 @@ def convolve(x, kernel, strides, dilation, pad):
     window, f = kernel.shape[:-2], kernel.shape[-1]
     cells = windows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     depth = kernel.size // f
-    y = cells.reshape(cells.size // depth, depth) @ kernel.reshape(depth, f)
+    y = matmul(cells.reshape(cells.size // depth, depth), kernel.reshape(depth, f))
     return y.reshape(cells.shape[: x.ndim - 1] + (f,))
 
 
@@ -233,6 +234,48 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
     return whole[inside], whole
 
 
+def has_blas():
+    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
+    try:
+        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
+            return False
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    x = np.ones((48, 48), np.float32)
+    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
+
+
+def best_time(function, *arrays):
+    """The seconds that the fastest of three calls takes."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(*arrays)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+BLAS = has_blas()
+
+
+def matmul(x, y, out=None):
+    """x @ y: (..., M, K), (..., K, N) → (..., M, N).
+
+    The inner loop of `einsum` goes along y as it lies in memory: the longer, the faster.
+    """
+    if BLAS:
+        return np.matmul(x, y, out=out)
+    (rows, depth), columns = x.shape[-2:], y.shape[-1]
+    if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
+        y = by_columns(y)
+    return np.einsum("...mk,...kn->...mn", x, y, out=out)
+
+
+def by_columns(y):
+    """The same matrices (..., K, N), with the K numbers of a column side by side in memory."""
+    return np.swapaxes(np.ascontiguousarray(np.swapaxes(y, -2, -1)), -2, -1)
+
+
 def relu(x, out=None):
     """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
     return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
@@ -257,7 +300,7 @@ def winograd_conv2d(
         first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
         z = into_tiles(x[image, first : last + rh - 1], nw, rw)
         z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = z.reshape(nh * nw, th * tw, c) @ kernel
+        z = matmul(z.reshape(nh * nw, th * tw, c), kernel)
         if bias is not None:
             z[(rh > 1) * nw + (rw > 1)] += bias  # at the point 1 both ways, which A' adds to each cell once
         z = out_of_tiles(z.reshape(nh, nw, th, tw * f), rh)
@@ -286,7 +329,7 @@ def block_rows(row, width=256):
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one on each core."""
+    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
         return cores or 1
     if not text.isdecimal() or int(text) < 1:
@@ -309,7 +352,7 @@ def over_blocks(work, images, rows, step, cost, products=False):
     Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
     """
     step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -390,7 +433,7 @@ def thread_pool():
 
 
 def serve(calls):
-    """Do what is called for, for ever."""
+    """Run calls from the queue, forever."""
     while True:
         calls.get()()
 
@@ -412,7 +455,7 @@ def into_tiles(x, n, r):
     cells = windows(x, (n,), (n - r + 1,), (1,))
     h, tiles, _, c = cells.shape
     z = np.empty((n, h, tiles, c), x.dtype)
-    np.matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
+    matmul(transforms(n, r, x.dtype)[0], cells, out=z.transpose(1, 2, 0, 3))
     return z
 
 
@@ -446,7 +489,7 @@ def out_of_tiles(z, r):
     n, h, tiles, f = z.shape
     if n == 1:
         return z[0]
-    return (transforms(n, r, z.dtype)[2] @ z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
+    return matmul(transforms(n, r, z.dtype)[2], z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
 
 
 def epilogue(part, bias, residual, activation, target):
@@ -482,7 +525,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     def block(at):
         target = y[at]
         place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
-        part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+        part = matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, bias, None if residual is None else residual[at], activation, target)
 
@@ -597,9 +640,9 @@ def global_average_pool(x, *, keepdims=False):
 def dense(x, kernel, bias=None, *, activation=None):
     """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     if x.ndim == 2:
-        return finish(x @ kernel, bias, activation)
+        return finish(matmul(x, kernel), bias, activation)
     c, f = kernel.shape
-    y = x.reshape(x.size // c, c) @ kernel
+    y = matmul(x.reshape(x.size // c, c), kernel)
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
@@ -686,7 +729,7 @@ def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
         "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
     )
     parser.add_argument(
-        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+        "--selftest", action="store_true", help="compare the answer to generated inputs with a recorded one"
     )
     options = parser.parse_args(arguments)
     if options.selftest:
@@ -733,7 +776,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
     ]
     if reset is not None:
         reset()
-    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+    with np.errstate(all="ignore"):  # the inputs are random
         result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
     if reset is not None:
         reset()
@@ -750,7 +793,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
 
     Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
     few at a time have their sums added up.
@@ -852,7 +895,7 @@ def blas():
 
 
 def make_input(shape, dtype, low, high, whole=False, seed=0):
-    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+    """An array that looks like data and is the same on every machine: no library decides how it is rounded.
 
     The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
     signals are; normal noise of mean 0 and deviation 1; one cell in eight `high`, all others `low`; and even noise upon

@@ -17,6 +17,7 @@ import os
 import queue
 import sys
 import threading
+import time
 
 import numpy as np
 
@@ -122,7 +123,7 @@ class Buffer:
         self.memory = np.empty(0, np.uint8)
 
     def empty(self, shape, dtype):
-        """An array in this memory, of any content."""
+        """An uninitialised array in this memory."""
         size = product(shape) * dtype.itemsize
         if self.memory.size < size:
             self.memory = np.empty(size, np.uint8)
@@ -130,7 +131,7 @@ class Buffer:
 
 
 def product(sizes):
-    """What sizes come to; np.prod would take longer than the rest of what there is to do for a layer."""
+    """The product of the sizes; np.prod would take longer than all else that a layer does."""
     total = 1
     for size in sizes:
         total *= size
@@ -151,7 +152,7 @@ def blocked_conv(
     def block(at):
         target = y[at]
         unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
-        part = unfolded.reshape(target.size // f, len(matrix)) @ matrix
+        part = matmul(unfolded.reshape(target.size // f, len(matrix)), matrix)
         epilogue(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
 
     width = product(shape[2:-1])
@@ -263,7 +264,7 @@ def block_rows(row, width=256):
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one on each core."""
+    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
         return cores or 1
     if not text.isdecimal() or int(text) < 1:
@@ -280,13 +281,37 @@ PAYS = 4_000_000
 PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
 
 
+def has_blas():
+    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
+    try:
+        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
+            return False
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    x = np.ones((48, 48), np.float32)
+    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
+
+
+def best_time(function, *arrays):
+    """The seconds that the fastest of three calls takes."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(*arrays)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+BLAS = has_blas()
+
+
 def over_blocks(work, images, rows, step, cost, products=False):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 
     Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
     """
     step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not products):
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -367,7 +392,7 @@ def thread_pool():
 
 
 def serve(calls):
-    """Do what is called for, for ever."""
+    """Run calls from the queue, forever."""
     while True:
         calls.get()()
 
@@ -380,6 +405,24 @@ def acquire(locks):
     except BaseException:
         acquire(locks)
         raise
+
+
+def matmul(x, y, out=None):
+    """x @ y: (..., M, K), (..., K, N) → (..., M, N).
+
+    The inner loop of `einsum` goes along y as it lies in memory: the longer, the faster.
+    """
+    if BLAS:
+        return np.matmul(x, y, out=out)
+    (rows, depth), columns = x.shape[-2:], y.shape[-1]
+    if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
+        y = by_columns(y)
+    return np.einsum("...mk,...kn->...mn", x, y, out=out)
+
+
+def by_columns(y):
+    """The same matrices (..., K, N), with the K numbers of a column side by side in memory."""
+    return np.swapaxes(np.ascontiguousarray(np.swapaxes(y, -2, -1)), -2, -1)
 
 
 def epilogue(part, bias, residual, activation, target):
@@ -481,7 +524,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     def block(at):
         target = y[at]
         place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
-        part = np.matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+        part = matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, bias, None if residual is None else residual[at], activation, target)
 
@@ -502,9 +545,9 @@ def global_average_pool(x, *, keepdims=False):
 def dense(x, kernel, bias=None, *, activation=None):
     """Matrix product over the last axis: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     if x.ndim == 2:
-        return finish(x @ kernel, bias, activation)
+        return finish(matmul(x, kernel), bias, activation)
     c, f = kernel.shape
-    y = x.reshape(x.size // c, c) @ kernel
+    y = matmul(x.reshape(x.size // c, c), kernel)
     return finish(y.reshape(x.shape[:-1] + (f,)), bias, activation)
 
 
@@ -587,7 +630,7 @@ def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
         "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
     )
     parser.add_argument(
-        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+        "--selftest", action="store_true", help="compare the answer to generated inputs with a recorded one"
     )
     options = parser.parse_args(arguments)
     if options.selftest:
@@ -634,7 +677,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
     ]
     if reset is not None:
         reset()
-    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+    with np.errstate(all="ignore"):  # the inputs are random
         result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
     if reset is not None:
         reset()
@@ -651,7 +694,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
 
     Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
     few at a time have their sums added up.
@@ -753,7 +796,7 @@ def blas():
 
 
 def make_input(shape, dtype, low, high, whole=False, seed=0):
-    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+    """An array that looks like data and is the same on every machine: no library decides how it is rounded.
 
     The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
     signals are; normal noise of mean 0 and deviation 1; one cell in eight `high`, all others `low`; and even noise upon

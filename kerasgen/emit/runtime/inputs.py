@@ -13,7 +13,7 @@ def hashed(start, stop, seed=0):
 
 
 def make_input(shape, dtype, low, high, whole=False, seed=0):
-    """An array that looks like data and is the same everywhere, for nothing in it is rounded by a library's choice.
+    """An array that looks like data and is the same on every machine: no library decides how it is rounded.
 
     The samples take turns: even noise from `low` to `high`; waves between them, smooth along every axis as images and
     signals are; normal noise of mean 0 and deviation 1; one cell in eight `high`, all others `low`; and even noise upon

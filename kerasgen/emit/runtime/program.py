@@ -38,7 +38,7 @@ def main(predict, inputs, outputs, recorded=None, reset=None, arguments=None):
         "-o", "--output", metavar="out.npy", help="where to save, - is stdout; several outputs make an .npz file"
     )
     parser.add_argument(
-        "--selftest", action="store_true", help="compare the answer to a made input with a recorded one"
+        "--selftest", action="store_true", help="compare the answer to generated inputs with a recorded one"
     )
     options = parser.parse_args(arguments)
     if options.selftest:

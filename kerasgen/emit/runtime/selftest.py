@@ -31,7 +31,7 @@ def numbers(y):
 
 
 def watch(predict, arrays, names):
-    """What `predict` answers, and of each call of a function with one of these `names` in it: name, sum and cells.
+    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
 
     Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
     few at a time have their sums added up.
@@ -84,7 +84,7 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
     ]
     if reset is not None:
         reset()
-    with np.errstate(all="ignore"):  # of inputs that nobody has seen
+    with np.errstate(all="ignore"):  # the inputs are random
         result, calls = watch(predict, arrays, {name for name, _, _ in recorded["calls"]})
     if reset is not None:
         reset()

@@ -15,7 +15,7 @@ from kerasgen.layers.functions import modules, python
 from kerasgen.layers.functions.constants import tensor_of
 from kerasgen.layers.functions.evaluation import Evaluator
 from kerasgen.layers.functions.values import Method, Random, Reference
-from kerasgen.layers.layer import Layer
+from kerasgen.layers.layer import Layer, UnreadMask
 from kerasgen.layers.registry import rule
 from kerasgen.readers.model import leaves
 
@@ -32,10 +32,7 @@ class Emitter(Evaluator):
     def value(self, function: Expression, node: Node, operands: list[Any]) -> Any:
         """The value of a node; what depends on a random number is one. Refusals say which part of the text is meant."""
         random = next(leaves(operands, Random), None)
-        chooses = isinstance(operands[:1], list) and any(
-            isinstance(item, Reference) and item.path in _CHOOSES for item in operands[:1]
-        )
-        if random is not None and not chooses:
+        if random is not None and not (isinstance(operands[0], Reference) and operands[0].path in _CHOOSES):
             return random
         try:
             return super().value(function, node, operands)
@@ -72,7 +69,7 @@ class Emitter(Evaluator):
             raise UnsupportedModelError(f"{function.path} is no function")
         try:
             return called(self.layer, *map(_dtype, args), **{key: _dtype(item) for key, item in kwargs.items()})
-        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:160]
             raise UnsupportedModelError(f"{function.path} does not take these arguments: {reason}") from error
         except InvalidModelError as error:
@@ -105,17 +102,25 @@ def _applied(layer: Layer, inputs: Any, mask: Any) -> Any:
     try:
         first, *_ = function.inputs
         result = Emitter(layer).evaluate(function, {"mask": mask, "training": False, first: inputs})
-        layer.output_mask = None if config["mask"] is None else _mask(layer, expression(config, "mask"), inputs, mask)
-        return _results(layer, inputs, result)
+        results = _results(layer, inputs, result)
     except UnsupportedModelError as error:
         raise UnsupportedModelError(_with(function.text, error)) from error
+    layer.output_mask = None if config["mask"] is None else _mask(layer, config, inputs, mask)
+    return results
 
 
-def _mask(layer: Layer, function: Expression, inputs: Any, mask: Any) -> Any:
+def _mask(layer: Layer, config: Mapping[str, Any], inputs: Any, mask: Any) -> Any:
     """The mask of the outputs: a Lambda has one only if it has a function for it."""
-    result = Emitter(layer).evaluate(function, dict(zip(function.inputs, (inputs, mask), strict=False)))
-    if not isinstance(result, (Value, type(None))):
-        raise UnsupportedModelError("the mask that it makes is no tensor")
+    start = len(layer.nodes)
+    try:
+        function = expression(config, "mask")
+        result = Emitter(layer).evaluate(function, dict(zip(function.inputs, (inputs, mask), strict=True)))
+        if not isinstance(result, (Value, type(None))):
+            raise UnsupportedModelError("it makes something else than a tensor")
+    except UnsupportedModelError as error:
+        del layer.nodes[start:]
+        reason = f"it needs the mask of {layer.name}, which cannot be read: {error}"
+        return UnreadMask("", (), "bool", reason=reason)
     return result
 
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen import kernels
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.graph.ir import Value
+from kerasgen.layers.dtypes import result_type
 from kerasgen.layers.functions import constants, python
 from kerasgen.layers.functions.python import binary, dtype_name, tf
 from kerasgen.layers.functions.values import Function, static_shape
 from kerasgen.layers.layer import Layer
 from kerasgen.layers.sizes import concrete
-from kerasgen.layers.tf.ops import keras, tensor
+from kerasgen.layers.tf.ops import keras
 
 EPSILON = 1e-7
 LAST, FIRST = "channels_last", "channels_first"
@@ -44,6 +44,8 @@ _ROWS = """
     l2_normalize math.l2_normalize x axis=None
     less math.less x y
     less_equal math.less_equal x y
+    lesser math.less x y
+    lesser_equal math.less_equal x y
     log math.log x
     logsumexp math.reduce_logsumexp x:input_tensor axis=None keepdims=False
     max math.reduce_max x:input_tensor axis=None keepdims=False
@@ -60,6 +62,7 @@ _ROWS = """
     sigmoid math.sigmoid x
     sign math.sign x
     sin math.sin x
+    size size x:input
     slice slice x:input_ start:begin size
     softmax nn.softmax x:logits axis=-1
     softplus math.softplus x
@@ -82,10 +85,41 @@ _OLD_NAMES = {
 _OLD_VALUES = {"tf": LAST, "th": FIRST, "default": None}
 
 
+# Functions without a value at inference, or whose value is not in the file; and why.
+REFUSED = {
+    **dict.fromkeys(
+        "batch_set_value moving_average_update set_value update update_add update_sub".split(), "changes a variable"
+    ),
+    **dict.fromkeys(
+        """
+        clear_session get_session get_uid learning_phase_scope legacy_weight_ordering manual_variable_initialization
+        reset_uids set_epsilon set_floatx set_image_data_format set_image_dim_ordering set_learning_phase
+        set_legacy_weight_ordering set_session v1_variable_initialization
+        """.split(),
+        "belongs to a session of Keras",
+    ),
+    **dict.fromkeys(
+        "control_dependencies eager function name_scope symbolic".split(), "steers how TensorFlow computes"
+    ),
+    **dict.fromkeys("foldl foldr map_fn rnn".split(), "calls a function for every element"),
+    **dict.fromkeys("is_keras_tensor is_placeholder is_symbolic is_tensor is_variable".split(), "asks how Keras runs"),
+    "ctc_label_dense_to_sparse": "makes a sparse tensor",
+    "gradients": "differentiates",
+    "normalize_batch_in_training": "computes as in training",
+    "placeholder": "makes an input",
+}
+
+
 def function(name: str) -> Function | None:
     """A function of `keras.backend`, by its name there; arguments may have the names of Keras 1."""
+    if name in REFUSED:
+        return lambda layer, *args, **kwargs: _refuse(name)
     known = FUNCTIONS.get(name)
     return None if known is None else lambda layer, *args, **kwargs: known(layer, *args, **_modern(kwargs))
+
+
+def _refuse(name: str) -> Any:
+    raise UnsupportedModelError(f"keras.backend.{name} {REFUSED[name]}, which is not supported")
 
 
 def _modern(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -120,12 +154,14 @@ def _row(line: str) -> tuple[str, Function]:
 FUNCTIONS: dict[str, Function] = dict(map(_row, _ROWS.strip().splitlines()))
 
 
-def _register(*names: str) -> Callable[[Function], Function]:
-    def register(known: Function) -> Function:
+def register(*names: str) -> Callable[[Function], Function]:
+    """Let a function be `keras.backend`'s of these names."""
+
+    def add(known: Function) -> Function:
         FUNCTIONS.update(dict.fromkeys(names, known))
         return known
 
-    return register
+    return add
 
 
 def _floats(layer: Layer, x: Any) -> Any:
@@ -134,13 +170,13 @@ def _floats(layer: Layer, x: Any) -> Any:
 
 
 def _statistic(name: str, target: str) -> None:
-    @_register(name)
+    @register(name)
     def statistic(layer: Layer, x: Value, axis: Any = None, keepdims: Any = False) -> Any:
         return tf(layer, target, _floats(layer, x), axis=axis, keepdims=keepdims)
 
 
 def _logical(name: str, target: str) -> None:
-    @_register(name)
+    @register(name)
     def logical(layer: Layer, x: Value, axis: Any = None, keepdims: Any = False) -> Any:
         return tf(layer, target, tf(layer, "cast", x, "bool"), axis=axis, keepdims=keepdims)
 
@@ -152,7 +188,7 @@ _logical("any", "math.reduce_any")
 _logical("all", "math.reduce_all")
 
 
-@_register("sqrt")
+@register("sqrt")
 def _sqrt(layer: Layer, x: Any) -> Any:
     """Of what is not negative; of others 0."""
     if not isinstance(x, Value):
@@ -162,7 +198,7 @@ def _sqrt(layer: Layer, x: Any) -> Any:
     return tf(layer, "math.sqrt", tf(layer, "math.maximum", x, 0.0))
 
 
-@_register("clip")
+@register("clip")
 def _clip(layer: Layer, x: Value, min_value: Any = None, max_value: Any = None) -> Any:
     low = -float("inf") if min_value is None else min_value
     high = float("inf") if max_value is None else max_value
@@ -171,7 +207,7 @@ def _clip(layer: Layer, x: Value, min_value: Any = None, max_value: Any = None) 
     return tf(layer, "clip_by_value", x, low, high)
 
 
-@_register("relu")
+@register("relu")
 def _relu(layer: Layer, x: Value, alpha: Any = 0.0, max_value: Any = None, threshold: Any = 0.0) -> Any:
     if alpha and max_value is None and not threshold:
         return tf(layer, "nn.leaky_relu", x, alpha=alpha)
@@ -187,12 +223,12 @@ def _relu(layer: Layer, x: Value, alpha: Any = 0.0, max_value: Any = None, thres
     return y
 
 
-@_register("elu")
+@register("elu")
 def _elu(layer: Layer, x: Value, alpha: Any = 1.0) -> Any:
     return keras(layer, "Elu", x, alpha=alpha)
 
 
-@_register("hard_sigmoid")
+@register("hard_sigmoid")
 def _hard_sigmoid(layer: Layer, x: Value) -> Any:
     y = binary(layer, "+", binary(layer, "*", x, 0.2), 0.5)
     return tf(layer, "clip_by_value", y, 0.0, 1.0)
@@ -213,32 +249,63 @@ for _name, _value in _SETTINGS.items():
     FUNCTIONS[_name] = lambda layer, value=_value: value
 
 
-@_register("int_shape")
+@register("int_shape", "get_variable_shape")
 def _int_shape(layer: Layer, x: Value) -> Any:
     return static_shape(x)
 
 
-@_register("ndim")
+@register("ndim")
 def _ndim(layer: Layer, x: Any) -> int:
     return len(x.shape)
 
 
-@_register("dtype")
+@register("dtype")
 def _dtype(layer: Layer, x: Value) -> str:
     return str(x.dtype)
 
 
-@_register("shape")
+@register("standardize_dtype")
+def _standardize_dtype(layer: Layer, dtype: Any) -> str:
+    return dtype_name(dtype)
+
+
+@register("result_type")
+def _result_type(layer: Layer, *dtypes: Any) -> str:
+    return result_type(*map(dtype_name, dtypes))
+
+
+@register("is_float_dtype")
+def _is_float_dtype(layer: Layer, dtype: Any) -> bool:
+    return "float" in dtype_name(dtype)
+
+
+@register("is_int_dtype")
+def _is_int_dtype(layer: Layer, dtype: Any) -> bool:
+    return "int" in dtype_name(dtype)
+
+
+@register("is_sparse")
+def _is_sparse(layer: Layer, x: Value) -> bool:
+    return False
+
+
+@register("normalize_data_format")
+def _normalize_data_format(layer: Layer, value: Any) -> str:
+    axes_of_image(value, 2)
+    return value or LAST
+
+
+@register("shape")
 def _shape(layer: Layer, x: Value) -> Any:
     return tf(layer, "shape", x)
 
 
-@_register("count_params")
+@register("count_params")
 def _count_params(layer: Layer, x: Value) -> Any:
     return int(np.prod([size or 0 for size in x.shape]))
 
 
-@_register("get_value", "eval", "to_dense", "print_tensor")
+@register("batch_get_value", "get_value", "eval", "to_dense", "print_tensor")
 def _same(layer: Layer, x: Any, message: str = "", summarize: int = 3) -> Any:
     return x
 
@@ -247,11 +314,11 @@ def _same(layer: Layer, x: Any, message: str = "", summarize: int = 3) -> Any:
 
 
 def _shaped(name: str, value: float) -> None:
-    @_register(name, f"{name}_variable")
+    @register(name)
     def shaped(layer: Layer, shape: Any, dtype: Any = None) -> Any:
         return tf(layer, name, [shape] if isinstance(shape, int) else shape, dtype_name(dtype or "float32"))
 
-    @_register(f"{name}_like")
+    @register(f"{name}_like")
     def like(layer: Layer, x: Value, dtype: Any = None) -> Any:
         y = tf(layer, f"{name}_like", x)
         return y if dtype is None else tf(layer, "cast", y, dtype_name(dtype))
@@ -261,33 +328,33 @@ for _name, _value in (("ones", 1), ("zeros", 0)):
     _shaped(_name, _value)
 
 
-@_register("constant")
+@register("constant")
 def _constant(layer: Layer, value: Any, dtype: Any = None, shape: Any = None) -> Any:
     return constants.constant(layer, value, dtype or "float32", shape)
 
 
-@_register("variable")
+@register("variable")
 def _variable(layer: Layer, value: Any, dtype: Any = None, constraint: Any = None) -> Any:
     return constants.constant(layer, value, dtype or "float32")
 
 
-@_register("eye")
+@register("eye")
 def _eye(layer: Layer, size: Any, dtype: Any = None) -> Any:
     rows, columns = size if isinstance(size, (list, tuple)) else (size, None)
     return constants.TENSORFLOW["eye"](layer, rows, columns, dtype or "float32")
 
 
-@_register("arange")
+@register("arange")
 def _arange(layer: Layer, start: Any, stop: Any = None, step: Any = 1, dtype: Any = "int32") -> Any:
     return constants.TENSORFLOW["range"](layer, start, stop, step, dtype)
 
 
-@_register("cast")
+@register("cast")
 def _cast(layer: Layer, x: Any, dtype: Any) -> Any:
     return tf(layer, "cast", x, dtype_name(dtype)) if isinstance(x, Value) else constants.constant(layer, x, dtype)
 
 
-@_register("cast_to_floatx")
+@register("cast_to_floatx")
 def _cast_to_floatx(layer: Layer, x: Any) -> Any:
     return _cast(layer, x, "float32")
 
@@ -295,14 +362,14 @@ def _cast_to_floatx(layer: Layer, x: Any) -> Any:
 # Phases: only inference is left.
 
 
-@_register("in_train_phase")
+@register("in_train_phase")
 def _in_train_phase(layer: Layer, x: Any, alt: Any, training: Any = None) -> Any:
     if training not in (None, 0):
         raise UnsupportedModelError("it computes as in training")
     return alt
 
 
-@_register("in_test_phase")
+@register("in_test_phase")
 def _in_test_phase(layer: Layer, x: Any, alt: Any, training: Any = None) -> Any:
     return _in_train_phase(layer, alt, x, training)
 
@@ -310,41 +377,41 @@ def _in_test_phase(layer: Layer, x: Any, alt: Any, training: Any = None) -> Any:
 # Shapes
 
 
-@_register("concatenate")
+@register("concatenate")
 def _concatenate(layer: Layer, tensors: Any, axis: Any = -1) -> Any:
     return tf(layer, "concat", tensors, axis)
 
 
-@_register("flatten")
+@register("flatten")
 def _flatten(layer: Layer, x: Value) -> Any:
     return tf(layer, "reshape", x, [-1])
 
 
-@_register("reverse")
+@register("reverse")
 def _reverse(layer: Layer, x: Value, axes: Any) -> Any:
     return tf(layer, "reverse", x, [axes] if isinstance(axes, int) else axes)
 
 
-@_register("repeat")
+@register("repeat")
 def _repeat(layer: Layer, x: Value, n: Any) -> Any:
     if len(x.shape) != 2:
         raise UnsupportedModelError("keras.backend.repeat of something else than vectors")
     return tf(layer, "tile", tf(layer, "expand_dims", x, 1), [1, n, 1])
 
 
-@_register("repeat_elements")
+@register("repeat_elements")
 def _repeat_elements(layer: Layer, x: Value, rep: Any, axis: Any) -> Any:
     return tf(layer, "repeat", x, rep, axis)
 
 
-def _axes_of_image(data_format: Any, rank: int) -> list[int]:
+def axes_of_image(data_format: Any, rank: int) -> list[int]:
     """The spatial axes of images or volumes."""
     if data_format not in (None, LAST, FIRST):
         raise UnsupportedModelError(f"no data format {ascii(data_format)[:40]}")
     return [*range(2, rank + 2)] if data_format == FIRST else [*range(1, rank + 1)]
 
 
-@_register("resize_images")
+@register("resize_images")
 def _resize_images(
     layer: Layer,
     x: Value,
@@ -353,7 +420,7 @@ def _resize_images(
     data_format: Any = None,
     interpolation: str = "nearest",
 ) -> Any:
-    axes = _axes_of_image(data_format, 2)
+    axes = axes_of_image(data_format, 2)
     if interpolation == "nearest":
         for axis, factor in zip(axes, (height_factor, width_factor), strict=True):
             x = x if factor == 1 else tf(layer, "repeat", x, factor, axis)
@@ -365,34 +432,34 @@ def _resize_images(
     return tf(layer, "transpose", y, [0, 3, 1, 2])
 
 
-@_register("resize_volumes")
+@register("resize_volumes")
 def _resize_volumes(
     layer: Layer, x: Value, depth_factor: Any, height_factor: Any, width_factor: Any, data_format: Any = None
 ) -> Any:
     factors = (depth_factor, height_factor, width_factor)
-    for axis, factor in zip(_axes_of_image(data_format, 3), factors, strict=True):
+    for axis, factor in zip(axes_of_image(data_format, 3), factors, strict=True):
         x = tf(layer, "repeat", x, factor, axis)
     return x
 
 
 def _padded(layer: Layer, x: Value, pairs: Sequence[Any], data_format: Any) -> Any:
     widths: list[Any] = [[0, 0]] * len(x.shape)
-    for axis, pair in zip(_axes_of_image(data_format, len(pairs)), pairs, strict=True):
+    for axis, pair in zip(axes_of_image(data_format, len(pairs)), pairs, strict=True):
         widths[axis] = [pair, pair] if isinstance(pair, int) else list(pair)
     return tf(layer, "pad", x, widths)
 
 
-@_register("temporal_padding", "asymmetric_temporal_padding")
+@register("temporal_padding", "asymmetric_temporal_padding")
 def _temporal_padding(layer: Layer, x: Value, padding: Any = (1, 1), right_pad: Any = None) -> Any:
     return _padded(layer, x, [padding if right_pad is None else (padding, right_pad)], LAST)
 
 
-@_register("spatial_2d_padding")
+@register("spatial_2d_padding")
 def _spatial_2d_padding(layer: Layer, x: Value, padding: Any = ((1, 1), (1, 1)), data_format: Any = None) -> Any:
     return _padded(layer, x, padding, data_format)
 
 
-@_register("asymmetric_spatial_2d_padding")
+@register("asymmetric_spatial_2d_padding")
 def _asymmetric_padding(
     layer: Layer,
     x: Value,
@@ -405,170 +472,6 @@ def _asymmetric_padding(
     return _padded(layer, x, [(top_pad, bottom_pad), (left_pad, right_pad)], data_format)
 
 
-@_register("spatial_3d_padding")
+@register("spatial_3d_padding")
 def _spatial_3d_padding(layer: Layer, x: Value, padding: Any = ((1, 1),) * 3, data_format: Any = None) -> Any:
     return _padded(layer, x, padding, data_format)
-
-
-# Products
-
-
-@_register("dot")
-def _dot(layer: Layer, x: Any, y: Any) -> Any:
-    x, y = _array(layer, x), _array(layer, y)
-    if len(y.shape) == 2 and len(x.shape) > 1:
-        return tf(layer, "linalg.matmul", x, y)
-    return layer.emit(np.tensordot, x, y, axes=((len(x.shape) - 1,), (max(len(y.shape) - 2, 0),)))
-
-
-@_register("batch_dot")
-def _batch_dot(layer: Layer, x: Value, y: Value, axes: Any = None) -> Any:
-    """A product of each sample's arrays over one axis of each."""
-    ranks = (len(x.shape), len(y.shape))
-    if axes is None:
-        axes = (ranks[0] - 1, ranks[1] - (1 if ranks[1] == 2 else 2))
-    a, b = (axis % rank for axis, rank in zip([axes] * 2 if isinstance(axes, int) else axes, ranks, strict=True))
-    if min(ranks) < 2 or 0 in (a, b):
-        raise UnsupportedModelError("keras.backend.batch_dot takes axes after the batch")
-    if max(ranks) <= 3:
-        return _batch_product(layer, x, y, a, b)
-    left = ["z", *"abcdefgh"[: ranks[0] - 1]]
-    right = ["z", *"ijklmnop"[: ranks[1] - 1]]
-    right[b] = left[a]
-    rest = [axis for axis in (*left, *right[1:]) if axis != left[a]]
-    subscripts = f"{''.join(left)},{''.join(right)}->{''.join(rest)}"
-    return layer.emit(kernels.einsum, x, y, subscripts=subscripts)
-
-
-def _batch_product(layer: Layer, x: Value, y: Value, a: int, b: int) -> Any:
-    """Of matrices and vectors."""
-    vectors = (len(x.shape) == 2, len(y.shape) == 2)
-    x = tf(layer, "expand_dims", x, 1) if vectors[0] else x
-    y = tf(layer, "expand_dims", y, 2) if vectors[1] else y
-    x = tf(layer, "linalg.matrix_transpose", x) if not vectors[0] and a == 1 else x
-    y = tf(layer, "linalg.matrix_transpose", y) if not vectors[1] and b == 2 else y
-    z = tf(layer, "linalg.matmul", x, y)
-    if vectors[0]:
-        return tf(layer, "squeeze", z, 1)
-    return tf(layer, "squeeze", z, -1) if vectors[1] else z
-
-
-def _array(layer: Layer, x: Any) -> Any:
-    """A tensor, of numbers if need be."""
-    return constants.constant(layer, x, "float32") if isinstance(x, np.ndarray) else tensor(layer, x, "float32")
-
-
-@_register("bias_add")
-def _bias_add(layer: Layer, x: Value, bias: Any, data_format: Any = None) -> Any:
-    bias = _array(layer, bias)
-    if len(bias.shape) != 1:
-        raise UnsupportedModelError("keras.backend.bias_add of a bias that is no vector")
-    if data_format == FIRST:
-        bias = tf(layer, "reshape", bias, [1, -1, *[1] * (len(x.shape) - 2)])
-    return tf(layer, "math.add", x, bias)
-
-
-def _convolution(name: str, operation: str, rank: int) -> None:
-    @_register(name)
-    def convolution(
-        layer: Layer,
-        x: Value,
-        kernel: Any,
-        strides: Any = (1,) * rank,
-        padding: str = "valid",
-        data_format: Any = None,
-        dilation_rate: Any = (1,) * rank,
-    ) -> Any:
-        settings = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
-        _axes_of_image(data_format, rank)
-        kernel = np.asarray(kernel, x.dtype) if isinstance(kernel, (list, tuple, np.ndarray)) else kernel
-        return keras(layer, operation, x, kernel, **settings, data_format=data_format or LAST)
-
-
-for _rank in (1, 2, 3):
-    _convolution(f"conv{_rank}d", "Conv", _rank)
-_convolution("depthwise_conv2d", "DepthwiseConv", 2)
-
-
-def _separable(rank: int) -> None:
-    @_register(f"separable_conv{rank}d")
-    def separable(
-        layer: Layer,
-        x: Value,
-        depthwise_kernel: Any,
-        pointwise_kernel: Any,
-        strides: Any = (1,) * rank,
-        padding: str = "valid",
-        data_format: Any = None,
-        dilation_rate: Any = (1,) * rank,
-    ) -> Any:
-        y = FUNCTIONS["depthwise_conv2d"](layer, x, depthwise_kernel, strides, padding, data_format, dilation_rate)
-        return FUNCTIONS["conv2d"](layer, y, pointwise_kernel, data_format=data_format)
-
-
-_separable(2)
-
-
-def _pooling(rank: int) -> None:
-    @_register(f"pool{rank}d")
-    def pooling(
-        layer: Layer,
-        x: Value,
-        pool_size: Any,
-        strides: Any = (1,) * rank,
-        padding: str = "valid",
-        data_format: Any = None,
-        pool_mode: str = "max",
-    ) -> Any:
-        operation = {"max": "MaxPool", "avg": "AveragePool"}[pool_mode]
-        _axes_of_image(data_format, rank)
-        settings = {"pool_size": pool_size, "strides": strides, "padding": padding}
-        return keras(layer, operation, x, **settings, data_format=data_format or LAST)
-
-
-for _rank in (2, 3):
-    _pooling(_rank)
-
-
-@_register("batch_normalization")
-def _batch_normalization(
-    layer: Layer, x: Value, mean: Any, var: Any, beta: Any, gamma: Any, axis: Any = -1, epsilon: float = 1e-3
-) -> Any:
-    parts = [None if part is None else _array(layer, part) for part in (mean, var, beta, gamma)]
-    if len(x.shape) == 4 and axis in (1, -3):
-        parts = [part and tf(layer, "reshape", part, [1, -1, 1, 1]) for part in parts]
-    mean, var, beta, gamma = parts
-    return tf(layer, "nn.batch_normalization", x, mean, var, beta, gamma, variance_epsilon=epsilon)
-
-
-# Choices and losses
-
-
-@_register("switch")
-def _switch(layer: Layer, condition: Value, then_expression: Any, else_expression: Any) -> Any:
-    condition = tf(layer, "cast", condition, "bool")
-    rank = next((len(x.shape) for x in (then_expression, else_expression) if isinstance(x, Value)), 0)
-    if not condition.shape or len(condition.shape) > rank:
-        raise UnsupportedModelError("keras.backend.switch of a single condition is a branch")
-    for _ in range(rank - len(condition.shape)):
-        condition = tf(layer, "expand_dims", condition, -1)
-    return tf(layer, "where", condition, then_expression, else_expression)
-
-
-@_register("in_top_k")
-def _in_top_k(layer: Layer, predictions: Value, targets: Value, k: Any) -> Any:
-    return keras(layer, "InTopK", targets, predictions, k=k)
-
-
-def _loss(name: str, operation: str) -> None:
-    @_register(name)
-    def loss(layer: Layer, target: Any, output: Any, from_logits: bool = False, axis: Any = -1) -> Any:
-        if layer.keras_major < 2:
-            target, output = output, target  # as they were called in Keras 1
-        settings = {} if operation == "BinaryCrossentropy" else {"axis": axis}
-        return keras(layer, operation, target, output, from_logits=from_logits, **settings)
-
-
-_loss("binary_crossentropy", "BinaryCrossentropy")
-_loss("categorical_crossentropy", "CategoricalCrossentropy")
-_loss("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")

@@ -111,10 +111,23 @@ def softmax_where(layer: Layer, x: Value, mask: Value | None, axis: Any, *, robu
     Before Keras 3 a mask, unless `robust`, was added to the scores as a large negative number.
     """
     if mask is None:
-        return layer.emit(kernels.softmax, x, axis=axis)
+        return _softmax(layer, x, axis)
     if layer.keras_major < 3 and not robust:
-        return layer.emit(kernels.softmax, layer.emit(kernels.mask_scores, x, mask), axis=axis)
-    return layer.emit(kernels.masked_softmax, x, mask, axis=axis, zeroed=zeroed and layer.keras_major >= 3)
+        return _softmax(layer, layer.emit(kernels.mask_scores, x, mask), axis)
+    zeroed = zeroed and layer.keras_major >= 3
+    if not _several(axis):
+        return layer.emit(kernels.masked_softmax, x, mask, axis=axis, zeroed=zeroed)
+    lowest = -3e4 if x.dtype == "float16" else -1e9
+    y = _softmax(layer, layer.emit(np.where, mask, x, lowest), axis)
+    return layer.emit(np.where, mask, y, 0.0) if zeroed else y
+
+
+def _softmax(layer: Layer, x: Value, axis: Any) -> Value:
+    return layer.emit(kernels.joint_softmax if _several(axis) else kernels.softmax, x, axis=axis)
+
+
+def _several(axis: Any) -> bool:
+    return isinstance(axis, (list, tuple)) and len(axis) > 1
 
 
 @rule("ops.LogSoftmax")

@@ -117,7 +117,7 @@ def conv_transpose(layer: Layer, x: Value) -> Value:
 
 
 def _output_padding(layer: Layer, x: Value, window: _Window) -> tuple[int, ...] | None:
-    """The setting, or the value that follows from the output's size, which Keras 1 wrote instead."""
+    """The setting, or the value that follows from the output's size, which Keras 1 and its backend have instead."""
     rank, shape = len(window.size), layer.config.get("output_shape", None)
     if not isinstance(shape, (list, tuple)):
         is_set = layer.config.get("output_padding", None) is not None
@@ -127,9 +127,10 @@ def _output_padding(layer: Layer, x: Value, window: _Window) -> tuple[int, ...] 
         raise InvalidModelError(f"its config has output_shape = {ascii(shape)[:80]}, not the sizes of {rank} axes")
     if None in x.shape[1:-1]:
         raise UnsupportedModelError("the size of its input must be known")
+    spans = [(k - 1) * d + 1 for k, d in zip(window.size, window.dilation, strict=True)]
     least = [
-        ((n or 1) - 1) * s + (k if window.padding == "valid" else k % 2)
-        for n, s, k in zip(x.shape[1:-1], window.strides, window.size, strict=True)
+        ((n or 1) - 1) * s + (span if window.padding == "valid" else span % 2)
+        for n, s, span in zip(x.shape[1:-1], window.strides, spans, strict=True)
     ]
     return tuple(size - low for size, low in zip(sizes, least, strict=True))
 

@@ -87,6 +87,9 @@ def hashing(layer: Layer, x: Value) -> Value:
 @rule("HashedCrossing")
 def hashed_crossing(layer: Layer, xs: Sequence[Value]) -> Value:
     """Combinations of integers as bins."""
+    for x in xs:
+        if "int" not in x.dtype or len(x.shape) > 2 or x.shape[1:] not in ((), (1,)):
+            raise InvalidModelError(f"it takes single integers, and gets {x.dtype} of the shape {x.shape}")
     mode, bins = layer.config.choice("output_mode", ("int", "one_hot"), "int"), layer.config.integer("num_bins")
     return _encoded_bins(layer, layer.emit(kernels.crossed_hash, *xs, bins=bins), mode, bins)
 
