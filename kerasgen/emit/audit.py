@@ -85,7 +85,7 @@ _RUNNING = Reach(
         ArgumentParser BytesIO CONFIG RawIOBase SEEK_END SEEK_SET SIGPIPE SIG_DFL ZipFile __code__ __config__
         __version__ a2b_base64 add_argument array2string blas_opt_info co_filename co_name error executable exit
         f_back f_code files format get_data getbuffer getprofile hexdigest isdir isfile lines load machine open
-        output parse_args path position prog python_version read read_array readline replace save savez seek
+        output parse_args path position prog python_version read read_array readline replace rpartition save savez seek
         selftest setprofile sha256 signal start step tell width write
         """),
 )
