@@ -247,10 +247,9 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         stored=plans.stored,
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
+    record = None if proof is None else partial(proof.record, own=options.compact)
     with ThreadPoolExecutor(1) as pool:  # NumPy computes the answers while Python prints
-        answers = (
-            None if proof is None or options.minimal else pool.submit(proof.record, plans.predict, own=options.compact)
-        )
+        answers = pool.submit(record, plans.predict) if record is not None and not options.minimal else None
         if options.max_memory is None:
             module = make(plans.predict)
         else:
