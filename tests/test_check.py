@@ -86,8 +86,8 @@ def test_another_layer(exported: Run, store: str) -> None:
     out, err = check(exported, store, "--diff", model="changed.keras")
     assert "the code and the weights" in err
     assert out[:2] == ["--- small.py", "+++ small.py (exported)"]
-    assert '-    return dense(x, W["scores/kernel"], W["scores/bias"])' in out
-    assert '+    x = dense(x, W["scores/kernel"], W["scores/bias"], activation=relu)' in out
+    assert '-    return dense(x, W["scores/kernel"], W["scores/bias"])  # (N, 3)' in out
+    assert '+    x = dense(x, W["scores/kernel"], W["scores/bias"], activation=relu)  # (N, 4)' in out
     assert "scores/kernel: float32 (32, 3) becomes float32 (32, 4)" in out
     assert "new/kernel: added, float32 (4, 1)" in out
 
