@@ -88,6 +88,14 @@ def unformatted() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_gpu() -> Iterator[None]:
+    """Keras 2 builds each LSTM and GRU again for a GPU, gradients included: three quarters of what a model takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tf_keras.src.layers.rnn.gru_lstm_utils.function_register", lambda *_, **__: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """Ctrl-C interrupts, in the test and in what it starts, though the background jobs of a shell begin without it.

@@ -31,6 +31,7 @@ from kerasgen.lowering import lower
 from kerasgen.passes import DIFFERENTIABLE, LEVEL, PIPELINES, PURE, Phase, Pipeline, optimize
 from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
 from kerasgen.readers import read
+from kerasgen.scanner.configs import look_through
 from kerasgen.verification.compare import flat
 from kerasgen.verification.gradients import FLOOR
 from kerasgen.verification.oracle import Oracle
@@ -221,6 +222,15 @@ def _predicted(prepared: Prepared, plan: Plan, pairs: list[Pair], tolerance: flo
         for one, many in zip(flat(module.predict(*alone)), flat(result), strict=True):
             assert relative_error(one, many[: len(one)]) <= tolerance
     return module, result
+
+
+def test_config_is_harmless(prepared: Prepared) -> None:
+    """`scan` knows all that Keras itself writes."""
+    try:
+        text = prepared.model.to_json()
+    except (TypeError, ValueError):
+        pytest.skip("Keras cannot spell it")
+    assert list(look_through(text, prepared.name)) == []
 
 
 def test_activations(prepared: Prepared) -> None:

@@ -260,19 +260,20 @@ def test_no_false_alarm_on_models_of_others(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SHORT)
 def test_no_false_alarm_in_short(name: str) -> None:
     """Of what once was one, and of layers of each kind: `python tests/false_alarms.py`."""
-    assert list(alarms(case(CASES[name]))) == []
+    with np.errstate(all="ignore"):  # large numbers overflow, as they do in Keras
+        assert list(alarms(case(CASES[name]))) == []
 
 
 def test_edges_that_keras_cannot_answer(run: Run) -> None:
-    x = keras.Input((3, 3), name="x")
+    x = keras.Input((1, 1), name="x")
     keras.Model(x, keras.ops.inv(x)).save("net.keras")
     run("export", "net.keras", "--verify")
     verification = kerasgen.verify("net.keras", "net.py", inputs="edge")
     assert verification.ok
-    assert verification.unanswered[:2] == ("zeros", "ones")
-    assert {report.given for report in verification.outputs}.isdisjoint(verification.unanswered)
+    assert verification.unanswered == ("zeros",)
+    assert "zeros" not in {report.given for report in verification.outputs}
     out, _ = run("verify", "net.keras", "net.py", "--inputs", "edge")
-    assert "not compared: zeros, ones" in out
+    assert "not compared: zeros, which Keras cannot answer" in out
 
 
 # ---------------------------------------------------------------- the rule itself

@@ -346,33 +346,41 @@ def test_masks_through_nested_models(ending: str, tmp_path: Path) -> None:
 
 
 # States that outlive a call
-def stateful_models() -> dict[str, Any]:
-    x = keras.Input(batch_shape=(BATCH, *STEPS), name="x")
-    shared = L.GRU(3, stateful=True, return_sequences=True)
+def nested(x: Any) -> Any:
     inner = keras.Sequential([keras.Input(batch_shape=(BATCH, *STEPS)), L.LSTM(3, stateful=True)])
-    outputs = {
-        "lstm": L.LSTM(4, stateful=True)(x),
-        "two layers": L.GRU(3, stateful=True)(L.LSTM(4, stateful=True, return_sequences=True)(x)),
-        "with states": L.LSTM(4, stateful=True, return_state=True, return_sequences=True)(x),
-        "masked": L.SimpleRNN(4, stateful=True, return_sequences=True)(L.Masking()(x)),
-        "both directions": L.Bidirectional(L.LSTM(4, stateful=True))(x),
-        "cells": L.RNN([L.LSTMCell(4), L.GRUCell(3)], stateful=True)(x),
-        "shared": shared(shared(x)),
-        "nested": L.Dense(2)(inner(x)),
-        "one of two": L.Concatenate()([L.LSTM(3, stateful=True)(x), L.LSTM(3)(x)]),
-    }
-    models = {name: keras.Model(x, y) for name, y in outputs.items()}
-    film = keras.Input(batch_shape=(BATCH, 3, 5, 4, 2))
-    models["convolutional"] = keras.Model(film, L.ConvLSTM2D(2, 2, stateful=True)(film))
-    film = keras.Input(batch_shape=(BATCH, 3, 2, 5, 4))
-    models["channels first"] = keras.Model(film, L.ConvLSTM2D(2, 2, stateful=True, data_format="channels_first")(film))
-    return models
+    return L.Dense(2)(inner(x))
+
+
+def shared(x: Any) -> Any:
+    layer = L.GRU(3, stateful=True, return_sequences=True)
+    return layer(layer(x))
+
+
+STATEFUL: dict[str, Callable[[Any], Any]] = {
+    "lstm": lambda x: L.LSTM(4, stateful=True)(x),
+    "two layers": lambda x: L.GRU(3, stateful=True)(L.LSTM(4, stateful=True, return_sequences=True)(x)),
+    "with states": lambda x: L.LSTM(4, stateful=True, return_state=True, return_sequences=True)(x),
+    "masked": lambda x: L.SimpleRNN(4, stateful=True, return_sequences=True)(L.Masking()(x)),
+    "both directions": lambda x: L.Bidirectional(L.LSTM(4, stateful=True))(x),
+    "cells": lambda x: L.RNN([L.LSTMCell(4), L.GRUCell(3)], stateful=True)(x),
+    "shared": shared,
+    "nested": nested,
+    "one of two": lambda x: L.Concatenate()([L.LSTM(3, stateful=True)(x), L.LSTM(3)(x)]),
+    "convolutional": lambda x: L.ConvLSTM2D(2, 2, stateful=True)(x),
+    "channels first": lambda x: L.ConvLSTM2D(2, 2, stateful=True, data_format="channels_first")(x),
+}
+FILMS = {"convolutional": (3, 5, 4, 2), "channels first": (3, 2, 5, 4)}
+
+
+def stateful_model(name: str) -> Any:
+    x = keras.Input(batch_shape=(BATCH, *FILMS.get(name, STEPS)), name="x")
+    return keras.Model(x, STATEFUL[name](x))
 
 
 @pytest.mark.parametrize("ending", ["h5", pytest.param("keras", marks=pytest.mark.one_in(4))])
-@pytest.mark.parametrize("name", list(stateful_models()))
+@pytest.mark.parametrize("name", STATEFUL)
 def test_states_outlive_a_call(name: str, ending: str, tmp_path: Path) -> None:
-    model = randomize(stateful_models()[name])
+    model = randomize(stateful_model(name))
     graph = build(read(saved(model, tmp_path / f"model.{ending}"))).bind()
     module = module_of(optimize(graph), tmp_path)
     for _ in range(2):
@@ -390,7 +398,7 @@ def test_states_outlive_a_call(name: str, ending: str, tmp_path: Path) -> None:
 
 
 def test_batch_must_fit_the_states(tmp_path: Path) -> None:
-    graph = optimize(build(read(saved(stateful_models()["lstm"], tmp_path / "model.keras"))).bind())
+    graph = optimize(build(read(saved(stateful_model("lstm"), tmp_path / "model.keras"))).bind())
     module = module_of(graph, tmp_path)
     x = np.ones((BATCH, *STEPS), "float32")
     module.predict(x)

@@ -134,7 +134,7 @@ def _settings(form: str, given: dict[str, Any]) -> dict[str, Any]:
     for key, value in given.items():
         if key not in FORMS[form].settings:
             (other,) = (name for name, each in FORMS.items() if key in each.settings)
-            raise UsageError(f"`{key}={str(value)!r}` goes with `form='{other}'`, not with `form='{form}'`")
+            raise UsageError(f"`{key}={str(value)!r}` goes with `form={other!r}`, not with `form={form!r}`")
     return given
 
 
