@@ -41,8 +41,8 @@ class Verification(Displayed):
     `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
     step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
     their code, instead of the code: that reading was not compared. `unanswered` are the edges that Keras itself cannot
-    answer, such as a matrix of zeros to be inverted. `loss` is what it costs that the module stores its weights in fewer
-    bytes, None where it does not.
+    answer, such as a matrix of zeros to be inverted. `loss` is what it costs that the module stores its weights in
+    fewer bytes, None where it does not.
     """
 
     source: str
