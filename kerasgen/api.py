@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -247,16 +246,14 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         stored=plans.stored,
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
-    record = None if proof is None else partial(proof.record, own=options.compact)
-    with ThreadPoolExecutor(1) as pool:  # NumPy computes the answers while Python prints
-        answers = pool.submit(record, plans.predict) if record is not None and not options.minimal else None
-        if options.max_memory is None:
-            module = make(plans.predict)
-        else:
-            wait([answers] if answers else [])  # the memory of what runs meanwhile would count as the module's
-            module = _within(options.max_memory, model, plans, make, options.sidecar)
-        if answers is not None:
-            module = module.with_constants(SELFTEST=answers.result())
+    # Before the text is made: the memory of both would add up.
+    answers = None if proof is None or options.minimal else proof.record(plans.predict, own=options.compact)
+    if options.max_memory is None:
+        module = make(plans.predict)
+    else:
+        module = _within(options.max_memory, model, plans, make, options.sidecar)
+    if answers is not None:
+        module = module.with_constants(SELFTEST=answers)
     return replace(module, warning=model.warning)
 
 

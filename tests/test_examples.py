@@ -168,7 +168,7 @@ def test_demo_needs_only_numpy(tmp_path: Path) -> None:
     """The demo exports without TensorFlow and scikit-learn, then classifies without kerasgen."""
     absent = "import runpy, sys; sys.modules.update(dict.fromkeys(['keras', 'sklearn', 'tensorflow', 'tf_keras'])); "
     output = run(tmp_path, "-c", absent + f"runpy.run_path({str(DIGITS / 'demo.py')!r}, run_name='__main__')")
-    assert "def predict(image):" in output
+    assert "def predict(image: np.ndarray) -> np.ndarray:" in output
     assert "alone: no TensorFlow, Keras, h5py or kerasgen in this process" in output
     accuracy = float(output.split("that the training never saw: ")[1].split("%")[0])
     assert accuracy >= 95
