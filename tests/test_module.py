@@ -30,7 +30,7 @@ from kerasgen.verification.compare import flat
 from kerasgen.verification.inputs import random_inputs
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.py"))
-IMPORTS = {"binascii", "collections", "hashlib", "io", "math", "numpy", "os", "queue", "sys", "threading"}
+IMPORTS = {"binascii", "collections", "hashlib", "io", "math", "numpy", "os", "queue", "sys", "threading", "time"}
 INSIDE = {
     "PIL.Image",
     "argparse",
@@ -566,6 +566,8 @@ def test_source(path: Path) -> None:
         "globals",
         "main",
         "thread_count",
+        "has_blas",
+        "decode_weights",
         "ThreadMemory",
         "ThreadPool",
         *layouts,
