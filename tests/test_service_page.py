@@ -171,7 +171,7 @@ def test_upload_progress_and_download(page: Any, server: str, models: Path) -> N
     assert "Kept on this server until" in page.locator("#job-expires").inner_text()
     module = download(page, "small.py")
     assert module == api(server, f"{job}/files/small.py")
-    assert b"def predict(image):" in module
+    assert b"def predict(image: np.ndarray) -> np.ndarray:" in module
     summary = json.loads(download(page, "summary.json"))
     assert f"{summary['parameters']}" in page.locator("#facts").inner_text()
 
