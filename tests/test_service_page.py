@@ -301,7 +301,7 @@ def tab_to(page: Any, text: str) -> None:
 def test_keyboard_only(page: Any, models: Path) -> None:
     tab_to(page, "model")
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files(models / "small.keras")
     tab_to(page, "Options")
     page.keyboard.press("Enter")
