@@ -33,6 +33,15 @@ def test_mypy_strict() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_ruff_format() -> None:
+    """Ruff agrees with black, which has formatted them."""
+    settings = ("--check", "--isolated", "--no-cache", "--line-length=120")
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", *settings, *MODULES], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_pyright() -> None:
     pyright = Path(sys.executable).with_name("pyright")
     if not pyright.exists():

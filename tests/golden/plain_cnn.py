@@ -584,7 +584,7 @@ def read_inputs(paths, inputs, preprocess=None):
     for path, (array,) in zip(paths[1:], others):
         if array.shape[1:] != first[0].shape[1:]:
             raise ValueError(f"{path}: holds {array.shape[1:]}, {paths[0]} {first[0].shape[1:]}: they make no batch")
-    return [np.concatenate([first[0]] + [array for array, in others])] if others else first
+    return [np.concatenate([first[0]] + [array for (array,) in others])] if others else first
 
 
 def read_input(path, inputs, preprocess=None):
