@@ -1,11 +1,13 @@
 """TensorFlow says nothing and computes the same everywhere."""
 
+import compileall
 import gc
 import os
 import signal
 import sys
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -17,9 +19,12 @@ settings.register_profile("fixed", max_examples=40, derandomize=True, deadline=N
 settings.register_profile("long", max_examples=2000, deadline=None, suppress_health_check=CHECKS)
 settings.load_profile("fixed")
 
-# The package is compiled once, not by each of the hundreds of processes that the tests start.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
+# The package is compiled once, not by each of the hundreds of processes that the tests start. These write no bytecode:
+# Python takes it for current where a module's size and second are those it was compiled from, which holds for modules
+# that a test has altered as well.
+compileall.compile_dir(Path(__file__).parents[1] / "kerasgen", quiet=1)
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+sys.dont_write_bytecode = True
 # Nor is what pip installs for a moment compiled as a whole. (pip wants "no" where it is not to do so.)
 os.environ["PIP_NO_COMPILE"] = "no"
 # What is imported and collected stays until the end: the garbage collector need not look at it again and again.
