@@ -41,6 +41,8 @@ from kerasgen.passes import LEVEL, PIPELINES, PURE, only_outputs, optimize
 from kerasgen.readers import read
 from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
+from kerasgen.streaming.plans import plan_streaming
+from kerasgen.streaming.walk import Step
 from kerasgen.verification.inputs import Recipe, recipes
 from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.loss import FLOAT32, Loss, measure
@@ -73,6 +75,7 @@ class Options:
     weights_dtype: str = DTYPES[0]
     keep: tuple[str, ...] = ()
     max_loss: float | None = None
+    streaming: bool = False
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -93,6 +96,7 @@ class Options:
             "weights_dtype": self.weights_dtype if self.compact else "",
             "keep": list(self.keep),
             "max_loss": self.max_loss,
+            "streaming": self.streaming,
         }
         return {name: option for name, option in options.items() if option}
 
@@ -179,6 +183,7 @@ class _Plans(NamedTuple):
     predict: Plan
     activations: Plan | None = None
     training: Training | None = None
+    step: Step | None = None
     lowered: Lowered | None = None
     stored: Mapping[str, np.ndarray] | None = None
     exact: Plan | None = None
@@ -189,10 +194,16 @@ def _plan(model: Prepared, options: Options) -> _Plans:
     if options.target == "pure":
         return _pure_plan(model, options)
     if options.gradients is not None:
-        if options.activations:
-            raise UsageError("a module has either `activations` or `gradients`")
+        for name in ("activations", "streaming"):
+            if getattr(options, name):
+                raise UsageError(f"a module has either `{name}` or `gradients`")
         training = Training(options.gradients.plan(model.built, graph, options.level), options.gradients)
         return _Plans(training.plan.predict, training=training)
+    if options.streaming:
+        if options.activations:
+            raise UsageError("a module has either `activations` or `streaming`")
+        streaming = plan_streaming(graph, options.level, model.built)
+        return _compacted(_Plans(streaming.predict, step=streaming.step), model, options)
     if not options.activations:
         return _compacted(_Plans(optimize(graph, PIPELINES[options.level])), model, options)
     full = optimize(graph.with_every_layer(), PIPELINES[options.level])
@@ -212,7 +223,7 @@ def _compacted(plans: _Plans, model: Prepared, options: Options) -> _Plans:
 
 def _pure_plan(model: Prepared, options: Options) -> _Plans:
     """The plan of a module without NumPy. Raises UnsupportedModelError where there can be none."""
-    for name in ("activations", "gradients", "max_memory", "minimal"):
+    for name in ("activations", "gradients", "max_memory", "minimal", "streaming"):
         if getattr(options, name):
             raise UsageError(f"a module without NumPy has no `{name}`")
     if options.processing:
@@ -240,6 +251,7 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         sidecar=options.sidecar,
         activations=plans.activations,
         training=plans.training,
+        step=plans.step,
         processing=options.processing,
         level=options.level,
         minimal=options.minimal,
@@ -299,6 +311,7 @@ def export(
     weights_dtype: str = "float32",
     keep: Sequence[str] = (),
     max_loss: float | None = None,
+    streaming: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
@@ -327,7 +340,8 @@ def export(
     sidecar is a .bin file of plain numbers. `weights_dtype` stores the weights as "float16", "bfloat16" or "int8"; they
     are decoded to float32 when the module is loaded. Those whose name or layer fits one of the patterns `keep` are left
     alone. Then `max_loss` bounds the error of the outputs, as a part of the largest number in one: by default as
-    `kerasgen.emit.quantize.MAX_LOSS` has it. `defines` are values of globals that the functions of Lambda layers read,
+    `kerasgen.emit.quantize.MAX_LOSS` has it. `streaming` adds functions `start` and `step`, which answer a sequence a
+    few samples at a time. `defines` are values of globals that the functions of Lambda layers read,
     by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs the
     code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
     `kerasgen.display.STEPS`: a large model takes minutes.
@@ -362,6 +376,7 @@ def export(
         weights_dtype,
         tuple(keep),
         max_loss,
+        streaming,
     )
     model = prepare(file, options, strict=strict)
     on_step("optimise")
@@ -392,7 +407,7 @@ def export(
         loss = verification.loss
     elif loss is not None and not loss.ok:
         raise _too_much(model, loss)
-    reports = verification.outputs if verification else ()
+    reports = (*verification.outputs, *verification.steps) if verification else ()
     unread = proof.unread if verification else ()
     return ExportResult(place, sidecar, len(module.npz), reports, proof.unverified, module.warning, unread, loss)
 
@@ -435,6 +450,7 @@ def check(
     weights_dtype: str = "float32",
     keep: Sequence[str] = (),
     max_loss: float | None = None,
+    streaming: bool = False,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -462,6 +478,7 @@ def check(
         weights_dtype,
         tuple(keep),
         max_loss,
+        streaming,
     )
     new = generate(file, options)
     return changes(new, place, sidecar)

@@ -154,6 +154,9 @@ def export(
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Add start() and step(): sequences a few samples at a time.")
+    ] = False,
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Add forward() and backward(): the gradients of a loss.")
     ] = False,
@@ -217,6 +220,7 @@ def export(
         "defines": values(define),
         "rename": new_names(rename),
         "minimal": minimal,
+        "streaming": streaming,
         "theano_kernels": theano_kernels,
         "optimize": optimize,
         "max_memory": size_in_bytes(max_memory, "--max-memory") if max_memory else None,

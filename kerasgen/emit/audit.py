@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasgen.emit import pure_runtime
-from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, weights
+from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, streaming, weights
 
 
 class Reach(NamedTuple):
@@ -135,7 +135,7 @@ def _defined(module: ModuleType) -> set[str]:
     return {name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
 
 
-_RUNTIME = set().union(*map(_defined, (program, files, selftest, inputs, weights, dtypes, pure_runtime)))
+_RUNTIME = set().union(*map(_defined, (program, files, selftest, streaming, inputs, weights, dtypes, pure_runtime)))
 _LOADERS = {"load", "read_array"}  # NumPy's functions that can unpickle
 
 

@@ -17,6 +17,7 @@ import jinja2
 import numpy as np
 
 import kerasgen
+from kerasgen.emit import streaming
 from kerasgen.emit.audit import audit
 from kerasgen.emit.body import Body, called, layout_line, with_shapes
 from kerasgen.emit.processing import Processing
@@ -32,6 +33,7 @@ from kerasgen.graph.ir import Graph, Shape
 from kerasgen.graph.plan import Plan
 from kerasgen.names import RESERVED, identifier
 from kerasgen.passes import LEVEL
+from kerasgen.streaming.walk import Step
 
 # Lines in place of our functions and of the texts of Lambdas, which are formatted already, while black does the rest.
 KERNELS, RUNTIME, LAMBDAS = "# (kernels)", "# (runtime)", "# (lambdas)"
@@ -85,6 +87,7 @@ def emit(
     level: int = LEVEL,
     origin: Origin | None = None,
     training: Training | None = None,
+    step: Step | None = None,
     processing: Processing | None = None,
     minimal: bool = False,
     stored: Mapping[str, np.ndarray] | None = None,
@@ -93,14 +96,15 @@ def emit(
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
-    is where it comes from. `training` adds the gradients, of the same weights, and `processing` what prepares images
-    and names classes. A `minimal` module has no command line and no self-test; what the self-test compares is put in
-    later, by `Module.with_constants`. `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they
+    is where it comes from. `training` adds the gradients, and `step` what computes new steps alone, of the same
+    weights; `processing` adds what prepares images and names classes. A `minimal` module has no command line and no
+    self-test; what the self-test compares is put in later, by `Module.with_constants`. `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they
     are stored in fewer bytes.
     """
     origin = origin or Origin()
     graph = plan.graph
     plans = [plan, *([activations] if activations else []), *([training.plan.forward] if training else [])]
+    plans += [Plan(step.graph)] if step else []
     weights = {name: array for each in plans for name, array in each.graph.arrays.items()}
     npz = pack(weights if stored is None else stored)
     decodes = is_compact(stored or ())
@@ -108,6 +112,7 @@ def emit(
     functions = [target.kernels.as_input, *(kernel for each in plans for kernel in called(each, target))]
     functions += [function for function, _ in layouts.values()]
     functions += training.functions(target) if training else []
+    functions += streaming.functions(step, target) if step else []
     functions += processing.functions() if processing else []
     imports, blocks = collect(functions)
     yours = _yours(functions)
@@ -118,7 +123,8 @@ def emit(
     loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
+    program = [target.runtime.main, *([target.runtime.with_steps] if step else [])]
+    load_imports, load_blocks = collect([*loaders, *([] if minimal else program)])
     load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     model, lambdas = _model(origin.model)
@@ -127,7 +133,7 @@ def emit(
         parameters=", ".join(name for name, _, _ in inputs),
         signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
         answer=_answer(graph),
-        public=sorted([*_public(graph, activations, training), *(processing.public() if processing else ())]),
+        public=sorted([*_public(graph, activations, training, step), *(processing.public() if processing else ())]),
         minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}{processing.suffix if processing else '.npy'}" for name, _, _ in inputs),
@@ -142,6 +148,7 @@ def emit(
         activations=None if activations is None else Body(activations, target, every_layer=True).lines(),
         stateful=bool(graph.memory),
         training=training.printed(target) if training else None,
+        streaming=streaming.printed(step, target) if step else None,
         processing=processing.printed(graph) if processing else None,
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
@@ -168,11 +175,12 @@ def _answer(graph: Graph) -> str:
     return "np.ndarray" if count == 1 else f'"tuple[{", ".join(["np.ndarray"] * count)}]"'
 
 
-def _public(graph: Graph, activations: Plan | None, training: Training | None) -> Iterator[str]:
+def _public(graph: Graph, activations: Plan | None, training: Training | None, step: Step | None) -> Iterator[str]:
     """The names in a module that are meant for others."""
     yield from ("INPUTS", "OUTPUTS", "predict")
     yield from ["activations"] if activations else []
     yield from ["reset_states"] if graph.memory else []
+    yield from ["start", "step"] if step else []
     if training:
         yield from ("forward", "backward")
         yield from ["train_step"] if training.options.loss else []

@@ -60,6 +60,15 @@ class Plan:
         graph = self.graph.piece(outputs, inputs)
         return Plan(graph, {name: layout for name, layout in self.layouts.items() if name in graph.weights})
 
+    def clashes(self, other: Plan) -> set[str]:
+        """The weights that two plans want in different layouts, or with different numbers."""
+        own, others = self.graph.weights, other.graph.weights
+        return {
+            name
+            for name in own.keys() & others.keys()
+            if self.layouts.get(name) != other.layouts.get(name) or not np.array_equal(own[name], others[name])
+        }
+
     def check(self) -> Plan:
         """The plan itself, if it is sound."""
         self.graph.check()

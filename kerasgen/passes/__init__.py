@@ -5,7 +5,7 @@ No pass imports another one: they share facts about kernels and analyses of grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, NamedTuple
@@ -97,6 +97,15 @@ DIFFERENTIABLE: Mapping[int, Pipeline] = {0: (CLEAN, FINISH), 1: (CLEAN, JOIN, F
 AFTER: Mapping[int, Pipeline] = {
     level: [p for p in PIPELINES[level] if p not in DIFFERENTIABLE[level][:-1]] for level in PIPELINES
 }
+
+
+def variables(names: Collection[str]) -> Phase:
+    """A pass that declares these weights to be variables: no later one computes with their numbers."""
+
+    def declare(graph: Graph) -> Graph:
+        return graph.with_variables(names)
+
+    return Phase("variables", (on_graph(declare),))
 
 
 def passes(pipeline: Pipeline) -> Iterator[Pass]:

@@ -30,6 +30,7 @@ from kerasgen.verification.lambdas import Lambdas, not_compared
 from kerasgen.verification.loss import Loss, measure
 from kerasgen.verification.oracle import Oracle, oracle
 from kerasgen.verification.pure import predicted
+from kerasgen.verification.streaming import compare_steps, streams
 
 EDGE = "edge"
 
@@ -42,7 +43,7 @@ class Verification(Displayed):
     step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
     their code, instead of the code: that reading was not compared. `unanswered` are the edges that Keras itself cannot
     answer, such as a matrix of zeros to be inverted. `loss` is what it costs that the module stores its weights in
-    fewer bytes, None where it does not.
+    fewer bytes, None where it does not. `steps` are the outputs of `step`, of a module that streams.
     """
 
     source: str
@@ -52,11 +53,17 @@ class Verification(Displayed):
     unread: tuple[str, ...] = ()
     unanswered: tuple[str, ...] = ()
     loss: Loss | None = None
+    steps: tuple[OutputReport, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether every output and every gradient is within its tolerance, and every step right."""
-        return self.divergence is None and all(report.ok for report in (*self.outputs, *self.gradients))
+        """Whether every output and every gradient is within its tolerance, and every line right."""
+        return self.divergence is None and all(report.ok for report in self.reports)
+
+    @property
+    def reports(self) -> tuple[OutputReport, ...]:
+        """Those of the outputs, of the outputs of `step`, and of the gradients."""
+        return (*self.outputs, *self.steps, *self.gradients)
 
     @property
     def wrong_gradient(self) -> str:
@@ -71,7 +78,7 @@ class Verification(Displayed):
 
     def display(self) -> Display:
         """A table of the outputs and gradients, and where they begin to be wrong."""
-        reports = (*self.outputs, *self.gradients)
+        reports = self.reports
         rows = [
             (
                 *("ok" if report.ok else "DIFFERS", report.name, report.given),
@@ -88,7 +95,7 @@ class Verification(Displayed):
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
         why = filter(None, (self.loss, self.divergence, self.wrong_gradient, self.remark))
-        return "\n".join(map(str, (*self.outputs, *self.gradients, *why)))
+        return "\n".join(map(str, (*self.reports, *why)))
 
     @property
     def remark(self) -> str:
@@ -103,6 +110,7 @@ class Verification(Displayed):
             "outputs": [report.to_dict() for report in self.outputs],
             "divergence": None if self.divergence is None else self.divergence.to_dict(),
             "gradients": [report.to_dict() for report in self.gradients],
+            "steps": [report.to_dict() for report in self.steps],
             "unread": list(self.unread),
             "unanswered": list(self.unanswered),
             "loss": None if self.loss is None else self.loss.to_dict(),
@@ -115,7 +123,7 @@ class Verification(Displayed):
                 error = ParityError(f"{self.source}: {self.loss}; {self.loss.hint}")
                 error.verification = self
                 raise error
-            wrong = [report for report in (*self.outputs, *self.gradients) if not report.ok]
+            wrong = [report for report in self.reports if not report.ok]
             worst = max(wrong, key=lambda report: report.relative / (report.tolerance or 1e-9), default="")
             why = "; ".join(map(str, filter(None, (worst, self.divergence, self.wrong_gradient))))
             error = ParityError(f"{self.source}: the module differs from Keras: {why}")
@@ -261,6 +269,7 @@ def compared(
     pairs: list[tuple[Sequence[np.ndarray], Sequence[np.ndarray]]] = []
     search = None if built.problems else Search(built, module, truth, tolerance)
     reports: list[OutputReport] = []
+    steps: list[OutputReport] = []
     divergence = None
     for name, arrays in given.items():
         answers = _predicted(module, arrays, built.file.source)
@@ -278,8 +287,9 @@ def compared(
         if divergence is None and not all(report.ok for report in found):
             divergence = (search or Search(built, module, truth)).unexplained(arrays, expected[name])
         reports += found
+        steps += compare_steps(module, arrays, expected[name], found, built.file.source) if streams(module) else ()
     loss = measure(dtype, limit or 0.0, pairs) if dtype else None
-    return Verification(printable(built.file.source), tuple(reports), divergence, loss=loss)
+    return Verification(printable(built.file.source), tuple(reports), divergence, loss=loss, steps=tuple(steps))
 
 
 def _loss_allowed(module: Any) -> tuple[str, float | None]:
