@@ -98,8 +98,8 @@ def emit(
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
     is where it comes from. `training` adds the gradients, and `step` what computes new steps alone, of the same
     weights; `processing` adds what prepares images and names classes. A `minimal` module has no command line and no
-    self-test; what the self-test compares is put in later, by `Module.with_constants`. `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they
-    are stored in fewer bytes.
+    self-test; what the self-test compares is put in later, by `Module.with_constants`. `stored` are the weights as
+    `kerasgen.emit.quantize.compact` has them, where they are stored in fewer bytes.
     """
     origin = origin or Origin()
     graph = plan.graph

@@ -9,7 +9,7 @@ from kerasgen.emit.body import Body, called_by_nodes, literal
 from kerasgen.emit.target import Target
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
-from kerasgen.kernels.streaming import check_steps
+from kerasgen.kernels.streaming import check_steps, over_windows
 from kerasgen.names import Namespace, identifier
 from kerasgen.streaming.walk import State, Step
 
@@ -55,6 +55,7 @@ def functions(step: Step, target: Target) -> Iterator[Callable[..., Any]]:
     """The functions that the lines of `step` call and the module must contain."""
     yield from [check_steps] if len(step.graph.inputs) > 1 else []
     yield from called_by_nodes(Plan(step.graph), target)
+    yield from (node.attrs["kernel"] for node in step.graph.nodes if node.kernel is over_windows)
 
 
 def printed(step: Step, target: Target) -> dict[str, Any]:

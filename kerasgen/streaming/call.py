@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.graph.facts import setting
 from kerasgen.graph.ir import Node, Operand, Value
-from kerasgen.kernels.streaming import over_windows
+from kerasgen.kernels.streaming import conv_steps, over_windows
 from kerasgen.streaming.clock import Timing
 
 
@@ -50,10 +50,15 @@ class Walk(Protocol):
     def add(self, node: Node) -> None:
         """Add a node to `step`."""
 
-    def remember(self, name: str, value: Value, fill: float) -> tuple[str, str]:
+    def remember(self, key: str, value: Value, fill: float) -> tuple[str, str]:
         """A new part of the state: the names of its array before and after the step."""
 
+    def complete_windows(self, x: str, first: Value, fill: float, settings: dict[str, Any], layer: str) -> str:
+        """The steps of `x` under complete windows, the same for all that have equal ones; `first` is the state."""
 
+
+# Kernels that make no steps of no steps.
+TAKE_NO_STEPS = (conv_steps, kernels.pad, kernels.crop, kernels.get_item, kernels.identity)
 Rule = Callable[["Call"], None]
 
 
@@ -117,7 +122,9 @@ class Call:
 
     def hold_back(self, name: str, steps: int) -> str:
         """A value without its last steps, which come as soon as as many more are there."""
-        return self.by_windows(name, kernels.crop, (), span=steps + 1, settings={"crops": ((0, steps),)})
+        cells, held = self.complete_windows(name, span=steps + 1), self.walk.new_name(name)
+        self.walk.add(Node((held,), kernels.crop, (cells,), {"crops": ((0, steps),)}, self.node.layer))
+        return held
 
     def keep(self, timing: Timing | None = None, **attrs: Any) -> None:
         """Compute each step as before, with these settings changed."""
@@ -136,6 +143,16 @@ class Call:
         self.walk.add(Node((self.node.output,), kernel, tuple(operands), attrs, self.node.layer))
         self.results[self.node.output] = (self.node.output, timing)
 
+    def complete_windows(self, x: str, *, span: int, hop: int = 1, before: int = 0, fill: float = 0.0) -> str:
+        """The steps of a value under complete windows, after a state that begins with `before` steps."""
+        value = self.walk.value(x)
+        if None in value.shape[2:]:
+            raise Refused(f"the size of an axis beside the steps must be known: {value.shape}")
+        skip = max(0, hop - span)  # steps between two windows belong to the later one
+        settings = {"span": max(span, hop), **({"hop": hop} if hop > 1 else {}), **({"skip": skip} if skip else {})}
+        first = replace(value, shape=(None, before + skip, *value.shape[2:]))
+        return self.walk.complete_windows(self.walk.current(x), first, fill, settings, self.node.layer)
+
     def windows(
         self,
         kernel: Callable[..., Any],
@@ -146,53 +163,28 @@ class Call:
         before: int = 0,
         after: int = 0,
         fill: float = 0.0,
-        settings: dict[str, Any],
+        settings: Mapping[str, Any],
     ) -> None:
-        """The output is what a kernel makes of windows, `before` and `after` the steps that a pad adds."""
-        x = str(self.node.inputs[0])
+        """The output is what a kernel makes of windows, `before` and `after` the steps that a pad adds.
+
+        `over_windows` calls all kernels but those that take no steps, too.
+        """
+        x, weights = str(self.node.inputs[0]), list(weights)
+        while weights and weights[-1] is None:
+            weights.pop()
         timing = self.timing(x)
-        y = self.by_windows(
-            x, kernel, weights, span=span, hop=hop, before=before, fill=fill, settings=settings, to=self.node
-        )
+        cells = self.complete_windows(x, span=span, hop=hop, before=before, fill=fill)
         ready = timing.ready.moved(before).windows(span, hop)
         full = timing.full.moved(before + after).windows(span, hop)
-        self.results[self.node.output] = (y, self.later(replace(timing, ready=ready, full=full), after))
+        settings = {key: each for key, each in settings.items() if not _is_default(kernel, key, each)}
+        if kernel not in TAKE_NO_STEPS:
+            kernel, settings = over_windows, {"kernel": kernel, "span": span, **settings}
+        operands = (cells, *(self.walk.current(i) if isinstance(i, str) else i for i in weights))
+        self.emit(kernel, operands, self.later(replace(timing, ready=ready, full=full), after), **settings)
 
     def later(self, timing: Timing, after: int) -> Timing:
         """The timing of a layer that reads so many steps after the last one."""
         return replace(timing, ahead=(*timing.ahead, self.node.layer)) if after else timing
-
-    def by_windows(
-        self,
-        x: str,
-        kernel: Callable[..., Any],
-        weights: Sequence[Operand],
-        *,
-        span: int,
-        hop: int = 1,
-        before: int = 0,
-        fill: float = 0.0,
-        settings: dict[str, Any],
-        to: Node | None = None,
-    ) -> str:
-        """Emit `over_windows` with a state, which begins with `before` steps; returns the name of the result."""
-        value, weights = self.walk.value(x), list(weights)
-        while weights and weights[-1] is None:
-            weights.pop()
-        skip = max(0, hop - span)  # steps between two windows belong to the later one
-        name = self.walk.new_name(x) if to is None else to.output
-        sizes = value.shape[2:]
-        if None in sizes:
-            raise Refused(f"the size of an axis beside the steps must be known: {value.shape}")
-        state, after = self.walk.remember(
-            self.node.layer or name, Value(name, (None, before + skip, *sizes), value.dtype), fill
-        )
-        attrs = {"kernel": kernel, "span": max(span, hop), "hop": hop, "skip": skip}
-        attrs = {key: each for key, each in attrs.items() if (key, each) not in (("hop", 1), ("skip", 0))}
-        attrs.update((key, each) for key, each in settings.items() if not _is_default(kernel, key, each))
-        inputs = (self.walk.current(x), state, *(self.walk.current(i) if isinstance(i, str) else i for i in weights))
-        self.walk.add(Node((name, after), over_windows, inputs, attrs, self.node.layer))
-        return name
 
 
 def _is_default(kernel: Callable[..., Any], key: str, value: Any) -> bool:

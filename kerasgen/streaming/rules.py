@@ -27,7 +27,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Node, Value
-from kerasgen.kernels.streaming import conv_by_step
+from kerasgen.kernels.streaming import conv_each, conv_steps
 from kerasgen.streaming.call import Call, Refused, Rule
 
 
@@ -173,16 +173,16 @@ def conv(call: Call) -> None:
         call.attrs.get(key) or (1,) * rank for key in ("strides", "dilation")
     )
     before, after, rest = _pads(call)
-    settings = {**call.attrs, "pad": rest, "strides": (stride, *others)}
-    plain = call.node.kernel in (kernels.conv1d, kernels.conv2d, kernels.conv3d)
+    kernel, activation = call.node.kernel, call.attrs.get("activation")
+    plain, span = kernel in (kernels.conv1d, kernels.conv2d, kernels.conv3d), ((k or 1) - 1) * dilation + 1
     if plain and {*window, stride, *others} == {1} and not (before or after or rest):
-        activation = {"activation": call.attrs["activation"]} if call.attrs.get("activation") else {}
-        call.emit(conv_by_step, call.operands(), call.joint(), **activation)
+        call.emit(conv_each, call.operands(), call.joint(), **({"activation": activation} if activation else {}))
         return
-    span = ((k or 1) - 1) * dilation + 1
-    call.windows(
-        call.node.kernel, (weight, *bias), span=span, hop=stride, before=before, after=after, settings=settings
-    )
+    settings = {**call.attrs, "pad": rest}
+    if kernel is kernels.conv1d:
+        kernel, settings = conv_steps, {"stride": stride, "dilation": dilation, "activation": activation}
+    steps = {"span": span, "hop": stride, "before": before, "after": after}
+    call.windows(kernel, (weight, *bias), **steps, settings=settings)
 
 
 def _pads(call: Call) -> tuple[int, int, Any]:
@@ -236,9 +236,8 @@ def _cropped(call: Call, before: int, after: int, rest: Any = ()) -> None:
     crops = ((before, hold), *rest)
     timing = replace(timing, ready=timing.ready.moved(-before - hold), full=timing.full.moved(-before - after))
     if before + hold:
-        x = str(call.node.inputs[0])
-        name = call.by_windows(x, kernels.crop, (), span=before + hold + 1, settings={"crops": crops}, to=call.node)
-        call.results[call.node.output] = (name, timing)
+        cells = call.complete_windows(str(call.node.inputs[0]), span=before + hold + 1)
+        call.emit(kernels.crop, (cells,), timing, crops=crops)
     elif any(map(any, rest)):
         call.emit(kernels.crop, call.operands(), timing, crops=crops)
     else:
@@ -344,26 +343,13 @@ def transposed(call: Call) -> None:
     span = (k - 1) * dilation + 1
     (before, after), *rest = crop or ((0, 0),)
     reach = -(-max(0, span - stride) // stride)  # earlier steps that paint over the cells of a step
+    late = span - stride - after
     timing = call.timing(x).both("repeated", stride)
-    timing = call.later(
-        replace(timing, full=timing.full.moved(span - stride - before - after)), span - stride - before - after
-    )
-    if before:
-        timing = replace(timing, ready=timing.ready.moved(-before))
+    if before or late:
+        raise Refused("its windows overlap at the ends", math.ceil(max(0, late) / timing.ready.rate))
     settings = {**call.attrs, "crop": ((reach * stride, span - stride), *rest)}
-    name = call.by_windows(
-        str(x),
-        call.node.kernel,
-        (weight, *bias),
-        span=reach + 1,
-        before=reach,
-        settings=settings,
-        to=None if before else call.node,
-    )
-    if before:
-        del name
-        raise Refused("it cuts off its first steps")
-    call.results[name] = (name, timing)
+    call.windows(call.node.kernel, (weight, *bias), span=reach + 1, before=reach, settings=settings)
+    call.results[call.node.output] = (call.node.output, timing)
 
 
 def merge(call: Call) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kerasgen import kernels
 from kerasgen.graph.infer import infer
 from kerasgen.graph.ir import Graph, Node, Value
+from kerasgen.kernels.streaming import complete_windows
 from kerasgen.names import Namespace, identifier
 from kerasgen.streaming.call import Call, Refused, samples
 from kerasgen.streaming.clock import Clock, Timing
@@ -64,6 +66,7 @@ class _Walk:
         values = [name for node in graph.nodes for name in node.outputs]
         self.names = Namespace([*map(identifier, graph.arrays), *values, *(v.name for v in graph.inputs), "state"])
         self.keys = Namespace()
+        self.windows: dict[Any, str] = {}  # the steps under windows that several nodes may read
         self.timings: dict[str, Timing] = {}
         self.current_names: dict[str, str] = {}
         self.nodes: list[Node] = []
@@ -156,11 +159,19 @@ class _Walk:
         """Add a node to `step`."""
         self.nodes.append(node)
 
-    def remember(self, name: str, value: Value, fill: float) -> tuple[str, str]:
+    def remember(self, key: str, value: Value, fill: float) -> tuple[str, str]:
         """A new part of the state: the names of its array before and after the step."""
-        key = self.keys.new(name)
+        key = self.keys.new(key)
         before, after = self.names.new(f"{key}_before"), self.names.new(f"{key}_state")
-        value = replace(value, name=before)
-        self.states.append(State(key, value, fill))
-        self.pairs.append((value, after))
+        self.states.append(State(key, replace(value, name=before), fill))
+        self.pairs.append((self.states[-1].value, after))
         return before, after
+
+    def complete_windows(self, x: str, first: Value, fill: float, settings: dict[str, Any], layer: str) -> str:
+        """The steps of `x` under complete windows, the same for all that have equal ones; `first` is the state."""
+        known = (x, first.shape, fill, *settings.items())
+        if known not in self.windows:
+            cells = self.windows[known] = self.names.new(f"{x}_windows")
+            before, after = self.remember(layer or x, first, fill)
+            self.nodes.append(Node((cells, after), complete_windows, (x, before), settings, layer))
+        return self.windows[known]
