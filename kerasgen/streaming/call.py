@@ -138,7 +138,9 @@ class Call:
         """The output is a value that there is already."""
         self.results[self.node.output] = (name, timing)
 
-    def emit(self, kernel: Callable[..., Any], operands: Sequence[Operand], timing: Timing, **attrs: Any) -> None:
+    def emit(
+        self, kernel: Callable[..., Any], operands: Sequence[Operand], timing: Timing, attrs: Mapping[str, Any]
+    ) -> None:
         """The only output is computed by another kernel."""
         self.walk.add(Node((self.node.output,), kernel, tuple(operands), attrs, self.node.layer))
         self.results[self.node.output] = (self.node.output, timing)
@@ -148,6 +150,8 @@ class Call:
         value = self.walk.value(x)
         if None in value.shape[2:]:
             raise Refused(f"the size of an axis beside the steps must be known: {value.shape}")
+        if span == hop == 1 and not before:
+            return self.walk.current(x)
         skip = max(0, hop - span)  # steps between two windows belong to the later one
         settings = {"span": max(span, hop), **({"hop": hop} if hop > 1 else {}), **({"skip": skip} if skip else {})}
         first = replace(value, shape=(None, before + skip, *value.shape[2:]))
@@ -180,7 +184,7 @@ class Call:
         if kernel not in TAKE_NO_STEPS:
             kernel, settings = over_windows, {"kernel": kernel, "span": span, **settings}
         operands = (cells, *(self.walk.current(i) if isinstance(i, str) else i for i in weights))
-        self.emit(kernel, operands, self.later(replace(timing, ready=ready, full=full), after), **settings)
+        self.emit(kernel, operands, self.later(replace(timing, ready=ready, full=full), after), settings)
 
     def later(self, timing: Timing, after: int) -> Timing:
         """The timing of a layer that reads so many steps after the last one."""

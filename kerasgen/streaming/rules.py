@@ -176,7 +176,7 @@ def conv(call: Call) -> None:
     kernel, activation = call.node.kernel, call.attrs.get("activation")
     plain, span = kernel in (kernels.conv1d, kernels.conv2d, kernels.conv3d), ((k or 1) - 1) * dilation + 1
     if plain and {*window, stride, *others} == {1} and not (before or after or rest):
-        call.emit(conv_each, call.operands(), call.joint(), **({"activation": activation} if activation else {}))
+        call.emit(conv_each, call.operands(), call.joint(), {"activation": activation} if activation else {})
         return
     settings = {**call.attrs, "pad": rest}
     if kernel is kernels.conv1d:
@@ -237,9 +237,9 @@ def _cropped(call: Call, before: int, after: int, rest: Any = ()) -> None:
     timing = replace(timing, ready=timing.ready.moved(-before - hold), full=timing.full.moved(-before - after))
     if before + hold:
         cells = call.complete_windows(str(call.node.inputs[0]), span=before + hold + 1)
-        call.emit(kernels.crop, (cells,), timing, crops=crops)
+        call.emit(kernels.crop, (cells,), timing, {"crops": crops})
     elif any(map(any, rest)):
-        call.emit(kernels.crop, call.operands(), timing, crops=crops)
+        call.emit(kernels.crop, call.operands(), timing, {"crops": crops})
     else:
         call.rename(call.walk.current(str(call.node.inputs[0])), timing)
 
@@ -361,7 +361,9 @@ def merge(call: Call) -> None:
 def split(call: Call) -> None:
     """Samples become steps again."""
     x = call.timing(call.node.inputs[0])
-    call.emit(kernels.split_steps, (call.walk.current(str(call.node.inputs[0])), x.like), replace(x, axis=1, like=""))
+    call.emit(
+        kernels.split_steps, (call.walk.current(str(call.node.inputs[0])), x.like), replace(x, axis=1, like=""), {}
+    )
 
 
 def by_sample(call: Call) -> None:
