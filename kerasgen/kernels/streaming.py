@@ -50,6 +50,12 @@ def over_windows(x, *weights, kernel, span, **settings):
     return np.empty((len(x), 0) + y.shape[2:], y.dtype)
 
 
+def repeat_state(y, mask, h):
+    """The outputs of a loop over steps, with the state before it at the steps until the mask (N, T) is first on."""
+    begun = np.cumsum(mask, axis=1) > 0
+    return np.where(begun.reshape(begun.shape + (1,) * (y.ndim - 2)), y, h[:, np.newaxis])
+
+
 def check_steps(*xs):
     """Raise a ValueError unless all inputs have as many samples and steps as the first."""
     if len({x.shape[:2] for x in xs}) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ class Refused(Exception):
     """Why a node cannot compute its steps as they come. `ahead` is how many samples it would have to wait, if any."""
 
     def __init__(self, reason: str, ahead: int = 0) -> None:
-        super().__init__(f"{reason}; {samples(ahead)} of delay would make it possible" if ahead else reason)
+        super().__init__(f"{reason}, with a delay of {samples(ahead)} it could be done" if ahead else reason)
 
 
 def samples(count: int) -> str:
@@ -187,8 +188,11 @@ class Call:
         self.emit(kernel, operands, self.later(replace(timing, ready=ready, full=full), after), settings)
 
     def later(self, timing: Timing, after: int) -> Timing:
-        """The timing of a layer that reads so many steps after the last one."""
-        return replace(timing, ahead=(*timing.ahead, self.node.layer)) if after else timing
+        """The timing of a layer that reads so many steps of its operand after the last one."""
+        if not after:
+            return timing
+        waits = math.ceil(after / self.timing(self.node.inputs[0]).ready.rate)
+        return replace(timing, ahead=(*timing.ahead, (self.node.layer, waits)))
 
 
 def _is_default(kernel: Callable[..., Any], key: str, value: Any) -> bool:

@@ -78,14 +78,15 @@ class Timing:
 
     `ready` counts the steps that `step` has computed, `full` those that `predict` computes of the same samples: it has
     more where zeros follow the last one. `axis` is that of the steps: 1, or 0 where they are merged into the batch;
-    `like` then names a value with these steps along axis 1. `ahead` are the layers that wait for later samples.
+    `like` then names a value with these steps along axis 1. `ahead` are the layers that wait for later samples, and
+    how many each.
     """
 
     ready: Clock = Clock()
     full: Clock = Clock()
     axis: int = 1
     like: str = ""
-    ahead: tuple[str, ...] = ()
+    ahead: tuple[tuple[str, int], ...] = ()
 
     @property
     def delay(self) -> int:

@@ -41,9 +41,9 @@ def plan_streaming(graph: Graph, level: int, built: Built) -> StreamingPlan:
     except NoStep as error:
         kinds = {layer.name: layer.kind for layer in built.layers}
         found = summarized((name or "the model", kinds.get(name, ""), text) for name, text in error.problems)
-        raise UnsupportedModelError(
-            f"{built.file.source}: cannot stream: {'; '.join(found).replace(' ()', '')}"
-        ) from error
+        inputs = ", ".join(f"{value.name} {value.shape}" for value in graph.inputs)
+        text = f"cannot stream, with axis 1 of {inputs} as time: {'; '.join(found).replace(' ()', '')}"
+        raise UnsupportedModelError(f"{built.file.source}: {text}") from error
     held: set[str] = set()
     while True:
         after = (variables(held), *AFTER[level])

@@ -27,7 +27,7 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Node, Value
-from kerasgen.kernels.streaming import conv_each, conv_steps
+from kerasgen.kernels.streaming import conv_each, conv_steps, repeat_state
 from kerasgen.streaming.call import Call, Refused, Rule
 
 
@@ -73,7 +73,10 @@ def last_axes(count: Callable[[Mapping[str, Any]], int]) -> Rule:
     """A product over the last axes."""
 
     def rule(call: Call) -> None:
-        if call.rank(call.node.inputs[0]) - count(call.attrs) < 2:
+        rank = call.rank(call.node.inputs[0])
+        if rank == 2:
+            raise Refused("its input has features alone, and no axis of time")
+        if rank - count(call.attrs) < 2:
             raise Refused("it computes along the axis of the steps")
         shared(call)
 
@@ -275,7 +278,7 @@ def _is_streamed(steps: slice) -> bool:
 
 def last(call: Call, sequence: str) -> None:
     """The last of all steps so far, as there is one for each: the steps become samples."""
-    timing = call.timing(call.node.inputs[0])
+    timing = call.joint()
     if timing.full != timing.ready:
         raise Refused("the last step comes after the last sample", timing.delay)
     name = call.node.outputs[0]
@@ -291,13 +294,11 @@ def recurrent(*names: str) -> Rule:
         place = [*inspect.signature(node.kernel).parameters].index("mask")
         inputs = (*node.inputs, *(None,) * (place + 1 + len(names)))[: place + 1 + len(names)]
         (x, *weights), mask, states = inputs[:place], inputs[place], inputs[place + 1 :]
-        if mask is not None:
-            raise Refused("it skips steps by a mask")
         if any(state is not None and state not in walk.memory for state in states):
             raise Refused("it starts from states that the model computes")
         if any(name not in walk.unread for name in node.outputs[1:]):
             raise Refused("its last states have another reader")
-        if set(call.timed) != {x}:
+        if set(call.timed) != {x, mask} - {None}:
             raise Refused("its weights depend on the steps")
         sequence = call.attrs.get("return_sequences", False)
         name = node.outputs[0] if sequence else walk.new_name(node.outputs[0])
@@ -306,13 +307,17 @@ def recurrent(*names: str) -> Rule:
         state = replace(state, dtype=walk.value(str(x)).dtype)
         pairs = [walk.remember(f"{node.layer or node.outputs[0]}_{each}", state, 0.0) for each in names]
         before, after = zip(*pairs, strict=True)
-        operands = (walk.current(str(x)), *weights, None, *before)
+        current = call.operands()
+        operands = (current[0], *weights, None if mask is None else current[place], *before)
         attrs = {**call.attrs, "return_sequences": True, "return_state": True}
-        walk.add(Node((name, *after), node.kernel, operands, attrs, node.layer))
-        call.results.update((each, ("", call.timing(x))) for each in node.outputs[1:])
-        if sequence:
-            call.results[name] = (name, call.timing(x))
-        else:
+        repeats = mask is not None and not attrs.get("zero_output_for_mask")
+        y = walk.new_name(name) if repeats else name
+        walk.add(Node((y, *after), node.kernel, operands, attrs, node.layer))
+        if repeats:
+            walk.add(Node((name,), repeat_state, (y, current[place], before[0]), {}, node.layer))
+        call.results.update((each, ("", call.joint())) for each in node.outputs[1:])
+        call.results[node.outputs[0]] = (name, call.joint())
+        if not sequence:
             last(call, name)
 
     return rule

@@ -108,6 +108,7 @@ class _Walk:
             rule = by_sample if merged and node.kernel is not kernels.split_steps else rule_of(node.kernel)
             rule(call)
         except Refused as error:
+            self._tell_ahead(self.timings[name] for name in call.timed)
             self.problems[node.layer, str(error)] = None
             self.lost.update(node.outputs)
             return
@@ -130,14 +131,21 @@ class _Walk:
             self.problems["", f"its output {name} does not depend on the input"] = None
             return name, Clock(), False
         if timing.full != timing.ready:
-            for layer in timing.ahead:
-                self.problems[layer, f"it reads steps after the newest one: {samples(timing.delay)} of delay"] = None
+            self._tell_ahead([timing])
+            text = f"in all, a delay of {samples(timing.delay)} would make its output {name} possible"
+            self.problems["", text] = None
             return name, timing.ready, False
         if timing.axis == 1:
             return self.current(name), timing.ready, False
         split = self.new_name(self.current(name))
         self.nodes.append(Node((split,), kernels.split_steps, (self.current(name), timing.like)))
         return split, timing.ready, True
+
+    def _tell_ahead(self, timings: Iterable[Timing]) -> None:
+        """The layers that wait for samples after the newest one."""
+        for timing in timings:
+            for layer, waits in timing.ahead if timing.full != timing.ready else ():
+                self.problems[layer, f"it looks {samples(waits)} ahead"] = None
 
     def value(self, name: str) -> Value:
         """What is known of a value or a weight of the graph."""
