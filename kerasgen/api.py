@@ -217,8 +217,11 @@ def _compacted(plans: _Plans, model: Prepared, options: Options) -> _Plans:
     full = plans.activations or plans.predict
     check_patterns(options.keep, [*full.graph.weights, *(layer.name for layer in model.built.layers)])
     stored = compact(full, options.weights_dtype, options.keep)
-    activations = plans.activations and decoded(plans.activations, stored)
-    return _Plans(decoded(plans.predict, stored), activations, stored=stored, exact=plans.predict)
+    activations, step = plans.activations and decoded(plans.activations, stored), plans.step
+    if step is not None:
+        stored = {**compact(step.without(full.graph.weights), options.weights_dtype, options.keep), **stored}
+        step = replace(step, graph=decoded(Plan(step.graph), stored).graph)
+    return _Plans(decoded(plans.predict, stored), activations, step=step, stored=stored, exact=plans.predict)
 
 
 def _pure_plan(model: Prepared, options: Options) -> _Plans:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from command import Run, altered
+from command import Run
 from keras import ops
 from pairs import Pair
 from support import randomize, relative_error
@@ -295,17 +295,18 @@ def test_memory_is_constant() -> None:
     module = kerasgen.load(randomize(strided()), streaming=True, verify=False)
     x = np.random.RandomState(0).normal(size=(1, 25, 2)).astype("float32")
     state = module.start()
-    sizes, traced = set(), []
+    largest, traced = 0, []
     tracemalloc.start()
     try:
         for number in range(4000):  # 100,000 samples
             _, state = module.step(x, state)
+            size = sum(array.nbytes for array in state.values())
+            largest = max(largest, size) if number < 100 else largest
+            assert size <= largest or number < 100
             if number % 1000 == 999:
-                sizes.add(sum(array.nbytes for array in state.values()))
                 traced.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert len(sizes) == 1
     assert max(traced) - min(traced) < 10_000
     _, state = module.step(np.zeros((1, 100_000, 2), "float32"), state)
     assert all(array.base is None or array.base.nbytes < 10_000 for array in state.values())
@@ -365,7 +366,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: sequential((50, 3), L.ZeroPadding1D((0, 2)), L.LSTM(3, name="a")), r"a \(LSTM\): .* delay of 2 samples"),
     (
         lambda: sequential((28, 28, 1), L.Conv2D(4, 3, padding="same", name="a"), L.Flatten(name="b"), L.Dense(3)),
-        r"with axis 1 of x \(None, 28, 28, 1\) as time: a .*: it looks 1 sample ahead; b \(Flatten\): it joins all",
+        r"with axis 1 of x.* \(None, 28, 28, 1\) as time: a .*: it looks 1 sample ahead; b \(Flatten\): it joins all",
     ),
     (
         lambda: sequential((10,), L.Dense(3, name="a")),
@@ -431,11 +432,15 @@ def test_a_wrong_step_is_found(net: Path, run: Run, pairs: list[Pair]) -> None:
     assert (done.returncode, "WRONG 'lstm' by step" in done.stdout) == (1, True)
 
 
-def test_fewer_bytes(net: Path) -> None:
+def test_fewer_bytes() -> None:
     """Weights in fewer bytes are those of `step`, too."""
-    module = kerasgen.load(net, streaming=True, weights_dtype="float16", verify=False)
-    x = np.random.RandomState(0).normal(size=(1, 30, 2)).astype("float32")
-    assert relative_error(*by_step(module, [x], [4] * 10), module.predict(x)) < TOLERANCE
+    x = keras.Input((None, 10), name="x")
+    model = randomize(keras.Model(x, L.Conv1D(50, 3)(L.Activation("relu")(L.Conv1D(50, 3)(x)))))
+    module = kerasgen.load(model, streaming=True, weights_dtype="float16", verify=False)
+    x = np.random.RandomState(0).normal(size=(1, 60, 10)).astype("float32")
+    assert relative_error(*by_step(module, [x], [4] * 20), module.predict(x)) < TOLERANCE
+    exact = kerasgen.load(model, streaming=True, verify=False)
+    assert 1e-5 < relative_error(*by_step(exact, [x], [4] * 20), module.predict(x)) < 0.01
 
 
 def test_clocks() -> None:

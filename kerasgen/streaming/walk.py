@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kerasgen import kernels
 from kerasgen.graph.infer import infer
 from kerasgen.graph.ir import Graph, Node, Value
+from kerasgen.graph.plan import Plan
 from kerasgen.kernels.streaming import complete_windows
 from kerasgen.names import Namespace, identifier
 from kerasgen.streaming.call import Call, Refused, samples
@@ -37,6 +38,11 @@ class Step:
     states: tuple[State, ...]
     clocks: tuple[Clock, ...]
     latest: tuple[bool, ...]
+
+    def without(self, names: Container[str]) -> Plan:
+        """The plan of `step` without these weights, of which another plan takes care."""
+        weights = {name: array for name, array in self.graph.weights.items() if name not in names}
+        return Plan(replace(self.graph, weights=weights))
 
 
 class NoStep(Exception):
