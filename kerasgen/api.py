@@ -344,7 +344,7 @@ def export(
     are decoded to float32 when the module is loaded. Those whose name or layer fits one of the patterns `keep` are left
     alone. Then `max_loss` bounds the error of the outputs, as a part of the largest number in one: by default as
     `kerasgen.emit.quantize.MAX_LOSS` has it. `streaming` adds functions `start` and `step`, which answer a sequence a
-    few samples at a time. `defines` are values of globals that the functions of Lambda layers read,
+    few steps at a time. `defines` are values of globals that the functions of Lambda layers read,
     by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs the
     code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
     `kerasgen.display.STEPS`: a large model takes minutes.

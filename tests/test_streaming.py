@@ -356,17 +356,17 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
             L.Conv1D(4, 5, padding="same", name="a"),
             L.Conv1D(4, 3, padding="same", name="b"),
         ),
-        r"a \(Conv1D\): it looks 8 samples ahead; b \(Conv1D\): it looks 4 samples ahead; .* a delay of 12 samples",
+        r"a \(Conv1D\): it looks 8 steps ahead; b \(Conv1D\): it looks 4 steps ahead; .* a delay of 12 steps",
     ),
     (
         lambda: sequential((None, 3), L.Conv1D(4, 3, strides=2, padding="same", name="a")),
         r"a \(Conv1D\): where its windows begin depends on the length of the whole sequence",
     ),
-    (lambda: sequential((50, 3), L.MaxPooling1D(3, 1, "same", name="a")), r"a \(MaxPooling1D\): .* delay of 1 sample"),
-    (lambda: sequential((50, 3), L.ZeroPadding1D((0, 2)), L.LSTM(3, name="a")), r"a \(LSTM\): .* delay of 2 samples"),
+    (lambda: sequential((50, 3), L.MaxPooling1D(3, 1, "same", name="a")), r"a \(MaxPooling1D\): .* delay of 1 step"),
+    (lambda: sequential((50, 3), L.ZeroPadding1D((0, 2)), L.LSTM(3, name="a")), r"a \(LSTM\): .* delay of 2 steps"),
     (
         lambda: sequential((28, 28, 1), L.Conv2D(4, 3, padding="same", name="a"), L.Flatten(name="b"), L.Dense(3)),
-        r"with axis 1 of x.* \(None, 28, 28, 1\) as time: a .*: it looks 1 sample ahead; b \(Flatten\): it joins all",
+        r"with axis 1 of x.* \(None, 28, 28, 1\) as time: a .*: it looks 1 step ahead; b \(Flatten\): it joins all",
     ),
     (
         lambda: sequential((10,), L.Dense(3, name="a")),

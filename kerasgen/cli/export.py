@@ -155,7 +155,7 @@ def export(
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
     ] = False,
     streaming: Annotated[
-        bool, typer.Option("--streaming", help="Add start() and step(): sequences a few samples at a time.")
+        bool, typer.Option("--streaming", help="Add start() and step(): sequences a few steps at a time.")
     ] = False,
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Add forward() and backward(): the gradients of a loss.")

@@ -11,6 +11,7 @@ from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
 from kerasgen.kernels.streaming import check_steps, over_windows
 from kerasgen.names import Namespace, identifier
+from kerasgen.streaming.call import in_words
 from kerasgen.streaming.walk import State, Step
 
 
@@ -91,6 +92,6 @@ def _clocks(step: Step) -> Iterator[str]:
     """For each output, when its steps come."""
     for name, clock, latest in zip(step.graph.output_names, step.clocks, step.latest, strict=True):
         (steps, count), first = clock.rate.as_integer_ratio(), clock.until(1)
-        often = f"{steps} step{'s' * (steps > 1)} for {'each sample' if count == 1 else f'every {count} samples'}"
+        often = f"{in_words(steps)} for {'each' if count == 1 else f'every {count}'} of the input"
         begins = f", the first after {first}" if first > 1 else ""
-        yield f"{identifier(name)}: {often}{begins}{'; each is the answer to the samples so far' if latest else ''}"
+        yield f"{identifier(name)}: {often}{begins}{'; each is the answer to all so far' if latest else ''}"

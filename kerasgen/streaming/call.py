@@ -17,15 +17,15 @@ from kerasgen.streaming.clock import Timing
 
 
 class Refused(Exception):
-    """Why a node cannot compute its steps as they come. `ahead` is how many samples it would have to wait, if any."""
+    """Why a node cannot compute its steps as they come. `ahead` is how many steps of the input it would have to wait, if any."""
 
     def __init__(self, reason: str, ahead: int = 0) -> None:
-        super().__init__(f"{reason}, with a delay of {samples(ahead)} it could be done" if ahead else reason)
+        super().__init__(f"{reason}, with a delay of {in_words(ahead)} it could be done" if ahead else reason)
 
 
-def samples(count: int) -> str:
-    """A number of samples in words."""
-    return f"{count} sample{'s' * (count != 1)}"
+def in_words(count: int) -> str:
+    """A number of steps in words."""
+    return f"{count} step{'s' * (count != 1)}"
 
 
 class Walk(Protocol):

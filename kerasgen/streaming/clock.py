@@ -1,4 +1,4 @@
-"""How many steps of a value there are after so many samples of the input, exactly."""
+"""How many steps of a value there are after so many steps of the input, exactly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Clock:
-    """A function of the number of samples t: for each stage, n = repeat * ⌊(n + offset) / stride⌋, from n = t; + shift.
+    """A function of the number t of input steps: for each stage, n = repeat * ⌊(n + offset) / stride⌋, from n = t; + shift.
 
     Equal functions have equal forms: 0 <= shift < repeat of the last stage, and a stage is joined to the one before
     wherever that can be done: ⌊(⌊(n + a) / s⌋ + b) / r⌋ = ⌊(n + a + s b) / (s r)⌋. Only a stride after a repeat that
@@ -45,22 +45,22 @@ class Clock:
         """The windows that fit: ⌊(n - size) / stride⌋ + 1."""
         return self.moved(stride - size).strided(stride)
 
-    def __call__(self, samples: int) -> int:
-        """The number of steps after so many samples."""
-        n = samples
+    def __call__(self, given: int) -> int:
+        """The number of steps after so many of the input."""
+        n = given
         for offset, stride, repeat in self.stages:
             n = repeat * ((n + offset) // stride)
         return max(0, n + self.shift)
 
     def until(self, steps: int) -> int:
-        """The least number of samples after which there are so many steps."""
+        """The least number of input steps after which there are so many."""
         n = steps - self.shift
         for offset, stride, repeat in reversed(self.stages):
             n = -(-n // repeat) * stride - offset
         return max(0, n)
 
     def __sub__(self, other: Clock) -> int | None:
-        """How many more steps this has than the other, None if that changes from sample to sample."""
+        """How many more steps this has than the other, None if that changes from step to step of the input."""
         (offset, stride, repeat), last = self.stages[-1], other.stages[-1]
         if self.stages[:-1] != other.stages[:-1] or last[1:] != (stride, repeat) or (offset - last[0]) % stride:
             return None
@@ -68,7 +68,7 @@ class Clock:
 
     @property
     def rate(self) -> Fraction:
-        """Steps per sample."""
+        """Steps per step of the input."""
         return Fraction(math.prod(s[2] for s in self.stages), math.prod(s[1] for s in self.stages))
 
 
@@ -76,9 +76,9 @@ class Clock:
 class Timing:
     """What is known of a value that has steps.
 
-    `ready` counts the steps that `step` has computed, `full` those that `predict` computes of the same samples: it has
+    `ready` counts the steps that `step` has computed, `full` those that `predict` computes of the same input: it has
     more where zeros follow the last one. `axis` is that of the steps: 1, or 0 where they are merged into the batch;
-    `like` then names a value with these steps along axis 1. `ahead` are the layers that wait for later samples, and
+    `like` then names a value with these steps along axis 1. `ahead` are the layers that wait for later steps of the input, and
     how many each.
     """
 
@@ -90,7 +90,7 @@ class Timing:
 
     @property
     def delay(self) -> int:
-        """The samples that must follow until every step that `predict` has is ready."""
+        """The input steps that must follow until every step that `predict` has is ready."""
         first = self.full.until(1)
         period = math.prod(stride for _, stride, _ in self.full.stages)
         return max(self.ready.until(self.full(t)) - t for t in range(first, first + period))

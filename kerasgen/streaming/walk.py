@@ -13,7 +13,7 @@ from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.kernels.streaming import complete_windows
 from kerasgen.names import Namespace, identifier
-from kerasgen.streaming.call import Call, Refused, samples
+from kerasgen.streaming.call import Call, Refused, in_words
 from kerasgen.streaming.clock import Clock, Timing
 from kerasgen.streaming.rules import by_sample, rule_of
 
@@ -138,7 +138,7 @@ class _Walk:
             return name, Clock(), False
         if timing.full != timing.ready:
             self._tell_ahead([timing])
-            text = f"in all, a delay of {samples(timing.delay)} would make its output {name} possible"
+            text = f"in all, a delay of {in_words(timing.delay)} would make its output {name} possible"
             self.problems["", text] = None
             return name, timing.ready, False
         if timing.axis == 1:
@@ -148,10 +148,10 @@ class _Walk:
         return split, timing.ready, True
 
     def _tell_ahead(self, timings: Iterable[Timing]) -> None:
-        """The layers that wait for samples after the newest one."""
+        """The layers that wait for steps of the input after the newest one."""
         for timing in timings:
             for layer, waits in timing.ahead if timing.full != timing.ready else ():
-                self.problems[layer, f"it looks {samples(waits)} ahead"] = None
+                self.problems[layer, f"it looks {in_words(waits)} ahead"] = None
 
     def value(self, name: str) -> Value:
         """What is known of a value or a weight of the graph."""

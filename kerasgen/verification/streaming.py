@@ -1,4 +1,4 @@
-"""What `step` of a module answers a few samples at a time, compared with what Keras answers to the whole sequence."""
+"""What `step` of a module answers a few steps at a time, compared with what Keras answers to the whole sequence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from kerasgen.errors import ParityError
 from kerasgen.verification.compare import OutputReport, compare, flat
 
-# Numbers of new samples, over and over: one by one, none among them, and many at once.
+# Numbers of new steps, over and over: one by one, none among them, and many at once.
 PARTS: Sequence[Iterable[int]] = ((1,), (3, 0, 17), (100,))
 MOST_STEPS = 200  # of one pattern; then all that is left comes at once
 
