@@ -17,7 +17,7 @@ from kerasgen.streaming.clock import Timing
 
 
 class Refused(Exception):
-    """Why a node cannot compute its steps as they come. `ahead` is how many steps of the input it would have to wait, if any."""
+    """Why a node cannot compute its steps as they come; with a delay of `ahead` steps of the input it could."""
 
     def __init__(self, reason: str, ahead: int = 0) -> None:
         super().__init__(f"{reason}, with a delay of {in_words(ahead)} it could be done" if ahead else reason)

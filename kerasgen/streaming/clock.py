@@ -9,7 +9,7 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Clock:
-    """A function of the number t of input steps: for each stage, n = repeat * ⌊(n + offset) / stride⌋, from n = t; + shift.
+    """A function of the number t of input steps: n = t, then n = repeat * ⌊(n + offset) / stride⌋ by stage, then + shift.
 
     Equal functions have equal forms: 0 <= shift < repeat of the last stage, and a stage is joined to the one before
     wherever that can be done: ⌊(⌊(n + a) / s⌋ + b) / r⌋ = ⌊(n + a + s b) / (s r)⌋. Only a stride after a repeat that
@@ -78,8 +78,8 @@ class Timing:
 
     `ready` counts the steps that `step` has computed, `full` those that `predict` computes of the same input: it has
     more where zeros follow the last one. `axis` is that of the steps: 1, or 0 where they are merged into the batch;
-    `like` then names a value with these steps along axis 1. `ahead` are the layers that wait for later steps of the input, and
-    how many each.
+    `like` then names a value with these steps along axis 1. `ahead` are the layers that wait for later steps of the
+    input, and how many each.
     """
 
     ready: Clock = Clock()

@@ -280,7 +280,7 @@ def last(call: Call, sequence: str) -> None:
     """The last of all steps so far, as there is one for each: the steps become samples."""
     timing = call.joint()
     if timing.full != timing.ready:
-        raise Refused("the last step comes after the last sample", timing.delay)
+        raise Refused("the last step comes after the newest one", timing.delay)
     name = call.node.outputs[0]
     call.walk.add(Node((name,), kernels.merge_steps, (sequence,), {}, call.node.layer))
     call.results[name] = (name, replace(timing, axis=0, like=sequence))
