@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -115,7 +115,7 @@ def emit(
     functions += streaming.functions(step, target) if step else []
     functions += processing.functions() if processing else []
     imports, blocks = collect(functions)
-    yours = _yours(functions)
+    yours = _yours(functions, {*RESERVED, *(["start", "step"] if step else [])})
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
     if plan.block and "BLOCK" in blocks:
         blocks["BLOCK"] = f"BLOCK = {plan.block}"
@@ -199,10 +199,10 @@ def _model(facts: Mapping[str, Any]) -> tuple[str, str]:
     return f"{{{', '.join(parts)}}}", "\n".join(lines)
 
 
-def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:
+def _yours(functions: Iterable[Callable[..., Any]], reserved: Set[str]) -> set[str]:
     """The names and import lines that come with the user's functions. UsageError where a module has such a name."""
     imports, blocks = collect(filter(is_users, functions))
-    for name in RESERVED.intersection(blocks):
+    for name in reserved & blocks.keys():
         raise UsageError(f"modules have a {name} of their own; give your function another name")
     return {*imports, *blocks}
 

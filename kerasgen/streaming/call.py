@@ -149,8 +149,6 @@ class Call:
     def complete_windows(self, x: str, *, span: int, hop: int = 1, before: int = 0, fill: float = 0.0) -> str:
         """The steps of a value under complete windows, after a state that begins with `before` steps."""
         value = self.walk.value(x)
-        if None in value.shape[2:]:
-            raise Refused(f"the size of an axis beside the steps must be known: {value.shape}")
         if span == hop == 1 and not before:
             return self.walk.current(x)
         skip = max(0, hop - span)  # steps between two windows belong to the later one

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Clock:
-    """A function of the number t of input steps: n = t, then n = repeat * ⌊(n + offset) / stride⌋ by stage, then + shift.
+    """A function of the number t of input steps: n = t, then n = repeat * ⌊(n + offset) / stride⌋ by stage, + shift.
 
     Equal functions have equal forms: 0 <= shift < repeat of the last stage, and a stage is joined to the one before
     wherever that can be done: ⌊(⌊(n + a) / s⌋ + b) / r⌋ = ⌊(n + a + s b) / (s r)⌋. Only a stride after a repeat that

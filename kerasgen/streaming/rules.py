@@ -47,7 +47,7 @@ def cells(call: Call) -> None:
 def along(call: Call) -> None:
     """A function along an axis, which must not be that of the steps; the other operands are weights."""
     rank = call.rank(call.node.inputs[0])
-    if call.attrs.get("axis", -1) is None:
+    if call.attrs.get("axis", -1) is None and call.node.kernel is kernels.batch_norm:
         cells(call)
         return
     if {0, 1} & call.axes("axis", rank):
@@ -273,7 +273,7 @@ def get_item(call: Call) -> None:
 
 def _is_streamed(steps: slice) -> bool:
     """Whether a slice begins at a step counted from the first, and ends at one counted from the last."""
-    return (steps.start or 0) >= 0 and (steps.stop or 0) <= 0 and (steps.step or 1) > 0
+    return (steps.start or 0) >= 0 and (steps.stop is None or steps.stop < 0) and (steps.step or 1) > 0
 
 
 def last(call: Call, sequence: str) -> None:
@@ -374,9 +374,9 @@ def split(call: Call) -> None:
 def by_sample(call: Call) -> None:
     """Where the steps are samples, whatever keeps these apart."""
     rank = max(call.rank(name) for name in (*call.timed, *call.node.outputs))
-    axes = set().union(*(call.axes(key, rank, ()) for key in ("axis", "axes") if call.attrs.get(key, ()) is not None))
+    axes = call.axes("axis", rank, ())
     kept = all(call.walk.value(name).shape[:1] == (None,) for name in call.node.outputs)
-    if (0 in axes and call.node.kernel is not np.take) or not kept:
+    if (0 in axes and call.node.kernel not in (np.take, kernels.batch_norm)) or not kept:
         raise Refused("it mixes samples")
     call.keep()
 
@@ -398,11 +398,10 @@ RULES: Mapping[Callable[..., Any], Rule] = {
         cells,
     ),
     **dict.fromkeys((kernels.batch_norm, kernels.layer_norm, kernels.normalize, kernels.rms_norm, kernels.glu), along),
-    **dict.fromkeys((kernels.variance_norm, kernels.logsumexp, np.cumsum, np.cumprod, np.sort, np.argsort), along),
+    **dict.fromkeys((kernels.variance_norm, np.sort, np.argsort), along),
     **dict.fromkeys((np.sum, np.mean, np.max, np.min, np.prod, np.any, np.all, np.std, np.var, np.argmax), reduced),
     **dict.fromkeys((kernels.dense, kernels.local_response_norm, kernels.spectrum), LAST_AXIS),
-    kernels.arg_max: reduced,
-    kernels.arg_min: reduced,
+    **dict.fromkeys((kernels.arg_max, kernels.arg_min, kernels.logsumexp, np.cumsum, np.cumprod), reduced),
     kernels.project: last_axes(lambda attrs: attrs.get("axes", 1)),
     kernels.one_hot: shared,
     kernels.masked: masked,

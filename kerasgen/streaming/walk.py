@@ -175,6 +175,8 @@ class _Walk:
 
     def remember(self, key: str, value: Value, fill: float) -> tuple[str, str]:
         """A new part of the state: the names of its array before and after the step."""
+        if None in value.shape[1:]:
+            raise Refused("the size of every axis beside that of the steps must be known")
         key = self.keys.new(key)
         before, after = self.names.new(f"{key}_before"), self.names.new(f"{key}_state")
         self.states.append(State(key, replace(value, name=before), fill))
