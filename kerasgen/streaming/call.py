@@ -13,7 +13,7 @@ from kerasgen import kernels
 from kerasgen.graph.facts import setting
 from kerasgen.graph.ir import Node, Operand, Value
 from kerasgen.kernels.streaming import conv_steps, over_windows
-from kerasgen.streaming.clock import Timing
+from kerasgen.streaming.clock import Fill, Timing
 
 
 class Refused(Exception):
@@ -51,10 +51,10 @@ class Walk(Protocol):
     def add(self, node: Node) -> None:
         """Add a node to `step`."""
 
-    def remember(self, key: str, value: Value, fill: float) -> tuple[str, str]:
+    def remember(self, key: str, value: Value, fill: Fill) -> tuple[str, str]:
         """A new part of the state: the names of its array before and after the step."""
 
-    def complete_windows(self, x: str, first: Value, fill: float, settings: dict[str, Any], layer: str) -> str:
+    def complete_windows(self, x: str, first: Value, fill: Fill, settings: dict[str, Any], layer: str) -> str:
         """The steps of `x` under complete windows, the same for all that have equal ones; `first` is the state."""
 
 
@@ -146,7 +146,7 @@ class Call:
         self.walk.add(Node((self.node.output,), kernel, tuple(operands), attrs, self.node.layer))
         self.results[self.node.output] = (self.node.output, timing)
 
-    def complete_windows(self, x: str, *, span: int, hop: int = 1, before: int = 0, fill: float = 0.0) -> str:
+    def complete_windows(self, x: str, *, span: int, hop: int = 1, before: int = 0, fill: Fill = 0.0) -> str:
         """The steps of a value under complete windows, after a state that begins with `before` steps."""
         value = self.walk.value(x)
         if span == hop == 1 and not before:
@@ -165,7 +165,7 @@ class Call:
         hop: int = 1,
         before: int = 0,
         after: int = 0,
-        fill: float = 0.0,
+        fill: Fill = 0.0,
         settings: Mapping[str, Any],
     ) -> None:
         """The output is what a kernel makes of windows, `before` and `after` the steps that a pad adds.

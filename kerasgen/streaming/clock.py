@@ -72,6 +72,9 @@ class Clock:
         return Fraction(math.prod(s[2] for s in self.stages), math.prod(s[1] for s in self.stages))
 
 
+Fill = float | tuple[float, ...]  # what is before the first step: a number, or one for each channel
+
+
 @dataclass(frozen=True)
 class Timing:
     """What is known of a value that has steps.

@@ -209,10 +209,8 @@ def pool(call: Call) -> None:
 
 def pad(call: Call) -> None:
     """Steps of one value before the first and after the last one."""
-    ((before, after), *rest), value = call.attrs["pads"], call.attrs.get("value", 0.0)
+    ((before, after), *rest), value = call.attrs["pads"], call.attrs.get("value", 0.0)  # a number, or one a channel
     timing = call.timing(call.node.inputs[0])
-    if len(call.node.inputs) > 1 or not isinstance(value, (int, float)):
-        raise Refused("it pads with more than one number")
     other = ((0, 0), *rest)
     if before:
         kernel, settings = (

@@ -14,7 +14,7 @@ from kerasgen.graph.plan import Plan
 from kerasgen.kernels.streaming import complete_windows
 from kerasgen.names import Namespace, identifier
 from kerasgen.streaming.call import Call, Refused, in_words
-from kerasgen.streaming.clock import Clock, Timing
+from kerasgen.streaming.clock import Clock, Fill, Timing
 from kerasgen.streaming.rules import by_sample, rule_of
 
 
@@ -24,7 +24,7 @@ class State:
 
     key: str
     value: Value
-    fill: float = 0.0
+    fill: Fill = 0.0
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class _Walk:
         """Add a node to `step`."""
         self.nodes.append(node)
 
-    def remember(self, key: str, value: Value, fill: float) -> tuple[str, str]:
+    def remember(self, key: str, value: Value, fill: Fill) -> tuple[str, str]:
         """A new part of the state: the names of its array before and after the step."""
         if None in value.shape[1:]:
             raise Refused("the size of every axis beside that of the steps must be known")
@@ -183,7 +183,7 @@ class _Walk:
         self.pairs.append((self.states[-1].value, after))
         return before, after
 
-    def complete_windows(self, x: str, first: Value, fill: float, settings: dict[str, Any], layer: str) -> str:
+    def complete_windows(self, x: str, first: Value, fill: Fill, settings: dict[str, Any], layer: str) -> str:
         """The steps of `x` under complete windows, the same for all that have equal ones; `first` is the state."""
         known = (x, first.shape, fill, *settings.items())
         if known not in self.windows:
