@@ -162,6 +162,10 @@ MODELS: dict[str, Callable[[], Any]] = {
 }
 
 
+def step(x: Any) -> Any:
+    return np.maximum(x, 0)
+
+
 def flat(result: Any) -> list[np.ndarray]:
     if isinstance(result, dict):
         return [np.asarray(y) for y in result.values()]
@@ -211,8 +215,7 @@ def test_adds_up_to_keras(name: str) -> None:
             assert relative_error(latest, right) < TOLERANCE
 
 
-@pytest.mark.parametrize("level", [0, 1])
-@pytest.mark.parametrize("name", ["tcn", "padded bands", "branches"])
+@pytest.mark.parametrize(("name", "level"), [("tcn", 0), ("padded bands", 0), ("branches", 1)])
 def test_levels(name: str, level: int) -> None:
     """At level 0, pads and normalisations are steps of their own; every level computes the same."""
     model = randomize(MODELS[name]())
@@ -257,15 +260,14 @@ def random_stack(random: np.random.RandomState) -> Any:
     return keras.Model(x, y)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(9))
 def test_random_stacks(seed: int) -> None:
     random = np.random.RandomState(seed)
     model = randomize(random_stack(random))
     module = kerasgen.load(model, streaming=True, verify=False)
-    x = random.normal(size=(2, 700, 4)).astype("float32")
+    x = random.normal(size=(2, 400, 4)).astype("float32")
     right = module.predict(x)
-    for sizes in ([1000], random.choice([0, 1, 2, 5, 40, 90], 400)):
-        assert relative_error(*by_step(module, [x], sizes), right) < TOLERANCE
+    assert relative_error(*by_step(module, [x], random.choice([0, 1, 2, 5, 40, 90], 400)), right) < TOLERANCE
 
 
 def test_every_length_answers_as_predict() -> None:
@@ -293,21 +295,21 @@ def test_the_latest_answer() -> None:
 
 def test_memory_is_constant() -> None:
     module = kerasgen.load(randomize(strided()), streaming=True, verify=False)
-    x = np.random.RandomState(0).normal(size=(1, 25, 2)).astype("float32")
+    x = np.random.RandomState(0).normal(size=(1, 101, 2)).astype("float32")
     state = module.start()
     largest, traced = 0, []
     tracemalloc.start()
     try:
-        for number in range(4000):  # 100,000 samples
+        for number in range(1024):  # 103,424 steps
             _, state = module.step(x, state)
             size = sum(array.nbytes for array in state.values())
             largest = max(largest, size) if number < 100 else largest
             assert size <= largest or number < 100
-            if number % 1000 == 999:
+            if number % 256 == 255:  # the windows begin at the same place
                 traced.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert max(traced) - min(traced) < 10_000
+    assert max(traced[1:]) - min(traced[1:]) < 2_000  # of 768 calls
     _, state = module.step(np.zeros((1, 100_000, 2), "float32"), state)
     assert all(array.base is None or array.base.nbytes < 10_000 for array in state.values())
 
@@ -401,35 +403,47 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_command_line(net: Path, run: Run, pairs: list[Pair]) -> None:
-    """The module is compared with Keras, can be checked, and its self-test runs `step` on the oldest NumPy."""
-    _, said = run("export", net, "--streaming", "-o", "net.py")
-    assert "verified against Keras" in said
-    run("export", net, "--streaming", "-o", "net.py", "--check")
-    run("export", net, "-o", "net.py", "--check", code=1)
-    out, _ = run("verify", net, "net.py")
-    assert "ok lstm, by step" in out
+@pytest.fixture(scope="module")
+def exported(net: Path) -> Path:
+    """The module, compared with Keras."""
+    result = kerasgen.export(net, net.with_name("exported.py"), streaming=True, verify=True)
+    assert [report.name for report in result.outputs] == ["lstm", "lstm, by step"]
+    return net.with_name("exported.py")
+
+
+def test_the_command_line(net: Path, exported: Path, run: Run, pairs: list[Pair]) -> None:
+    """The command line writes the same, and can check it; the self-test runs `step` on the oldest NumPy."""
+    run("export", net, "--streaming", "-o", "net.py", "--no-verify")
+    run("export", net, "--streaming", "-o", exported, "--check")
+    run("export", net, "-o", exported, "--check", code=1)
     for pair in pairs:
-        done = pair.run(run.folder / "net.py", "--selftest")
-        assert "ok 'lstm' by step" in done.stdout, done.stderr
+        done = pair.run(exported, "--selftest")
+        assert (done.returncode, "ok 'lstm' by step" in done.stdout) == (0, True), done.stderr
     run("export", net, "--streaming", "--activations", "-o", "other.py", code=2)
     run("export", net, "--streaming", "--target", "pure", "-o", "other.py", code=2)
 
 
-def test_a_wrong_step_is_found(net: Path, run: Run, pairs: list[Pair]) -> None:
-    run("export", net, "--streaming", "-o", "net.py")
-    place = run.folder / "net.py"
-    text = place.read_text(encoding="utf-8")
-    wrong = text.replace(
-        'complete_windows(x, state["conv"], span=3, hop=2)', 'complete_windows(x[::-1], state["conv"], span=3, hop=2)'
-    )
+def test_a_wrong_step_is_found(net: Path, exported: Path, run: Run, pairs: list[Pair]) -> None:
+    text = exported.read_text(encoding="utf-8")
+    wrong = text.replace("complete_windows(x, state", "complete_windows(x[::-1], state")  # sequences change places
     assert wrong != text
+    place = run.folder / "net.py"
     place.write_text(wrong, encoding="utf-8")
     out, _ = run("verify", net, "net.py", code=1)
     assert "ok lstm:" in out
     assert "DIFFERS lstm, by step" in out
     done = pairs[0].run(place, "--selftest")
     assert (done.returncode, "WRONG 'lstm' by step" in done.stdout) == (1, True)
+
+
+def test_your_functions_have_other_names() -> None:
+    """Behind the last step a function of the user's computes each answer by itself; no module has two `step`."""
+    model = sequential((None, 3), L.GRU(3), L.Activation("relu", name="act"))
+    with pytest.raises(kerasgen.UsageError, match="modules have a step of their own"):
+        kerasgen.export(model, io.BytesIO(), streaming=True, verify=False, custom={"act": step})
+    model = sequential((None, 3), L.Activation("relu", name="act"))
+    with pytest.raises(kerasgen.UnsupportedModelError, match=r"act \(Activation\): step needs all steps at once"):
+        kerasgen.export(model, io.BytesIO(), streaming=True, verify=False, custom={"act": step})
 
 
 def test_fewer_bytes() -> None:
