@@ -45,6 +45,7 @@ _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "optimize": ((int,), "0, 1 or 2"),
     "max_memory": ((str, int), "a size such as '8MB'"),
     "minimal": _FLAG,
+    "tiled": _FLAG,
     "strict": _FLAG,
     "theano_kernels": _FLAG,
     "gradients": ((bool, dict), "true or a table"),

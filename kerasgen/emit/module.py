@@ -24,12 +24,14 @@ from kerasgen.emit.quantize import is_compact
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
+from kerasgen.emit.tiles import Tiling
 from kerasgen.emit.training import Training
 from kerasgen.emit.weights import NPZ, base64_lines, pack
 from kerasgen.errors import UsageError
 from kerasgen.graph.facts import is_users
 from kerasgen.graph.ir import Graph, Shape
 from kerasgen.graph.plan import Plan
+from kerasgen.kernels import tiles
 from kerasgen.names import RESERVED, identifier
 from kerasgen.passes import LEVEL
 
@@ -86,6 +88,7 @@ def emit(
     origin: Origin | None = None,
     training: Training | None = None,
     processing: Processing | None = None,
+    tiling: Tiling | None = None,
     minimal: bool = False,
     stored: Mapping[str, np.ndarray] | None = None,
 ) -> Module:
@@ -94,9 +97,9 @@ def emit(
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
     is where it comes from. `training` adds the gradients, of the same weights, and `processing` what prepares images
-    and names classes. A `minimal` module has no command line and no self-test; what the self-test compares is put in
-    later, by `Module.with_constants`. `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they
-    are stored in fewer bytes.
+    and names classes. `tiling` adds `predict_tiled`. A `minimal` module has no command line and no self-test; what the
+    self-test compares is put in later, by `Module.with_constants`. `stored` are the weights as
+    `kerasgen.emit.quantize.compact` has them, where they are stored in fewer bytes.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -109,6 +112,7 @@ def emit(
     functions += [function for function, _ in layouts.values()]
     functions += training.functions(target) if training else []
     functions += processing.functions() if processing else []
+    functions += [tiles.in_tiles] if tiling else []
     imports, blocks = collect(functions)
     yours = _yours(functions)
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
@@ -118,7 +122,8 @@ def emit(
     loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
+    programs = [] if minimal else [target.runtime.main, *([target.runtime.check_tiles] if tiling else [])]
+    load_imports, load_blocks = collect([*loaders, *programs])
     load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     model, lambdas = _model(origin.model)
@@ -127,7 +132,13 @@ def emit(
         parameters=", ".join(name for name, _, _ in inputs),
         signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
         answer=_answer(graph),
-        public=sorted([*_public(graph, activations, training), *(processing.public() if processing else ())]),
+        public=sorted(
+            [
+                *_public(graph, activations, training),
+                *(processing.public() if processing else ()),
+                *(["predict_tiled"] if tiling else []),
+            ]
+        ),
         minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}{processing.suffix if processing else '.npy'}" for name, _, _ in inputs),
@@ -143,6 +154,7 @@ def emit(
         stateful=bool(graph.memory),
         training=training.printed(target) if training else None,
         processing=processing.printed(graph) if processing else None,
+        tiles=ascii(tiling.constant()) if tiling else "",
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",

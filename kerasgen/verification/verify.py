@@ -159,10 +159,11 @@ def verify(
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     loaded = load_module(Path(module))
     on_step("build")
-    built = build(file, custom, check_defines(defines)).renamed(loaded.EXPORT.get("rename", {}))
+    any_size = bool(loaded.EXPORT.get("tiled"))
+    built = build(file, custom, check_defines(defines), any_size=any_size).renamed(loaded.EXPORT.get("rename", {}))
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
-        wanted = recipes(built.graph if built.problems else built.bind(), file.model)
+        wanted = recipes(built.as_recorded(built.graph if built.problems else built.bind()), file.model)
         given = {"": draw(wanted, seed)} if inputs is None else edge_inputs(wanted, seed)
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
