@@ -152,9 +152,9 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
     options.check_compact()
     defines = check_defines(options.defines)
     built = build(file, options.custom, defines, any_size=options.tiled).renamed(options.rename)
-    graph = built.bind()
     kinds = {layer.name: layer.kind for layer in built.layers}
-    tiles = tiling(graph, file.source, kinds) if options.tiled else None
+    tiles = tiling(built.graph, file.source, kinds) if options.tiled else None
+    graph = built.bind()
     if options.processing:
         try:
             options.processing.check(graph)

@@ -29,14 +29,18 @@ class Tiling:
         }
 
 
-def tiling(graph: Graph, source: str, kinds: Mapping[str, str]) -> Tiling:
+def tiling(graph: Graph, source: str, kinds: Mapping[str, str]) -> Tiling | None:
     """The tiling of a graph as built, with open sizes; `kinds` are those of the layers by name.
+
+    None where there is nothing to tile: other layers could not be built.
 
     Raises UnsupportedModelError, naming all layers in the way, where a cell may depend on the whole image.
     """
     field = receptive_field(graph)
     if isinstance(field, ReceptiveField):
         return Tiling(field)
+    if not field:
+        return None
     found = "; ".join(dict.fromkeys(_line(obstacle, kinds) for obstacle in field))
     raise UnsupportedModelError(f"{source}: cannot be computed in tiles: {found}")
 

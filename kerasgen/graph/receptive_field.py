@@ -71,7 +71,7 @@ class Obstacle(NamedTuple):
 def receptive_field(graph: Graph) -> ReceptiveField | list[Obstacle]:
     """What the outputs of a graph as built read of its only input, whose open sizes are its spatial axes.
 
-    Or all layers that cannot be computed from parts.
+    Or all layers that cannot be computed from parts; none where other layers could not be built, and these can.
     """
     if len(graph.inputs) != 1 or graph.memory:
         return [Obstacle("", "it has several inputs" if len(graph.inputs) > 1 else "it keeps a state between calls")]
@@ -92,14 +92,14 @@ def receptive_field(graph: Graph) -> ReceptiveField | list[Obstacle]:
                 unknown.update(node.outputs)
                 obstacles.append(Obstacle(node.layer, str(error), _layer_before(node, graph)))
     lost = [name for name in graph.outputs if name not in spans and name not in unknown]
-    if obstacles or lost:
+    if obstacles or lost or not graph.outputs:
         return obstacles or [Obstacle("", f"its output {name!a} does not depend on the image") for name in lost]
     return _of_outputs([spans[name] for name in graph.outputs], [*spans.values()], image.shape)
 
 
 def _needed(graph: Graph) -> list[Node]:
-    """The nodes that lead to the outputs."""
-    needed, nodes = set(graph.outputs), []
+    """The nodes that lead to the outputs; all of them where the outputs could not be built."""
+    needed, nodes = set(graph.outputs or graph.specs), []
     for node in reversed(graph.nodes):
         if needed.intersection(node.outputs):
             needed.update(node.reads)
