@@ -235,6 +235,12 @@ def test_check(unets: tuple[Path, Path]) -> None:
     assert load_module(unets[1]).EXPORT["tiled"] is True
 
 
+def test_typed(unets: tuple[Path, Path]) -> None:
+    settings = ("--strict", "--no-incremental", "--config-file=")
+    done = run_python("-m", "mypy", *settings, unets[1].name, cwd=unets[1].parent)
+    assert done.returncode == 0, done.stdout
+
+
 def test_oldest_numpy(unets: tuple[Path, Path], module: ModuleType, pairs: list[Pair], tmp_path: Path) -> None:
     x = image(92, 60)
     np.save(tmp_path / "x.npy", x)
