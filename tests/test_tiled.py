@@ -18,7 +18,9 @@ from pairs import Pair
 from support import randomize, relative_error, run_python, save
 
 import kerasgen
+from kerasgen import kernels
 from kerasgen.emit.load import load_module
+from kerasgen.graph.facts import facts
 from kerasgen.graph.receptive_field import ReceptiveField, receptive_field
 
 LIMIT = 1e-5  # of the largest output
@@ -235,6 +237,7 @@ def test_check(unets: tuple[Path, Path]) -> None:
     assert load_module(unets[1]).EXPORT["tiled"] is True
 
 
+@pytest.mark.thorough
 def test_typed(unets: tuple[Path, Path]) -> None:
     settings = ("--strict", "--no-incremental", "--config-file=")
     done = run_python("-m", "mypy", *settings, unets[1].name, cwd=unets[1].parent)
@@ -251,6 +254,53 @@ def test_oldest_numpy(unets: tuple[Path, Path], module: ModuleType, pairs: list[
         done = pair.run(tmp_path / "program.py")
         assert done.returncode == 0, done.stderr
         assert relative_error(np.load(tmp_path / "y.npy"), module.predict(x)) < LIMIT
+
+
+@pytest.mark.parametrize("options", [{"activations": True}, {"weights_dtype": "int8"}, {"rename": {"image": "photo"}}])
+def test_with_other_options(unets: tuple[Path, Path], options: dict[str, Any]) -> None:
+    module, x = tiled(unets[0], **options), image(48, 36)
+    assert_same(module, x, module.predict(x), 16)
+
+
+def test_without_numpy(unets: tuple[Path, Path]) -> None:
+    with pytest.raises(kerasgen.UsageError, match="a module without NumPy has no `tiled`"):
+        tiled(unets[0], target="pure")
+
+
+WINDOW = np.arange(1.0, 5.0).reshape(4, 1, 1)
+READING: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
+    *((kernels.conv1d, (WINDOW[:k],), {"strides": (s,), "pad": "same"}) for k in (1, 3, 4) for s in (1, 2, 3)),
+    (kernels.conv1d, (WINDOW[:3],), {"strides": (2,), "dilation": (2,), "pad": ((3, 1),)}),
+    (kernels.conv1d_transpose, (WINDOW[:3],), {"strides": (2,), "crop": ((0, 1),)}),
+    (kernels.conv1d_transpose, (WINDOW[:2],), {"strides": (3,), "crop": ((0, -1),)}),
+    (kernels.conv1d_transpose, (WINDOW,), {"strides": (1,), "dilation": (2,)}),
+    (kernels.average_pool, (), {"size": (3,), "strides": (2,), "pad": "same"}),
+    (kernels.max_pool, (), {"size": (2,), "strides": (3,)}),
+    (kernels.pad, (), {"pads": ((2, 1),)}),
+    (kernels.crop, (), {"crops": ((2, 1),)}),
+    (kernels.upsample_nearest, (), {"size": (3,)}),
+    (kernels.upsample, (), {"size": (4, 1), "interpolation": "bilinear"}),
+    (kernels.upsample, (), {"size": (2, 1), "interpolation": "lanczos3"}),
+    (kernels.upsample, (), {"size": (2, 1), "interpolation": "bilinear", "half_pixel_centers": False}),
+    (kernels.space_to_depth, (), {"block_size": 2}),
+]
+
+
+@pytest.mark.parametrize(("kernel", "weights", "attrs"), READING, ids=lambda part: getattr(part, "__name__", ""))
+def test_what_a_kernel_reads(kernel: Any, weights: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+    """A cell of the operand changes no cells of the result but those that read it, by the rule."""
+    rank = 2 if kernel in (kernels.upsample, kernels.space_to_depth) else 1
+    rule = facts(kernel).reads
+    assert rule is not None
+    for size in (12, 13, 14) if rank == 1 else (12, 14):
+        x = RANDOM.uniform(1, 2, (1, size, 2, 1)[: rank + 1] + (1,))
+        step, before, after, _ = rule(x.shape, *(w.shape for w in weights), **attrs)[0]
+        whole = kernel(x, *weights, **attrs)
+        for cell in range(size):
+            changed = x.copy()
+            changed[:, cell] += 5
+            rows = np.abs(kernel(changed, *weights, **attrs) - whole).reshape(whole.shape[1], -1).max(axis=1) > 1e-9
+            assert all(i * step - before <= cell <= i * step + after for i in np.flatnonzero(rows).tolist())
 
 
 def field(model: Any) -> ReceptiveField:
