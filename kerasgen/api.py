@@ -30,6 +30,7 @@ from kerasgen.emit.publish import check_target, staged, streamed
 from kerasgen.emit.pure import PRODUCTS, emit_pure
 from kerasgen.emit.quantize import DTYPES, MAX_LOSS, check_patterns, compact, decoded
 from kerasgen.emit.staleness import Changes, changes
+from kerasgen.emit.tiles import Tiling, tiling
 from kerasgen.emit.training import Training
 from kerasgen.errors import InvalidModelError, ParityError, UsageError
 from kerasgen.graph.ir import Graph
@@ -76,6 +77,7 @@ class Options:
     keep: tuple[str, ...] = ()
     max_loss: float | None = None
     streaming: bool = False
+    tiled: bool = False
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -97,6 +99,7 @@ class Options:
             "keep": list(self.keep),
             "max_loss": self.max_loss,
             "streaming": self.streaming,
+            "tiled": self.tiled,
         }
         return {name: option for name, option in options.items() if option}
 
@@ -132,6 +135,7 @@ class Prepared(NamedTuple):
     header: Mapping[str, Any]
     recipes: Sequence[Recipe]
     warning: str
+    tiling: Tiling | None = None
 
 
 def generate(file: ModelFile, options: Options | None = None, *, strict: bool = False) -> Module:
@@ -150,7 +154,10 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
         levels = ", ".join(map(str, PIPELINES))
         raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
     options.check_compact()
-    built = build(file, options.custom, check_defines(options.defines)).renamed(options.rename)
+    defines = check_defines(options.defines)
+    built = build(file, options.custom, defines, any_size=options.tiled).renamed(options.rename)
+    kinds = {layer.name: layer.kind for layer in built.layers}
+    tiles = tiling(built.graph, file.source, kinds) if options.tiled else None
     graph = built.bind()
     if options.processing:
         try:
@@ -169,8 +176,8 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
     if built.notes:
         header["lambdas"] = built.notes
     with np.errstate(all="ignore"):  # of weights that are not finite
-        wanted = recipes(graph, file.model)
-    return Prepared(file, built, graph, header, wanted, warning)
+        wanted = recipes(built.as_recorded(graph), file.model)
+    return Prepared(file, built, graph, header, wanted, warning, tiles)
 
 
 class _Plans(NamedTuple):
@@ -226,7 +233,7 @@ def _compacted(plans: _Plans, model: Prepared, options: Options) -> _Plans:
 
 def _pure_plan(model: Prepared, options: Options) -> _Plans:
     """The plan of a module without NumPy. Raises UnsupportedModelError where there can be none."""
-    for name in ("activations", "gradients", "max_memory", "minimal", "streaming"):
+    for name in ("activations", "gradients", "max_memory", "minimal", "streaming", "tiled"):
         if getattr(options, name):
             raise UsageError(f"a module without NumPy has no `{name}`")
     if options.processing:
@@ -256,6 +263,7 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         training=plans.training,
         step=plans.step,
         processing=options.processing,
+        tiling=model.tiling,
         level=options.level,
         minimal=options.minimal,
         stored=plans.stored,
@@ -315,6 +323,7 @@ def export(
     keep: Sequence[str] = (),
     max_loss: float | None = None,
     streaming: bool = False,
+    tiled: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
@@ -344,7 +353,8 @@ def export(
     are decoded to float32 when the module is loaded. Those whose name or layer fits one of the patterns `keep` are left
     alone. Then `max_loss` bounds the error of the outputs, as a part of the largest number in one: by default as
     `kerasgen.emit.quantize.MAX_LOSS` has it. `streaming` adds functions `start` and `step`, which answer a sequence a
-    few steps at a time. `defines` are values of globals that the functions of Lambda layers read,
+    few steps at a time. `tiled` adds `predict_tiled`, which answers to images of any size in bounded memory, part by
+    part; `predict` takes any size then, too. `defines` are values of globals that the functions of Lambda layers read,
     by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs the
     code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
     `kerasgen.display.STEPS`: a large model takes minutes.
@@ -380,6 +390,7 @@ def export(
         tuple(keep),
         max_loss,
         streaming,
+        tiled,
     )
     model = prepare(file, options, strict=strict)
     on_step("optimise")
@@ -454,6 +465,7 @@ def check(
     keep: Sequence[str] = (),
     max_loss: float | None = None,
     streaming: bool = False,
+    tiled: bool = False,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -482,6 +494,7 @@ def check(
         tuple(keep),
         max_loss,
         streaming,
+        tiled,
     )
     new = generate(file, options)
     return changes(new, place, sidecar)

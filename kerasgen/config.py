@@ -46,6 +46,7 @@ _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "max_memory": ((str, int), "a size such as '8MB'"),
     "minimal": _FLAG,
     "streaming": _FLAG,
+    "tiled": _FLAG,
     "strict": _FLAG,
     "theano_kernels": _FLAG,
     "gradients": ((bool, dict), "true or a table"),

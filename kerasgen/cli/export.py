@@ -115,6 +115,9 @@ def export(
             show_default=False,
         ),
     ] = None,
+    tiled: Annotated[
+        bool, typer.Option("--tiled", help="Add predict_tiled(): images of any size in bounded memory, tile by tile.")
+    ] = False,
     minimal: Annotated[bool, typer.Option("--minimal", help="Leave out the command line and the self-test.")] = False,
     optimize: Annotated[
         int,
@@ -219,6 +222,7 @@ def export(
         "custom": functions(custom),
         "defines": values(define),
         "rename": new_names(rename),
+        "tiled": tiled,
         "minimal": minimal,
         "streaming": streaming,
         "theano_kernels": theano_kernels,

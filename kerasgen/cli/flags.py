@@ -11,8 +11,8 @@ from kerasgen.names import printable
 
 OPTIONS = frozenset("""
     arch custom defines force form input_shape inputs keep keep_failed labels max_loss minimal name numpy outputs
-    preprocess pyodide python rename run_lambdas store streaming strict target theano_kernels verify version weights
-    weights_dtype
+    preprocess pyodide python rename run_lambdas store streaming strict target theano_kernels tiled verify version
+    weights weights_dtype
     """.split())
 _NAMES = {"defines": "define", "form": "as"}  # where the flag has another name
 _SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")

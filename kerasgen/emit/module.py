@@ -25,12 +25,14 @@ from kerasgen.emit.quantize import is_compact
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
+from kerasgen.emit.tiles import Tiling
 from kerasgen.emit.training import Training
 from kerasgen.emit.weights import NPZ, base64_lines, pack
 from kerasgen.errors import UsageError
 from kerasgen.graph.facts import is_users
 from kerasgen.graph.ir import Graph, Shape
 from kerasgen.graph.plan import Plan
+from kerasgen.kernels import tiles
 from kerasgen.names import RESERVED, identifier
 from kerasgen.passes import LEVEL
 from kerasgen.streaming.walk import Step
@@ -89,6 +91,7 @@ def emit(
     training: Training | None = None,
     step: Step | None = None,
     processing: Processing | None = None,
+    tiling: Tiling | None = None,
     minimal: bool = False,
     stored: Mapping[str, np.ndarray] | None = None,
 ) -> Module:
@@ -97,8 +100,9 @@ def emit(
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
     is where it comes from. `training` adds the gradients, and `step` what computes new steps alone, of the same
-    weights; `processing` adds what prepares images and names classes. A `minimal` module has no command line and no
-    self-test; what the self-test compares is put in later, by `Module.with_constants`. `stored` are the weights as
+    weights; `processing` adds what prepares images and names classes, `tiling` adds `predict_tiled`. A `minimal` module
+    has no command line and no self-test; what the self-test compares is put in later, by `Module.with_constants`.
+    `stored` are the weights as
     `kerasgen.emit.quantize.compact` has them, where they are stored in fewer bytes.
     """
     origin = origin or Origin()
@@ -114,6 +118,7 @@ def emit(
     functions += training.functions(target) if training else []
     functions += streaming.functions(step, target) if step else []
     functions += processing.functions() if processing else []
+    functions += [tiles.in_tiles] if tiling else []
     imports, blocks = collect(functions)
     yours = _yours(functions, {*RESERVED, *(["start", "step"] if step else [])})
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
@@ -123,8 +128,8 @@ def emit(
     loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    program = [target.runtime.main, *([target.runtime.with_steps] if step else [])]
-    load_imports, load_blocks = collect([*loaders, *([] if minimal else program)])
+    checks = [*([target.runtime.with_steps] if step else []), *([target.runtime.check_tiles] if tiling else [])]
+    load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main, *checks])])
     load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     model, lambdas = _model(origin.model)
@@ -133,7 +138,13 @@ def emit(
         parameters=", ".join(name for name, _, _ in inputs),
         signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
         answer=_answer(graph),
-        public=sorted([*_public(graph, activations, training, step), *(processing.public() if processing else ())]),
+        public=sorted(
+            [
+                *_public(graph, activations, training, step),
+                *(processing.public() if processing else ()),
+                *(["predict_tiled"] if tiling else []),
+            ]
+        ),
         minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}{processing.suffix if processing else '.npy'}" for name, _, _ in inputs),
@@ -150,6 +161,7 @@ def emit(
         training=training.printed(target) if training else None,
         streaming=streaming.printed(step, target) if step else None,
         processing=processing.printed(graph) if processing else None,
+        tiles=ascii(tiling.constant()) if tiling else "",
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",

@@ -11,7 +11,7 @@ from kerasgen.errors import UsageError
 # NAME=MODULE:FUNCTION; `inputs` is the path of a file, `labels` one or a list of names.
 OPTIONS = frozenset("""
     activations custom defines gradients input_shape inputs keep keep_failed labels max_loss max_memory minimal
-    optimize outputs preprocess rename store streaming strict target theano_kernels weights_dtype
+    optimize outputs preprocess rename store streaming strict target theano_kernels tiled weights_dtype
     """.split())
 READING = frozenset("defines input_shape outputs".split())  # what `inspect` and `report` have as well
 ONLY_EXPORT = frozenset("strict keep_failed inputs".split())  # what `kerasgen.check` does not have

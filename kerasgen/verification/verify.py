@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from kerasgen.builder.defines import check as check_defines
 from kerasgen.display import Display, Displayed, Table
 from kerasgen.emit.load import load_module
 from kerasgen.emit.quantize import MAX_LOSS
+from kerasgen.emit.runtime.tiles import tile_tolerance, tiled_and_whole
 from kerasgen.errors import ParityError
 from kerasgen.names import printable
 from kerasgen.readers import read
@@ -167,10 +168,11 @@ def verify(
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     loaded = load_module(Path(module))
     on_step("build")
-    built = build(file, custom, check_defines(defines)).renamed(loaded.EXPORT.get("rename", {}))
+    any_size = bool(loaded.EXPORT.get("tiled"))
+    built = build(file, custom, check_defines(defines), any_size=any_size).renamed(loaded.EXPORT.get("rename", {}))
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
-        wanted = recipes(built.graph if built.problems else built.bind(), file.model)
+        wanted = recipes(built.as_recorded(built.graph if built.problems else built.bind()), file.model)
         given = {"": draw(wanted, seed)} if inputs is None else edge_inputs(wanted, seed)
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
@@ -288,8 +290,16 @@ def compared(
             divergence = (search or Search(built, module, truth)).unexplained(arrays, expected[name])
         reports += found
         steps += compare_steps(module, arrays, expected[name], found, built.file.source) if streams(module) else ()
+        if divergence is None and getattr(module, "TILES", None):
+            reports += (replace(report, given=name) for report in _in_tiles(module, arrays[0]))
     loss = measure(dtype, limit or 0.0, pairs) if dtype else None
     return Verification(printable(built.file.source), tuple(reports), divergence, loss=loss, steps=tuple(steps))
+
+
+def _in_tiles(module: Any, x: np.ndarray) -> Iterator[OutputReport]:
+    """A report for each answer of `predict_tiled`, compared with that of `predict`."""
+    for got, right in tiled_and_whole(module.predict, module.predict_tiled, x, module.TILES):
+        yield compare("predict_tiled", got, right, tolerance=tile_tolerance(right.dtype))
 
 
 def _loss_allowed(module: Any) -> tuple[str, float | None]:

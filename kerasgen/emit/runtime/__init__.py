@@ -6,6 +6,16 @@ Like the kernels, these functions are copied into the modules as they stand: Pyt
 from kerasgen.emit.runtime.dtypes import decode_weights
 from kerasgen.emit.runtime.program import main
 from kerasgen.emit.runtime.streaming import with_steps
+from kerasgen.emit.runtime.tiles import check_tiles
 from kerasgen.emit.runtime.weights import read_embedded, read_sidecar, read_weights, write_weights
 
-__all__ = ["decode_weights", "main", "read_embedded", "read_sidecar", "read_weights", "with_steps", "write_weights"]
+__all__ = [
+    "check_tiles",
+    "decode_weights",
+    "main",
+    "read_embedded",
+    "read_sidecar",
+    "read_weights",
+    "with_steps",
+    "write_weights",
+]
