@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "passes": {"kernels", "graph"},
     "backward": {"kernels", "graph", "readers", "builder", "passes"},
     "emit": {"kernels", "pure_kernels", "graph", "passes", "backward"},
+    "tuning": {"kernels", "graph", "passes", "emit"},
     "verification": {
         *("kernels", "graph", "readers", "bytecode", "layers", "builder", "lowering", "passes", "backward", "emit"),
     },

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -18,13 +18,14 @@ import numpy as np
 
 import kerasgen
 from kerasgen.emit.audit import audit
-from kerasgen.emit.body import Body, called, layout_line, with_shapes
+from kerasgen.emit.body import Body, called, layout_line, literal, with_shapes
 from kerasgen.emit.processing import Processing
 from kerasgen.emit.quantize import is_compact
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
 from kerasgen.emit.training import Training
+from kerasgen.emit.tunable import Work, called_by
 from kerasgen.emit.weights import NPZ, base64_lines, pack
 from kerasgen.errors import UsageError
 from kerasgen.graph.facts import is_users
@@ -88,6 +89,7 @@ def emit(
     processing: Processing | None = None,
     minimal: bool = False,
     stored: Mapping[str, np.ndarray] | None = None,
+    works: Sequence[Work] = (),
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
@@ -96,7 +98,8 @@ def emit(
     is where it comes from. `training` adds the gradients, of the same weights, and `processing` what prepares images
     and names classes. A `minimal` module has no command line and no self-test; what the self-test compares is put in
     later, by `Module.with_constants`. `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they
-    are stored in fewer bytes.
+    are stored in fewer bytes. With `works`, the module can time the kernels that may compute its layers: see
+    `kerasgen.emit.runtime.tuning`.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -109,6 +112,7 @@ def emit(
     functions += [function for function, _ in layouts.values()]
     functions += training.functions(target) if training else []
     functions += processing.functions() if processing else []
+    functions += called_by(works)
     imports, blocks = collect(functions)
     yours = _yours(functions)
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
@@ -118,7 +122,9 @@ def emit(
     loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
+    programs = [*([] if minimal else [target.runtime.main]), *([target.runtime.tune_main] if works else [])]
+    load_imports, load_blocks = collect([*loaders, *programs])
+    _check_names(yours & load_blocks.keys())
     load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     model, lambdas = _model(origin.model)
@@ -144,6 +150,8 @@ def emit(
         training=training.printed(target) if training else None,
         processing=processing.printed(graph) if processing else None,
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
+        works=[literal(work) for work in works],
+        max_batch=plan.max_batch,
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",
         runtime_title=" and ".join(["Weights"] * bool(loaders) + ["command line"] * (not minimal)).capitalize(),
@@ -194,9 +202,13 @@ def _model(facts: Mapping[str, Any]) -> tuple[str, str]:
 def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:
     """The names and import lines that come with the user's functions. UsageError where a module has such a name."""
     imports, blocks = collect(filter(is_users, functions))
-    for name in RESERVED.intersection(blocks):
-        raise UsageError(f"modules have a {name} of their own; give your function another name")
+    _check_names(RESERVED & blocks.keys())
     return {*imports, *blocks}
+
+
+def _check_names(taken: Iterable[str]) -> None:
+    for name in taken:
+        raise UsageError(f"modules have a {name} of their own; give your function another name")
 
 
 def output_rows(graph: Graph) -> Iterator[tuple[str, Shape, str]]:

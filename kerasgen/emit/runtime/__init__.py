@@ -5,6 +5,7 @@ Like the kernels, these functions are copied into the modules as they stand: Pyt
 
 from kerasgen.emit.runtime.dtypes import decode_weights
 from kerasgen.emit.runtime.program import main
+from kerasgen.emit.runtime.tuning import tune_main
 from kerasgen.emit.runtime.weights import read_embedded, read_sidecar, read_weights, write_weights
 
-__all__ = ["decode_weights", "main", "read_embedded", "read_sidecar", "read_weights", "write_weights"]
+__all__ = ["decode_weights", "main", "read_embedded", "read_sidecar", "read_weights", "tune_main", "write_weights"]
