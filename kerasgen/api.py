@@ -117,9 +117,11 @@ class Options:
             other = "gradients" if self.gradients is not None else "target='pure'"
             raise UsageError(f"a module with `{other}` has float32 weights: leave out `weights_dtype`")
 
-    def check_tuning(self, tune: bool) -> None:
+    def check_tuning(self, tune: Any, batch: int | None) -> None:
         """Raise UsageError where the settings of a tuning do not go with others."""
-        if tune or self.tunable:
+        if batch is not None and tune is None:
+            raise UsageError("`tune_batch` goes with the file of `tune`")
+        if tune is not None or self.tunable:
             check_settings(
                 "tunable=True" if self.tunable else "tune",
                 {"gradients": self.gradients, "max_memory": self.max_memory, "minimal": self.minimal and self.tunable},
@@ -404,7 +406,7 @@ def export(
         max_loss,
         tunable,
     )
-    options.check_tuning(tune is not None)
+    options.check_tuning(tune, tune_batch)
     model = prepare(file, options, strict=strict)
     if tune is not None:
         on_step("tune")
@@ -512,7 +514,7 @@ def check(
         max_loss,
         tunable,
     )
-    options.check_tuning(tune is not None)
+    options.check_tuning(tune, tune_batch)
     if tune is not None:
         options = _tuned(prepare(file, options), options, Tune(tune, tune_batch, measure=False))
     new = generate(file, options)

@@ -16,7 +16,7 @@ __all__ = ["Tune", "Tuned", "Works", "check_settings", "works_of"]
 
 @dataclass(frozen=True)
 class Tune:
-    """A file with a tuning, for batches of this size, None for any; whether to `measure` and write it if it is missing."""
+    """A file with a tuning for batches of this size, None for any; `measure` lets it be written where it is missing."""
 
     path: str | os.PathLike[str]
     batch: int | None = None

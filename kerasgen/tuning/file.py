@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasgen.emit.publish import staged
+from kerasgen.emit.publish import check_target, staged
 from kerasgen.emit.runtime.tuning import BLOCKS, FORMAT, tuning_of
 from kerasgen.errors import FileError, UsageError
 from kerasgen.graph.plan import Tuning
@@ -61,8 +61,9 @@ def measured(path: str | os.PathLike[str], works: Works, batch: int = 1) -> Tune
     Raises FileError where it cannot be written.
     """
     if batch < 1:
-        raise UsageError(f"`tune_batch` is 1 or more, not {batch!r}")
-    text = tuning_of(works.all, min(batch, works.max_batch or batch))
+        raise UsageError(f"tune_batch is 1 or more, not {batch!r}")
+    check_target(Path(path), sources=(), force=False)
+    text = tuning_of(works.all, batch, works.max_batch)
     with staged({Path(path): lambda file: file.write(text.encode())}, force=False):
         pass
     return _checked(json.loads(text), works, None)

@@ -16,7 +16,8 @@ FORMAT = "kerasgen tuning 1"
 BLOCKS = (262_144, 1_048_576, 4_194_304)  # bytes, the default among them
 CLEARLY = 0.97  # of the default's time, in the even rounds and in the odd ones, lest noise decides
 ROUNDS = 24
-SECONDS = 1.0  # for each work; but two rounds take what they take
+LEAST_ROUNDS = 4  # whatever they take
+SECONDS = 1.0  # for each work
 TOO_SLOW = 1.5  # times the default's time: not tried again after two rounds
 
 
@@ -57,7 +58,7 @@ def measure(works, batch, timer=None):
     end = time.perf_counter() + SECONDS * len(works)
     try:
         for number in range(ROUNDS):
-            if number >= 2 and time.perf_counter() > end:
+            if number >= LEAST_ROUNDS and time.perf_counter() > end:
                 break
             for block in BLOCKS:
                 set_block(block)
@@ -121,11 +122,14 @@ def processor():
     return (names or [platform.processor()])[0] or platform.machine()
 
 
-def tuning_of(works, batch, timer=None):
-    """The text of a tuning file: the machine, and for each layer the kernel and what each of them takes."""
+def tuning_of(works, batch, max_batch=None, timer=None):
+    """The text of a tuning file: the machine, and for each layer the kernel and what each of them takes.
+
+    A model takes a larger `batch` in parts of `max_batch` samples, so that is what layers are timed with.
+    """
     import json
 
-    times = measure(works, batch, timer)
+    times = measure(works, min(batch, max_batch or batch), timer)
     block, names = choose(works, times)
     layers = {}
     for index, ((work, same, ways), chosen) in enumerate(zip(works, names)):
@@ -154,7 +158,7 @@ def tune_main(works, max_batch, arguments=None):
         parser.error("--batch is 1 or more")
     if os.path.exists(options.tune):
         parser.error(f"{options.tune} exists")
-    text = tuning_of(works, min(options.batch, max_batch or options.batch))
+    text = tuning_of(works, options.batch, max_batch)
     try:
         with open(options.tune, "x", encoding="utf-8") as file:
             file.write(text)

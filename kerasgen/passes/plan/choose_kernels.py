@@ -18,7 +18,7 @@ A size that is known only at run time counts as large, but excludes Winograd's t
 excludes all that need another layout of it.
 
 Which is the fastest depends on the machine. `candidates` has all of a layer, by name: that of the kernel, with the size
-of its tiles. A plan's `choices` take precedence over the table.
+of its tiles. A plan's `choices` take precedence over the table, if they are among them.
 """
 
 from __future__ import annotations
@@ -107,10 +107,9 @@ def choose_kernels(plan: Plan, *, small: int = SMALL, winograd: Tiles = WINOGRAD
         layer = _layer(node, graph)
         if layer is None:
             continue
-        if node.output in plan.choices:
-            fast, layout = candidates(node, graph, exact=not winograd)[plan.choices[node.output]]
-        else:
-            fast, layout = _choose(layer, small, {} if _changes(node, graph) else winograd, depthwise)
+        wanted = plan.choices.get(node.output)
+        choice = candidates(node, graph, exact=not winograd).get(wanted) if wanted else None
+        fast, layout = choice or _choose(layer, small, {} if _changes(node, graph) else winograd, depthwise)
         weight = str(node.inputs[1])
         if layout is None or (readers[weight] == 1 and not _changes(node, graph)):
             chosen[node.output] = fast
