@@ -65,7 +65,7 @@ def works(graph: Graph) -> Works:
 
 @pytest.fixture(scope="module")
 def file(model: Path) -> Path:
-    """A tuning that was measured here, and the module that was written with it."""
+    """A tuning that was measured here, and the module that was written with it, which answers as Keras does."""
     path = model.with_name("tuning.json")
     kerasgen.export(model, model.with_name("tuned.py"), tune=path, verify=True)
     return path
@@ -269,7 +269,9 @@ def test_a_wrong_line_is_found(model: Path, file: Path, tmp_path: Path) -> None:
     """The search for the wrong step has the plan of the tuning."""
     module = tmp_path / "model.py"
     kerasgen.export(model, module, tune=edited(file, tmp_path, **OTHERS), verify=False)
-    before, call, after = module.read_text().partition('blocked_conv(\n        cells_conv2d,\n        W["first/kernel"]')
+    before, call, after = module.read_text().partition(
+        'blocked_conv(\n        cells_conv2d,\n        W["first/kernel"]'
+    )
     assert call
     module.write_text(before + call + after.replace("activation=silu", "activation=None", 1))
     result = kerasgen.verify(model, module)
@@ -395,6 +397,9 @@ def test_a_module_measures_itself(model: Path, pairs: list[Pair], tmp_path: Path
     """On every Python and NumPy, without kerasgen; what it writes makes a tuned module."""
     module = tmp_path / "model.py"
     kerasgen.export(model, module, tunable=True, verify=False)
+    text = module.read_text()
+    assert f"\nROUNDS = {tuning.ROUNDS}\n" in text
+    module.write_text(text.replace(f"\nROUNDS = {tuning.ROUNDS}\n", "\nROUNDS = 2\n"))
     x = np.random.RandomState(1).standard_normal(SIZE).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     for number, pair in enumerate(pairs):

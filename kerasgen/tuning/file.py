@@ -87,12 +87,11 @@ def _checked(record: Any, works: Works, batch: int | None) -> Tuned:
         (work, _, ways), entry = expected[name], layers[name]
         if not isinstance(entry, dict) or entry.get("work") != work:
             raise UsageError(f"layer {name!a} has changed: it is {work} now")
-        if entry.get("kernel") not in ways:
-            raise UsageError(
-                f"layer {name!a} has no kernel {ascii(entry.get('kernel'))[:80]}; it has {', '.join(ways)}"
-            )
-        if entry["kernel"] != next(iter(ways)):
-            choices[name] = entry["kernel"]
+        kernel = entry.get("kernel")
+        if not isinstance(kernel, str) or kernel not in ways:
+            raise UsageError(f"layer {name!a} has no kernel {ascii(kernel)[:80]}; it has {', '.join(ways)}")
+        if kernel != next(iter(ways)):
+            choices[name] = kernel
     header = {"processor": _text(machine.get("processor")), "batch": record["batch"], "kernels": choices}
     if block != BLOCK:
         header["block"] = block
