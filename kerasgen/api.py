@@ -218,9 +218,11 @@ def _plan(model: Prepared, options: Options) -> _Plans:
     return _compacted(_Plans(predict, activations=full, works=works), model, options)
 
 
-def _tuned(model: Prepared, options: Options, tune: Tune) -> Options:
-    """The options with the tuning that is in a file, or measured."""
-    return replace(options, tuned=tune.of(_works(model, options)))
+def _tuned(model: Prepared, options: Options, tune: Tune) -> tuple[Prepared, Options]:
+    """The model and the options with the tuning that is in a file, or measured."""
+    tuned = tune.of(_works(model, options))
+    warning = "; ".join(filter(None, (model.warning, tuned.warning)))
+    return model._replace(warning=warning), replace(options, tuned=tuned)
 
 
 def _whole(model: Prepared, options: Options) -> Graph:
@@ -410,7 +412,7 @@ def export(
     model = prepare(file, options, strict=strict)
     if tune is not None:
         on_step("tune")
-        options = _tuned(model, options, Tune(tune, tune_batch))
+        model, options = _tuned(model, options, Tune(tune, tune_batch))
     on_step("optimise")
     plans = _plan(model, options)
     proof = Proof(source, weights, file, verify, Lambdas(options.defines, run_lambdas, model.built.notes))
@@ -516,7 +518,7 @@ def check(
     )
     options.check_tuning(tune, tune_batch)
     if tune is not None:
-        options = _tuned(prepare(file, options), options, Tune(tune, tune_batch, measure=False))
+        _, options = _tuned(prepare(file, options), options, Tune(tune, tune_batch, measure=False))
     new = generate(file, options)
     return changes(new, place, sidecar)
 

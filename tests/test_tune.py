@@ -19,10 +19,12 @@ from support import randomize, relative_error, run_python
 
 import kerasgen
 from kerasgen.backward.options import GradientOptions
+from kerasgen.batches.journal import key
 from kerasgen.builder import build
 from kerasgen.emit.runtime import tuning
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Tuning
+from kerasgen.jobs import Job
 from kerasgen.kernels import threads
 from kerasgen.passes import PIPELINES, optimize
 from kerasgen.readers import read
@@ -122,7 +124,7 @@ def test_what_is_far_too_slow_is_soon_left_alone() -> None:
     calls: list[str] = []
     chosen(lambda name, block, call: calls.append(name) or (9.0 if name == "other" else 1.0))
     assert calls.count("usual") == tuning.ROUNDS * len(tuning.BLOCKS)
-    assert calls.count("other") == 2 * len(tuning.BLOCKS)
+    assert calls.count("other") == tuning.LEAST_ROUNDS * len(tuning.BLOCKS)
 
 
 def test_blocks_are_as_before_after_an_error() -> None:
@@ -337,6 +339,24 @@ def test_hostile_files(content: bytes, works: Works, tmp_path: Path) -> None:
         read_tuning(path, works)
 
 
+@pytest.mark.parametrize(("noise", "warns"), [(0.2, True), (0.01, False), ("much", False), (None, False)])
+def test_a_busy_machine(noise: Any, warns: bool, model: Path, file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tuning.json"
+    path.write_text(json.dumps({**json.loads(file.read_text()), "noise": noise}))
+    result = kerasgen.export(model, tmp_path / "model.py", tune=path, verify=False)
+    assert ("busy machine, where times differ by 20%" in result.warning) == warns
+    assert (str(path) in result.warning) == warns
+
+
+def test_noise() -> None:
+    slow = iter([1.0, 1.5] * 99)
+    times = tuning.measure(WORK, 1, lambda kernel, *_: next(slow) if kernel is other else 1.0)
+    assert tuning.noise_of(WORK, times) == 0
+    times[threads.BLOCK, 0, "usual"] = [1.0, 1.5] * 9
+    assert tuning.noise_of(WORK, times) == 0.5
+    assert tuning.noise_of((), {}) == 0
+
+
 def test_other_batches(model: Path, file: Path, works: Works, tmp_path: Path) -> None:
     assert read_tuning(file, works, 1).header["batch"] == 1
     with pytest.raises(kerasgen.UsageError, match="is for batches of 1, not 8"):
@@ -388,6 +408,26 @@ def test_command_line(run: Run, model: Path, file: Path) -> None:
     assert message == "kerasgen: a module has either `max_memory` or `tune`\n"
     run(*arguments, file, "--tune-batch", 1)
     run(*arguments, file, "--check")
+
+
+def test_project(run: Run, model: Path, file: Path) -> None:
+    """In pyproject.toml, the file's path is from there."""
+    entry = f'{{model = "{model}", output = "m.py", tune = "t.json", tune_batch = 1}}'
+    (run.folder / "pyproject.toml").write_text(f"[tool.kerasgen]\nmodels = [{entry}]\n")
+    shutil.copy(file, run.folder / "t.json")
+    run("export", "--no-verify")
+    run("export", "--check")
+    assert not kerasgen.check(model, run.folder / "m.py", tune=file)
+
+
+def test_another_tuning_is_another_job(model: Path, file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    job = Job(str(model), str(tmp_path), options={"tune": str(path)})
+    assert key(job, compared=False) == ""  # there is none
+    path.write_text("{}")
+    before = key(job, compared=False)
+    shutil.copy(file, path)
+    assert key(job, compared=False) not in ("", before)
 
 
 # --- modules that measure themselves ---------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """The file of a tuning: read, checked against the model that it is for, and written.
 
-    {"format": "kerasgen tuning 1", "machine": {...}, "batch": 1, "block": 1048576,
+    {"format": "kerasgen tuning 1", "machine": {...}, "noise": 0.01, "batch": 1, "block": 1048576,
      "layers": {"conv1": {"work": "conv2d of ...", "kernel": "blocked_conv", "ms": {"blocked_conv": 1.2, ...}}, ...}}
 
-`ms` is for people; the rest decides what a module is made of.
+A module is made of `batch`, `block` and what layers have but for `ms`; the rest is for people. `noise` tells by how
+much times differed when they were measured again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,16 @@ from kerasgen.names import printable
 from kerasgen.tuning.works import Works
 
 MOST_BYTES = 1 << 24
+NOISE = 0.05  # from which a tuning is doubtful
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A tuning that fits a model, and what the module says of it."""
+    """A tuning that fits a model, what the module says of it, and a warning or ""."""
 
     tuning: Tuning
     header: Mapping[str, Any]
+    warning: str = ""
 
 
 def read_tuning(path: str | os.PathLike[str], works: Works, batch: int | None = None) -> Tuned:
@@ -49,10 +52,7 @@ def read_tuning(path: str | os.PathLike[str], works: Works, batch: int | None = 
         record = json.loads(data[:MOST_BYTES].decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not JSON: {error}") from error
-    try:
-        return _checked(record, works, batch)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}; delete the file, and the next export measures again") from error
+    return _checked_in(where, record, works, batch)
 
 
 def measured(path: str | os.PathLike[str], works: Works, batch: int = 1) -> Tuned:
@@ -66,7 +66,17 @@ def measured(path: str | os.PathLike[str], works: Works, batch: int = 1) -> Tune
     text = tuning_of(works.all, batch, works.max_batch)
     with staged({Path(path): lambda file: file.write(text.encode())}, force=False):
         pass
-    return _checked(json.loads(text), works, None)
+    return _checked_in(printable(str(path)), json.loads(text), works, None)
+
+
+def _checked_in(where: str, record: Any, works: Works, batch: int | None) -> Tuned:
+    """The tuning of a file, which its messages name."""
+    again = "delete the file, and the next export measures again"
+    try:
+        tuned = _checked(record, works, batch)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}; {again}") from error
+    return replace(tuned, warning=tuned.warning and f"{where}: {tuned.warning}; {again}")
 
 
 def _checked(record: Any, works: Works, batch: int | None) -> Tuned:
@@ -95,7 +105,10 @@ def _checked(record: Any, works: Works, batch: int | None) -> Tuned:
     header = {"processor": _text(machine.get("processor")), "batch": record["batch"], "kernels": choices}
     if block != BLOCK:
         header["block"] = block
-    return Tuned(Tuning(choices, None if block == BLOCK else block), header)
+    noise, warning = record.get("noise"), ""
+    if isinstance(noise, (int, float)) and noise > NOISE:
+        warning = f"it was measured on a busy machine, where times differ by {noise:.0%}"
+    return Tuned(Tuning(choices, None if block == BLOCK else block), header, warning)
 
 
 def _text(value: Any) -> str:

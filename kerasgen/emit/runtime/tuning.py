@@ -16,9 +16,9 @@ FORMAT = "kerasgen tuning 1"
 BLOCKS = (262_144, 1_048_576, 4_194_304)  # bytes, the default among them
 CLEARLY = 0.97  # of the default's time
 ROUNDS = 24
-LEAST_ROUNDS = 4  # whatever they take
+LEAST_ROUNDS = 4  # with all ways, whatever they take
 SECONDS = 1.0  # for each work
-TOO_SLOW = 1.5  # times the default's time: not tried again after two rounds
+TOO_SLOW = 1.5  # times the default's time: not tried again after the first rounds
 
 
 def seconds_of(kernel, arrays, settings):
@@ -64,7 +64,7 @@ def measure(works, batch, timer=None):
                 set_block(block)
                 for _, index, name, kernel, operands, settings in calls:
                     mine, usual = times[block, index, name], times[block, index, defaults[index]]
-                    if number < 2 or name == defaults[index] or min(mine) < TOO_SLOW * min(usual):
+                    if number < LEAST_ROUNDS or name == defaults[index] or min(mine) < TOO_SLOW * min(usual):
                         mine.append(timer(kernel, operands, settings))
     finally:
         set_block(BLOCK)
@@ -95,6 +95,12 @@ def choose(works, times):
         if best is None or is_clearly_faster(total, best[0]):
             best = total, block, names
     return best[1:]
+
+
+def noise_of(works, times):
+    """By how much the two halves of the default's measurements differ, as a part of the shorter: the works' median."""
+    both = [halves(times[BLOCK, index, next(iter(ways))]) for index, (_, _, ways) in enumerate(works)]
+    return float(np.median([max(pair) / min(pair) - 1 for pair in both])) if both else 0.0
 
 
 def machine():
@@ -135,7 +141,9 @@ def tuning_of(works, batch, max_batch=None, timer=None):
     for index, ((work, same, ways), chosen) in enumerate(zip(works, names)):
         found = {name: round(1e3 * min(times[block, index, name]), 4) for name in ways}
         layers.update((layer, {"work": work, "kernel": chosen, "ms": found}) for layer in same)
-    head = json.dumps({"format": FORMAT, "machine": machine(), "batch": batch, "block": block}, indent=2)
+    noise = round(noise_of(works, times), 4)
+    about = {"format": FORMAT, "machine": machine(), "noise": noise, "batch": batch, "block": block}
+    head = json.dumps(about, indent=2)
     lines = ",\n".join(f"    {json.dumps(layer)}: {json.dumps(entry)}" for layer, entry in layers.items())
     return f'{head[:-2]},\n  "layers": {{\n{lines}\n  }}\n}}\n'
 
