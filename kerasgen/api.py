@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
@@ -26,7 +25,7 @@ from kerasgen.emit.load import load_module
 from kerasgen.emit.memory import within
 from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.processing import Processing, scaling
-from kerasgen.emit.publish import check_target, staged, streamed
+from kerasgen.emit.publish import check_target, published, write_again
 from kerasgen.emit.pure import PRODUCTS, emit_pure
 from kerasgen.emit.quantize import DTYPES, MAX_LOSS, check_patterns, compact, decoded
 from kerasgen.emit.staleness import Changes, changes
@@ -44,6 +43,7 @@ from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
 from kerasgen.streaming.plans import plan_streaming
 from kerasgen.streaming.walk import Step
+from kerasgen.tuning import Tune, Tuned, Works, check_settings, works_of
 from kerasgen.verification.inputs import Recipe, recipes
 from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.loss import FLOAT32, Loss, measure
@@ -78,6 +78,8 @@ class Options:
     max_loss: float | None = None
     streaming: bool = False
     tiled: bool = False
+    tunable: bool = False
+    tuned: Tuned | None = None
 
     def header(self) -> dict[str, Any]:
         """What the module says of them: those that are not the default."""
@@ -100,6 +102,8 @@ class Options:
             "max_loss": self.max_loss,
             "streaming": self.streaming,
             "tiled": self.tiled,
+            "tunable": self.tunable,
+            "tune": self.tuned.header if self.tuned else {},
         }
         return {name: option for name, option in options.items() if option}
 
@@ -119,6 +123,22 @@ class Options:
         if self.compact and (self.gradients is not None or self.target == "pure"):
             other = "gradients" if self.gradients is not None else "target='pure'"
             raise UsageError(f"a module with `{other}` has float32 weights: leave out `weights_dtype`")
+
+    def check_tuning(self, tune: Any, batch: int | None) -> None:
+        """Raise UsageError where the settings of a tuning do not go with others."""
+        if batch is not None and tune is None:
+            raise UsageError("`tune_batch` goes with the file of `tune`")
+        if tune is not None or self.tunable:
+            check_settings(
+                "tunable=True" if self.tunable else "tune",
+                {
+                    "gradients": self.gradients,
+                    "max_memory": self.max_memory,
+                    "minimal": self.minimal and self.tunable,
+                    "streaming": self.streaming,
+                },
+                self.target,
+            )
 
     @property
     def loss_limit(self) -> float:
@@ -192,6 +212,7 @@ class _Plans(NamedTuple):
     training: Training | None = None
     step: Step | None = None
     lowered: Lowered | None = None
+    works: Works | None = None
     stored: Mapping[str, np.ndarray] | None = None
     exact: Plan | None = None
 
@@ -211,10 +232,30 @@ def _plan(model: Prepared, options: Options) -> _Plans:
             raise UsageError("a module has either `activations` or `streaming`")
         streaming = plan_streaming(graph, options.level, model.built)
         return _compacted(_Plans(streaming.predict, step=streaming.step), model, options)
+    works = _works(model, options) if options.tunable else None
+    tuning = options.tuned.tuning if options.tuned else None
+    full = optimize(_whole(model, options), PIPELINES[options.level], tuning)
     if not options.activations:
-        return _compacted(_Plans(optimize(graph, PIPELINES[options.level])), model, options)
-    full = optimize(graph.with_every_layer(), PIPELINES[options.level])
-    return _compacted(_Plans(only_outputs(full, len(graph.outputs)), activations=full), model, options)
+        return _compacted(_Plans(full, works=works), model, options)
+    predict = only_outputs(full, len(graph.outputs))
+    return _compacted(_Plans(predict, activations=full, works=works), model, options)
+
+
+def _tuned(model: Prepared, options: Options, tune: Tune) -> tuple[Prepared, Options]:
+    """The model and the options with the tuning that is in a file, or measured."""
+    tuned = tune.of(_works(model, options))
+    warning = "; ".join(filter(None, (model.warning, tuned.warning)))
+    return model._replace(warning=warning), replace(options, tuned=tuned)
+
+
+def _whole(model: Prepared, options: Options) -> Graph:
+    """The graph that a module is planned from."""
+    return model.graph.with_every_layer() if options.activations else model.graph
+
+
+def _works(model: Prepared, options: Options) -> Works:
+    """The layers that can be computed in several ways."""
+    return works_of(_whole(model, options), options.level, printable(model.file.source))
 
 
 def _compacted(plans: _Plans, model: Prepared, options: Options) -> _Plans:
@@ -228,7 +269,8 @@ def _compacted(plans: _Plans, model: Prepared, options: Options) -> _Plans:
     if step is not None:
         stored = {**compact(step.without(full.graph.weights), options.weights_dtype, options.keep), **stored}
         step = replace(step, graph=decoded(Plan(step.graph), stored).graph)
-    return _Plans(decoded(plans.predict, stored), activations, step=step, stored=stored, exact=plans.predict)
+    predict = decoded(plans.predict, stored)
+    return plans._replace(predict=predict, activations=activations, step=step, stored=stored, exact=plans.predict)
 
 
 def _pure_plan(model: Prepared, options: Options) -> _Plans:
@@ -267,6 +309,7 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         level=options.level,
         minimal=options.minimal,
         stored=plans.stored,
+        works=plans.works.all if plans.works else (),
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
     # Before the text is made: the memory of both would add up.
@@ -324,6 +367,9 @@ def export(
     max_loss: float | None = None,
     streaming: bool = False,
     tiled: bool = False,
+    tune: str | os.PathLike[str] | None = None,
+    tune_batch: int | None = None,
+    tunable: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
@@ -354,10 +400,12 @@ def export(
     alone. Then `max_loss` bounds the error of the outputs, as a part of the largest number in one: by default as
     `kerasgen.emit.quantize.MAX_LOSS` has it. `streaming` adds functions `start` and `step`, which answer a sequence a
     few steps at a time. `tiled` adds `predict_tiled`, which answers to images of any size in bounded memory, part by
-    part; `predict` takes any size then, too. `defines` are values of globals that the functions of Lambda layers read,
-    by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs the
-    code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
-    `kerasgen.display.STEPS`: a large model takes minutes.
+    part; `predict` takes any size then, too. `tune` is a file that says which kernel is the fastest for each layer on
+    some machine; where it does not exist, that is measured here, in batches of `tune_batch`, by default 1, and written
+    to it. A `tunable` module can measure it, too: `python model.py --tune FILE`. `defines` are values of globals that
+    the functions of Lambda layers read, by name. Keras is not given the code of these functions, but what was read of
+    it; with `run_lambdas` it runs the code, which may do anything. `on_step` is called with the name of each step when
+    it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -391,8 +439,13 @@ def export(
         max_loss,
         streaming,
         tiled,
+        tunable,
     )
+    options.check_tuning(tune, tune_batch)
     model = prepare(file, options, strict=strict)
+    if tune is not None:
+        on_step("tune")
+        model, options = _tuned(model, options, Tune(tune, tune_batch))
     on_step("optimise")
     plans = _plan(model, options)
     proof = Proof(source, weights, file, verify, Lambdas(options.defines, run_lambdas, model.built.notes))
@@ -406,16 +459,16 @@ def export(
     on_step("emit")
     model = model._replace(graph=plans.predict.graph)  # the weights before folding are gone when the folded are packed
     module = _emit(model, plans, options, proof)
-    with _published(module, output, sidecar, force=force) as candidate:
+    with published(module, output, sidecar, force=force) as candidate:
         if proof.truth is not None:
             on_step("verify")
         verification = _verified(proof, candidate, model.built, loss)
         if verification and not keep_failed:
             verification.raise_if_wrong()
         if verification and not verification.ok:
-            _write_again(module.with_constants(VERIFIED=None, SELFTEST=proof.of_keras()), candidate)
+            write_again(module.with_constants(VERIFIED=None, SELFTEST=proof.of_keras()), candidate)
         elif verification and (met := proof.met(verification.tolerance, verification.loss)) != proof.verified:
-            _write_again(module.with_constants(VERIFIED=met), candidate)
+            write_again(module.with_constants(VERIFIED=met), candidate)
     if verification:
         verification.raise_if_wrong()
         loss = verification.loss
@@ -466,6 +519,9 @@ def check(
     max_loss: float | None = None,
     streaming: bool = False,
     tiled: bool = False,
+    tune: str | os.PathLike[str] | None = None,
+    tune_batch: int | None = None,
+    tunable: bool = False,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -495,7 +551,11 @@ def check(
         max_loss,
         streaming,
         tiled,
+        tunable,
     )
+    options.check_tuning(tune, tune_batch)
+    if tune is not None:
+        _, options = _tuned(prepare(file, options), options, Tune(tune, tune_batch, measure=False))
     new = generate(file, options)
     return changes(new, place, sidecar)
 
@@ -520,27 +580,6 @@ def _sidecar(place: Path | None, store: str, target: str) -> Path | None:
     if place.suffix == TARGETS[target]:
         raise UsageError(f"{printable(str(place))}: is the sidecar's name; give the module another one")
     return place.with_suffix(TARGETS[target])
-
-
-def _published(
-    module: Module, output: str | os.PathLike[str] | BinaryIO, sidecar: Path | None, *, force: bool
-) -> AbstractContextManager[Path | BytesIO]:
-    """The module where it is until the block ends; then it appears as a file, or in the stream."""
-    if not isinstance(output, (str, os.PathLike)):
-        return streamed(module.write, output)
-    first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
-    return staged({**first, Path(output): module.write}, force=force)
-
-
-def _write_again(module: Module, candidate: Path | BytesIO) -> None:
-    """Put another module in the place of one that is not published yet."""
-    if isinstance(candidate, Path):
-        with open(candidate, "wb") as file:
-            module.write(file)
-    else:
-        candidate.seek(0)
-        candidate.truncate()
-        module.write(candidate)
 
 
 def _loss(proof: Proof, plans: _Plans, options: Options, inputs: Any) -> Loss | None:

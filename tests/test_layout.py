@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "backward": {"kernels", "graph", "readers", "builder", "passes"},
     "streaming": {"kernels", "graph", "builder", "passes"},
     "emit": {"kernels", "pure_kernels", "graph", "passes", "backward", "streaming"},
+    "tuning": {"kernels", "graph", "passes", "emit"},
     "verification": {
         *(
             "kernels",

@@ -136,6 +136,20 @@ def export(
             show_default=False,
         ),
     ] = "",
+    tune: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Choose each layer's kernel by what FILE says is fast; if there is none, measure and write it.",
+            show_default=False,
+        ),
+    ] = None,
+    tune_batch: Annotated[
+        int | None, typer.Option(min=1, help="Samples in a call that --tune measures. [default: 1]", show_default=False)
+    ] = None,
+    tunable: Annotated[
+        bool, typer.Option("--tunable", help="Let the module measure FILE itself: python model.py --tune FILE.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")] = False,
     verify: Annotated[
         bool | None,
@@ -231,6 +245,9 @@ def export(
         "gradients": None,
         "labels": labels,
         "preprocess": preprocess,
+        "tune": tune,
+        "tune_batch": tune_batch,
+        "tunable": tunable,
         **architecture_options(outputs, input_shape),
     }
     if gradients or trainable or loss or optimizer or explain:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasgen.emit import pure_runtime
-from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, streaming, tiles, weights
+from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, streaming, tiles, tuning, weights
 
 
 class Reach(NamedTuple):
@@ -88,6 +88,7 @@ _RUNNING = Reach(
         lines load loads loadtxt machine mode open output parse_args path popitem position prog python_version read
         read_array readline replace rpartition save savetxt savez seek seekable selftest setprofile sha256 signal start
         step strip tell width write
+        batch exists parse_known_args perf_counter print_usage processor sort strerror tune
         """),
 )
 _STARTING = Reach(
@@ -136,7 +137,7 @@ def _defined(module: ModuleType) -> set[str]:
 
 
 _RUNTIME = set().union(
-    *map(_defined, (program, files, selftest, streaming, tiles, inputs, weights, dtypes, pure_runtime))
+    *map(_defined, (program, files, selftest, streaming, tiles, tuning, inputs, weights, dtypes, pure_runtime))
 )
 _LOADERS = {"load", "read_array"}  # NumPy's functions that can unpickle
 

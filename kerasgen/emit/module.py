@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 import kerasgen
 from kerasgen.emit import streaming
 from kerasgen.emit.audit import audit
-from kerasgen.emit.body import Body, called, layout_line, with_shapes
+from kerasgen.emit.body import Body, called, layout_line, literal, with_shapes
 from kerasgen.emit.processing import Processing
 from kerasgen.emit.quantize import is_compact
 from kerasgen.emit.source import collect
@@ -27,6 +27,7 @@ from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
 from kerasgen.emit.tiles import Tiling
 from kerasgen.emit.training import Training
+from kerasgen.emit.tunable import Work, called_by
 from kerasgen.emit.weights import NPZ, base64_lines, pack
 from kerasgen.errors import UsageError
 from kerasgen.graph.facts import is_users
@@ -94,6 +95,7 @@ def emit(
     tiling: Tiling | None = None,
     minimal: bool = False,
     stored: Mapping[str, np.ndarray] | None = None,
+    works: Sequence[Work] = (),
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
@@ -102,8 +104,8 @@ def emit(
     is where it comes from. `training` adds the gradients, and `step` what computes new steps alone, of the same
     weights; `processing` adds what prepares images and names classes, `tiling` adds `predict_tiled`. A `minimal` module
     has no command line and no self-test; what the self-test compares is put in later, by `Module.with_constants`.
-    `stored` are the weights as
-    `kerasgen.emit.quantize.compact` has them, where they are stored in fewer bytes.
+    `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they are stored in fewer bytes. With
+    `works`, the module can time the kernels that may compute its layers: see `kerasgen.emit.runtime.tuning`.
     """
     origin = origin or Origin()
     graph = plan.graph
@@ -119,6 +121,7 @@ def emit(
     functions += streaming.functions(step, target) if step else []
     functions += processing.functions() if processing else []
     functions += [tiles.in_tiles] if tiling else []
+    functions += called_by(works)
     imports, blocks = collect(functions)
     yours = _yours(functions, {*RESERVED, *(["start", "step"] if step else [])})
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
@@ -128,8 +131,12 @@ def emit(
     loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    checks = [*([target.runtime.with_steps] if step else []), *([target.runtime.check_tiles] if tiling else [])]
-    load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main, *checks])])
+    programs = [] if minimal else [target.runtime.main]
+    programs += [target.runtime.with_steps] if step and not minimal else []
+    programs += [target.runtime.check_tiles] if tiling and not minimal else []
+    programs += [target.runtime.tune_main] if works else []
+    load_imports, load_blocks = collect([*loaders, *programs])
+    _check_names(yours & load_blocks.keys())
     load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     model, lambdas = _model(origin.model)
@@ -163,6 +170,8 @@ def emit(
         processing=processing.printed(graph) if processing else None,
         tiles=ascii(tiling.constant()) if tiling else "",
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
+        works=[literal(work) for work in works],
+        max_batch=plan.max_batch,
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",
         runtime_title=" and ".join(["Weights"] * bool(loaders) + ["command line"] * (not minimal)).capitalize(),
@@ -214,9 +223,13 @@ def _model(facts: Mapping[str, Any]) -> tuple[str, str]:
 def _yours(functions: Iterable[Callable[..., Any]], reserved: Set[str]) -> set[str]:
     """The names and import lines that come with the user's functions. UsageError where a module has such a name."""
     imports, blocks = collect(filter(is_users, functions))
-    for name in reserved & blocks.keys():
-        raise UsageError(f"modules have a {name} of their own; give your function another name")
+    _check_names(reserved & blocks.keys())
     return {*imports, *blocks}
+
+
+def _check_names(taken: Iterable[str]) -> None:
+    for name in taken:
+        raise UsageError(f"modules have a {name} of their own; give your function another name")
 
 
 def output_rows(graph: Graph) -> Iterator[tuple[str, Shape, str]]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerasgen.graph.ir import Graph
 
 Layout = tuple[Callable[..., np.ndarray], Mapping[str, Any]]  # a function of the weight, and its settings
+
+
+class Tuning(NamedTuple):
+    """What was measured to be fast on some machine: the kernels of layers by the value that they compute, as
+    `kerasgen.passes.plan.choose_kernels` names them, and the bytes of a block, None for what suits most caches."""
+
+    choices: Mapping[str, str] = {}
+    block: int | None = None
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,7 @@ class Plan:
     `layouts` are the weights that kernels need in another layout, converted once, when the weights are loaded.
     `buffers` names the memory that results are put into; `out` maps a value to its buffer, or to the value that it
     overwrites. `max_batch` is the maximum samples per run, None for any number. `block` is the size of a block in
-    bytes, None for what suits most caches.
+    bytes, None for what suits most caches, and `choices` are the kernels that were measured to be fast: see `Tuning`.
     """
 
     graph: Graph
@@ -29,6 +37,7 @@ class Plan:
     out: Mapping[str, str] = field(default_factory=dict)
     max_batch: int | None = None
     block: int | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     def on(self, graph: Graph) -> Plan:
         """The plan for another graph, without the layouts and results that it no longer has."""

@@ -228,7 +228,8 @@ class Search:
 
     def _stages(self) -> Iterator[tuple[str, Plan]]:
         """The plan after each pass, as `kerasgen.api.generate` makes it."""
-        plan = Plan(self.graph)
+        tuned = getattr(self.module, "EXPORT", {}).get("tune", {})
+        plan = Plan(self.graph, choices=tuned.get("kernels", {}), block=tuned.get("block"))
         yield "", plan
         for name, step in self._pipeline():
             plan = step(plan).check()

@@ -7,6 +7,7 @@ from kerasgen.emit.runtime.dtypes import decode_weights
 from kerasgen.emit.runtime.program import main
 from kerasgen.emit.runtime.streaming import with_steps
 from kerasgen.emit.runtime.tiles import check_tiles
+from kerasgen.emit.runtime.tuning import tune_main
 from kerasgen.emit.runtime.weights import read_embedded, read_sidecar, read_weights, write_weights
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "read_embedded",
     "read_sidecar",
     "read_weights",
+    "tune_main",
     "with_steps",
     "write_weights",
 ]
