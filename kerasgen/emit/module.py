@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -118,7 +118,8 @@ def emit(
     loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    load_imports, load_blocks = collect([*loaders, *([] if minimal else [target.runtime.main])])
+    sharing = [target.runtime.in_processes, target.runtime.processes] if plan.shares_work else []
+    load_imports, load_blocks = collect([*sharing, *loaders, *([] if minimal else [target.runtime.main])])
     load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     model, lambdas = _model(origin.model)
@@ -127,7 +128,7 @@ def emit(
         parameters=", ".join(name for name, _, _ in inputs),
         signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
         answer=_answer(graph),
-        public=sorted([*_public(graph, activations, training), *(processing.public() if processing else ())]),
+        public=sorted([*_public(plan, activations, training), *(processing.public() if processing else ())]),
         minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}{processing.suffix if processing else '.npy'}" for name, _, _ in inputs),
@@ -146,7 +147,7 @@ def emit(
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",
-        runtime_title=" and ".join(["Weights"] * bool(loaders) + ["command line"] * (not minimal)).capitalize(),
+        runtime_title=_title(["processes"] * bool(sharing) + ["weights"] * bool(loaders) + ["command line"] * (not minimal)),
         loads=bool(loaders),
         decodes=decodes,
         sidecar=ascii(sidecar) if sidecar else None,
@@ -160,6 +161,11 @@ def emit(
     return Module(text, npz, embedded=bool(loaders) and not sidecar)
 
 
+def _title(parts: Sequence[str]) -> str:
+    """What a section of a module contains, as its title."""
+    return " and ".join([", ".join(parts[:-1])] * (len(parts) > 1) + [*parts[-1:]]).capitalize()
+
+
 def _answer(graph: Graph) -> str:
     """The annotation of what `predict` returns."""
     if graph.keyed:
@@ -168,11 +174,12 @@ def _answer(graph: Graph) -> str:
     return "np.ndarray" if count == 1 else f'"tuple[{", ".join(["np.ndarray"] * count)}]"'
 
 
-def _public(graph: Graph, activations: Plan | None, training: Training | None) -> Iterator[str]:
+def _public(plan: Plan, activations: Plan | None, training: Training | None) -> Iterator[str]:
     """The names in a module that are meant for others."""
     yield from ("INPUTS", "OUTPUTS", "predict")
     yield from ["activations"] if activations else []
-    yield from ["reset_states"] if graph.memory else []
+    yield from ["reset_states"] if plan.graph.memory else []
+    yield from ["processes"] if plan.shares_work else []
     if training:
         yield from ("forward", "backward")
         yield from ["train_step"] if training.options.loss else []

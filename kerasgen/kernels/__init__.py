@@ -62,7 +62,7 @@ from kerasgen.kernels.attention import (
     masked_softmax,
     project,
 )
-from kerasgen.kernels.blocks import blocked_conv, clamp, in_batches, pointwise, scale_shift
+from kerasgen.kernels.blocks import blocked_conv, clamp, elementwise, in_batches, join_rows, pointwise, scale_shift
 from kerasgen.kernels.categories import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -315,6 +315,7 @@ __all__ = [
     "dstack",
     "eig",
     "einsum",
+    "elementwise",
     "elu",
     "equalize_adaptively",
     "erf",
@@ -361,6 +362,7 @@ __all__ = [
     "istft",
     "joined_mask",
     "keep_axis",
+    "join_rows",
     "layer_norm",
     "leaky_relu",
     "local_response_norm",

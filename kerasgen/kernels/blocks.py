@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.matmul import BLAS, matmul
+from kerasgen.kernels.team import TEAM
 from kerasgen.kernels.threads import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, surround, window_rows
 
@@ -24,11 +25,13 @@ def in_batches(predict, count, *inputs):
 
 def bordered(shape, dtype, border, out):
     """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
-    empty = np.empty if out is None else out.empty
-    if border is None:
-        y = empty(shape, dtype)
-        return y, y
-    return surround(shape, dtype, border, 0, empty)
+    TEAM.barrier()  # until now, another process may have read what was there
+
+    def empty(shape, dtype):
+        return TEAM.empty(shape, dtype, out)
+
+    y, whole = (empty(shape, dtype),) * 2 if border is None else surround(shape, dtype, border, 0, empty)
+    return y, TEAM.seal(whole)
 
 
 def tile_row(numbers, y):
@@ -131,4 +134,31 @@ def clamp(x, low=None, high=None, *, border=None, out=None):
             target[...] = part
 
     over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 2 * x.size)
+    return whole
+
+
+def elementwise(ufunc, *operands, out):
+    """ufunc(*operands, out=out), of which one operand is `out`: (N, H, W, C), to which the others broadcast."""
+    if out.flags.writeable:  # not a team's, or this process's alone
+        return ufunc(*operands, out=out)
+    operands = [x if np.ndim(x) == 0 else np.broadcast_to(x, out.shape) for x in operands]
+    y = out.view()
+    y.flags.writeable = True
+    TEAM.barrier()  # until now, another process may have read what was there
+
+    def block(at):
+        ufunc(*(x if np.ndim(x) == 0 else x[at] for x in operands), out=y[at])
+
+    over_blocks(block, len(y), y.shape[1], block_rows(y[:1, :1].nbytes), y.size)
+    return out
+
+
+def join_rows(*xs, axis=-1, out):
+    """Join along the last axis, into the buffer `out`: (N, H, W, C), (N, H, W, D) → (N, H, W, C + D)."""
+    y, whole = bordered((*xs[0].shape[:-1], sum(x.shape[-1] for x in xs)), np.result_type(*xs), None, out)
+
+    def block(at):
+        np.concatenate([x[at] for x in xs], axis=axis, out=y[at])
+
+    over_blocks(block, len(y), y.shape[1], y.shape[1], y.size)
     return whole

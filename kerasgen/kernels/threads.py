@@ -8,6 +8,7 @@ import threading
 import numpy as np
 
 from kerasgen.kernels.matmul import BLAS
+from kerasgen.kernels.team import TEAM
 
 
 def thread_count(text, cores):
@@ -88,16 +89,23 @@ def block_rows(row, width=256):
 def over_blocks(work, images, rows, step, cost, products=False):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 
-    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    In a team, each process does its share of the rows, then all meet. Work that is mostly matrix `products` is left to
+    this thread where the BLAS has threads of its own for it.
     """
-    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
-        step = min(step, -(-rows // THREADS))
-        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
-        return
+    first, last = (images * rows * rank // TEAM.size for rank in (TEAM.rank, TEAM.rank + 1))
+    threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or not products) else 1
+    tasks = []
     for image in range(images):
-        for start in range(0, rows, step):
-            work((image, slice(start, min(start + step, rows))))
+        start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
+        even = max(1, -(-(stop - start) // max(1, round((stop - start) / step))))  # no block of a few rows that are left
+        even = min(even, -(-rows // threads))
+        tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
+    if threads > 1:
+        share(work, tasks)
+    else:
+        for task in tasks:
+            work(task)
+    TEAM.barrier()
 
 
 def share(work, tasks):
