@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from kerasgen.emit.target import Target
 from kerasgen import kernels
+from kerasgen.emit.target import Target
 from kerasgen.graph.facts import facts, is_copied
 from kerasgen.graph.ir import Graph, Node, Operand, Value
 from kerasgen.graph.plan import Plan
@@ -35,7 +35,7 @@ def called_by_nodes(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
 
 
 def by_rows(node: Node, plan: Plan) -> Callable[..., Any] | None:
-    """The kernel that lets a team of processes share the rows of a result in a buffer, where the node's own does not."""
+    """The kernel with which a team of processes shares the rows of a result in a buffer, if not the node's own."""
     if node.outputs[0] not in plan.out or not plan.shares_work:
         return None
     if facts(node.kernel).in_place:

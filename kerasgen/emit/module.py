@@ -147,7 +147,9 @@ def emit(
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",
-        runtime_title=_title(["processes"] * bool(sharing) + ["weights"] * bool(loaders) + ["command line"] * (not minimal)),
+        runtime_title=_title(
+            ["processes"] * bool(sharing) + ["weights"] * bool(loaders) + ["command line"] * (not minimal)
+        ),
         loads=bool(loaders),
         decodes=decodes,
         sidecar=ascii(sidecar) if sidecar else None,

@@ -97,7 +97,9 @@ def over_blocks(work, images, rows, step, cost, products=False):
     tasks = []
     for image in range(images):
         start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
-        even = max(1, -(-(stop - start) // max(1, round((stop - start) / step))))  # no block of a few rows that are left
+        even = max(
+            1, -(-(stop - start) // max(1, round((stop - start) / step)))
+        )  # no block of a few rows that are left
         even = min(even, -(-rows // threads))
         tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
     if threads > 1:

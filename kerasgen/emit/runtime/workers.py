@@ -7,6 +7,7 @@ which lie in shared memory, once for all, this process included. Between calls t
 ends with this process, however that ends.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -222,10 +223,8 @@ def end_processes(team):
         process.kill()
         process.wait()
         process.stdout.close()
-        try:
+        with contextlib.suppress(OSError):  # for what it has not read
             process.stdin.close()
-        except OSError:  # what it did not read
-            pass
 
 
 def source_text(scope):
@@ -296,11 +295,13 @@ def work_in_team(rank, size, keys, table, scope):
     memory, weights = SharedMemory(keys[0], 0), SharedMemory(keys[1], 0)
     scope["W"] = {name: weights.array(*where) for name, where in table.items()}
     TEAM.join(rank, size, SharedMemory(keys[0], TEAMS))
+    for array in scope["W"].values():
+        array.flags.writeable = False
     np.seterr(all="ignore")  # each would warn
     answers.write(READY)
     while True:
         arrays = [memory.array(*where) for where in json.loads(lines.get())]
-        for array in (*arrays, *scope["W"].values()):
+        for array in arrays:
             array.flags.writeable = False
         try:
             facts = give_back(scope["predict"](*arrays))

@@ -51,7 +51,7 @@ class _Buffers:
 
 
 def plan_memory(plan: Plan, *, large: int = LARGE) -> Plan:
-    """The plan with a buffer for every value that its kernel can put into one, if it has `large` bytes per sample or is made by blocks."""
+    """The plan with a buffer for every value whose kernel can use one: made by blocks, or of `large` bytes a sample."""
     graph = plan.graph
     last = last_reads(graph)
     names = (name for node in graph.nodes for name in (*node.reads, *node.outputs, node.kernel.__name__))
