@@ -3,6 +3,8 @@
 Each can write its result into the buffer `out`, inside a `border` of zeros that the next layer needs.
 """
 
+import math
+
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
@@ -64,6 +66,18 @@ def epilogue(part, bias, residual, activation, target):
         target[...] = part
 
 
+def row_cells(width, activation):
+    """The cells of a row, where columns may be computed one by one: not if the activation looks along them."""
+    return width if activation in (None, relu, relu6) else math.inf
+
+
+def part_of(x, *places):
+    """These columns of x, or of its block at the first place; None of None."""
+    if x is None:
+        return None
+    return x[places[0]][..., places[-1]] if len(places) > 1 else x[..., places[0]]
+
+
 def blocked_conv(
     x, kernel, bias=None, residual=None, *, strides, dilation, pad=None, activation=None, border=None, out=None
 ):
@@ -75,15 +89,15 @@ def blocked_conv(
     y, whole = bordered(shape, x.dtype, border, out)
     bias = tile_row(bias, y)
 
-    def block(at):
-        target = y[at]
+    def block(at, columns):
+        target = y[at][..., columns]
         unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
-        part = matmul(unfolded.reshape(target.size // f, len(matrix)), matrix)
-        epilogue(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
+        part = matmul(unfolded.reshape(y[at].size // f, len(matrix)), matrix[:, columns])
+        epilogue(part.reshape(target.shape), part_of(bias, columns), part_of(residual, at, columns), activation, target)
 
     width = product(shape[2:-1])
     step = block_rows(width * len(matrix) * x.itemsize, width)
-    over_blocks(block, len(x), shape[1], step, y.size * len(matrix), products=True)
+    over_blocks(block, len(x), shape[1], step, y.size * len(matrix), f, row_cells(width, activation))
     return whole
 
 
@@ -94,16 +108,16 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
     bias = tile_row(bias, y)
 
-    def block(at):
-        target = y[at]
-        place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
-        part = matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+    def block(at, columns):
+        target = y[at][..., columns]
+        place = target.reshape(y[at].size // f, f) if target.flags.c_contiguous else None
+        part = matmul(x[at].reshape(y[at].size // f, c), matrix[:, columns], out=place).reshape(target.shape)
         target = target if place is None else part
-        epilogue(part, bias, None if residual is None else residual[at], activation, target)
+        epilogue(part, part_of(bias, columns), part_of(residual, at, columns), activation, target)
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
-    over_blocks(block, len(x), x.shape[1], step, y.size * c, products=True)
+    over_blocks(block, len(x), x.shape[1], step, y.size * c, f, row_cells(width, activation))
     return whole
 
 

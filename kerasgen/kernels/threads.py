@@ -1,6 +1,7 @@
 """What calls share: the memory that each thread keeps for its results, and threads that help with a layer's blocks."""
 
 import collections
+import math
 import os
 import queue
 import threading
@@ -86,14 +87,17 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-def over_blocks(work, images, rows, step, cost, products=False):
+def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 
-    In a team, each process does its share of the rows, then all meet. Work that is mostly matrix `products` is left to
-    this thread where the BLAS has threads of its own for it.
+    In a team, each process does its share of the rows, then all meet. Matrix products have `columns`, and `cells` in a
+    row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
+    they are left to this thread where the BLAS has threads of its own for them.
     """
-    first, last = (images * rows * rank // TEAM.size for rank in (TEAM.rank, TEAM.rank + 1))
-    threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or not products) else 1
+    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, 16 * TEAM.size)
+    first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
+    more = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
+    threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
     tasks = []
     for image in range(images):
         start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
@@ -101,12 +105,12 @@ def over_blocks(work, images, rows, step, cost, products=False):
             1, -(-(stop - start) // max(1, round((stop - start) / step)))
         )  # no block of a few rows that are left
         even = min(even, -(-rows // threads))
-        tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
+        tasks += [((image, slice(at, min(at + even, stop))), *more) for at in range(start, stop, even)]
     if threads > 1:
         share(work, tasks)
     else:
         for task in tasks:
-            work(task)
+            work(*task)
     TEAM.barrier()
 
 
@@ -123,7 +127,7 @@ def share(work, tasks):
                 task = waiting.popleft()
             except IndexError:  # another thread was faster
                 return
-            work(task)
+            work(*task)
 
     def help_out(lock):
         if lock.acquire(False):  # else the call has ended

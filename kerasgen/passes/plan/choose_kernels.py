@@ -3,7 +3,8 @@
 | layer                                    | kernel                 | why                                              |
 |------------------------------------------|------------------------|--------------------------------------------------|
 | windows of one sample below SMALL, or an | as it is               | one product for the whole batch, few calls       |
-| eighth where they need not be unfolded   |                        |                                                  |
+| eighth where they need not be unfolded,  |                        |                                                  |
+| and no more than FEW products            |                        |                                                  |
 | of those, one over a single channel, if  | conv_by_taps           | rows of the image are longer than the window's   |
 | it is more than a 64th                   |                        |                                                  |
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
@@ -33,6 +34,7 @@ from kerasgen.graph.ir import Graph, Node, Shape
 from kerasgen.graph.plan import Layout, Plan
 
 SMALL = 1 << 18  # bytes
+FEW = 4_000_000  # multiplications
 TILE = 4096  # numbers in the inner loop of a tiled kernel
 # By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
 # saved.
@@ -68,6 +70,10 @@ class _Layer:
     def activation(self) -> dict[str, Any]:
         """The setting of that name, if there is one."""
         return {key: self.node.attrs[key] for key in ("activation",) if self.node.attrs.get(key)}
+
+    def within(self, small: int) -> bool:
+        """Whether its windows have at most so many bytes, and its products are few."""
+        return self.size <= small and math.prod(n or 1 for n in self.y[1:-1]) * math.prod(self.kernel) <= FEW
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -120,7 +126,7 @@ def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Cho
     """Another kernel for a layer; None where it stays as it is."""
     if facts(layer.node.kernel).conv_axes:
         return _choose_conv(layer, small, winograd)
-    if layer.size <= small // 8:
+    if layer.within(small // 8):
         return None
     if layer.node.kernel is kernels.dense:
         return (layer.by(kernels.pointwise, layer.activation), None) if len(layer.x) > 2 else None
@@ -134,11 +140,11 @@ def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice | None:
     window, settings = layer.kernel[:-2], layer.settings
     if layer.kernel[-2] == 1 < max(window) and small // 64 < layer.size <= small:
         return layer.by(kernels.conv_by_taps, settings), None
-    if layer.size <= small // 8:
+    if layer.within(small // 8):
         return None
     if set(window) == {1} == set(settings["strides"]) and settings.get("pad") is None:
         return layer.by(kernels.pointwise, layer.activation), None
-    if layer.size <= small:
+    if layer.within(small):
         return None
     m = _tiles(layer, winograd.get(window, ()), min(layer.kernel[-2:]))
     if m is not None:
