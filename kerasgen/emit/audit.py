@@ -103,12 +103,12 @@ _STARTING_PROCESSES = Reach(
         basename buffer chunks close counters cpu_count detach dumps dup dup2 encode end environ executable fault fdopen
         fence fileno finalize flush forget fromkeys ftruncate get_source hand_over hex inputs isdecimal key kill length
         loads lock memfd_create memory mmap other path place places processes put rank readline register_at_fork release
-        results returncode seterr sleep spin splitlines start stdin stdout steps str suppress swap urandom used wait warn
-        weights workers write writeable yielded
+        results returncode seterr sleep spin splitlines start stdin stdout steps str suppress swap urandom used wait
+        warn weights workers write writeable yielded
         """),
 )
 _STARTING = Reach(
-    modules=_words("binascii collections contextlib hashlib io json os queue sys threading time weakref"),
+    modules=_words("binascii collections contextlib hashlib io os queue sys threading time weakref"),
     names=_words("globals __name__"),
     attributes=_words("path join dirname abspath cpu_count environ"),
 )

@@ -15,6 +15,7 @@ from kerasgen.emit.target import Target
 from kerasgen.graph.facts import facts, is_copied
 from kerasgen.graph.ir import Graph, Node, Operand, Value
 from kerasgen.graph.plan import Plan
+from kerasgen.kernels.blocks import elementwise, join_rows
 from kerasgen.names import Namespace
 
 
@@ -39,10 +40,10 @@ def by_rows(node: Node, plan: Plan) -> Callable[..., Any] | None:
     if node.outputs[0] not in plan.out or not plan.shares_work:
         return None
     if facts(node.kernel).in_place:
-        return kernels.elementwise
+        return elementwise
     rank = len(plan.graph.specs[node.output].shape) if node.output in plan.graph.specs else 0
     joins = node.kernel is kernels.concatenate and rank > 2 and node.attrs.get("axis", -1) in (-1, rank - 1)
-    return kernels.join_rows if joins else None
+    return join_rows if joins else None
 
 
 WIDTH = 120  # of the lines of a module
@@ -148,7 +149,7 @@ class Body:
             return syntax(*operands, **node.attrs)
         shared = by_rows(node, self.plan)
         if shared is not None:
-            ufunc = [self.target.name(node.kernel)] if shared is kernels.elementwise else []
+            ufunc = [self.target.name(node.kernel)] if shared is elementwise else []
             return f"{shared.__name__}({', '.join([*ufunc, *operands, f'out={self._name(str(out))}'])})"
         defaults = _defaults(node.kernel)
         while operands and node.inputs[len(operands) - 1] is None and defaults.get(len(operands) - 1, "") is None:

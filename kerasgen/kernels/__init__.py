@@ -62,7 +62,7 @@ from kerasgen.kernels.attention import (
     masked_softmax,
     project,
 )
-from kerasgen.kernels.blocks import blocked_conv, clamp, elementwise, in_batches, join_rows, pointwise, scale_shift
+from kerasgen.kernels.blocks import blocked_conv, clamp, in_batches, pointwise, scale_shift
 from kerasgen.kernels.categories import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -315,7 +315,6 @@ __all__ = [
     "dstack",
     "eig",
     "einsum",
-    "elementwise",
     "elu",
     "equalize_adaptively",
     "erf",
@@ -360,7 +359,6 @@ __all__ = [
     "inverse_lookup",
     "irfft",
     "istft",
-    "join_rows",
     "joined_mask",
     "keep_axis",
     "layer_norm",

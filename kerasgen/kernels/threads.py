@@ -96,21 +96,23 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """
     by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, 16 * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
-    more = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
+    which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
     threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
     tasks = []
     for image in range(images):
         start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
-        even = max(
-            1, -(-(stop - start) // max(1, round((stop - start) / step)))
-        )  # no block of a few rows that are left
-        even = min(even, -(-rows // threads))
-        tasks += [((image, slice(at, min(at + even, stop))), *more) for at in range(start, stop, even)]
+        even = -(-(stop - start) // max(1, round((stop - start) / step)))  # no block of a few rows that are left
+        even = max(1, min(even, -(-rows // threads)))
+        tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
+
+    def do(task):
+        work(task, *which)
+
     if threads > 1:
-        share(work, tasks)
+        share(do, tasks)
     else:
         for task in tasks:
-            work(*task)
+            do(task)
     TEAM.barrier()
 
 
@@ -127,7 +129,7 @@ def share(work, tasks):
                 task = waiting.popleft()
             except IndexError:  # another thread was faster
                 return
-            work(*task)
+            work(task)
 
     def help_out(lock):
         if lock.acquire(False):  # else the call has ended

@@ -8,7 +8,6 @@ ends with this process, however that ends.
 """
 
 import contextlib
-import json
 import os
 import queue
 import sys
@@ -122,6 +121,8 @@ class Workers:
         """Start them. Raises OSError or RuntimeError where that is impossible."""
         import subprocess
 
+        if sys.platform in ("emscripten", "wasi"):
+            raise OSError(f"{sys.platform} has no processes")
         if hasattr(sys, "frozen") or not os.path.basename(sys.executable or "").lower().startswith(("python", "pypy")):
             raise OSError("sys.executable is no Python")
         text, scope = source_text(predict.__globals__), predict.__globals__
@@ -158,7 +159,7 @@ class Workers:
 
     def answer(self, arrays):
         """What `predict` returns for these arrays."""
-        line = json.dumps([self.hand_over(number, x) for number, x in enumerate(arrays)]).encode() + b"\n"
+        line = to_line([self.hand_over(number, x) for number, x in enumerate(arrays)])
         try:
             for process in self.processes:
                 process.stdin.write(line)
@@ -168,7 +169,7 @@ class Workers:
             answer = b""
         if not answer.startswith(b"{"):
             raise self.fault(answer)
-        facts = json.loads(answer)
+        facts = from_line(answer)
         results = [np.array(self.memory.array(*where)) for where in facts["results"]]
         if facts["names"] is not None:
             return dict(zip(facts["names"], results))
@@ -191,7 +192,7 @@ class Workers:
             process.kill()
         for error in (answer, *(process.stdout.readline() for process in self.processes)):
             if error.startswith(b"["):
-                name, text = json.loads(error)
+                name, text = from_line(error)
                 return kinds[name](text) if name in kinds else RuntimeError(f"{name}: {text}")
         return RuntimeError(
             "a process that predict runs in was killed, perhaps for lack of memory: the next call starts new ones; "
@@ -300,17 +301,17 @@ def work_in_team(rank, size, keys, table, scope):
     np.seterr(all="ignore")  # each would warn
     answers.write(READY)
     while True:
-        arrays = [memory.array(*where) for where in json.loads(lines.get())]
+        arrays = [memory.array(*where) for where in from_line(lines.get())]
         for array in arrays:
             array.flags.writeable = False
         try:
             facts = give_back(scope["predict"](*arrays))
             TEAM.barrier()
         except BaseException as error:
-            answers.write(json.dumps([type(error).__name__, str(error)]).encode() + b"\n")
+            answers.write(to_line([type(error).__name__, str(error)]))
             os._exit(1)
         if rank == 0:
-            answers.write(json.dumps(facts).encode() + b"\n")
+            answers.write(to_line(facts))
 
 
 def give_back(result):
@@ -325,6 +326,20 @@ def give_back(result):
             TEAM.memory.array(*results[-1])[...] = y
     TEAM.results = 0
     return {"names": names, "several": several, "results": results}
+
+
+def to_line(facts):
+    """Facts as a line of JSON."""
+    import json
+
+    return json.dumps(facts).encode() + b"\n"
+
+
+def from_line(line):
+    """The facts in a line of JSON."""
+    import json
+
+    return json.loads(line)
 
 
 def listen(lines):
