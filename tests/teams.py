@@ -1,4 +1,4 @@
-"""A team of several copies of a module in one process, each in a thread: what a process of a team computes, at no cost."""
+"""A team of several copies of a module in one process, each in a thread: what the processes of a team compute."""
 
 from __future__ import annotations
 

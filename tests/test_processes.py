@@ -84,11 +84,8 @@ def gone(pid: int) -> bool:
 
 def test_what_is_tested(folder: Path) -> None:
     text = (folder / "net.py").read_text(encoding="utf-8").partition("# Kernels")[0]
-    assert {"elementwise(", "join_rows(", "winograd_conv2d(", "blocked_conv(", "in_processes("} <= {
-        name
-        for name in ("elementwise(", "join_rows(", "winograd_conv2d(", "blocked_conv(", "in_processes(")
-        if name in text
-    }
+    for name in ("elementwise(", "join_rows(", "winograd_conv2d(", "blocked_conv(", "in_processes("):
+        assert name in text
 
 
 # --- The answers -----------------------------------------------------------------------------------------------------
@@ -207,7 +204,7 @@ def test_in_a_file_without_a_name(folder: Path) -> None:
         "import sys; sys.frozen = True; import net; y = net.predict(x)",
         "import sys; sys.executable = 'false-python'; import net; y = net.predict(x)",
         "import sys; sys.platform = 'emscripten'; import net; y = net.predict(x)",
-        "import os; del os.memfd_create; os.ftruncate = lambda file, size: os.close(-1); import net; y = net.predict(x)",
+        "import os; os.ftruncate = lambda file, size: os.close(-1); import net; y = net.predict(x)",
     ],
 )
 def test_where_none_can_start(folder: Path, code: str) -> None:

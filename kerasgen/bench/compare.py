@@ -20,7 +20,7 @@ import numpy as np
 import kerasgen
 from kerasgen.api import Options, generate
 from kerasgen.bench import suite
-from kerasgen.bench.engines import CREW, OTHERS, OWN, Engine, at_level
+from kerasgen.bench.engines import OTHERS, OWN, PROCESSES, Engine, at_level
 from kerasgen.bench.lines import products
 from kerasgen.bench.report import Comparison, Line, Report, Timing
 from kerasgen.bench.rounds import EngineError, Worker, run
@@ -211,14 +211,14 @@ def bench(
     rounds: int = 15,
     lines: bool = False,
     levels: Sequence[int] = (),
-    crew: bool = False,
+    processes: bool = False,
     cache: Path | None = None,
     say: Callable[[str], object] = lambda text: None,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> Report:
     """Compare the engines on every model, a file or a name of the suite, with every batch size.
 
-    `levels` adds modules of ours at other levels of optimisation, `crew` one that has its own threads. `lines` also
+    `levels` adds modules of ours at other levels of optimisation, `processes` one in several processes. `lines` also
     times each line of our module. `cache` is a folder for converted models and those of the suite. `say` is told of
     engines that are left out, `on_step` of each step when it begins, both in words.
 
@@ -229,7 +229,7 @@ def bench(
     for engine in OTHERS:
         if engine.missing:
             say(f"{engine.name} is skipped: {', '.join(engine.missing)} not installed ({INSTALL})")
-    own = [OWN, *([CREW] if crew else []), *map(at_level, levels)]
+    own = [OWN, *([PROCESSES] if processes else []), *map(at_level, levels)]
     engines = [*own, *(engine for engine in OTHERS if not engine.missing)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="kerasgen-bench-"))) if cache is None else cache

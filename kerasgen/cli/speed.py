@@ -29,8 +29,8 @@ def bench(
         list[int] | None,
         typer.Option(help="Also time a module of this optimisation level.", min=0, max=2, show_default=False),
     ] = None,
-    crew: Annotated[
-        bool, typer.Option("--crew", help="Also time the module with KERASGEN_THREADS in addition to BLAS threads.")
+    processes: Annotated[
+        bool, typer.Option("--processes", help="Also time the module in as many processes (KERASGEN_PROCESSES).")
     ] = False,
     cache: Annotated[
         Path | None, typer.Option(help="A folder to keep converted models and those of the suite in.")
@@ -60,7 +60,7 @@ def bench(
             rounds=rounds,
             lines=layers,
             levels=against_level or (),
-            crew=crew,
+            processes=processes,
             cache=cache,
             say=say,
             on_step=on_step,

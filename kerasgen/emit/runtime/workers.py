@@ -71,11 +71,11 @@ class Using:
         """Remember it."""
         self.count = self.other = count
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         """Set the number."""
         self.swap()
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         """Set the number that was before."""
         self.swap()
 
@@ -86,8 +86,8 @@ class Using:
             PROCESSES.count, self.other = self.other, PROCESSES.count
 
 
-def processes(count):
-    """For a `with` statement, inside of which this many processes answer each call of `predict` by this module."""
+def processes(count: int) -> "Using":
+    """For a `with` statement: inside of it, so many processes compute each call of `predict` together."""
     return Using(process_count(str(count), os.cpu_count()))
 
 
