@@ -75,7 +75,7 @@ class Using:
         """Set the number."""
         self.swap()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: "object") -> None:
         """Set the number that was before."""
         self.swap()
 
