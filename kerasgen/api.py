@@ -380,7 +380,7 @@ def export(
     with _published(module, output, sidecar, force=force) as candidate:
         if proof.truth is not None:
             on_step("verify")
-        verification = _verified(proof, candidate, model.built)
+        verification = _verified(proof, candidate, model.built, loss)
         if verification and not keep_failed:
             verification.raise_if_wrong()
         if verification and not verification.ok:
@@ -511,8 +511,8 @@ def _write_again(module: Module, candidate: Path | BytesIO) -> None:
 
 
 def _loss(proof: Proof, plans: _Plans, options: Options, inputs: Any) -> Loss | None:
-    """What weights in fewer bytes cost, where Keras has not answered: compared with the graph that has the model's."""
-    if plans.exact is None or proof.truth is not None:
+    """What weights in fewer bytes cost, compared with the graph that has the model's."""
+    if plans.exact is None or (proof.truth is not None and inputs is not None):  # Keras has answered them all
         return None
     batches = proof.answers(plans.exact, plans.predict, inputs)
     return measure(options.weights_dtype, options.loss_limit, batches, FLOAT32)
@@ -522,12 +522,13 @@ def _too_much(model: Prepared, loss: Loss) -> ParityError:
     return ParityError(f"{printable(model.file.source)}: {loss}; {loss.hint}")
 
 
-def _verified(proof: Proof, candidate: Path | BytesIO, built: Built) -> Verification | None:
-    """The comparison of a module that is not published yet with Keras, if Keras has answered."""
+def _verified(proof: Proof, candidate: Path | BytesIO, built: Built, loss: Loss | None) -> Verification | None:
+    """The comparison of a module that is not published yet with Keras, if Keras has answered, with all of the loss."""
     if proof.truth is None:
         return None
     module = load_module(candidate if isinstance(candidate, Path) else candidate.getvalue())
-    return compared(built, module, {"": proof.arrays}, {"": proof.expected}, proof.truth)
+    verification = compared(built, module, {"": proof.arrays}, {"": proof.expected}, proof.truth)
+    return replace(verification, loss=verification.loss and verification.loss.joined(loss))
 
 
 def inspect(

@@ -52,9 +52,15 @@ SHORT = (
     "clahe of integers",
     "gru reset before",
     "layer_norm axes",
+    "mixed_float16",
     "mixed_float16 then float32",
     "multi_head_attention axes mask",
+    "multi_head_attention mask by head",
+    "ops.add of int8",
+    "ops.cast of float16",
+    "ops.logdet",
     "ops.nanprod keepdims",
+    "ops.saturate_cast int32",
     "ops.ssim settings",
 )
 

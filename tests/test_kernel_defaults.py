@@ -238,7 +238,7 @@ CALLS: dict[str, Call] = {
     "view_as_complex": call(random(3, 2)),
     "view_as_real": call(random(3) + 1j * random(3, seed=1)),
     # Matrices
-    **dict.fromkeys("cholesky_inverse eig logdet lu_factor pinv qr slogdet".split(), call(definite(2, 3))),
+    **dict.fromkeys("cholesky cholesky_inverse eig logdet lu_factor pinv qr slogdet".split(), call(definite(2, 3))),
     "lstsq": call(random(4, 3), random(4, 2)),
     "solve": call(definite(2, 3), random(2, 3, 4)),
     "solve_triangular": call(definite(2, 3), random(2, 3, 4)),

@@ -150,7 +150,7 @@ def test_beam_of_one_class() -> None:
     """Where nothing but blanks is likely, the best sequence is the empty one."""
     logits = np.full((1, 4, 3), -20.0, "float32")
     logits[..., 2] = 20
-    labels, scores = k.ctc_beam(logits, np.array([4]), top_paths=2)
+    labels, scores = k.ctc_beam(k.log_softmax(logits), np.array([4]), top_paths=2)
     assert labels.shape == (2, 1, 4)
     assert scores.shape == (1, 2)
     assert labels[0].tolist() == [[-1] * 4]

@@ -18,6 +18,7 @@ from keras import layers as L
 from support import SHARED_MODELS, randomize
 
 import kerasgen
+from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.layers import RULES
 from kerasgen.verification.compare import compare
@@ -298,7 +299,7 @@ def test_a_window_that_does_not_quite_add_up() -> None:
     witness = Witness([Node(("y",), variance, ("x", "w"))], {"x": x}, {"w": window}, ("y",))
     assert witness.exact is not None
     off = variance(x.astype("float64"), window.astype("float64") * (1 + 2.0**-23))
-    assert abs(off - witness.exact["y"])[0] < 2 * witness.spread(2.0**-23)["y"]
+    assert abs(off - witness.exact["y"])[0] < 2 * witness.spread("y", 2.0**-23)
 
 
 def chain(*nodes: Node, weights: dict[str, np.ndarray] | None = None) -> Graph:
@@ -349,14 +350,64 @@ def cast(x: Any) -> Any:
     return x.astype("int32")
 
 
+def test_a_cast_of_what_the_dtype_does_not_have() -> None:
+    """The processor decides what it becomes; of what the dtype has, nothing does."""
+    graph = chain(Node(("y",), kernels.cast, ("x",), {"dtype": "int8"}))
+    x = np.float32([[1, 300, -300, 1e10]])
+    right = np.array([[1, 127, -128, 0]], "int8")
+    for column, ok in ((0, False), (1, True), (2, True), (3, True)):
+        got = right.copy()
+        got[0, column] = 17
+        assert (Walk(graph, [x]).offer(("y",), [got]) is None) is ok
+
+
+def test_infinities_of_float16() -> None:
+    """They stand for what float16 does not have, if it is Keras that computes in it."""
+    graph = chain(Node(("y",), np.multiply, ("x", 2.0)))
+    x = np.float32([[1, 40000, -40000, 30000]])
+    for overflow, by_keras, inside, ok in (
+        ([2, np.inf, -np.inf, 60000], True, ("float16",), True),
+        ([2, np.inf, -np.inf, 60000], False, ("float16",), False),
+        ([2, np.inf, -np.inf, 60000], True, (), False),
+        ([2, np.inf, np.inf, 60000], True, ("float16",), False),
+        ([2, np.inf, -np.inf, np.inf], True, ("float16",), False),
+    ):
+        walk = Walk(graph, [x], keras=by_keras)
+        assert (walk.offer(("y",), [np.float32([overflow])], inside) is None) is ok
+
+
+def test_whether_there_is_a_number_at_all() -> None:
+    """A logarithm of what is 0 but for rounding may be NaN, and that of 1 may not."""
+    graph = chain(
+        Node(("a",), np.multiply, ("x", 3.0)), Node(("b",), np.subtract, ("a", 3.0)), Node(("y",), np.log, ("b",))
+    )
+    x = np.float32([[1 + 1e-7, 2, 3, 4]])
+    right = np.log(x * 3 - 3)
+    for column, ok in ((0, True), (1, False)):
+        got = right.copy()
+        got[0, column] = np.nan
+        assert (Walk(graph, [x]).offer(("y",), [got]) is None) is ok
+
+
+def test_kernels_that_cancel_inside() -> None:
+    """What rounding takes in them is more than errors of their operands tell."""
+    images = np.ones((1, 4, 4, 1), "float32")
+    window = np.full((3, 3), np.float32(1 / 9))
+    node = Node(("y",), kernels.ssim, ("x", "z", "w"))
+    for off, ok in ((1e-3, True), (2e-3, False)):
+        witness = Witness([node], {"x": images, "z": images}, {"w": window}, ("y",))
+        report = compare("y", np.float32([1 - off]), np.float32([1]))
+        assert witness.report(report, np.float32([1 - off])).ok is ok
+
+
 def test_the_witness_asks_nobody() -> None:
     """What it allows depends on the step alone: one rounding of what is large, of what cancels."""
     node = Node(("y",), np.subtract, ("x", "w"))
-    x, w = np.float32([[1e4, 1e4]]), np.float32([1e4 - 1, 1e4 - 2])
+    x, w = np.float32([[1e4 + 0.25, 1e4 + 0.25]]), np.float32([1e4 - 0.75, 1e4 - 1.75])
     witness = Witness([node], {"x": x}, {"w": w}, ("y",))
     assert witness.exact is not None
     assert witness.exact["y"].tolist() == [[1, 2]]
-    spread = witness.spread(2.0**-23)["y"]
+    spread = witness.spread("y", 2.0**-23)
     assert 2.0**-23 * 1e3 < spread < 2.0**-23 * 3e4
     assert FACTOR * spread < 0.05
 

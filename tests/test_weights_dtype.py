@@ -92,7 +92,7 @@ def test_what_a_module_has_is_the_formula(dtype: str, net: Path, plain: Any, tmp
     stored = embedded(path)
     assert {key.partition(".")[0] for key in stored if "." in key} == set(CHANNELS)
     assert result.loss is not None
-    assert result.loss.error < {"float16": 5e-3, "bfloat16": 3e-2, "int8": 6e-2}[dtype]
+    assert result.loss.error < {"float16": 5e-3, "bfloat16": 3e-2, "int8": 8e-2}[dtype]
     assert module.EXPORT["weights_dtype"] == dtype
 
 
@@ -176,7 +176,7 @@ def test_too_much(run: Run, net: Path) -> None:
     options = ("export", net, "-o", "a.py", "--weights-dtype", "int8", "--max-loss", "0.0001")
     assert "(0.0001 allowed)" in run.fails(1, *options)
     message = run.fails(1, *options, "--no-verify")
-    assert "float32 weights; allow more with --max-loss 0.0" in message
+    assert "float32 weights; allow more with --max-loss 0.1" in message
     run(*options, "--no-verify", "--keep-failed", code=1)
     assert Path("a.py").exists()
     assert load_module(Path("a.py")).EXPORT["max_loss"] == 0.0001

@@ -51,7 +51,7 @@ _NUMPY = _UFUNCS | _words("""
     uint8 union1d unique unpackbits unravel_index unwrap vander var vdot vectorize void vsplit vstack where zeros
     zeros_like
     """)
-_LINALG = _words("cholesky cond det eig eigh eigvals inv matrix_rank norm pinv qr slogdet solve svd")
+_LINALG = _words("LinAlgError cholesky cond det eig eigh eigvals inv matrix_rank norm pinv qr slogdet solve svd")
 FUNCTIONS = _NUMPY | _LINALG  # of NumPy: none of them touches anything but arrays
 _SIGNAL = _words("fft fft2 ifft ifft2 irfft irfft2 rfft rfft2")
 _VALUES = _words("""

@@ -68,6 +68,7 @@ class Facts:
     saturates: whether it is flat for large numbers, which hides errors of its operand.
     near_one: whether it computes with numbers around 1 or as large as its operand where its result is tiny, as
         exp(x) - 1 does, so that the result is as exact as those are.
+    cancels: how many ε of its result rounding may take, where the large numbers that it subtracts are inside of it.
     ambiguous: whether there are several right results, such as vectors of either sign.
     gradient: the rule that emits its derivative, `stop` if the gradient ends at it, None if there is no rule: see
         `kerasgen.graph.derivatives`.
@@ -91,6 +92,7 @@ class Facts:
     moves: bool = False
     saturates: bool = False
     near_one: bool = False
+    cancels: int = 0
     ambiguous: bool = False
     gradient: Rule | None = None
 
@@ -283,6 +285,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.unravel_index: replace(OPAQUE, gradient=stop),
     kernels.view: replace(OPAQUE, gradient=stop),
     # linalg
+    kernels.cholesky: replace(OPAQUE, gradient=linalg.cholesky),
     kernels.cholesky_inverse: replace(OPAQUE, gradient=linalg.cholesky_inverse),
     kernels.eig: replace(OPAQUE, ambiguous=True, gradient=linalg.eig),
     kernels.logdet: replace(OPAQUE, gradient=linalg.logdet),
@@ -299,7 +302,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.resize_corners: replace(OPAQUE, gradient=resize.resize_corners),
     kernels.upsample: replace(REARRANGES, gradient=resize.upsample),
     # image
-    kernels.auto_contrast: replace(OPAQUE, gradient=image.auto_contrast),
+    kernels.auto_contrast: replace(OPAQUE, cancels=10_000, gradient=image.auto_contrast),
     kernels.center_crop: replace(REARRANGES, gradient=resize.center_crop),
     kernels.equalize_adaptively: replace(OPAQUE, gradient=stop),
     # image_ops
@@ -313,7 +316,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.rgb_to_hsv: replace(OPAQUE, gradient=image.rgb_to_hsv),
     kernels.scale_and_translate: replace(OPAQUE, gradient=image.scale_and_translate),
     kernels.sobel_edges: replace(OPAQUE, gradient=image.sobel_edges),
-    kernels.ssim: replace(OPAQUE, gradient=image.ssim),
+    kernels.ssim: replace(OPAQUE, cancels=10_000, gradient=image.ssim),
     kernels.unfold: replace(OPAQUE, gradient=image.unfolded),
     # signal
     kernels.fft: replace(OPAQUE, gradient=signal.fft),
@@ -336,7 +339,7 @@ FACTS: dict[Kernel, Facts] = {
     # special
     kernels.cdist: replace(OPAQUE, gradient=special.cdist),
     kernels.erfc: replace(OPAQUE, near_one=True, gradient=special.erfc),
-    kernels.erfinv: replace(OPAQUE, gradient=special.erfinv),
+    kernels.erfinv: replace(OPAQUE, near_one=True, gradient=special.erfinv),
     kernels.fake_quant: replace(OPAQUE, gradient=special.fake_quant),
     kernels.logsumexp: replace(OPAQUE, gradient=special.logsumexp),
     kernels.psnr: replace(OPAQUE, gradient=special.psnr),
@@ -499,7 +502,6 @@ FACTS: dict[Kernel, Facts] = {
     np.tensordot: replace(OPAQUE, gradient=linalg.tensordot),
     np.vdot: replace(OPAQUE, gradient=linalg.vdot),
     np.where: replace(OPAQUE, gradient=attention.where),
-    np.linalg.cholesky: replace(OPAQUE, gradient=linalg.cholesky),
     np.linalg.det: replace(OPAQUE, gradient=linalg.det),
     np.linalg.inv: replace(OPAQUE, gradient=linalg.inv),
     np.linalg.eigh: replace(OPAQUE, ambiguous=True, gradient=linalg.eigh),

@@ -132,7 +132,18 @@ from kerasgen.kernels.index import (
     view,
 )
 from kerasgen.kernels.io import as_input, check_batch
-from kerasgen.kernels.linalg import cholesky_inverse, eig, logdet, lstsq, lu_factor, pinv, qr, solve, solve_triangular
+from kerasgen.kernels.linalg import (
+    cholesky,
+    cholesky_inverse,
+    eig,
+    logdet,
+    lstsq,
+    lu_factor,
+    pinv,
+    qr,
+    solve,
+    solve_triangular,
+)
 from kerasgen.kernels.norm import (
     batch_norm,
     group_norm,
@@ -280,6 +291,7 @@ __all__ = [
     "channels_first",
     "channels_last",
     "check_batch",
+    "cholesky",
     "cholesky_inverse",
     "clamp",
     "clip",

@@ -45,10 +45,13 @@ def mask_scores(scores, mask):
     return np.where(mask, scores, scores - scores.dtype.type(1e9))
 
 
-def masked_softmax(scores, mask, *, axis=-1, zeroed=False):
-    """Softmax over the unmasked scores. If all are masked, the weights are equal, or 0 if `zeroed`."""
-    lowest = np.finfo(scores.dtype).min / 2
-    y = softmax(np.where(mask, scores, lowest), axis=axis)
+def masked_softmax(scores, mask, *, axis=-1, lowest=None, zeroed=False):
+    """Softmax of the scores, where masked ones are `lowest`, by default the dtype's, halved; 0 there if `zeroed`.
+
+    If all are masked, the weights are equal.
+    """
+    lowest = np.finfo(scores.dtype).min / 2 if lowest is None else lowest
+    y = softmax(np.where(mask, scores, scores.dtype.type(lowest)), axis=axis)
     return np.where(mask, y, y.dtype.type(0)) if zeroed else y
 
 

@@ -1,5 +1,7 @@
 """Connectionist temporal classification: the labels that logits spell, without blanks and repetitions."""
 
+import math
+
 import numpy as np
 
 from kerasgen.kernels.activation import log_softmax
@@ -8,7 +10,8 @@ from kerasgen.kernels.activation import log_softmax
 def ctc_loss(target, output, target_length, output_length, *, mask_index=0):
     """-log of the total probability of all paths that spell the target: (N, L), (N, T, C) → (N,).
 
-    The states are the labels with a blank before, between and after them (Graves et al. 2006).
+    The states are the labels with a blank before, between and after them (Graves et al. 2006). As in TensorFlow, a
+    path may end in any of them, where it should not with a probability of 1e-307.
     """
     n, steps, classes = output.shape
     blank = mask_index % classes
@@ -23,10 +26,9 @@ def ctc_loss(target, output, target_length, output_length, *, mask_index=0):
         before = np.concatenate((never, paths), axis=1)
         grown = np.logaddexp(np.logaddexp(paths, before[:, 1:-1]), np.where(jumps, before[:, :-2], -np.inf))
         paths = np.where((t < output_length)[:, np.newaxis], grown + logs[:, t], paths)
-    ends = np.concatenate((never, paths), axis=1)
-    last = (2 * target_length + 2).astype(np.int64)[:, np.newaxis]
-    final = np.logaddexp(*(np.take_along_axis(ends, last - i, axis=1)[:, 0] for i in (0, 1)))
-    return -final.astype(output.dtype)
+    beyond = 2 * target_length[:, np.newaxis] - np.arange(states.shape[1])
+    ends = np.where((beyond == 0) | (beyond == 1), 0, math.log(1e-307))
+    return -np.logaddexp.reduce(paths + ends, axis=1).astype(output.dtype)
 
 
 def ctc_greedy(x, lengths, *, mask_index=0, merge_repeated=True):
@@ -46,17 +48,18 @@ def ctc_greedy(x, lengths, *, mask_index=0, merge_repeated=True):
     return labels[np.newaxis].astype(np.int32), scores
 
 
-def ctc_beam(x, lengths, *, mask_index=None, beam_width=100, top_paths=1, merge_repeated=False):
+def ctc_beam(logs, lengths, *, mask_index=None, beam_width=100, top_paths=1, merge_repeated=False):
     """The most probable label sequences, -1 at the end: (N, T, C) → (top_paths, N, T), and (N, top_paths) scores.
 
-    The score is the log-probability of the paths within the beam. By default the blank is the last class.
-    `merge_repeated` leaves out of a sequence, once it is found, a label that is that before it.
+    `logs` are the log-probabilities of the classes, of which the last is the blank by default. The score is the
+    log-probability of the paths within the beam. `merge_repeated` leaves out of a sequence, once it is found, a label
+    that is that before it.
     """
-    n, steps, classes = x.shape
+    n, steps, classes = logs.shape
     labels = np.full((top_paths, n, steps), -1, np.int32)
-    scores = np.full((n, top_paths), -np.inf, x.dtype)
-    for i, (logs, length) in enumerate(zip(log_softmax(x), lengths)):
-        paths, path_logs = beam_search(logs[:length], classes - 1 if mask_index is None else mask_index, beam_width)
+    scores = np.full((n, top_paths), -np.inf, logs.dtype)
+    for i, length in enumerate(lengths):
+        paths, path_logs = beam_search(logs[i, :length], classes - 1 if mask_index is None else mask_index, beam_width)
         scores[i, : len(path_logs)] = path_logs[:top_paths]
         for j, path in enumerate(paths[:top_paths]):
             if merge_repeated:

@@ -3,6 +3,16 @@
 import numpy as np
 
 
+def cholesky(x):
+    """The lower triangle L with L @ Lᵀ = x, NaN where `x` is not positive definite: (..., M, M), shape kept."""
+    try:
+        return np.linalg.cholesky(x)
+    except np.linalg.LinAlgError:
+        if x.ndim > 2:
+            return np.stack([cholesky(matrix) for matrix in x])
+        return np.tril(np.full_like(x, np.nan))
+
+
 def cholesky_inverse(x, *, upper=False):
     """The inverse of the matrix whose Cholesky factor, lower or upper, is `x`: shape nonzero."""
     inverse = np.linalg.inv(np.triu(x) if upper else np.tril(x))
@@ -79,5 +89,5 @@ def solve_triangular(a, b, *, lower=False):
 
 
 def logdet(x):
-    """The logarithm of the determinant of a positive definite matrix: (..., M, M) → (...)."""
-    return np.linalg.slogdet(x)[1]
+    """The logarithm of the determinant of a positive definite matrix, else NaN: (..., M, M) → (...)."""
+    return 2 * np.sum(np.log(np.diagonal(cholesky(x), axis1=-2, axis2=-1)), axis=-1)

@@ -153,14 +153,14 @@ def narrow(layer: Layer, y: Value, *xs: Any) -> Value:
 
 
 def saturate(layer: Layer, x: Value, dtype: str) -> Value:
-    """`x` clipped to the limits of a dtype and cast to it."""
+    """`x` clipped to the limits of a dtype and cast to it.
+
+    The float nearest to the limit of a wide integer is beyond it: as in Keras, the processor decides what that becomes.
+    """
     (low, high), (least, most) = _limits(x.dtype), _limits(dtype)
     bounds = [max(low, least), min(high, most)]
     if "float" in x.dtype:
-        for i, limit in enumerate(bounds):  # the nearest float may be out of range
-            nearest = np.asarray(limit, x.dtype)
-            nearest = nearest if least <= nearest.item() <= most else np.nextafter(nearest, nearest.dtype.type(0))
-            bounds[i] = nearest.item()
+        bounds = [np.asarray(limit, x.dtype).item() for limit in bounds]
     y = layer.emit(kernels.clip, x, x_min=bounds[0], x_max=bounds[1])
     return layer.emit(kernels.cast, y, dtype=dtype)  # NumPy 1 widens for the largest float32
 

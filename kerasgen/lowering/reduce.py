@@ -195,9 +195,10 @@ def attend(call: Call) -> Result:
 
 @lowers(kernels.masked_softmax)
 def masked_softmax(call: Call) -> Result:
-    """Scores that are masked become the lowest of float32, halved."""
+    """Scores that are masked become the lowest number, by default that of float32, halved."""
     scores, mask = call.node.inputs
-    lowest = Expression(arithmetic.where, (mask, scores, -1.7014117331926443e38), _with_number(call))
+    number = call.settings.get("lowest", -1.7014117331926443e38)
+    lowest = Expression(arithmetic.where, (mask, scores, number), _with_number(call))
     y = along_axis(call, softmax, call.before(lowest, "scores"), call.settings.get("axis", -1))
     if not call.settings.get("zeroed"):
         return y

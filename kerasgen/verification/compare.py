@@ -72,11 +72,12 @@ class OutputReport:
 
 
 def precisions(model: ModelSpec) -> Iterator[str]:
-    """The dtypes that the layers of a model compute in."""
+    """The dtypes that the layers of a model compute in; operations compute in that of their operands."""
+    operations = any(layer.kind.startswith("ops.") for layer in model.layers)
     for layer in model.layers:
         if layer.model is not None:
             yield from precisions(layer.model)
-        elif layer.kind != "InputLayer" and isinstance(layer.config.get("dtype"), str):
+        elif (layer.kind != "InputLayer" or operations) and isinstance(layer.config.get("dtype"), str):
             yield str(layer.config["dtype"]).removeprefix("mixed_")
 
 

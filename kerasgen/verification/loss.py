@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,18 @@ class Loss:
         return (
             f"weights as {self.weights_dtype}: error {self.error:.2g} of the largest output ({self.limit:.2g} allowed)"
             f"{classes}, compared with {self.reference}"
+        )
+
+    def joined(self, other: Loss | None) -> Loss:
+        """The loss on the inputs of both, as far as it is known."""
+        if other is None or math.isnan(other.error):
+            return self
+        return replace(
+            self,
+            error=max(self.error, other.error),
+            same=self.same + other.same,
+            classified=self.classified + other.classified,
+            reference=f"{self.reference} and {other.reference}",
         )
 
     @property

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ KERAS, SELF_MADE = "by Keras", "self-made"
 MOST_NUMBERS = 2**27  # in all arrays
 MOST_AT_ONCE = 2**24  # in one array
 MOST_PRODUCTS = 2**32  # multiplications
+MOST_BATCHES = 8  # of one to four samples, to measure a loss on
 TOO_MANY_PRODUCTS = 2**34  # for one sample
 WHOLE = 1e-6  # what whole numbers may be off
 MARGIN = 4  # how many times the tolerance, or the distance of this machine's float32, another's may be off
@@ -111,20 +113,30 @@ class Proof:
                     raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
 
     def answers(self, exact: Plan, plan: Plan, inputs: Any = None) -> Iterator[tuple[list[Any], list[Any]]]:
-        """What a plan answers to a sample, or to the user's own inputs, and what another one does; none if it fails."""
+        """What a plan answers to batches of samples, or to the user's own inputs, and what another one does.
+
+        It ends where one of them fails.
+        """
         if inputs is not None:
-            arrays = load_inputs(inputs, [(value.name, value.shape, value.dtype) for value in plan.graph.inputs])
+            batches = iter(
+                [load_inputs(inputs, [(value.name, value.shape, value.dtype) for value in plan.graph.inputs])]
+            )
         else:
-            few = affordable(plan, self.recipes)
-            if not few:
+            batches = islice(self._batches(affordable(plan, self.recipes)), MOST_BATCHES)
+        for arrays in batches:
+            try:
+                with np.errstate(all="ignore"):
+                    outputs = [[np.asarray(y) for y in each.run(*arrays)] for each in (plan, exact)]
+            except Exception:  # the user's functions may raise any
                 return
-            arrays = draw(few)
-        try:
-            with np.errstate(all="ignore"):
-                outputs = [[np.asarray(y) for y in each.run(*arrays)] for each in (plan, exact)]
-        except Exception:  # the user's functions may raise any
-            return
-        yield outputs[0], outputs[1]
+            yield outputs[0], outputs[1]
+
+    def _batches(self, few: Sequence[Recipe]) -> Iterator[list[np.ndarray]]:
+        """Batches of as few samples as these recipes make, of every kind that the model's own recipes make."""
+        for seed in count(step=len(few)) if few else ():
+            arrays = draw(self.recipes, seed)
+            for start in range(0, len(arrays[0]), few[0].shape[0]):
+                yield [x[start : start + few[0].shape[0]] for x in arrays]
 
     def record(self, plan: Plan, *, most_products: int = MOST_PRODUCTS, own: bool = False) -> Any:
         """What the module keeps, as `kerasgen.emit.runtime.selftest.selftest` takes it; None if nobody can answer.

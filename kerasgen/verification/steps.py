@@ -16,7 +16,9 @@ cancel, or where many layers pile up, float32 itself is far from the truth. No t
    neither Keras nor the module, so that a wrong rule, a wrong weight or a wrong line, whose distance is its error, is
    caught.
    What exp(x) - 1 and its like make is off by up to ε of 1, or of x. Keras's kernels may add n numbers one by one,
-   which takes up to n ε / 2 of the sum.
+   which takes up to n ε / 2 of the sum. Some kernels subtract large numbers inside; their facts tell what that takes.
+   Where only some of the runs have a number at all, as in a logarithm of nearly 0, rounding decides whether there is
+   one.
 4. The answers of the module as a whole must be within the floor of Keras's, or both of them as near to the witness of
    the whole model as rule 3 has it.
 
@@ -27,7 +29,9 @@ cancel, or where many layers pile up, float32 itself is far from the truth. No t
 | all right | one is wrong | | a pass, the weights or the code is wrong at that layer |
 | all right | all right | neither | wrong: nothing explains it |
 
-Whole numbers have no rounding of their own: they must be equal, unless the runs in float64 differ among themselves.
+Whole numbers have no rounding of their own: they must be equal but where runs in float64 differ, with numbers off by
+up to `FACTOR` ε. What a cast makes of a number that the dtype does not have is up to the processor. Where Keras
+computes in float16, its infinities stand for all numbers from the largest of float16 on.
 """
 
 from __future__ import annotations
@@ -40,12 +44,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasgen import kernels
+from kerasgen.graph.derivatives.call import stop
 from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node
 from kerasgen.verification.compare import EPSILONS, OutputReport, allowed, compare
 
 PROBES = 4  # runs with errors, the last with errors that do not cancel
 FACTOR = 16.0  # a sum of thousands of products is off by more than one rounding of each of them
+WHOLE = 2.0**24  # up to which float32 has all whole numbers
 WIDE = {"float16": "float64", "float32": "float64", "complex64": "complex128"}
 Arrays = Mapping[str, Any]
 Noise = Callable[[tuple[int, ...]], Any]  # numbers of this shape from -1 to 1, or one for all
@@ -128,6 +135,8 @@ class Walk:
     def _fault(self, nodes: Sequence[Node], got: Arrays, inside: Iterable[str]) -> Fault | None:
         right = {name: np.asarray(self.values[name]) for name in got}
         inside = set(inside)
+        if self.keras and "float16" in inside:
+            got = {name: _without_overflow(np.asarray(got[name]), right[name]) for name in got}
         if all(is_near(got[name], right[name], self._limit(got[name], inside)) for name in got):
             return None
         own = self.weights.keys() | {name for node in nodes for name in node.outputs}
@@ -192,7 +201,8 @@ class Witness:
         self.read = {name: _wide(array) for name, array in (*read.items(), *((name, weights[name]) for name in used))}
         self.cells = max((np.size(array) for array in read.values()), default=0)
         self.names = names
-        self.spreads: dict[float, dict[str, float]] = {}
+        self.runs: dict[float, list[Arrays]] = {}
+        self.cancels = max((facts(node.kernel).cancels for node in nodes), default=0)
         self.exact: Arrays | None = self._run()
 
     def report(
@@ -201,38 +211,55 @@ class Witness:
         """A report of these values, by the rule; the one that is there where float64 has no answer."""
         if self.exact is None:
             return report
-        right = self.exact[report.name]
+        right, got = self.exact[report.name], np.asarray(got)
+        whole = got.dtype.kind not in "fc"
+        epsilon = max((EPSILONS.get(each, 0.0) for each in (got.dtype.name, *inside)), default=0.0)
         better = compare(report.name, got, right, tolerance=report.tolerance)
+        if (whole or not np.isfinite(better.relative)) and got.shape == right.shape:
+            got = np.where(self.unsettled(report.name, epsilon or EPSILONS["float32"]), right, got)
+            better = compare(report.name, got, right, tolerance=report.tolerance)
         better = replace(better, given=report.given)
-        if better.ok or not np.isfinite(better.relative):
+        if whole or better.ok or not np.isfinite(better.relative):
             return better
-        dtype = np.asarray(got).dtype
-        epsilon = max((EPSILONS.get(each, 0.0) for each in (dtype.name, *inside)), default=0.0)
-        explained = (FACTOR if epsilon else 1.0) * self.spread(epsilon or EPSILONS["float32"])[report.name]
         scale = better.absolute / better.relative
+        explained = max(FACTOR * self.spread(report.name, epsilon), self.cancels * epsilon * scale)
         if keras:
             explained = max(explained, self.cells / right.size * epsilon / 2 * scale)
         return replace(better, tolerance=max(better.tolerance, explained / scale))
 
-    def spread(self, epsilon: float) -> Mapping[str, float]:
-        """The largest change of each value by errors of up to ε on the way."""
-        if epsilon not in self.spreads:
-            runs = [self._run(noise, epsilon) for noise in noises()]
-            self.spreads[epsilon] = {
-                name: max((_distance(run[name], self.exact[name]) for run in runs if run and self.exact), default=0.0)
-                for name in self.names
-            }
-        return self.spreads[epsilon]
+    def spread(self, name: str, epsilon: float) -> float:
+        """The largest change of a value by errors of up to ε on the way."""
+        assert self.exact is not None
+        return max((_distance(run[name], self.exact[name]) for run in self._runs(epsilon)), default=0.0)
+
+    def unsettled(self, name: str, epsilon: float) -> np.ndarray:
+        """Where errors of up to `FACTOR` ε decide which whole number a value is, or whether it is a number at all."""
+        assert self.exact is not None
+        epsilon *= FACTOR
+        values = [run[name] for run in (self.exact, *self._runs(epsilon), *self._runs(-epsilon))]
+        if values[0].dtype.kind in "fc":
+            values = [np.isfinite(value) for value in values]
+        return np.asarray(np.any([value != values[0] for value in values], axis=0))
+
+    def _runs(self, epsilon: float) -> list[Arrays]:
+        if epsilon not in self.runs:
+            runs = (self._run(noise, epsilon) for noise in noises())
+            self.runs[epsilon] = [run for run in runs if run is not None]
+        return self.runs[epsilon]
 
     def _run(self, noise: Noise | None = None, epsilon: float = 0.0) -> dict[str, Any] | None:
         """The values, each number on the way off by up to ε; None where it cannot be done."""
-        values = {name: _shaken(array, noise, epsilon) for name, array in self.read.items()}
+        values = {name: x if _is_whole(x) else _shaken(x, noise, epsilon) for name, x in self.read.items()}
         last = {name: index for index, node in enumerate(self.nodes) for name in node.reads}
         try:
             with np.errstate(all="ignore"):
                 for index, node in enumerate(self.nodes):
                     scale = _scale(node, values) if noise is not None else None
-                    made = (_shaken(array, noise, epsilon, scale) for array in node.call(values))
+                    made: Sequence[Any] = node.call(values)
+                    if node.kernel is kernels.cast and noise is not None:
+                        made = [_cast(values[str(node.inputs[0])], made[0], noise)]
+                    stairs = facts(node.kernel).gradient is stop  # as those of np.floor, which are exact
+                    made = [y if stairs and _is_whole(y) else _shaken(y, noise, epsilon, scale) for y in made]
                     values.update(zip(node.outputs, made, strict=True))
                     for name in node.reads:
                         if last[name] == index and name not in self.names:
@@ -268,6 +295,29 @@ def _shaken(array: Any, noise: Noise | None, epsilon: float, scale: Any = None) 
     if noise is None or array is None or np.asarray(array).dtype.kind not in "fc":
         return array
     return array + epsilon * noise(np.shape(array)) * (array if scale is None else scale)
+
+
+def _is_whole(array: Any) -> bool:
+    """Whether these are floats, all of them whole numbers that float32 has, too."""
+    array = np.asarray(array)
+    return array.dtype.kind == "f" and bool(np.all((np.rint(array) == array) & (np.abs(array) <= WHOLE)))
+
+
+def _cast(x: Any, y: Any, noise: Noise) -> Any:
+    """What a cast from x made, with a limit of the dtype for each number that is beyond one."""
+    if np.asarray(x).dtype.kind != "f" or y.dtype.kind not in "iu":
+        return y
+    limits = np.iinfo(y.dtype)
+    beyond = ~((x >= limits.min) & (x <= limits.max))
+    return np.where(beyond, np.where(noise(np.shape(x)) > 0, limits.max, limits.min).astype(y.dtype), y)
+
+
+def _without_overflow(got: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """What Keras has, with the right number for each infinity where float16 has no such number."""
+    if got.shape != right.shape or got.dtype.kind != "f":
+        return got
+    overflow = np.isinf(got) & (np.abs(right) >= np.finfo("float16").max) & (np.signbit(got) == np.signbit(right))
+    return np.where(overflow, right, got)
 
 
 def _scale(node: Node, values: Arrays) -> Any:

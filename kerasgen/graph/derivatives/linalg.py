@@ -189,13 +189,13 @@ def det(call: Call, i: int) -> Any:
 
 
 def logdet(call: Call, i: int) -> Any:
-    """d X^-T."""
+    """d X^-1."""
     return call.emit(backward.logdet_backward, call.d, call.x[0])
 
 
 def slogdet(call: Call, i: int) -> Any:
     """That of the logarithm; the sign does not change."""
-    return call.gradients[1] and call.emit(backward.logdet_backward, call.gradients[1], call.x[0])
+    return call.gradients[1] and call.emit(backward.slogdet_backward, call.gradients[1], call.x[0])
 
 
 def cholesky(call: Call, i: int) -> Any:

@@ -71,6 +71,11 @@ def det_backward(d, x, y):
 
 
 def logdet_backward(d, x):
+    """d X⁻¹, with X symmetric, of which Cholesky's method reads the lower triangle: (...) → (..., M, M)."""
+    return d[..., np.newaxis, np.newaxis] * np.linalg.inv(np.tril(x) + adjoint(np.tril(x, -1)))
+
+
+def slogdet_backward(d, x):
     """d X⁻ᵀ, with d that of the logarithm: (...) → (..., M, M)."""
     return d[..., np.newaxis, np.newaxis] * adjoint(np.linalg.inv(x))
 

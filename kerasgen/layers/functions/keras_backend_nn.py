@@ -341,7 +341,8 @@ def _ctc_decode(
         labels, scores = layer.emit_many(kernels.ctc_greedy, *operands, mask_index=-1)
     else:
         settings = {"beam_width": beam_width, "top_paths": top_paths, "merge_repeated": True}
-        labels, scores = layer.emit_many(kernels.ctc_beam, *operands, **settings)
+        logs = layer.emit(kernels.log_softmax, operands[0])
+        labels, scores = layer.emit_many(kernels.ctc_beam, logs, operands[1], **settings)
     labels = layer.cast(labels, "int64")
     paths = range(1 if greedy else top_paths)
     return [layer.emit(kernels.get_item, labels, index=(path,)) for path in paths], scores

@@ -106,18 +106,21 @@ def softmax(layer: Layer, x: Value, mask: Value | None = None) -> Value:
 
 
 def softmax_where(layer: Layer, x: Value, mask: Value | None, axis: Any, *, robust: bool, zeroed: bool) -> Value:
-    """Softmax under the mask; in Keras 3 and if `zeroed`, masked entries are 0, even if all are masked.
+    """Softmax under the mask; in Keras 3 and if `zeroed`, as by its Softmax, masked entries are 0, even if all are.
 
+    Softmax takes -10⁹ for masked scores, a `dot_product_attention` of Keras 3 nearly the lowest number that there is.
     Before Keras 3 a mask, unless `robust`, was added to the scores as a large negative number.
     """
     if mask is None:
         return _softmax(layer, x, axis)
     if layer.keras_major < 3 and not robust:
         return _softmax(layer, layer.emit(kernels.mask_scores, x, mask), axis)
+    lowest = -3e4 if x.dtype == "float16" else -1e9
+    by_softmax = zeroed or layer.keras_major < 3
     zeroed = zeroed and layer.keras_major >= 3
     if not _several(axis):
-        return layer.emit(kernels.masked_softmax, x, mask, axis=axis, zeroed=zeroed)
-    lowest = -3e4 if x.dtype == "float16" else -1e9
+        settings = {"lowest": lowest} if by_softmax else {}
+        return layer.emit(kernels.masked_softmax, x, mask, axis=axis, zeroed=zeroed, **settings)
     y = _softmax(layer, layer.emit(np.where, mask, x, lowest), axis)
     return layer.emit(np.where, mask, y, 0.0) if zeroed else y
 

@@ -147,7 +147,8 @@ def ctc_decode(layer: Layer, inputs: Any, sequence_lengths: Any) -> list[Value]:
             "Keras's beam search takes a different class for the blank if its index is negative"
         )
     settings = {"beam_width": config.integer("beam_width", 100), "top_paths": config.integer("top_paths", 1)}
-    return layer.emit_many(kernels.ctc_beam, inputs, lengths, mask_index=blank, **settings)
+    logs = layer.emit(kernels.log_softmax, inputs)
+    return layer.emit_many(kernels.ctc_beam, logs, lengths, mask_index=blank, **settings)
 
 
 @rule("ops.FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVars")
