@@ -154,7 +154,7 @@ ROWS: Tiles = {window: [(m, m[0], 1) for m, _, _ in tiles] for window, tiles in 
 FAST = forced(
     {
         "unroll_small": {"limit": 0},
-        "choose_kernels": {"small": 0, "winograd": ALWAYS, "depthwise": ROWS},
+        "choose_kernels": {"small": 0, "few": 0, "winograd": ALWAYS, "depthwise": ROWS},
         "scale_by_blocks": {"large": 1},
         "move_pools": {"large": 0},
         "relu_by_rows": {"large": 1},

@@ -11,7 +11,7 @@ from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.matmul import BLAS, matmul
 from kerasgen.kernels.team import TEAM
 from kerasgen.kernels.threads import block_rows, over_blocks, product
-from kerasgen.kernels.window import padded, surround, window_rows
+from kerasgen.kernels.window import padded, same_pads, surround, window_counts, window_rows
 
 
 def in_batches(predict, count, *inputs):
@@ -118,6 +118,31 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
     over_blocks(block, len(x), x.shape[1], step, y.size * c, f, row_cells(width, activation))
+    return whole
+
+
+def dense_by_columns(x, kernel, bias=None, *, activation=None):
+    """Matrix product with a large kernel: (N, C) with a kernel (C, F) → (N, F)."""
+    return pointwise(x[None], kernel, bias, activation=activation)[0]
+
+
+def pool_by_rows(x, *, pool, size, strides, pads=None, border=None, out=None):
+    """`max_pool` or `average_pool` of a large array: (N, H, W, C) → (N, OH, OW, C), any number of axes."""
+    ones = (1,) * len(size)
+    edges = same_pads(x.shape[1:-1], size, strides, ones) if pads == "same" else pads or ((0, 0),) * len(size)
+    full = [before + length + after for length, (before, after) in zip(x.shape[1:], edges)]
+    counts = window_counts(full, size, strides, ones)
+    y, whole = bordered((len(x), *counts, x.shape[-1]), x.dtype, border, out)
+
+    def block(at):
+        image, rows = at
+        first, last = (row * strides[0] - edges[0][0] for row in (rows.start, rows.stop - 1))
+        last += size[0]
+        outside = (max(-first, 0), max(last - x.shape[1], 0)), *edges[1:]
+        part = x[image : image + 1, max(first, 0) : last]
+        y[at] = pool(part, size=size, strides=strides, pad=pads and outside)[0]
+
+    over_blocks(block, len(x), counts[0], block_rows(4 * x[:1, : strides[0]].nbytes), x.size)
     return whole
 
 

@@ -13,6 +13,8 @@
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
+| a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
+| pooling of more than SMALL bytes         | pool_by_rows           | what is pooled stays in the cache                |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
 A size that is known only at run time counts as large, but excludes Winograd's tiles. A weight that training changes
@@ -58,13 +60,15 @@ DEPTHWISE: Tiles = {
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution or dense layer with its shapes, and the bytes of its unfolded windows for one sample."""
+    """A convolution or dense layer with its shapes, the bytes of its unfolded windows for one sample, and whether its
+    products are few."""
 
     node: Node
     x: Shape
     y: Shape
     kernel: tuple[int, ...]
     size: float
+    few: bool
 
     @property
     def activation(self) -> dict[str, Any]:
@@ -73,7 +77,7 @@ class _Layer:
 
     def within(self, small: int) -> bool:
         """Whether its windows have at most so many bytes, and its products are few."""
-        return self.size <= small and math.prod(n or 1 for n in self.y[1:-1]) * math.prod(self.kernel) <= FEW
+        return self.size <= small and self.few
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -89,13 +93,18 @@ class _Layer:
 Choice = tuple[Node, Layout | None]  # a node, and the weight's layout for its kernel
 
 
-def choose_kernels(plan: Plan, *, small: int = SMALL, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE) -> Plan:
+def choose_kernels(
+    plan: Plan, *, small: int = SMALL, few: int = FEW, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE
+) -> Plan:
     """The plan with the kernel that suits each convolution. Without tiles, none uses Winograd's transforms."""
     graph, layouts = plan.graph, dict(plan.layouts)
     readers = graph.readers()
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
-        layer = _layer(node, graph)
+        if node.kernel in (kernels.max_pool, kernels.average_pool) and graph.sample_bytes(str(node.inputs[0])) > small:
+            attrs = {"pads" if key == "pad" else key: value for key, value in node.attrs.items()}
+            chosen[node.output] = replace(node, kernel=kernels.pool_by_rows, attrs={"pool": node.kernel, **attrs})
+        layer = _layer(node, graph, few)
         changes = layer is not None and node.inputs[1] in graph.variables
         choice = None if layer is None else _choose(layer, small, {} if changes else winograd, depthwise)
         if choice is None:
@@ -113,13 +122,14 @@ def choose_exact_kernels(plan: Plan) -> Plan:
     return choose_kernels(plan, winograd={}, depthwise={})
 
 
-def _layer(node: Node, graph: Graph) -> _Layer | None:
+def _layer(node: Node, graph: Graph, few: int) -> _Layer | None:
     """The node, if it is a convolution or dense layer with floating-point weights."""
     weight = graph.weights.get(name := str(node.inputs[1]), graph.variables.get(name)) if len(node.inputs) > 1 else None
     if not facts(node.kernel).output_axes or weight is None or weight.dtype.kind != "f":
         return None
     x, y = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape
-    return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape))
+    products = math.prod(n or 1 for n in y[1:-1]) * math.prod(weight.shape)
+    return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape), products <= few)
 
 
 def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Choice | None:
@@ -128,8 +138,10 @@ def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Cho
         return _choose_conv(layer, small, winograd)
     if layer.within(small // 8):
         return None
+    if layer.node.kernel is kernels.dense and len(layer.x) == 2:
+        return None if layer.few else (layer.by(kernels.dense_by_columns, layer.activation), None)
     if layer.node.kernel is kernels.dense:
-        return (layer.by(kernels.pointwise, layer.activation), None) if len(layer.x) > 2 else None
+        return layer.by(kernels.pointwise, layer.activation), None
     if layer.node.kernel in (kernels.depthwise_conv2d, kernels.grouped_conv2d):
         filters = layer.kernel[-2] if layer.node.kernel is kernels.grouped_conv2d else layer.kernel[-1]
         return _depthwise(layer, depthwise) if filters == 1 and layer.x[-1] == layer.y[-1] else None
