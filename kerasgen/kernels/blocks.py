@@ -110,7 +110,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     def block(at, columns):
         target = y[at][..., columns]
-        place = target.reshape(y[at].size // f, f) if target.flags.c_contiguous else None
+        place = target.reshape(y[at].size // f, target.shape[-1]) if target.flags.c_contiguous else None
         part = matmul(x[at].reshape(y[at].size // f, c), matrix[:, columns], out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, part_of(bias, columns), part_of(residual, at, columns), activation, target)

@@ -24,6 +24,7 @@ def thread_count(text, cores):
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, beside the BLAS's own
 PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether products are theirs: the BLAS has no more threads
 BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
+COLUMNS = 16  # of a product that a process computes, at least, where processes share columns
 PAYS = 4_000_000  # multiplications that make it worth waking them
 
 
@@ -94,7 +95,7 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
     they are left to this thread where the BLAS has threads of its own for them.
     """
-    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, 16 * TEAM.size)
+    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
     which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
     threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
