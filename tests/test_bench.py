@@ -343,24 +343,23 @@ def test_each_size_of_batch_is_converted_once(file: Path, tmp_path: Path, monkey
 def test_threads() -> None:
     assert engines.OWN.threads(3)["OPENBLAS_NUM_THREADS"] == "3"
     assert engines.OWN.threads(3)["KERASGEN_THREADS"] == "1"
-    assert engines.CREW.threads(3)["OPENBLAS_NUM_THREADS"] == "3"
-    assert engines.CREW.threads(3)["KERASGEN_THREADS"] == "3"
-    assert engines.CREW.threads(1)["OPENBLAS_THREAD_TIMEOUT"] == "16"
+    assert engines.OWN.threads(3)["KERASGEN_PROCESSES"] == "1"
+    assert engines.PROCESSES.threads(3)["KERASGEN_PROCESSES"] == "3"
 
 
-def test_modules_of_other_levels_and_with_a_crew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_of_other_levels_and_in_processes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "OTHERS", ())
     made = []
     generated = compare.generate
     monkeypatch.setattr(
         compare, "generate", lambda file, options: made.append(options.level) or generated(file, options)
     )
-    results = compare.bench([str(file)], [1, 4], rounds=1, levels=[0, 1], crew=True).comparisons
+    results = compare.bench([str(file)], [1, 4], rounds=1, levels=[0, 1], processes=True).comparisons
     assert [result.batch for result in results] == [1, 4]
     for result in results:
-        assert [t.engine for t in result.timings] == ["kerasgen", "kerasgen, crew", "kerasgen -O0", "kerasgen -O1"]
+        assert [t.engine for t in result.timings] == ["kerasgen", "kerasgen, processes", "kerasgen -O0", "kerasgen -O1"]
         assert [t.problem for t in result.timings] == [""] * 4
-    assert made == [2, 0, 1] * 2  # with a crew it is the same module
+    assert made == [2, 0, 1] * 2  # in processes it is the same module
 
 
 @pytest.mark.thorough

@@ -130,7 +130,7 @@ def test_a_sum_of_two_forms_has_a_place_of_its_own() -> None:
 
 
 def test_what_is_small_has_no_buffer() -> None:
-    before = framing([made("pointwise", "a", "image"), add("s", "a", "a")], ("s",))
+    before = framing([Node(("a",), kernels.concatenate, ("image",)), add("s", "a", "a")], ("s",))
     size = X[0].nbytes
     for limit, sized, buffers in (
         (size, before, 1),
@@ -139,6 +139,12 @@ def test_what_is_small_has_no_buffer() -> None:
         (1, before.on(replace(before.graph, specs={})), 0),
     ):
         assert len(plan_memory(sized, large=limit).buffers) == buffers
+
+
+def test_what_is_made_by_blocks_has_a_buffer_whatever_its_size() -> None:
+    """A team of processes has nothing else in common."""
+    before = framing([made("pointwise", "a", "image"), made("winograd_conv2d", "b", "a"), made("pointwise", "c", "b")])
+    assert set(plan_memory(before).out) == {"a", "b"}
 
 
 @pytest.mark.usefixtures("every_size")

@@ -17,6 +17,7 @@ from interpreters import Interpreter
 from no_gradients import NO_GRADIENT
 from pairs import Pair
 from support import randomize, relative_error
+from teams import Team
 
 from kerasgen.backward import differentiate
 from kerasgen.backward.options import GradientOptions
@@ -153,7 +154,7 @@ ROWS: Tiles = {window: [(m, m[0], 1) for m, _, _ in tiles] for window, tiles in 
 FAST = forced(
     {
         "unroll_small": {"limit": 0},
-        "choose_kernels": {"small": 0, "winograd": ALWAYS, "depthwise": ROWS},
+        "choose_kernels": {"small": 0, "few": 0, "winograd": ALWAYS, "depthwise": ROWS},
         "scale_by_blocks": {"large": 1},
         "move_pools": {"large": 0},
         "relu_by_rows": {"large": 1},
@@ -206,6 +207,23 @@ def test_module_without_numpy(prepared: Prepared, interpreters: Mapping[str, Int
             assert got.shape == expected.shape
             tolerance = max(prepared.case.tolerance, 1e-4 if name == "micropython" else 1e-5)
             assert relative_error(got, expected) <= tolerance, name
+
+
+@pytest.mark.one_in(8, by="prepared")
+@pytest.mark.parametrize("pipeline", [PIPELINES[LEVEL], FAST], ids=["default", "fast"])
+def test_team(prepared: Prepared, pipeline: Pipeline) -> None:
+    """Each of several processes that share the rows of the layers has the answer, of a second call, too."""
+    plan = prepared.optimized(pipeline)
+    if not plan.shares_work:
+        pytest.skip("nothing to share")
+    path = prepared.folder / "team.py"
+    with open(path, "wb") as file:
+        emit(plan).write(file)
+    for size in (2, 3, 4):
+        team = Team(path, size)
+        for _ in range(2):
+            for results in team.predict(prepared.inputs):
+                prepared.check(results, max(prepared.case.tolerance, FAST_TOLERANCE))
 
 
 def _predicted(prepared: Prepared, plan: Plan, pairs: list[Pair], tolerance: float) -> tuple[ModuleType, Any]:

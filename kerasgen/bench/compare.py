@@ -16,7 +16,7 @@ import numpy as np
 
 from kerasgen.api import Options, generate
 from kerasgen.bench import suite
-from kerasgen.bench.engines import CREW, OTHERS, OWN, REFERENCE, Engine, at_level
+from kerasgen.bench.engines import OTHERS, OWN, PROCESSES, REFERENCE, Engine, at_level
 from kerasgen.bench.lines import products
 from kerasgen.bench.machine import machine
 from kerasgen.bench.report import Comparison, Line, Report, Timing
@@ -185,7 +185,7 @@ def bench(
     rounds: int = 15,
     lines: bool = False,
     levels: Sequence[int] = (),
-    crew: bool = False,
+    processes: bool = False,
     reference: bool = False,
     cache: Path | None = None,
     say: Callable[[str], object] = lambda text: None,
@@ -193,7 +193,7 @@ def bench(
 ) -> Report:
     """Compare the engines on every model, a file or a name of the suite, with every batch size.
 
-    `levels` adds modules of ours at other levels of optimisation, `crew` one that has its own threads. `reference`
+    `levels` adds modules of ours at other levels of optimisation, `processes` one in several processes. `reference`
     adds ONNX's reference implementation, in NumPy alone. `lines` also times each line of our module. `cache` is a
     folder for converted models and those of the suite. `say` is told of engines that are left out, `on_step` of each
     step when it begins, both in words.
@@ -206,7 +206,7 @@ def bench(
     for engine in others:
         if engine.missing:
             say(f"{engine.name} is skipped: {', '.join(engine.missing)} not installed ({INSTALL})")
-    own = [OWN, *([CREW] if crew else []), *map(at_level, levels)]
+    own = [OWN, *([PROCESSES] if processes else []), *map(at_level, levels)]
     engines = [*own, *(engine for engine in others if not engine.missing)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="kerasgen-bench-"))) if cache is None else cache

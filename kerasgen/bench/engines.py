@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 MODULE = "kerasgen"
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-CREW_THREADS = "KERASGEN_THREADS"
-SPINNING = "OPENBLAS_THREAD_TIMEOUT"  # log2 of the cycles that an OpenBLAS thread spins before it sleeps
 
 
 @dataclass(frozen=True)
@@ -19,9 +17,8 @@ class Engine:
 
     `runner` names the function of `kerasgen.bench.worker` that loads it; `packages` are those that it imports. `format`
     is the extension of the file that the model is first converted to; `level` is the optimisation level of one of our
-    modules, None for the default. `crew` gives the module its own threads besides those of the BLAS, which then spin
-    for a shorter time. A slow engine has at most `rounds` rounds, and is skipped where a call takes more than
-    `patience` seconds.
+    modules, None for the default. `processes` lets as many processes as threads run the module, each with one. A slow
+    engine has at most `rounds` rounds, and is skipped where a call takes more than `patience` seconds.
     """
 
     name: str
@@ -29,7 +26,7 @@ class Engine:
     packages: tuple[str, ...] = ()
     format: str = ""
     level: int | None = None
-    crew: bool = False
+    processes: bool = False
     rounds: int = sys.maxsize
     patience: float = math.inf
 
@@ -40,12 +37,12 @@ class Engine:
 
     def threads(self, count: int) -> dict[str, str]:
         """The environment variables that give this engine this many threads."""
-        crew = {CREW_THREADS: str(count), SPINNING: "16"} if self.crew else {CREW_THREADS: "1"}
-        return {**dict.fromkeys(BLAS_THREADS, str(count)), **crew}
+        processes = str(count if self.processes else 1)
+        return {**dict.fromkeys(BLAS_THREADS, str(count)), "KERASGEN_THREADS": "1", "KERASGEN_PROCESSES": processes}
 
 
 OWN = Engine(MODULE, "module")
-CREW = Engine(f"{MODULE}, crew", "module", crew=True)
+PROCESSES = Engine(f"{MODULE}, processes", "module", processes=True)
 OTHERS = (
     Engine("Keras predict", "predict", ("tensorflow",)),
     Engine("tf.function", "function", ("tensorflow",)),

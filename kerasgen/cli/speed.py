@@ -29,8 +29,8 @@ def bench(
         list[int] | None,
         typer.Option(help="Also time a module of this optimisation level.", min=0, max=2, show_default=False),
     ] = None,
-    crew: Annotated[
-        bool, typer.Option("--crew", help="Also time the module with KERASGEN_THREADS in addition to BLAS threads.")
+    processes: Annotated[
+        bool, typer.Option("--processes", help="Also time the module in as many processes (KERASGEN_PROCESSES).")
     ] = False,
     reference: Annotated[
         bool, typer.Option("--reference", help="Also time ONNX's reference implementation, in NumPy alone and slow.")
@@ -70,7 +70,7 @@ def bench(
             rounds=rounds,
             lines=layers,
             levels=against_level or (),
-            crew=crew,
+            processes=processes,
             reference=reference,
             cache=cache,
             say=say,

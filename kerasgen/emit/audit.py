@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasgen.emit import pure_runtime
-from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, streaming, tiles, tuning, weights
+from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, streaming, tiles, tuning, weights, workers
+from kerasgen.kernels import team
 
 
 class Reach(NamedTuple):
@@ -72,8 +73,8 @@ _SHARING = Reach(
     modules=_words("collections queue threading time"),
     names=_words("AttributeError BaseException KeyError RuntimeError hasattr"),
     attributes=_words("""
-        CONFIG RLock SimpleQueue Thread __config__ acquire buffers calls deque is_alive isdecimal local memory
-        perf_counter popleft put release start stop threads
+        CONFIG RLock SimpleQueue Thread __config__ acquire barrier buffers calls deque is_alive isdecimal local memory
+        perf_counter popleft processes put rank release seal share start stop threads writeable
         """),
 )
 # The settings and the state of `kerasgen.kernels.optimizers`.
@@ -91,14 +92,31 @@ _RUNNING = Reach(
         batch exists parse_known_args perf_counter print_usage processor sort strerror tune
         """),
 )
+# What `kerasgen.kernels.team` and `kerasgen.emit.runtime.workers` need: they start Python on the module's own source.
+_STARTING_PROCESSES = Reach(
+    modules=_words("contextlib json mmap os queue signal subprocess sys tempfile threading time warnings weakref"),
+    names=_words("""
+        ArithmeticError AttributeError BaseException ImportError KeyError MemoryError OSError RuntimeError TypeError
+        UnicodeDecodeError getattr hasattr memoryview open type
+        """),
+    attributes=_words("""
+        Lock PIPE Popen RLock SimpleQueue TemporaryFile Thread __globals__ __name__ _exit acquire answer barrier
+        basename buffer chunks close counters cpu_count detach dumps dup dup2 encode end environ executable fault fdopen
+        fence fileno finalize flush forget fromkeys ftruncate get_source hand_over hex inputs isdecimal key kill length
+        loads lock memfd_create memory mmap other path place places platform processes put rank readline
+        register_at_fork release results returncode seterr sleep spin splitlines start stdin stdout steps str suppress
+        swap urandom used wait warn weights workers write writeable yielded
+        """),
+)
 _STARTING = Reach(
-    modules=_words("binascii collections hashlib io os queue sys threading time"),
+    modules=_words("binascii collections contextlib hashlib io os queue sys threading time weakref"),
     names=_words("globals __name__"),
     attributes=_words("path join dirname abspath cpu_count environ"),
 )
 # `predict` and the kernels, the functions of `kerasgen.emit.runtime`, and the lines outside of any function.
 ALLOWED = {
     "kernels": Reach(*map(frozenset.union, _COMPUTING, _SHARING, Reach(frozenset(), frozenset(), _LEARNING))),
+    "processes": Reach(*map(frozenset.union, _COMPUTING, _STARTING_PROCESSES)),
     "runtime": Reach(*map(frozenset.union, _COMPUTING, _STARTING, _RUNNING)),
     "lines": Reach(*map(frozenset.union, _COMPUTING, _STARTING)),
 }
@@ -139,6 +157,7 @@ def _defined(module: ModuleType) -> set[str]:
 _RUNTIME = set().union(
     *map(_defined, (program, files, selftest, streaming, tiles, tuning, inputs, weights, dtypes, pure_runtime))
 )
+_PROCESSES = set().union(*map(_defined, (team, workers)))
 _LOADERS = {"load", "read_array"}  # NumPy's functions that can unpickle
 
 
@@ -163,6 +182,8 @@ def audit(text: str, yours: Collection[str] = (), *, allowed: Mapping[str, Reach
 def _part(statement: ast.stmt) -> str:
     if not isinstance(statement, _DEFINITIONS):
         return "lines"
+    if statement.name in _PROCESSES:
+        return "processes"
     return "runtime" if statement.name in _RUNTIME else "kernels"
 
 

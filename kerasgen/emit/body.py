@@ -10,10 +10,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from kerasgen import kernels
 from kerasgen.emit.target import Target
-from kerasgen.graph.facts import is_copied
+from kerasgen.graph.facts import facts, is_copied
 from kerasgen.graph.ir import Graph, Node, Operand, Value
 from kerasgen.graph.plan import Plan
+from kerasgen.kernels.blocks import elementwise, join_rows
 from kerasgen.names import Namespace
 
 
@@ -28,9 +30,20 @@ def called(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
 def called_by_nodes(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
     """The functions that the lines of its nodes call."""
     for node in plan.graph.nodes:
-        for function in (node.kernel, *node.attrs.values()):
+        for function in (by_rows(node, plan) or node.kernel, *node.attrs.values()):
             if is_copied(function) and target.syntax(function) is None:
                 yield function
+
+
+def by_rows(node: Node, plan: Plan) -> Callable[..., Any] | None:
+    """The kernel with which a team of processes shares the rows of a result in a buffer, if not the node's own."""
+    if node.outputs[0] not in plan.out or not plan.shares_work:
+        return None
+    if facts(node.kernel).in_place:
+        return elementwise
+    rank = len(plan.graph.specs[node.output].shape) if node.output in plan.graph.specs else 0
+    joins = node.kernel is kernels.concatenate and rank > 2 and node.attrs.get("axis", -1) in (-1, rank - 1)
+    return join_rows if joins else None
 
 
 WIDTH = 120  # of the lines of a module
@@ -43,12 +56,14 @@ class Body:
     """
 
     chain = "x"
+    answers = True  # whether the function is `predict`
 
     def __init__(self, plan: Plan, target: Target, *, every_layer: bool = False) -> None:
         self.plan = plan
         self.target = target
         self.graph = graph = plan.graph
         self.every_layer = every_layer
+        self.answers = self.answers and not every_layer
         self.arrays = graph.arrays
         readers = graph.readers()
         steps = [tuple(v.name for v in graph.inputs), *(node.outputs for node in graph.nodes)]
@@ -93,6 +108,9 @@ class Body:
         names = [self._name(value.name) for value in self.graph.inputs]
         if len(names) > 1:
             yield f"check_batch(INPUTS, {', '.join(names)})"
+        if self.plan.shares_work and self.answers:
+            yield "if PROCESSES.count > 1:"
+            yield f"    return in_processes(predict, {', '.join(names)})"
         if self.plan.max_batch and not self.every_layer:
             yield f"if len({names[0]}) > {self.plan.max_batch}:"
             yield f"    return in_batches(predict, {self.plan.max_batch}, {', '.join(names)})"
@@ -129,6 +147,10 @@ class Body:
         syntax, out = self.target.syntax(node.kernel), self.plan.out.get(node.outputs[0])
         if syntax is not None and out is None:
             return syntax(*operands, **node.attrs)
+        shared = by_rows(node, self.plan)
+        if shared is not None:
+            ufunc = [self.target.name(node.kernel)] if shared is elementwise else []
+            return f"{shared.__name__}({', '.join([*ufunc, *operands, f'out={self._name(str(out))}'])})"
         defaults = _defaults(node.kernel)
         while operands and node.inputs[len(operands) - 1] is None and defaults.get(len(operands) - 1, "") is None:
             operands.pop()

@@ -16,6 +16,8 @@ from kerasgen.graph.plan import Plan
 class FreeingBody(Body):
     """Lines that free each array after its last reader, unless its name is given to the next one anyway."""
 
+    answers = False
+
     def __init__(self, plan: Plan, target: Target) -> None:
         super().__init__(plan, target)
         self.last = {name: index for index, node in enumerate(self.graph.nodes) for name in node.reads}

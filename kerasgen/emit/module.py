@@ -131,11 +131,12 @@ def emit(
     loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
+    sharing = [target.runtime.in_processes, target.runtime.processes] if plan.shares_work else []
     programs = [] if minimal else [target.runtime.main]
     programs += [target.runtime.with_steps] if step and not minimal else []
     programs += [target.runtime.check_tiles] if tiling and not minimal else []
     programs += [target.runtime.tune_main] if works else []
-    load_imports, load_blocks = collect([*loaders, *programs])
+    load_imports, load_blocks = collect([*sharing, *loaders, *programs])
     _check_names(yours & load_blocks.keys())
     load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
@@ -147,7 +148,7 @@ def emit(
         answer=_answer(graph),
         public=sorted(
             [
-                *_public(graph, activations, training, step),
+                *_public(plan, activations, training, step),
                 *(processing.public() if processing else ()),
                 *(["predict_tiled"] if tiling else []),
             ]
@@ -174,7 +175,9 @@ def emit(
         max_batch=plan.max_batch,
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",
-        runtime_title=" and ".join(["Weights"] * bool(loaders) + ["command line"] * (not minimal)).capitalize(),
+        runtime_title=_title(
+            ["processes"] * bool(sharing) + ["weights"] * bool(loaders) + ["command line"] * (not minimal)
+        ),
         loads=bool(loaders),
         decodes=decodes,
         sidecar=ascii(sidecar) if sidecar else None,
@@ -188,6 +191,11 @@ def emit(
     return Module(text, npz, embedded=bool(loaders) and not sidecar)
 
 
+def _title(parts: Sequence[str]) -> str:
+    """What a section of a module contains, as its title."""
+    return " and ".join([", ".join(parts[:-1])] * (len(parts) > 1) + [*parts[-1:]]).capitalize()
+
+
 def _answer(graph: Graph) -> str:
     """The annotation of what `predict` returns."""
     if graph.keyed:
@@ -196,12 +204,13 @@ def _answer(graph: Graph) -> str:
     return "np.ndarray" if count == 1 else f'"tuple[{", ".join(["np.ndarray"] * count)}]"'
 
 
-def _public(graph: Graph, activations: Plan | None, training: Training | None, step: Step | None) -> Iterator[str]:
+def _public(plan: Plan, activations: Plan | None, training: Training | None, step: Step | None) -> Iterator[str]:
     """The names in a module that are meant for others."""
     yield from ("INPUTS", "OUTPUTS", "predict")
     yield from ["activations"] if activations else []
-    yield from ["reset_states"] if graph.memory else []
+    yield from ["reset_states"] if plan.graph.memory else []
     yield from ["start", "step"] if step else []
+    yield from ["processes"] if plan.shares_work else []
     if training:
         yield from ("forward", "backward")
         yield from ["train_step"] if training.options.loss else []

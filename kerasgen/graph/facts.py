@@ -178,7 +178,9 @@ FACTS: dict[Kernel, Facts] = {
     # blocks
     kernels.blocked_conv: APART,
     kernels.clamp: APART,
+    kernels.dense_by_columns: APART,
     kernels.pointwise: APART,
+    kernels.pool_by_rows: APART,
     kernels.scale_shift: APART,
     # depthwise
     kernels.tiled_depthwise_conv2d: APART,

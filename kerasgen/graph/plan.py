@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasgen.graph.facts import is_users, setting
 from kerasgen.graph.ir import Graph
 
 Layout = tuple[Callable[..., np.ndarray], Mapping[str, Any]]  # a function of the weight, and its settings
@@ -54,6 +55,15 @@ class Plan:
         weights = self.graph.weights
         laid_out = {name: layout(weights[name], **settings) for name, (layout, settings) in self.layouts.items()}
         return {**self.graph.arrays, **laid_out}
+
+    @property
+    def shares_work(self) -> bool:
+        """Whether a team of processes may answer: some layer goes by blocks, no state is kept from call to call, and no
+        function is the user's, of which only the name is known."""
+        nodes = self.graph.nodes
+        functions = (function for node in nodes for function in (node.kernel, *node.attrs.values()))
+        by_blocks = bool(self.buffers) or any(setting(node.kernel, "border") for node in nodes)
+        return by_blocks and not self.graph.memory and not any(map(is_users, functions))
 
     def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs: see `Graph.run`."""

@@ -62,7 +62,15 @@ from kerasgen.kernels.attention import (
     masked_softmax,
     project,
 )
-from kerasgen.kernels.blocks import blocked_conv, clamp, in_batches, pointwise, scale_shift
+from kerasgen.kernels.blocks import (
+    blocked_conv,
+    clamp,
+    dense_by_columns,
+    in_batches,
+    pointwise,
+    pool_by_rows,
+    scale_shift,
+)
 from kerasgen.kernels.categories import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -318,6 +326,7 @@ __all__ = [
     "decibels",
     "decimal_text",
     "dense",
+    "dense_by_columns",
     "depth_to_space",
     "depthwise_conv1d",
     "depthwise_conv2d",
@@ -407,6 +416,7 @@ __all__ = [
     "pinv",
     "pointwise",
     "polar",
+    "pool_by_rows",
     "power",
     "prelu",
     "project",

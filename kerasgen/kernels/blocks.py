@@ -3,12 +3,15 @@
 Each can write its result into the buffer `out`, inside a `border` of zeros that the next layer needs.
 """
 
+import math
+
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.matmul import BLAS, matmul
+from kerasgen.kernels.team import TEAM
 from kerasgen.kernels.threads import block_rows, over_blocks, product
-from kerasgen.kernels.window import padded, surround, window_rows
+from kerasgen.kernels.window import padded, same_pads, surround, window_counts, window_rows
 
 
 def in_batches(predict, count, *inputs):
@@ -24,11 +27,13 @@ def in_batches(predict, count, *inputs):
 
 def bordered(shape, dtype, border, out):
     """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
-    empty = np.empty if out is None else out.empty
-    if border is None:
-        y = empty(shape, dtype)
-        return y, y
-    return surround(shape, dtype, border, 0, empty)
+    TEAM.barrier()  # until now, another process may have read what was there
+
+    def empty(shape, dtype):
+        return TEAM.empty(shape, dtype, out)
+
+    y, whole = (empty(shape, dtype),) * 2 if border is None else surround(shape, dtype, border, 0, empty)
+    return y, TEAM.seal(whole)
 
 
 def tile_row(numbers, y):
@@ -61,6 +66,18 @@ def epilogue(part, bias, residual, activation, target):
         target[...] = part
 
 
+def row_cells(width, activation):
+    """The cells of a row, where columns may be computed one by one: not if the activation looks along them."""
+    return width if activation in (None, relu, relu6) else math.inf
+
+
+def part_of(x, *places):
+    """These columns of x, or of its block at the first place; None of None."""
+    if x is None:
+        return None
+    return x[places[0]][..., places[-1]] if len(places) > 1 else x[..., places[0]]
+
+
 def blocked_conv(
     x, kernel, bias=None, residual=None, *, strides, dilation, pad=None, activation=None, border=None, out=None
 ):
@@ -72,15 +89,15 @@ def blocked_conv(
     y, whole = bordered(shape, x.dtype, border, out)
     bias = tile_row(bias, y)
 
-    def block(at):
-        target = y[at]
+    def block(at, columns):
+        target = y[at][..., columns]
         unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
-        part = matmul(unfolded.reshape(target.size // f, len(matrix)), matrix)
-        epilogue(part.reshape(target.shape), bias, None if residual is None else residual[at], activation, target)
+        part = matmul(unfolded.reshape(y[at].size // f, len(matrix)), matrix[:, columns])
+        epilogue(part.reshape(target.shape), part_of(bias, columns), part_of(residual, at, columns), activation, target)
 
     width = product(shape[2:-1])
     step = block_rows(width * len(matrix) * x.itemsize, width)
-    over_blocks(block, len(x), shape[1], step, y.size * len(matrix), products=True)
+    over_blocks(block, len(x), shape[1], step, y.size * len(matrix), f, row_cells(width, activation))
     return whole
 
 
@@ -91,16 +108,41 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
     bias = tile_row(bias, y)
 
-    def block(at):
-        target = y[at]
-        place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
-        part = matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+    def block(at, columns):
+        target = y[at][..., columns]
+        place = target.reshape(y[at].size // f, target.shape[-1]) if target.flags.c_contiguous else None
+        part = matmul(x[at].reshape(y[at].size // f, c), matrix[:, columns], out=place).reshape(target.shape)
         target = target if place is None else part
-        epilogue(part, bias, None if residual is None else residual[at], activation, target)
+        epilogue(part, part_of(bias, columns), part_of(residual, at, columns), activation, target)
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
-    over_blocks(block, len(x), x.shape[1], step, y.size * c, products=True)
+    over_blocks(block, len(x), x.shape[1], step, y.size * c, f, row_cells(width, activation))
+    return whole
+
+
+def dense_by_columns(x, kernel, bias=None, *, activation=None):
+    """Matrix product with a large kernel: (N, C) with a kernel (C, F) → (N, F)."""
+    return pointwise(x[None], kernel, bias, activation=activation)[0]
+
+
+def pool_by_rows(x, *, pool, size, strides, pads=None, border=None, out=None):
+    """`max_pool` or `average_pool` of a large array: (N, H, W, C) → (N, OH, OW, C), any number of axes."""
+    ones = (1,) * len(size)
+    edges = same_pads(x.shape[1:-1], size, strides, ones) if pads == "same" else pads or ((0, 0),) * len(size)
+    full = [before + length + after for length, (before, after) in zip(x.shape[1:], edges)]
+    counts = window_counts(full, size, strides, ones)
+    y, whole = bordered((len(x), *counts, x.shape[-1]), x.dtype, border, out)
+
+    def block(at):
+        image, rows = at
+        first, last = (row * strides[0] - edges[0][0] for row in (rows.start, rows.stop - 1))
+        last += size[0]
+        outside = (max(-first, 0), max(last - x.shape[1], 0)), *edges[1:]
+        part = x[image : image + 1, max(first, 0) : last]
+        y[at] = pool(part, size=size, strides=strides, pad=pads and outside)[0]
+
+    over_blocks(block, len(x), counts[0], block_rows(4 * x[:1, : strides[0]].nbytes), x.size)
     return whole
 
 
@@ -131,4 +173,31 @@ def clamp(x, low=None, high=None, *, border=None, out=None):
             target[...] = part
 
     over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 2 * x.size)
+    return whole
+
+
+def elementwise(ufunc, *operands, out):
+    """ufunc(*operands, out=out), of which one operand is `out`: (N, H, W, C), to which the others broadcast."""
+    if out.flags.writeable:  # not a team's, or this process's alone
+        return ufunc(*operands, out=out)
+    operands = [x if np.ndim(x) == 0 else np.broadcast_to(x, out.shape) for x in operands]
+    y = out.view()
+    y.flags.writeable = True
+    TEAM.barrier()  # until now, another process may have read what was there
+
+    def block(at):
+        ufunc(*(x if np.ndim(x) == 0 else x[at] for x in operands), out=y[at])
+
+    over_blocks(block, len(y), y.shape[1], block_rows(y[:1, :1].nbytes), y.size)
+    return out
+
+
+def join_rows(*xs, axis=-1, out):
+    """Join along the last axis, into the buffer `out`: (N, H, W, C), (N, H, W, D) → (N, H, W, C + D)."""
+    y, whole = bordered((*xs[0].shape[:-1], sum(x.shape[-1] for x in xs)), np.result_type(*xs), None, out)
+
+    def block(at):
+        np.concatenate([x[at] for x in xs], axis=axis, out=y[at])
+
+    over_blocks(block, len(y), y.shape[1], y.shape[1], y.size)
     return whole

@@ -1,6 +1,7 @@
 """What calls share: the memory that each thread keeps for its results, and threads that help with a layer's blocks."""
 
 import collections
+import math
 import os
 import queue
 import threading
@@ -8,6 +9,7 @@ import threading
 import numpy as np
 
 from kerasgen.kernels.matmul import BLAS
+from kerasgen.kernels.team import TEAM
 
 
 def thread_count(text, cores):
@@ -22,6 +24,7 @@ def thread_count(text, cores):
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, beside the BLAS's own
 PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether products are theirs: the BLAS has no more threads
 BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
+COLUMNS = 16  # of a product that a process computes, at least, where processes share columns
 PAYS = 4_000_000  # multiplications that make it worth waking them
 
 
@@ -91,19 +94,33 @@ def set_block(size):
     BLOCK = size
 
 
-def over_blocks(work, images, rows, step, cost, products=False):
+def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 
-    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    In a team, each process does its share of the rows, then all meet. Matrix products have `columns`, and `cells` in a
+    row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
+    they are left to this thread where the BLAS has threads of its own for them.
     """
-    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
-        step = min(step, -(-rows // THREADS))
-        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
-        return
+    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
+    first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
+    which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
+    threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
+    tasks = []
     for image in range(images):
-        for start in range(0, rows, step):
-            work((image, slice(start, min(start + step, rows))))
+        start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
+        even = -(-(stop - start) // max(1, round((stop - start) / step)))  # no block of a few rows that are left
+        even = max(1, min(even, -(-rows // threads)))
+        tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
+
+    def do(task):
+        work(task, *which)
+
+    if threads > 1:
+        share(do, tasks)
+    else:
+        for task in tasks:
+            do(task)
+    TEAM.barrier()
 
 
 def share(work, tasks):

@@ -7,7 +7,7 @@ for tiles of m results, which see n = m + r - 1 cells. Every transform is a prod
 
 import numpy as np
 
-from kerasgen.kernels.blocks import bordered, epilogue
+from kerasgen.kernels.blocks import bordered, epilogue, part_of, row_cells
 from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.threads import block_rows, over_blocks
 from kerasgen.kernels.window import padded, windows
@@ -80,20 +80,20 @@ def winograd_conv2d(
     y, whole = bordered((len(x), *size, f), x.dtype, border, out)
     kernel = kernel.reshape(nh * nw, c, f)
 
-    def block(at):
+    def block(at, columns):
         image, tiles = at
         first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
         z = into_tiles(x[image, first : last + rh - 1], nw, rw)
         z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = matmul(z.reshape(nh * nw, th * tw, c), kernel)
+        z = matmul(z.reshape(nh * nw, th * tw, c), kernel[..., columns])
         if bias is not None:
-            z[(rh > 1) * nw + (rw > 1)] += bias  # at the point 1 both ways, which A' adds to each cell once
-        z = out_of_tiles(z.reshape(nh, nw, th, tw * f), rh)
-        z = out_of_tiles(z.reshape(nw, last - first, tw, f), rw)
-        target = y[image, first:last]
-        others = None if residual is None else residual[image, first:last]
+            z[(rh > 1) * nw + (rw > 1)] += bias[columns]  # at the point 1 both ways, which A' adds to each cell once
+        z = out_of_tiles(z.reshape(nh, nw, th, -1), rh)
+        z = out_of_tiles(z.reshape(nw, last - first, tw, -1), rw)
+        target = y[image, first:last, :, columns]
+        others = part_of(residual, (image, slice(first, last)), columns)
         epilogue(z[: len(target), : size[1]], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
-    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, products=True)
+    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, f, row_cells(tw, activation))
     return whole

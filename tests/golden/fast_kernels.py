@@ -11,17 +11,20 @@ In a shell: python this_file.py image.npy -o out.npy
 # pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
 
 import collections
+import contextlib
 import hashlib
 import io
+import math
 import os
 import queue
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 
-__all__ = ["INPUTS", "OUTPUTS", "predict"]
+__all__ = ["INPUTS", "OUTPUTS", "predict", "processes"]
 
 # The SHA-256 covers the architecture and the weights, not the file; `keras` is the version that wrote the model
 MODEL = {
@@ -45,6 +48,8 @@ def predict(image: np.ndarray) -> np.ndarray:
     The result may share memory with the inputs.
     """
     x = as_input(image, *INPUTS[0])  # (N, 96, 96, 3)
+    if PROCESSES.count > 1:
+        return in_processes(predict, x)
     if len(x) > 7:
         return in_batches(predict, 7, x)
     a, b = buffers(2)
@@ -312,37 +317,127 @@ def winograd_conv2d(
     y, whole = bordered((len(x), *size, f), x.dtype, border, out)
     kernel = kernel.reshape(nh * nw, c, f)
 
-    def block(at):
+    def block(at, columns):
         image, tiles = at
         first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
         z = into_tiles(x[image, first : last + rh - 1], nw, rw)
         z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = matmul(z.reshape(nh * nw, th * tw, c), kernel)
+        z = matmul(z.reshape(nh * nw, th * tw, c), kernel[..., columns])
         if bias is not None:
-            z[(rh > 1) * nw + (rw > 1)] += bias  # at the point 1 both ways, which A' adds to each cell once
-        z = out_of_tiles(z.reshape(nh, nw, th, tw * f), rh)
-        z = out_of_tiles(z.reshape(nw, last - first, tw, f), rw)
-        target = y[image, first:last]
-        others = None if residual is None else residual[image, first:last]
+            z[(rh > 1) * nw + (rw > 1)] += bias[columns]  # at the point 1 both ways, which A' adds to each cell once
+        z = out_of_tiles(z.reshape(nh, nw, th, -1), rh)
+        z = out_of_tiles(z.reshape(nw, last - first, tw, -1), rw)
+        target = y[image, first:last, :, columns]
+        others = part_of(residual, (image, slice(first, last)), columns)
         epilogue(z[: len(target), : size[1]], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
-    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, products=True)
+    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, f, row_cells(tw, activation))
     return whole
+
+
+LINE = 16
+
+
+SPIN = 1000
+
+
+YIELD = 300
+
+
+class Team:
+    """The place of this process in its team. A pickled copy is alone, as each process is until it joins."""
+
+    rank, size = 0, 1
+
+    def __reduce__(self):
+        """How to make a copy of it."""
+        return Team, ()
+
+    def join(self, rank, size, memory):
+        """Become number `rank` of `size` processes with the same `memory`."""
+        self.rank, self.size, self.memory = rank, size, memory
+        self.counters = memoryview(memory.array(memory.take(8 * LINE * size), (LINE * size,), np.int64))
+        self.steps, self.results, self.places = 0, 0, {}
+        self.spin = SPIN if size <= (os.cpu_count() or 1) else 0
+        self.yielded = getattr(os, "sched_yield", lambda: time.sleep(0))
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    def share(self, count):
+        """The first and the last of `count` rows or columns that this process shall compute, before the next one's."""
+        return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
+
+    def fence(self):
+        """Let no load or store pass: the release of a lock, then an acquire, are a full fence on x86 and Armv8."""
+        self.lock.release()
+        self.lock.acquire()
+
+    def barrier(self):
+        """Wait for all processes. What each has written is then visible to the others."""
+        if self.size == 1:
+            return
+        self.steps += 1
+        self.fence()
+        self.counters[LINE * self.rank] = self.steps
+        for other in range(self.size):
+            waited = -self.spin
+            while self.counters[LINE * other] < self.steps:
+                waited += 1
+                if waited > YIELD:
+                    time.sleep(5e-5)
+                elif waited > 0:
+                    self.yielded()
+        self.fence()
+
+    def place(self, size, out):
+        """The place of an array in the buffer `out`, or of a new one."""
+        self.results += out is None
+        key = self.results if out is None else out
+        if key not in self.places or self.places[key][0] < size:
+            self.places[key] = size, self.memory.take(size)
+        return self.places[key][1]
+
+    def empty(self, shape, dtype, out):
+        """An array for the rows of a layer, in the buffer `out` or new; it is shared by the team."""
+        if self.size == 1:
+            return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
+        size = dtype.itemsize
+        for count in shape:
+            size *= count
+        return self.memory.array(self.place(size, out), shape, dtype)
+
+    def seal(self, y):
+        """The array for the rest of the program, which must not write to what is shared."""
+        if self.size > 1:
+            y = y.view()
+            y.flags.writeable = False
+        return y
+
+
+TEAM = Team()
 
 
 def bordered(shape, dtype, border, out):
     """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
-    empty = np.empty if out is None else out.empty
-    if border is None:
-        y = empty(shape, dtype)
-        return y, y
-    return surround(shape, dtype, border, 0, empty)
+    TEAM.barrier()  # until now, another process may have read what was there
+
+    def empty(shape, dtype):
+        return TEAM.empty(shape, dtype, out)
+
+    y, whole = (empty(shape, dtype),) * 2 if border is None else surround(shape, dtype, border, 0, empty)
+    return y, TEAM.seal(whole)
 
 
 def block_rows(row, width=256):
     """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
+
+
+PAYS = 4_000_000
+
+
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
 
 
 def thread_count(text, cores):
@@ -357,25 +452,33 @@ def thread_count(text, cores):
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())
 
 
-PAYS = 4_000_000
-
-
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
-
-
-def over_blocks(work, images, rows, step, cost, products=False):
+def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 
-    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    In a team, each process does its share of the rows, then all meet. Matrix products have `columns`, and `cells` in a
+    row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
+    they are left to this thread where the BLAS has threads of its own for them.
     """
-    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
-        step = min(step, -(-rows // THREADS))
-        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
-        return
+    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, 16 * TEAM.size)
+    first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
+    which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
+    threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
+    tasks = []
     for image in range(images):
-        for start in range(0, rows, step):
-            work((image, slice(start, min(start + step, rows))))
+        start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
+        even = -(-(stop - start) // max(1, round((stop - start) / step)))  # no block of a few rows that are left
+        even = max(1, min(even, -(-rows // threads)))
+        tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
+
+    def do(task):
+        work(task, *which)
+
+    if threads > 1:
+        share(do, tasks)
+    else:
+        for task in tasks:
+            do(task)
+    TEAM.barrier()
 
 
 def share(work, tasks):
@@ -465,6 +568,16 @@ def acquire(locks):
         raise
 
 
+def row_cells(width, activation):
+    """The cells of a row, where columns may be computed one by one: not if the activation looks along them."""
+    return width if activation in (None, relu, relu6) else math.inf
+
+
+def relu6(x, out=None):
+    """min(max(x, 0), 6)."""
+    return clip_bits(x, 6, out) if by_bits(x) else np.clip(x, 0, 6, out=out)
+
+
 def into_tiles(x, n, r):
     """B' x for tiles of n cells along axis 1: (H, W, C) → (n, H, tiles, C)."""
     if n == 1:
@@ -509,6 +622,13 @@ def out_of_tiles(z, r):
     return matmul(transforms(n, r, z.dtype)[2], z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
 
 
+def part_of(x, *places):
+    """These columns of x, or of its block at the first place; None of None."""
+    if x is None:
+        return None
+    return x[places[0]][..., places[-1]] if len(places) > 1 else x[..., places[0]]
+
+
 def epilogue(part, bias, residual, activation, target):
     """target = activation(part + bias + residual); `part`, which may be `target`, is overwritten."""
     if bias is not None:
@@ -527,11 +647,6 @@ def epilogue(part, bias, residual, activation, target):
         target[...] = part
 
 
-def relu6(x, out=None):
-    """min(max(x, 0), 6)."""
-    return clip_bits(x, 6, out) if by_bits(x) else np.clip(x, 0, 6, out=out)
-
-
 def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=None, out=None):
     """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]
@@ -539,16 +654,16 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
     bias = tile_row(bias, y)
 
-    def block(at):
-        target = y[at]
-        place = target.reshape(target.size // f, f) if border is None else None  # if contiguous
-        part = matmul(x[at].reshape(target.size // f, c), matrix, out=place).reshape(target.shape)
+    def block(at, columns):
+        target = y[at][..., columns]
+        place = target.reshape(y[at].size // f, f) if target.flags.c_contiguous else None
+        part = matmul(x[at].reshape(y[at].size // f, c), matrix[:, columns], out=place).reshape(target.shape)
         target = target if place is None else part
-        epilogue(part, bias, None if residual is None else residual[at], activation, target)
+        epilogue(part, part_of(bias, columns), part_of(residual, at, columns), activation, target)
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
-    over_blocks(block, len(x), x.shape[1], step, y.size * c, products=True)
+    over_blocks(block, len(x), x.shape[1], step, y.size * c, f, row_cells(width, activation))
     return whole
 
 
@@ -687,7 +802,376 @@ def winograd_tile(kernel, *, m, count):
     return tile(filters.reshape(-1, kw, *c), count=count)
 
 
-# Weights and command line
+# Processes, weights and command line
+
+
+class Processes:
+    """How many processes answer a call, and the team that does, if it has started. A pickled copy starts its own."""
+
+    def __init__(self):
+        """No team: it starts when it is first needed."""
+        self.count = process_count(os.environ.get("KERASGEN_PROCESSES") or "1", os.cpu_count())
+        self.lock, self.workers, self.weights = threading.RLock(), None, None
+
+    def __reduce__(self):
+        """How to make a copy of it."""
+        return Processes, ()
+
+    def end(self):
+        """End the team."""
+        with self.lock:
+            workers, self.workers = self.workers, None
+            if workers is not None:
+                workers.end()
+
+    def forget(self):
+        """In a fork: leave the team to the process that has started it."""
+        workers, self.workers, self.lock = self.workers, None, threading.RLock()
+        if workers is not None:
+            workers.forget()
+
+
+def process_count(text, cores):
+    """How many processes KERASGEN_PROCESSES asks for: a number, or `auto` for one per core."""
+    if text == "auto":
+        return cores or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"KERASGEN_PROCESSES is {text!r}, where a number of processes or auto is expected")
+    return int(text)
+
+
+PROCESSES = Processes()
+
+
+def in_processes(predict, *arrays):
+    """What `predict` returns for these arrays, computed by the team, which starts if there is none.
+
+    Where none can start, this process computes, from now on, after a warning. Raises RuntimeError if a process has
+    ended, and any error of `predict`.
+    """
+    with PROCESSES.lock:
+        if PROCESSES.workers is None:
+            try:
+                PROCESSES.workers = Workers(predict, PROCESSES.count)
+            except (ImportError, OSError, RuntimeError) as error:
+                import warnings
+
+                PROCESSES.count = 1
+                warnings.warn(f"predict runs in one process, as no others can start here: {error}", stacklevel=3)
+                return predict(*arrays)
+        try:
+            return PROCESSES.workers.answer(arrays)
+        except BaseException:  # Ctrl-C too: they are at work on what nobody waits for
+            PROCESSES.end()
+            raise
+
+
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+exec(sys.stdin.buffer.read(int(sys.argv[1])), {"__name__": "team"})
+"""
+
+
+READY = b"ready\n"
+
+
+class Workers:
+    """The processes of a team, seen from outside, and the memory for what they take and give."""
+
+    def __init__(self, predict, count):
+        """Start them. Raises OSError or RuntimeError where that is impossible."""
+        import subprocess
+
+        if sys.platform in ("emscripten", "wasi"):
+            raise OSError(f"{sys.platform} has no processes")
+        if hasattr(sys, "frozen") or not os.path.basename(sys.executable or "").lower().startswith(("python", "pypy")):
+            raise OSError("sys.executable is no Python")
+        text, scope = source_text(predict.__globals__), predict.__globals__
+        if PROCESSES.weights is None:
+            PROCESSES.weights = share_weights(scope.get("W", {}))
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=PROCESSES.forget)
+        memory, table = PROCESSES.weights
+        self.memory, self.inputs, self.processes = new_memory(), {}, []
+        self.end = weakref.finalize(self, end_processes, self.processes)  # at exit, too
+        keys = self.memory.key, memory.key
+        text = f"import sys\nsys.path[:] = {sys.path!r}\n{text}\n"
+        text = f"{text}{work_in_team.__name__}(int(sys.argv[2]), {count}, {keys}, {table}, globals())\n".encode()
+        one = dict.fromkeys((*BLAS_THREADS, "KERASGEN_PROCESSES", "KERASGEN_THREADS"), "1")
+        settings = {
+            "env": {**os.environ, **one},
+            "pass_fds": () if os.name == "nt" else keys,
+            "creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        }
+        try:
+            for rank in range(count):
+                call = [sys.executable, "-c", PROGRAM, str(len(text)), str(rank)]
+                process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **settings)
+                self.processes.append(process)
+                threading.Thread(target=watch_process, args=(process, self.processes), daemon=True).start()
+            for process in self.processes:
+                process.stdin.write(text)
+                process.stdin.flush()
+            if any(process.stdout.readline() != READY for process in self.processes):
+                raise RuntimeError("they end at once")
+        except BaseException:
+            self.end()
+            raise
+
+    def answer(self, arrays):
+        """What `predict` returns for these arrays."""
+        line = to_line([self.hand_over(number, x) for number, x in enumerate(arrays)])
+        try:
+            for process in self.processes:
+                process.stdin.write(line)
+                process.stdin.flush()
+            answer = self.processes[0].stdout.readline()
+        except OSError:  # a broken pipe
+            answer = b""
+        if not answer.startswith(b"{"):
+            raise self.fault(answer)
+        facts = from_line(answer)
+        results = [np.array(self.memory.array(*where)) for where in facts["results"]]
+        if facts["names"] is not None:
+            return dict(zip(facts["names"], results))
+        return tuple(results) if facts["several"] else results[0]
+
+    def hand_over(self, number, x):
+        """Copy an input to the team's memory: its place, shape and dtype."""
+        size, place = self.inputs.get(number, (-1, None))
+        if size < x.nbytes:
+            place = self.memory.take(x.nbytes)
+            self.inputs[number] = x.nbytes, place
+        where = place, x.shape, x.dtype.str
+        self.memory.array(*where)[...] = x
+        return where
+
+    def fault(self, answer):
+        """The error of the process that has one to tell, in its last line; else RuntimeError: one was killed."""
+        kinds = {kind.__name__: kind for kind in (ArithmeticError, IndexError, MemoryError, TypeError, ValueError)}
+        for process in self.processes:
+            process.kill()
+        for error in (answer, *(process.stdout.readline() for process in self.processes)):
+            if error.startswith(b"["):
+                name, text = from_line(error)
+                return kinds[name](text) if name in kinds else RuntimeError(f"{name}: {text}")
+        return RuntimeError(
+            "a process that predict runs in was killed, perhaps for lack of memory: the next call starts new ones; "
+            "KERASGEN_PROCESSES=1 needs none"
+        )
+
+    def forget(self):
+        """Close this process's ends of the pipes of another one's team."""
+        self.end.detach()
+        for process in self.processes:
+            process.returncode = 0  # it is no child of this process
+            process.stdin.close()
+            process.stdout.close()
+
+
+def source_text(scope):
+    """The text of the module with these globals, up to its weights. Raises OSError where there is none."""
+    try:
+        with open(scope["__file__"], encoding="utf-8") as file:
+            return before_weights(file)
+    except (KeyError, OSError, UnicodeDecodeError):
+        pass
+    try:
+        return before_weights(scope["__loader__"].get_source(scope["__name__"]).splitlines(True))
+    except (AttributeError, ImportError, KeyError):
+        raise OSError("the module has no source file") from None
+
+
+def before_weights(lines):
+    """The lines up to the weights, which may be long."""
+    text = []
+    for line in lines:
+        if line.startswith(("NPZ = ", "W = ")):
+            break
+        text.append(line)
+    return "".join(text)
+
+
+def share_weights(weights):
+    """Move the weights into shared memory: that, and the table of them."""
+    offsets, size = {}, 0
+    for name, array in weights.items():
+        offsets[name] = size
+        size += -(-array.nbytes // 64) * 64
+    memory = new_memory()
+    start, length, _ = memory.take(size)
+    table = {}
+    for name, array in weights.items():
+        table[name] = (start, length, offsets[name]), array.shape, array.dtype.str, np.empty_like(array).strides
+        weights[name] = memory.array(*table[name])
+        weights[name][...] = array
+    return memory, table
+
+
+TEAMS = 1 << 39
+
+
+def new_memory():
+    """Memory that can be shared: in a file without a name, which takes up no more than what is written to it."""
+    if os.name == "nt":
+        return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
+    if hasattr(os, "memfd_create"):
+        key = os.memfd_create("kerasgen")
+    else:
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            key = os.dup(file.fileno())
+    memory = SharedMemory(key, 0)
+    weakref.finalize(memory, os.close, key)
+    os.ftruncate(key, 2 * TEAMS)
+    return memory
+
+
+CHUNK = 1 << 24
+
+
+class SharedMemory:
+    """Memory that several processes map, in chunks. `key` is a file without a name, or, on Windows, a prefix of names.
+
+    It vanishes with the last process that uses it, however that ends. Arrays are taken one after the other from the
+    address `first` on, so that processes that take the same ones have them at the same places.
+    """
+
+    def __init__(self, key, first):
+        """Nothing is mapped yet."""
+        self.key, self.start, self.length, self.used, self.chunks = key, first, 0, 0, {}
+
+    def take(self, size):
+        """A place of so many bytes: where its chunk starts, how long that is, and which of its bytes is the first."""
+        if self.used + size > self.length:
+            self.start += -(-self.length // CHUNK) * CHUNK
+            self.length, self.used = max(size, CHUNK), 0
+        place = self.start, self.length, self.used
+        self.used += -(-size // 64) * 64
+        return place
+
+    def array(self, place, shape, dtype, strides=None):
+        """The array at this place."""
+        start, length, first = place
+        if start not in self.chunks:
+            import mmap
+
+            if os.name == "nt":
+                self.chunks[start] = mmap.mmap(-1, length, f"{self.key}-{start}")
+            else:
+                self.chunks[start] = mmap.mmap(self.key, length, offset=start)
+        return np.ndarray(shape, dtype, self.chunks[start], first, strides)
+
+
+def end_processes(team):
+    """End these processes."""
+    for process in team:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        with contextlib.suppress(OSError):  # for what it has not read
+            process.stdin.close()
+
+
+def work_in_team(rank, size, keys, table, scope):
+    """Be one process of a team: answer each line of stdin, until it ends."""
+    answers = os.fdopen(os.dup(1), "wb", 0)
+    os.dup2(2, 1)  # prints must not mix with answers
+    lines = queue.SimpleQueue()
+    threading.Thread(target=listen, args=(lines,), daemon=True).start()
+    memory, weights = SharedMemory(keys[0], 0), SharedMemory(keys[1], 0)
+    scope["W"] = {name: weights.array(*where) for name, where in table.items()}
+    TEAM.join(rank, size, SharedMemory(keys[0], TEAMS))
+    for array in scope["W"].values():
+        array.flags.writeable = False
+    np.seterr(all="ignore")  # each would warn
+    answers.write(READY)
+    while True:
+        arrays = [memory.array(*where) for where in from_line(lines.get())]
+        for array in arrays:
+            array.flags.writeable = False
+        try:
+            facts = give_back(scope["predict"](*arrays))
+            TEAM.barrier()
+        except BaseException as error:
+            answers.write(to_line([type(error).__name__, str(error)]))
+            os._exit(1)
+        if rank == 0:
+            answers.write(to_line(facts))
+
+
+def listen(lines):
+    """Read lines from stdin. At its end, the other process has ended, and this one does, whatever it is at."""
+    for line in sys.stdin.buffer:
+        lines.put(line)
+    os._exit(0)
+
+
+def from_line(line):
+    """The facts in a line of JSON."""
+    import json
+
+    return json.loads(line)
+
+
+def give_back(result):
+    """Copy what `predict` has returned to the team's memory: the places, and what it was made of."""
+    names = list(result) if isinstance(result, dict) else None
+    several = isinstance(result, tuple)
+    results = []
+    for y in map(np.asarray, result.values() if names else result if several else [result]):
+        place = TEAM.place(y.nbytes, None)
+        results.append((place, y.shape, y.dtype.str))
+        if TEAM.rank == 0:
+            TEAM.memory.array(*results[-1])[...] = y
+    TEAM.results = 0
+    return {"names": names, "several": several, "results": results}
+
+
+def to_line(facts):
+    """Facts as a line of JSON."""
+    import json
+
+    return json.dumps(facts).encode() + b"\n"
+
+
+def watch_process(process, team):
+    """Wait until a process ends, then end the others, which wait for it."""
+    process.wait()
+    for other in team:
+        other.kill()
+
+
+def processes(count: int) -> "Using":
+    """For a `with` statement: inside of it, so many processes compute each call of `predict` together."""
+    return Using(process_count(str(count), os.cpu_count()))
+
+
+class Using:
+    """`with` sets the number of processes."""
+
+    def __init__(self, count):
+        """Remember it."""
+        self.count = self.other = count
+
+    def __enter__(self) -> None:
+        """Set the number."""
+        self.swap()
+
+    def __exit__(self, *error: "object") -> None:
+        """Set the number that was before."""
+        self.swap()
+
+    def swap(self):
+        """Exchange the numbers; the processes end."""
+        with PROCESSES.lock:
+            PROCESSES.end()
+            PROCESSES.count, self.other = self.other, PROCESSES.count
 
 
 def read_sidecar(name, sha256, module):

@@ -13,6 +13,7 @@ In a shell: python this_file.py image.npy -o out.npy
 import binascii
 import collections
 import io
+import math
 import os
 import queue
 import threading
@@ -647,13 +648,97 @@ def tiled_depthwise_conv2d(
     return whole
 
 
+LINE = 16
+
+
+SPIN = 1000
+
+
+YIELD = 300
+
+
+class Team:
+    """The place of this process in its team. A pickled copy is alone, as each process is until it joins."""
+
+    rank, size = 0, 1
+
+    def __reduce__(self):
+        """How to make a copy of it."""
+        return Team, ()
+
+    def join(self, rank, size, memory):
+        """Become number `rank` of `size` processes with the same `memory`."""
+        self.rank, self.size, self.memory = rank, size, memory
+        self.counters = memoryview(memory.array(memory.take(8 * LINE * size), (LINE * size,), np.int64))
+        self.steps, self.results, self.places = 0, 0, {}
+        self.spin = SPIN if size <= (os.cpu_count() or 1) else 0
+        self.yielded = getattr(os, "sched_yield", lambda: time.sleep(0))
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    def share(self, count):
+        """The first and the last of `count` rows or columns that this process shall compute, before the next one's."""
+        return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
+
+    def fence(self):
+        """Let no load or store pass: the release of a lock, then an acquire, are a full fence on x86 and Armv8."""
+        self.lock.release()
+        self.lock.acquire()
+
+    def barrier(self):
+        """Wait for all processes. What each has written is then visible to the others."""
+        if self.size == 1:
+            return
+        self.steps += 1
+        self.fence()
+        self.counters[LINE * self.rank] = self.steps
+        for other in range(self.size):
+            waited = -self.spin
+            while self.counters[LINE * other] < self.steps:
+                waited += 1
+                if waited > YIELD:
+                    time.sleep(5e-5)
+                elif waited > 0:
+                    self.yielded()
+        self.fence()
+
+    def place(self, size, out):
+        """The place of an array in the buffer `out`, or of a new one."""
+        self.results += out is None
+        key = self.results if out is None else out
+        if key not in self.places or self.places[key][0] < size:
+            self.places[key] = size, self.memory.take(size)
+        return self.places[key][1]
+
+    def empty(self, shape, dtype, out):
+        """An array for the rows of a layer, in the buffer `out` or new; it is shared by the team."""
+        if self.size == 1:
+            return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
+        size = dtype.itemsize
+        for count in shape:
+            size *= count
+        return self.memory.array(self.place(size, out), shape, dtype)
+
+    def seal(self, y):
+        """The array for the rest of the program, which must not write to what is shared."""
+        if self.size > 1:
+            y = y.view()
+            y.flags.writeable = False
+        return y
+
+
+TEAM = Team()
+
+
 def bordered(shape, dtype, border, out):
     """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
-    empty = np.empty if out is None else out.empty
-    if border is None:
-        y = empty(shape, dtype)
-        return y, y
-    return surround(shape, dtype, border, 0, empty)
+    TEAM.barrier()  # until now, another process may have read what was there
+
+    def empty(shape, dtype):
+        return TEAM.empty(shape, dtype, out)
+
+    y, whole = (empty(shape, dtype),) * 2 if border is None else surround(shape, dtype, border, 0, empty)
+    return y, TEAM.seal(whole)
 
 
 def tile_row(numbers, y):
@@ -668,6 +753,12 @@ def tile_row(numbers, y):
     return row
 
 
+PAYS = 4_000_000
+
+
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+
+
 def thread_count(text, cores):
     """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
@@ -680,25 +771,33 @@ def thread_count(text, cores):
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())
 
 
-PAYS = 4_000_000
-
-
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
-
-
-def over_blocks(work, images, rows, step, cost, products=False):
+def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 
-    Work that is mostly matrix `products` is left to this thread where the BLAS has threads of its own for it.
+    In a team, each process does its share of the rows, then all meet. Matrix products have `columns`, and `cells` in a
+    row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
+    they are left to this thread where the BLAS has threads of its own for them.
     """
-    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or not products):
-        step = min(step, -(-rows // THREADS))
-        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
-        return
+    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, 16 * TEAM.size)
+    first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
+    which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
+    threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
+    tasks = []
     for image in range(images):
-        for start in range(0, rows, step):
-            work((image, slice(start, min(start + step, rows))))
+        start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
+        even = -(-(stop - start) // max(1, round((stop - start) / step)))  # no block of a few rows that are left
+        even = max(1, min(even, -(-rows // threads)))
+        tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
+
+    def do(task):
+        work(task, *which)
+
+    if threads > 1:
+        share(do, tasks)
+    else:
+        for task in tasks:
+            do(task)
+    TEAM.barrier()
 
 
 def share(work, tasks):

@@ -1,4 +1,4 @@
-"""What a module needs beside its kernels: finding its weights, testing itself, and running from a shell.
+"""What a module needs beside its kernels: its weights, a team of processes, a self-test, and a command line.
 
 Like the kernels, these functions are copied into the modules as they stand: Python 3.7, NumPy 1.17.
 """
@@ -9,11 +9,14 @@ from kerasgen.emit.runtime.streaming import with_steps
 from kerasgen.emit.runtime.tiles import check_tiles
 from kerasgen.emit.runtime.tuning import tune_main
 from kerasgen.emit.runtime.weights import read_embedded, read_sidecar, read_weights, write_weights
+from kerasgen.emit.runtime.workers import in_processes, processes
 
 __all__ = [
     "check_tiles",
     "decode_weights",
+    "in_processes",
     "main",
+    "processes",
     "read_embedded",
     "read_sidecar",
     "read_weights",

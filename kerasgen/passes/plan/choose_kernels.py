@@ -3,7 +3,8 @@
 | layer                                    | kernel                 | why                                              |
 |------------------------------------------|------------------------|--------------------------------------------------|
 | windows of one sample below SMALL, or an | as it is               | one product for the whole batch, few calls       |
-| eighth where they need not be unfolded   |                        |                                                  |
+| eighth where they need not be unfolded,  |                        |                                                  |
+| and no more than FEW products            |                        |                                                  |
 | of those, one over a single channel, if  | conv_by_taps           | rows of the image are longer than the window's   |
 | it is more than a 64th                   |                        |                                                  |
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
@@ -12,6 +13,8 @@
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
+| a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
+| pooling of more than SMALL bytes         | pool_by_rows           | what is pooled stays in the cache                |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
 A size that is known only at run time counts as large, but excludes Winograd's tiles. A weight that training changes
@@ -36,6 +39,7 @@ from kerasgen.graph.ir import Graph, Node, Shape
 from kerasgen.graph.plan import Layout, Plan
 
 SMALL = 1 << 18  # bytes
+FEW = 4_000_000  # multiplications
 TILE = 4096  # numbers in the inner loop of a tiled kernel
 # By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
 # saved.
@@ -71,18 +75,24 @@ OTHER_WIDTHS = (TILE, 2048, 1024)
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution or dense layer with its shapes, and the bytes of its unfolded windows for one sample."""
+    """A convolution or dense layer with its shapes, the bytes of its unfolded windows for one sample, and whether its
+    products are few."""
 
     node: Node
     x: Shape
     y: Shape
     kernel: tuple[int, ...]
     size: float
+    few: bool
 
     @property
     def activation(self) -> dict[str, Any]:
         """The setting of that name, if there is one."""
         return {key: self.node.attrs[key] for key in ("activation",) if self.node.attrs.get(key)}
+
+    def within(self, small: int) -> bool:
+        """Whether its windows have at most so many bytes, and its products are few."""
+        return self.size <= small and self.few
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -98,13 +108,18 @@ class _Layer:
 Choice = tuple[Node, Layout | None]  # a node, and the weight's layout for its kernel
 
 
-def choose_kernels(plan: Plan, *, small: int = SMALL, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE) -> Plan:
+def choose_kernels(
+    plan: Plan, *, small: int = SMALL, few: int = FEW, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE
+) -> Plan:
     """The plan with the kernel that suits each convolution. Without tiles, none uses Winograd's transforms."""
     graph, layouts = plan.graph, dict(plan.layouts)
     readers = graph.readers()
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
-        layer = _layer(node, graph)
+        if node.kernel in (kernels.max_pool, kernels.average_pool) and graph.sample_bytes(str(node.inputs[0])) > small:
+            attrs = {"pads" if key == "pad" else key: value for key, value in node.attrs.items()}
+            chosen[node.output] = replace(node, kernel=kernels.pool_by_rows, attrs={"pool": node.kernel, **attrs})
+        layer = _layer(node, graph, few)
         if layer is None:
             continue
         wanted = plan.choices.get(node.output)
@@ -174,13 +189,14 @@ def _changes(node: Node, graph: Graph) -> bool:
     return node.inputs[1] in graph.variables
 
 
-def _layer(node: Node, graph: Graph) -> _Layer | None:
+def _layer(node: Node, graph: Graph, few: int = FEW) -> _Layer | None:
     """The node, if it is a convolution or dense layer with floating-point weights."""
     weight = graph.weights.get(name := str(node.inputs[1]), graph.variables.get(name)) if len(node.inputs) > 1 else None
     if not facts(node.kernel).output_axes or weight is None or weight.dtype.kind != "f":
         return None
     x, y = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape
-    return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape))
+    products = math.prod(n or 1 for n in y[1:-1]) * math.prod(weight.shape)
+    return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape), products <= few)
 
 
 def _as_it_is(layer: _Layer) -> Choice:
@@ -191,9 +207,11 @@ def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Cho
     """The kernel that suits a layer on most machines."""
     if facts(layer.node.kernel).conv_axes:
         return _choose_conv(layer, small, winograd)
-    if layer.size <= small // 8:
+    if layer.within(small // 8):
         return _as_it_is(layer)
-    if layer.node.kernel is kernels.dense and len(layer.x) > 2:
+    if layer.node.kernel is kernels.dense and len(layer.x) == 2:
+        return _as_it_is(layer) if layer.few else (layer.by(kernels.dense_by_columns, layer.activation), None)
+    if layer.node.kernel is kernels.dense:
         return layer.by(kernels.pointwise, layer.activation), None
     return _depthwise(layer, depthwise) if _is_depthwise(layer) else _as_it_is(layer)
 
@@ -202,11 +220,11 @@ def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice:
     window, settings = layer.kernel[:-2], layer.settings
     if layer.kernel[-2] == 1 < max(window) and small // 64 < layer.size <= small:
         return layer.by(kernels.conv_by_taps, settings), None
-    if layer.size <= small // 8:
+    if layer.within(small // 8):
         return _as_it_is(layer)
     if _is_pointwise(layer):
         return layer.by(kernels.pointwise, layer.activation), None
-    if layer.size <= small:
+    if layer.within(small):
         return _as_it_is(layer)
     m = _tiles(layer, winograd.get(window, ()), min(layer.kernel[-2:]))
     if m is not None:

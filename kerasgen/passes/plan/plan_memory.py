@@ -2,7 +2,8 @@
 
 A value lives from the node that computes it to the last reader of it or a view of it: see `kerasgen.graph.liveness`.
 Buffers are shared by linear scan: a node takes one whose value is dead, else a new one. A sum or product of a value
-that nothing else needs is written over it. Results of the model are never put into a buffer.
+that nothing else needs is written over it. Results of the model are never put into a buffer, all others of kernels that
+go by blocks are: processes that share the blocks then have no other arrays in common.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class _Buffers:
 
 
 def plan_memory(plan: Plan, *, large: int = LARGE) -> Plan:
-    """The plan with a buffer for every value of at least `large` bytes per sample, if its kernel can use one."""
+    """The plan with a buffer for every value whose kernel can use one: made by blocks, or of `large` bytes a sample."""
     graph = plan.graph
     last = last_reads(graph)
     names = (name for node in graph.nodes for name in (*node.reads, *node.outputs, node.kernel.__name__))
@@ -64,7 +65,8 @@ def plan_memory(plan: Plan, *, large: int = LARGE) -> Plan:
         if facts(node.kernel).in_place:
             place = _overwritten(node, graph, {value for value in node.reads if _dies(value, buffers, index)})
         else:
-            place = buffers.take() if _takes_out(node) and graph.sample_bytes(name) >= large else ""
+            fits = graph.sample_bytes(name) >= large or setting(node.kernel, "border") is not None
+            place = buffers.take() if fits and _takes_out(node) else ""
         if place:
             buffers.put(name, place, last[name])
             out[name] = place
