@@ -1,15 +1,15 @@
 """How each kernel treats the axis of steps: one row per kernel.
 
-| rule         | a step of the result comes from                                                             |
-|--------------|---------------------------------------------------------------------------------------------|
-| `cells`      | the same step of its operands, cell by cell; a weight is the same at every step             |
-| `along`      | the same step, along the kernel's `axis`, by default the last one                           |
-| `shared`     | the same step of the first operand, all others are weights                                  |
-| `moves`      | the same step, its other axes in another order or shape                                     |
-| `conv`       | a window of steps, as of `pool`, `pad`, `crop`, `get_item`                                  |
-| `recurrent`  | the same step and a state                                                                   |
-| `repeat`     | one step, which becomes several                                                             |
-| none         | all steps: such a kernel cannot stream                                                      |
+| rule                                | a step of the result comes from                                               |
+|-------------------------------------|-------------------------------------------------------------------------------|
+| `cells`                             | the same step of its operands, cell by cell; weights are equal at every step  |
+| `along`, `reduced`, `last_axes`     | the same step, along other axes than that of the steps                        |
+| `shared`, `take`, `matmul`, ...     | the same step, with weights                                                   |
+| `joined`, `order`, `reshape`, ...   | the same step, its other axes in another order or shape                       |
+| `conv`, `pool`, `pad`, `crop`, ...  | a window of steps: those that later windows need become a state               |
+| `recurrent`                         | the same step and a state                                                     |
+| `repeat`, `transposed`              | one step or a few, of which there come several                                |
+| `whole`: kernels without a row      | all steps: such a kernel cannot stream                                        |
 
 Where steps are merged into the batch, every kernel that keeps samples apart computes each step by itself.
 """
