@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO, NamedTuple
-
-import numpy as np
+from typing import Any, BinaryIO
 
 from kerasgen.backward.cost import step_cost
 from kerasgen.backward.options import GradientOptions
@@ -27,24 +25,17 @@ from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.processing import Processing, scaling
 from kerasgen.emit.publish import check_target, published, write_again
 from kerasgen.emit.pure import PRODUCTS, emit_pure
-from kerasgen.emit.quantize import DTYPES, MAX_LOSS, check_patterns, compact, decoded
 from kerasgen.emit.staleness import Changes, changes
-from kerasgen.emit.tiles import Tiling, tiling
-from kerasgen.emit.training import Training
-from kerasgen.errors import InvalidModelError, ParityError, UsageError
-from kerasgen.graph.ir import Graph
+from kerasgen.errors import ParityError, UsageError
 from kerasgen.graph.plan import Plan
-from kerasgen.lowering import Lowered, lower
-from kerasgen.lowering.limits import check_limits
 from kerasgen.names import module_name, printable
-from kerasgen.passes import LEVEL, PIPELINES, PURE, only_outputs, optimize
+from kerasgen.passes import LEVEL
+from kerasgen.planning.options import Options
+from kerasgen.planning.plans import Plans, plan_module, tuned
+from kerasgen.planning.prepared import Prepared, prepare
 from kerasgen.readers import read
-from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
-from kerasgen.streaming.plans import plan_streaming
-from kerasgen.streaming.walk import Step
-from kerasgen.tuning import Tune, Tuned, Works, check_settings, works_of
-from kerasgen.verification.inputs import Recipe, recipes
+from kerasgen.tuning import Tune
 from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.loss import FLOAT32, Loss, measure
 from kerasgen.verification.result import ExportResult
@@ -55,109 +46,6 @@ STORES = ("embedded", "sidecar")
 TARGETS = {"numpy": ".npz", "pure": ".bin"}  # with the ending of their sidecars
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a module is made: the options of `export` that its text depends on. `sidecar` is the name of that file."""
-
-    sidecar: str = ""
-    activations: bool = False
-    custom: Rules = field(default_factory=dict)
-    theano_kernels: bool = False
-    level: int = LEVEL
-    max_memory: int | None = None
-    gradients: GradientOptions | None = None
-    outputs: tuple[str, ...] = ()
-    input_shape: tuple[int | None, ...] | None = None
-    defines: Mapping[str, Any] = field(default_factory=dict)
-    rename: Mapping[str, str] = field(default_factory=dict)
-    minimal: bool = False
-    target: str = "numpy"
-    processing: Processing | None = None
-    weights_dtype: str = DTYPES[0]
-    keep: tuple[str, ...] = ()
-    max_loss: float | None = None
-    streaming: bool = False
-    tiled: bool = False
-    tunable: bool = False
-    tuned: Tuned | None = None
-
-    def header(self) -> dict[str, Any]:
-        """What the module says of them: those that are not the default."""
-        options = {
-            "store": "sidecar" if self.sidecar else "",
-            "activations": self.activations,
-            "custom": sorted(self.custom),
-            "theano_kernels": self.theano_kernels,
-            "max_memory": self.max_memory,
-            "gradients": self.gradients.header() if self.gradients else {},
-            "outputs": list(self.outputs),
-            "input_shape": list(self.input_shape or ()),
-            "defines": dict(self.defines),
-            "preprocess": self.processing.scaling if self.processing else None,
-            "rename": dict(self.rename),
-            "minimal": self.minimal,
-            "target": "" if self.target == "numpy" else self.target,
-            "weights_dtype": self.weights_dtype if self.compact else "",
-            "keep": list(self.keep),
-            "max_loss": self.max_loss,
-            "streaming": self.streaming,
-            "tiled": self.tiled,
-            "tunable": self.tunable,
-            "tune": self.tuned.header if self.tuned else {},
-        }
-        return {name: option for name, option in options.items() if option}
-
-    @property
-    def compact(self) -> bool:
-        """Whether weights are stored in fewer bytes."""
-        return self.weights_dtype != DTYPES[0]
-
-    def check_compact(self) -> None:
-        """Raise UsageError where the settings of weights in fewer bytes are wrong, or do not go with others."""
-        if self.weights_dtype not in DTYPES:
-            raise UsageError(f"weights_dtype is one of {', '.join(DTYPES)}, not {self.weights_dtype!r}")
-        if not self.compact and (self.keep or self.max_loss is not None):
-            raise UsageError("`keep` and `max_loss` go with a `weights_dtype` other than float32")
-        if self.max_loss is not None and not self.max_loss > 0:
-            raise UsageError(f"max_loss is a number above 0, not {self.max_loss!r}")
-        if self.compact and (self.gradients is not None or self.target == "pure"):
-            other = "gradients" if self.gradients is not None else "target='pure'"
-            raise UsageError(f"a module with `{other}` has float32 weights: leave out `weights_dtype`")
-
-    def check_tuning(self, tune: Any, batch: int | None) -> None:
-        """Raise UsageError where the settings of a tuning do not go with others."""
-        if batch is not None and tune is None:
-            raise UsageError("`tune_batch` goes with the file of `tune`")
-        if tune is not None or self.tunable:
-            check_settings(
-                "tunable=True" if self.tunable else "tune",
-                {
-                    "gradients": self.gradients,
-                    "max_memory": self.max_memory,
-                    "minimal": self.minimal and self.tunable,
-                    "streaming": self.streaming,
-                },
-                self.target,
-            )
-
-    @property
-    def loss_limit(self) -> float:
-        """The largest error that weights in fewer bytes may cause, as a part of the largest output."""
-        return MAX_LOSS[self.weights_dtype] if self.max_loss is None else self.max_loss
-
-
-class Prepared(NamedTuple):
-    """A model that was read and built: its graph with the weights, what its module says of it, and a warning or ""."""
-
-    file: ModelFile
-    built: Built
-    graph: Graph
-    header: Mapping[str, Any]
-    recipes: Sequence[Recipe]
-    warning: str
-    tiling: Tiling | None = None
-
-
 def generate(file: ModelFile, options: Options | None = None, *, strict: bool = False) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere, not compared with Keras.
 
@@ -165,128 +53,10 @@ def generate(file: ModelFile, options: Options | None = None, *, strict: bool = 
     """
     options = options or Options()
     model = prepare(file, options, strict=strict)
-    return _emit(model, _plan(model, options), options)
+    return _emit(model, plan_module(model, options), options)
 
 
-def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepared:
-    """Build a model that was read and bind its weights. Raises as `generate` does."""
-    if options.level not in PIPELINES:
-        levels = ", ".join(map(str, PIPELINES))
-        raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
-    options.check_compact()
-    defines = check_defines(options.defines)
-    built = build(file, options.custom, defines, any_size=options.tiled).renamed(options.rename)
-    kinds = {layer.name: layer.kind for layer in built.layers}
-    tiles = tiling(built.graph, file.source, kinds) if options.tiled else None
-    graph = built.bind()
-    if options.processing:
-        try:
-            options.processing.check(graph)
-        except UsageError as error:
-            raise UsageError(f"{file.source}: {error}") from error
-    weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
-    warning = _not_finite(weights)
-    if warning and strict:
-        raise InvalidModelError(f"{file.source}: {warning}")
-    header: dict[str, Any] = {
-        "name": file.model.name,
-        "sha256": fingerprint(file.model, weights),
-        "keras": file.keras_version,
-    }
-    if built.notes:
-        header["lambdas"] = built.notes
-    with np.errstate(all="ignore"):  # of weights that are not finite
-        wanted = recipes(built.as_recorded(graph), file.model)
-    return Prepared(file, built, graph, header, wanted, warning, tiles)
-
-
-class _Plans(NamedTuple):
-    """The plan of `predict`, and those of `activations` and of the gradients if they are asked for.
-
-    `lowered` is that of a module without NumPy. Where the weights are `stored` in fewer bytes, these plans have what
-    becomes of them, and `exact` is the plan of `predict` with the model's own.
-    """
-
-    predict: Plan
-    activations: Plan | None = None
-    training: Training | None = None
-    step: Step | None = None
-    lowered: Lowered | None = None
-    works: Works | None = None
-    stored: Mapping[str, np.ndarray] | None = None
-    exact: Plan | None = None
-
-
-def _plan(model: Prepared, options: Options) -> _Plans:
-    graph = model.graph
-    if options.target == "pure":
-        return _pure_plan(model, options)
-    if options.gradients is not None:
-        for name in ("activations", "streaming"):
-            if getattr(options, name):
-                raise UsageError(f"a module has either `{name}` or `gradients`")
-        training = Training(options.gradients.plan(model.built, graph, options.level), options.gradients)
-        return _Plans(training.plan.predict, training=training)
-    if options.streaming:
-        if options.activations:
-            raise UsageError("a module has either `activations` or `streaming`")
-        streaming = plan_streaming(graph, options.level, model.built)
-        return _compacted(_Plans(streaming.predict, step=streaming.step), model, options)
-    works = _works(model, options) if options.tunable else None
-    tuning = options.tuned.tuning if options.tuned else None
-    full = optimize(_whole(model, options), PIPELINES[options.level], tuning)
-    if not options.activations:
-        return _compacted(_Plans(full, works=works), model, options)
-    predict = only_outputs(full, len(graph.outputs))
-    return _compacted(_Plans(predict, activations=full, works=works), model, options)
-
-
-def _tuned(model: Prepared, options: Options, tune: Tune) -> tuple[Prepared, Options]:
-    """The model and the options with the tuning that is in a file, or measured."""
-    tuned = tune.of(_works(model, options))
-    warning = "; ".join(filter(None, (model.warning, tuned.warning)))
-    return model._replace(warning=warning), replace(options, tuned=tuned)
-
-
-def _whole(model: Prepared, options: Options) -> Graph:
-    """The graph that a module is planned from."""
-    return model.graph.with_every_layer() if options.activations else model.graph
-
-
-def _works(model: Prepared, options: Options) -> Works:
-    """The layers that can be computed in several ways."""
-    return works_of(_whole(model, options), options.level, printable(model.file.source))
-
-
-def _compacted(plans: _Plans, model: Prepared, options: Options) -> _Plans:
-    """The plans with the weights that a module has after decoding them, if they are stored in fewer bytes."""
-    if not options.compact:
-        return plans
-    full = plans.activations or plans.predict
-    check_patterns(options.keep, [*full.graph.weights, *(layer.name for layer in model.built.layers)])
-    stored = compact(full, options.weights_dtype, options.keep)
-    activations, step = plans.activations and decoded(plans.activations, stored), plans.step
-    if step is not None:
-        stored = {**compact(step.without(full.graph.weights), options.weights_dtype, options.keep), **stored}
-        step = replace(step, graph=decoded(Plan(step.graph), stored).graph)
-    predict = decoded(plans.predict, stored)
-    return plans._replace(predict=predict, activations=activations, step=step, stored=stored, exact=plans.predict)
-
-
-def _pure_plan(model: Prepared, options: Options) -> _Plans:
-    """The plan of a module without NumPy. Raises UnsupportedModelError where there can be none."""
-    for name in ("activations", "gradients", "max_memory", "minimal", "streaming", "tiled"):
-        if getattr(options, name):
-            raise UsageError(f"a module without NumPy has no `{name}`")
-    if options.processing:
-        raise UsageError("a module without NumPy has neither `labels` nor `preprocess`")
-    plan = optimize(model.graph, PURE[options.level])
-    lowered = lower(plan.graph)
-    check_limits(lowered, model.file.source, {layer.name: layer.kind for layer in model.built.layers})
-    return _Plans(plan, lowered=lowered)
-
-
-def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None = None) -> Module:
+def _emit(model: Prepared, plans: Plans, options: Options, proof: Proof | None = None) -> Module:
     """The module, with what its self-test compares where somebody has answered."""
     if plans.lowered is not None:
         module = emit_pure(
@@ -323,17 +93,11 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
     return replace(module, warning=model.warning)
 
 
-def _within(limit: int, model: Prepared, plans: _Plans, make: Callable[[Plan], Module], sidecar: str) -> Module:
+def _within(limit: int, model: Prepared, plans: Plans, make: Callable[[Plan], Module], sidecar: str) -> Module:
     try:
         return within(limit, plans.predict, make, sidecar)
     except UsageError as error:
         raise UsageError(f"{model.file.source}: {error}") from error
-
-
-def _not_finite(weights: Mapping[str, np.ndarray]) -> str:
-    """A word on weights that are NaN or infinite, if there are any: the model answers NaN, or nearly does."""
-    names = [name for name, array in weights.items() if not np.isfinite(array).all()]
-    return f"NaN or infinite numbers among the weights of {', '.join(names)}" if names else ""
 
 
 def export(
@@ -445,9 +209,9 @@ def export(
     model = prepare(file, options, strict=strict)
     if tune is not None:
         on_step("tune")
-        model, options = _tuned(model, options, Tune(tune, tune_batch))
+        model, options = tuned(model, options, Tune(tune, tune_batch))
     on_step("optimise")
-    plans = _plan(model, options)
+    plans = plan_module(model, options)
     proof = Proof(source, weights, file, verify, Lambdas(options.defines, run_lambdas, model.built.notes))
     if proof.asks:
         on_step("ask")
@@ -555,7 +319,7 @@ def check(
     )
     options.check_tuning(tune, tune_batch)
     if tune is not None:
-        _, options = _tuned(prepare(file, options), options, Tune(tune, tune_batch, measure=False))
+        _, options = tuned(prepare(file, options), options, Tune(tune, tune_batch, measure=False))
     new = generate(file, options)
     return changes(new, place, sidecar)
 
@@ -582,7 +346,7 @@ def _sidecar(place: Path | None, store: str, target: str) -> Path | None:
     return place.with_suffix(TARGETS[target])
 
 
-def _loss(proof: Proof, plans: _Plans, options: Options, inputs: Any) -> Loss | None:
+def _loss(proof: Proof, plans: Plans, options: Options, inputs: Any) -> Loss | None:
     """What weights in fewer bytes cost, compared with the graph that has the model's."""
     if plans.exact is None or (proof.truth is not None and inputs is not None):  # Keras has answered them all
         return None

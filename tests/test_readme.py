@@ -17,12 +17,13 @@ import pytest
 from support import ROOT, randomize, relative_error, save
 
 from kerasgen import kernels
-from kerasgen.api import Options, generate
+from kerasgen.api import generate
 from kerasgen.backward.options import GradientOptions
 from kerasgen.emit.load import load_module
 from kerasgen.graph.facts import FACTS
 from kerasgen.layers import UNSUPPORTED
 from kerasgen.layers.registry import families
+from kerasgen.planning.options import Options
 from kerasgen.readers import read
 from kerasgen.readers.model import OPERATION
 

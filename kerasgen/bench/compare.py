@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kerasgen.api import Options, generate
+from kerasgen.api import generate
 from kerasgen.bench import suite
 from kerasgen.bench.engines import OTHERS, OWN, PROCESSES, REFERENCE, Engine, at_level
 from kerasgen.bench.lines import products
@@ -26,6 +26,7 @@ from kerasgen.emit.load import load_module
 from kerasgen.errors import FileError, ParityError, UsageError
 from kerasgen.names import printable
 from kerasgen.passes import LEVEL
+from kerasgen.planning.options import Options
 from kerasgen.readers import read
 from kerasgen.verification.compare import OutputReport, compare, precisions
 from kerasgen.verification.inputs import draw, recipes
