@@ -753,6 +753,9 @@ def tile_row(numbers, y):
     return row
 
 
+COLUMNS = 16
+
+
 PAYS = 4_000_000
 
 
@@ -778,7 +781,7 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
     they are left to this thread where the BLAS has threads of its own for them.
     """
-    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, 16 * TEAM.size)
+    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
     which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
     threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1

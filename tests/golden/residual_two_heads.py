@@ -352,6 +352,9 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
+COLUMNS = 16
+
+
 PAYS = 4_000_000
 
 
@@ -401,7 +404,7 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
     they are left to this thread where the BLAS has threads of its own for them.
     """
-    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, 16 * TEAM.size)
+    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
     which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
     threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
@@ -655,7 +658,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     def block(at, columns):
         target = y[at][..., columns]
-        place = target.reshape(y[at].size // f, f) if target.flags.c_contiguous else None
+        place = target.reshape(y[at].size // f, target.shape[-1]) if target.flags.c_contiguous else None
         part = matmul(x[at].reshape(y[at].size // f, c), matrix[:, columns], out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, part_of(bias, columns), part_of(residual, at, columns), activation, target)
