@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO, NamedTuple
-
-import numpy as np
+from typing import Any, BinaryIO
 
 from kerasgen.backward.cost import step_cost
 from kerasgen.backward.options import GradientOptions
@@ -26,22 +23,19 @@ from kerasgen.emit.load import load_module
 from kerasgen.emit.memory import within
 from kerasgen.emit.module import Module, Origin, emit
 from kerasgen.emit.processing import Processing, scaling
-from kerasgen.emit.publish import check_target, staged, streamed
+from kerasgen.emit.publish import check_target, published, write_again
 from kerasgen.emit.pure import PRODUCTS, emit_pure
-from kerasgen.emit.quantize import DTYPES, MAX_LOSS, check_patterns, compact, decoded
 from kerasgen.emit.staleness import Changes, changes
-from kerasgen.emit.training import Training
-from kerasgen.errors import InvalidModelError, ParityError, UsageError
-from kerasgen.graph.ir import Graph
+from kerasgen.errors import ParityError, UsageError
 from kerasgen.graph.plan import Plan
-from kerasgen.lowering import Lowered, lower
-from kerasgen.lowering.limits import check_limits
 from kerasgen.names import module_name, printable
-from kerasgen.passes import LEVEL, PIPELINES, PURE, only_outputs, optimize
+from kerasgen.passes import LEVEL
+from kerasgen.planning.options import Options
+from kerasgen.planning.plans import Plans, plan_module, tuned
+from kerasgen.planning.prepared import Prepared, prepare
 from kerasgen.readers import read
-from kerasgen.readers.fingerprint import fingerprint
 from kerasgen.readers.model import ModelFile
-from kerasgen.verification.inputs import Recipe, recipes
+from kerasgen.tuning import Tune
 from kerasgen.verification.lambdas import Lambdas
 from kerasgen.verification.loss import FLOAT32, Loss, measure
 from kerasgen.verification.result import ExportResult
@@ -52,84 +46,6 @@ STORES = ("embedded", "sidecar")
 TARGETS = {"numpy": ".npz", "pure": ".bin"}  # with the ending of their sidecars
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a module is made: the options of `export` that its text depends on. `sidecar` is the name of that file."""
-
-    sidecar: str = ""
-    activations: bool = False
-    custom: Rules = field(default_factory=dict)
-    theano_kernels: bool = False
-    level: int = LEVEL
-    max_memory: int | None = None
-    gradients: GradientOptions | None = None
-    outputs: tuple[str, ...] = ()
-    input_shape: tuple[int | None, ...] | None = None
-    defines: Mapping[str, Any] = field(default_factory=dict)
-    rename: Mapping[str, str] = field(default_factory=dict)
-    minimal: bool = False
-    target: str = "numpy"
-    processing: Processing | None = None
-    weights_dtype: str = DTYPES[0]
-    keep: tuple[str, ...] = ()
-    max_loss: float | None = None
-
-    def header(self) -> dict[str, Any]:
-        """What the module says of them: those that are not the default."""
-        options = {
-            "store": "sidecar" if self.sidecar else "",
-            "activations": self.activations,
-            "custom": sorted(self.custom),
-            "theano_kernels": self.theano_kernels,
-            "max_memory": self.max_memory,
-            "gradients": self.gradients.header() if self.gradients else {},
-            "outputs": list(self.outputs),
-            "input_shape": list(self.input_shape or ()),
-            "defines": dict(self.defines),
-            "preprocess": self.processing.scaling if self.processing else None,
-            "rename": dict(self.rename),
-            "minimal": self.minimal,
-            "target": "" if self.target == "numpy" else self.target,
-            "weights_dtype": self.weights_dtype if self.compact else "",
-            "keep": list(self.keep),
-            "max_loss": self.max_loss,
-        }
-        return {name: option for name, option in options.items() if option}
-
-    @property
-    def compact(self) -> bool:
-        """Whether weights are stored in fewer bytes."""
-        return self.weights_dtype != DTYPES[0]
-
-    def check_compact(self) -> None:
-        """Raise UsageError where the settings of weights in fewer bytes are wrong, or do not go with others."""
-        if self.weights_dtype not in DTYPES:
-            raise UsageError(f"weights_dtype is one of {', '.join(DTYPES)}, not {self.weights_dtype!r}")
-        if not self.compact and (self.keep or self.max_loss is not None):
-            raise UsageError("`keep` and `max_loss` go with a `weights_dtype` other than float32")
-        if self.max_loss is not None and not self.max_loss > 0:
-            raise UsageError(f"max_loss is a number above 0, not {self.max_loss!r}")
-        if self.compact and (self.gradients is not None or self.target == "pure"):
-            other = "gradients" if self.gradients is not None else "target='pure'"
-            raise UsageError(f"a module with `{other}` has float32 weights: leave out `weights_dtype`")
-
-    @property
-    def loss_limit(self) -> float:
-        """The largest error that weights in fewer bytes may cause, as a part of the largest output."""
-        return MAX_LOSS[self.weights_dtype] if self.max_loss is None else self.max_loss
-
-
-class Prepared(NamedTuple):
-    """A model that was read and built: its graph with the weights, what its module says of it, and a warning or ""."""
-
-    file: ModelFile
-    built: Built
-    graph: Graph
-    header: Mapping[str, Any]
-    recipes: Sequence[Recipe]
-    warning: str
-
-
 def generate(file: ModelFile, options: Options | None = None, *, strict: bool = False) -> Module:
     """The module of a model that was read: its text and its weights, not written anywhere, not compared with Keras.
 
@@ -137,93 +53,10 @@ def generate(file: ModelFile, options: Options | None = None, *, strict: bool = 
     """
     options = options or Options()
     model = prepare(file, options, strict=strict)
-    return _emit(model, _plan(model, options), options)
+    return _emit(model, plan_module(model, options), options)
 
 
-def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepared:
-    """Build a model that was read and bind its weights. Raises as `generate` does."""
-    if options.level not in PIPELINES:
-        levels = ", ".join(map(str, PIPELINES))
-        raise UsageError(f"the level of optimisation is one of {levels}, not {options.level!r}")
-    options.check_compact()
-    built = build(file, options.custom, check_defines(options.defines)).renamed(options.rename)
-    graph = built.bind()
-    if options.processing:
-        try:
-            options.processing.check(graph)
-        except UsageError as error:
-            raise UsageError(f"{file.source}: {error}") from error
-    weights = {variable.key: graph.weights[variable.key] for variable in built.variables}
-    warning = _not_finite(weights)
-    if warning and strict:
-        raise InvalidModelError(f"{file.source}: {warning}")
-    header: dict[str, Any] = {
-        "name": file.model.name,
-        "sha256": fingerprint(file.model, weights),
-        "keras": file.keras_version,
-    }
-    if built.notes:
-        header["lambdas"] = built.notes
-    with np.errstate(all="ignore"):  # of weights that are not finite
-        wanted = recipes(graph, file.model)
-    return Prepared(file, built, graph, header, wanted, warning)
-
-
-class _Plans(NamedTuple):
-    """The plan of `predict`, and those of `activations` and of the gradients if they are asked for.
-
-    `lowered` is that of a module without NumPy. Where the weights are `stored` in fewer bytes, these plans have what
-    becomes of them, and `exact` is the plan of `predict` with the model's own.
-    """
-
-    predict: Plan
-    activations: Plan | None = None
-    training: Training | None = None
-    lowered: Lowered | None = None
-    stored: Mapping[str, np.ndarray] | None = None
-    exact: Plan | None = None
-
-
-def _plan(model: Prepared, options: Options) -> _Plans:
-    graph = model.graph
-    if options.target == "pure":
-        return _pure_plan(model, options)
-    if options.gradients is not None:
-        if options.activations:
-            raise UsageError("a module has either `activations` or `gradients`")
-        training = Training(options.gradients.plan(model.built, graph, options.level), options.gradients)
-        return _Plans(training.plan.predict, training=training)
-    if not options.activations:
-        return _compacted(_Plans(optimize(graph, PIPELINES[options.level])), model, options)
-    full = optimize(graph.with_every_layer(), PIPELINES[options.level])
-    return _compacted(_Plans(only_outputs(full, len(graph.outputs)), activations=full), model, options)
-
-
-def _compacted(plans: _Plans, model: Prepared, options: Options) -> _Plans:
-    """The plans with the weights that a module has after decoding them, if they are stored in fewer bytes."""
-    if not options.compact:
-        return plans
-    full = plans.activations or plans.predict
-    check_patterns(options.keep, [*full.graph.weights, *(layer.name for layer in model.built.layers)])
-    stored = compact(full, options.weights_dtype, options.keep)
-    activations = plans.activations and decoded(plans.activations, stored)
-    return _Plans(decoded(plans.predict, stored), activations, stored=stored, exact=plans.predict)
-
-
-def _pure_plan(model: Prepared, options: Options) -> _Plans:
-    """The plan of a module without NumPy. Raises UnsupportedModelError where there can be none."""
-    for name in ("activations", "gradients", "max_memory", "minimal"):
-        if getattr(options, name):
-            raise UsageError(f"a module without NumPy has no `{name}`")
-    if options.processing:
-        raise UsageError("a module without NumPy has neither `labels` nor `preprocess`")
-    plan = optimize(model.graph, PURE[options.level])
-    lowered = lower(plan.graph)
-    check_limits(lowered, model.file.source, {layer.name: layer.kind for layer in model.built.layers})
-    return _Plans(plan, lowered=lowered)
-
-
-def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None = None) -> Module:
+def _emit(model: Prepared, plans: Plans, options: Options, proof: Proof | None = None) -> Module:
     """The module, with what its self-test compares where somebody has answered."""
     if plans.lowered is not None:
         module = emit_pure(
@@ -240,10 +73,13 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
         sidecar=options.sidecar,
         activations=plans.activations,
         training=plans.training,
+        step=plans.step,
         processing=options.processing,
+        tiling=model.tiling,
         level=options.level,
         minimal=options.minimal,
         stored=plans.stored,
+        works=plans.works.all if plans.works else (),
         origin=Origin(model.header, options.header(), None if proof is None else proof.verified),
     )
     # Before the text is made: the memory of both would add up.
@@ -257,17 +93,11 @@ def _emit(model: Prepared, plans: _Plans, options: Options, proof: Proof | None 
     return replace(module, warning=model.warning)
 
 
-def _within(limit: int, model: Prepared, plans: _Plans, make: Callable[[Plan], Module], sidecar: str) -> Module:
+def _within(limit: int, model: Prepared, plans: Plans, make: Callable[[Plan], Module], sidecar: str) -> Module:
     try:
         return within(limit, plans.predict, make, sidecar)
     except UsageError as error:
         raise UsageError(f"{model.file.source}: {error}") from error
-
-
-def _not_finite(weights: Mapping[str, np.ndarray]) -> str:
-    """A word on weights that are NaN or infinite, if there are any: the model answers NaN, or nearly does."""
-    names = [name for name, array in weights.items() if not np.isfinite(array).all()]
-    return f"NaN or infinite numbers among the weights of {', '.join(names)}" if names else ""
 
 
 def export(
@@ -299,6 +129,11 @@ def export(
     weights_dtype: str = "float32",
     keep: Sequence[str] = (),
     max_loss: float | None = None,
+    streaming: bool = False,
+    tiled: bool = False,
+    tune: str | os.PathLike[str] | None = None,
+    tune_batch: int | None = None,
+    tunable: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> ExportResult:
     """Write a model as a NumPy module.
@@ -327,10 +162,14 @@ def export(
     sidecar is a .bin file of plain numbers. `weights_dtype` stores the weights as "float16", "bfloat16" or "int8"; they
     are decoded to float32 when the module is loaded. Those whose name or layer fits one of the patterns `keep` are left
     alone. Then `max_loss` bounds the error of the outputs, as a part of the largest number in one: by default as
-    `kerasgen.emit.quantize.MAX_LOSS` has it. `defines` are values of globals that the functions of Lambda layers read,
-    by name. Keras is not given the code of these functions, but what was read of it; with `run_lambdas` it runs the
-    code, which may do anything. `on_step` is called with the name of each step when it begins, a key of
-    `kerasgen.display.STEPS`: a large model takes minutes.
+    `kerasgen.emit.quantize.MAX_LOSS` has it. `streaming` adds functions `start` and `step`, which answer a sequence a
+    few steps at a time. `tiled` adds `predict_tiled`, which answers to images of any size in bounded memory, part by
+    part; `predict` takes any size then, too. `tune` is a file that says which kernel is the fastest for each layer on
+    some machine; where it does not exist, that is measured here, in batches of `tune_batch`, by default 1, and written
+    to it. A `tunable` module can measure it, too: `python model.py --tune FILE`. `defines` are values of globals that
+    the functions of Lambda layers read, by name. Keras is not given the code of these functions, but what was read of
+    it; with `run_lambdas` it runs the code, which may do anything. `on_step` is called with the name of each step when
+    it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.
@@ -362,10 +201,17 @@ def export(
         weights_dtype,
         tuple(keep),
         max_loss,
+        streaming,
+        tiled,
+        tunable,
     )
+    options.check_tuning(tune, tune_batch)
     model = prepare(file, options, strict=strict)
+    if tune is not None:
+        on_step("tune")
+        model, options = tuned(model, options, Tune(tune, tune_batch))
     on_step("optimise")
-    plans = _plan(model, options)
+    plans = plan_module(model, options)
     proof = Proof(source, weights, file, verify, Lambdas(options.defines, run_lambdas, model.built.notes))
     if proof.asks:
         on_step("ask")
@@ -377,22 +223,22 @@ def export(
     on_step("emit")
     model = model._replace(graph=plans.predict.graph)  # the weights before folding are gone when the folded are packed
     module = _emit(model, plans, options, proof)
-    with _published(module, output, sidecar, force=force) as candidate:
+    with published(module, output, sidecar, force=force) as candidate:
         if proof.truth is not None:
             on_step("verify")
         verification = _verified(proof, candidate, model.built, loss)
         if verification and not keep_failed:
             verification.raise_if_wrong()
         if verification and not verification.ok:
-            _write_again(module.with_constants(VERIFIED=None, SELFTEST=proof.of_keras()), candidate)
+            write_again(module.with_constants(VERIFIED=None, SELFTEST=proof.of_keras()), candidate)
         elif verification and (met := proof.met(verification.tolerance, verification.loss)) != proof.verified:
-            _write_again(module.with_constants(VERIFIED=met), candidate)
+            write_again(module.with_constants(VERIFIED=met), candidate)
     if verification:
         verification.raise_if_wrong()
         loss = verification.loss
     elif loss is not None and not loss.ok:
         raise _too_much(model, loss)
-    reports = verification.outputs if verification else ()
+    reports = (*verification.outputs, *verification.steps) if verification else ()
     unread = proof.unread if verification else ()
     return ExportResult(place, sidecar, len(module.npz), reports, proof.unverified, module.warning, unread, loss)
 
@@ -435,6 +281,11 @@ def check(
     weights_dtype: str = "float32",
     keep: Sequence[str] = (),
     max_loss: float | None = None,
+    streaming: bool = False,
+    tiled: bool = False,
+    tune: str | os.PathLike[str] | None = None,
+    tune_batch: int | None = None,
+    tunable: bool = False,
 ) -> Changes:
     """What an export with these options would change in a module that was written before; nothing is written.
 
@@ -462,7 +313,13 @@ def check(
         weights_dtype,
         tuple(keep),
         max_loss,
+        streaming,
+        tiled,
+        tunable,
     )
+    options.check_tuning(tune, tune_batch)
+    if tune is not None:
+        _, options = tuned(prepare(file, options), options, Tune(tune, tune_batch, measure=False))
     new = generate(file, options)
     return changes(new, place, sidecar)
 
@@ -489,28 +346,7 @@ def _sidecar(place: Path | None, store: str, target: str) -> Path | None:
     return place.with_suffix(TARGETS[target])
 
 
-def _published(
-    module: Module, output: str | os.PathLike[str] | BinaryIO, sidecar: Path | None, *, force: bool
-) -> AbstractContextManager[Path | BytesIO]:
-    """The module where it is until the block ends; then it appears as a file, or in the stream."""
-    if not isinstance(output, (str, os.PathLike)):
-        return streamed(module.write, output)
-    first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
-    return staged({**first, Path(output): module.write}, force=force)
-
-
-def _write_again(module: Module, candidate: Path | BytesIO) -> None:
-    """Put another module in the place of one that is not published yet."""
-    if isinstance(candidate, Path):
-        with open(candidate, "wb") as file:
-            module.write(file)
-    else:
-        candidate.seek(0)
-        candidate.truncate()
-        module.write(candidate)
-
-
-def _loss(proof: Proof, plans: _Plans, options: Options, inputs: Any) -> Loss | None:
+def _loss(proof: Proof, plans: Plans, options: Options, inputs: Any) -> Loss | None:
     """What weights in fewer bytes cost, compared with the graph that has the model's."""
     if plans.exact is None or (proof.truth is not None and inputs is not None):  # Keras has answered them all
         return None

@@ -45,6 +45,8 @@ _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "optimize": ((int,), "0, 1 or 2"),
     "max_memory": ((str, int), "a size such as '8MB'"),
     "minimal": _FLAG,
+    "streaming": _FLAG,
+    "tiled": _FLAG,
     "strict": _FLAG,
     "theano_kernels": _FLAG,
     "gradients": ((bool, dict), "true or a table"),
@@ -52,6 +54,7 @@ _OPTIONS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "defines": ((dict,), "a table of values by name"),
     "labels": ((str, list), "a file of names or a list of them"),
     "preprocess": ((str, list), "a text such as 'tf' or '1/255,0'"),
+    "tunable": _FLAG,
 }
 _MODEL = {
     "model": _TEXT,
@@ -61,6 +64,8 @@ _MODEL = {
     "outputs": ((list,), "a list of layers"),
     "input_shape": ((str,), "sizes such as '64x64x3'"),
     "rename": ((dict,), "a table of new names by the old ones"),
+    "tune": _TEXT,
+    "tune_batch": ((int,), "a whole number"),
     **_OPTIONS,
 }
 _BATCH = {
@@ -182,11 +187,10 @@ def _model(folder: Path, entry: Any, defaults: Mapping[str, Any], where: str) ->
         options["max_memory"] = size_in_bytes(options["max_memory"], f"{where}.max_memory")
     if isinstance(options.get("labels"), str):
         options["labels"] = str(folder / options["labels"])
-    options.update((key, entry[key]) for key in ("outputs", "rename") if key in entry)
+    options.update((key, entry[key]) for key in ("outputs", "rename", "tune_batch") if key in entry)
     if "input_shape" in entry:
         options["input_shape"] = sizes(entry["input_shape"], f"{where}.input_shape")
-    if "inputs" in entry:
-        options["inputs"] = str(folder / entry["inputs"])
+    options.update((key, str(folder / entry[key])) for key in ("inputs", "tune") if key in entry)
     model = folder / entry["model"]
     weights = folder / entry["weights"] if "weights" in entry else None
     return ConfiguredModel(model, folder / entry.get("output", module_name(model)), weights, verify, options)

@@ -15,6 +15,7 @@ STEPS = {
     "scan": "looking for dangers",
     "read": "reading",
     "build": "building the graph",
+    "tune": "timing the kernels",
     "optimise": "optimising",
     "ask": "asking Keras",
     "emit": "writing the code",

@@ -24,7 +24,9 @@ RESERVED = frozenset(
     "Base64File read_embedded read_sidecar open_sidecar hashed make_input input_noise input_waves factors weighted_sum "
     "numbers watch selftest same_calls difference blas read_inputs read_input read_file read_text read_image in_order "
     "fit_input format_of save_arrays parser_of print_arrays print_classes write_arrays "
-    "answer predict_sample TABLE WEIGHTS".split()
+    "complete_windows conv_steps conv_each over_windows repeat_state check_steps with_steps same_steps "
+    "answer predict_sample TABLE WEIGHTS "
+    "predict_tiled TILES in_tiles parts_of listed outputs_for check_tiles".split()
 )
 
 

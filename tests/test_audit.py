@@ -24,7 +24,7 @@ from kerasgen.emit.audit import audit
 from kerasgen.emit.load import load_module
 from kerasgen.emit.runtime.weights import open_sidecar
 from kerasgen.emit.source import collect
-from kerasgen.kernels import backward, classify, explain
+from kerasgen.kernels import backward, classify, explain, tiles
 
 EVIL = {
     "os.system('true')": ".system",
@@ -110,9 +110,9 @@ def test_every_kernel_passes() -> None:
     assert len(derivatives) > 200
     functions = [thing for thing in vars(kernels).values() if inspect.isfunction(thing)]
     assert len(functions) > 100
-    around = [classify.fit_images, classify.top_classes]
+    around = [classify.fit_images, classify.top_classes, tiles.in_tiles]
     learning = [*LOSSES.values(), *OPTIMIZERS.values(), explain.chosen, runtime.write_weights, runtime.read_weights]
-    loading = [runtime.read_embedded, runtime.read_sidecar, runtime.main]
+    loading = [runtime.read_embedded, runtime.read_sidecar, runtime.main, runtime.check_tiles]
     imports, blocks = collect([*functions, *derivatives, *around, *learning, *loading])
     audit("\n".join([*imports, *blocks.values()]))
 

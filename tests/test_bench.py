@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,18 @@ from support import randomize
 
 import kerasgen
 from kerasgen import cli
-from kerasgen.bench import compare, convert, engines, lines, report, rounds
+from kerasgen.bench import compare, convert, engines, join, lines, machine, report, rounds
 from kerasgen.bench.report import Comparison, Report, Timing
 from kerasgen.builder import build
 from kerasgen.readers import read
+
+PRODUCTS = machine.products
+
+
+@pytest.fixture(autouse=True)
+def no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate of products takes a second, and is measured by one test."""
+    monkeypatch.setattr(machine, "products", lambda: "1 GF/s with 1 thread")
 
 
 def timing(engine: str, *times: float) -> Timing:
@@ -225,6 +234,95 @@ def test_every_engine(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert sorted(path.suffix for path in (tmp_path / "c").iterdir()) == [".onnx", ".tflite"]
 
 
+def test_the_reference_implementation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has few rounds, and none at all where a call takes long."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    net = randomize(keras.Sequential([keras.Input((4,)), L.Dense(3)]))
+    net.save(tmp_path / "net.keras")
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("Add", ["y", "b"], ["z"])]
+    weights = [numpy_helper.from_array(w, name) for w, name in zip(net.get_weights(), "wb", strict=True)]
+    x, z = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, n]) for name, n in (("x", 4), ("z", 3)))
+    save(helper.make_model(helper.make_graph(nodes, "net", [x], [z], weights)), tmp_path / "net.onnx")
+    monkeypatch.setattr(compare.Task, "_converted", lambda task, ending: tmp_path / f"net.{ending}")
+    monkeypatch.setattr(compare, "OTHERS", ())
+    monkeypatch.setattr(rounds, "PAUSE", 0.0)
+    asked: list[str] = []
+    taking_turns = rounds.Worker.round
+    monkeypatch.setattr(rounds.Worker, "round", lambda worker: asked.append(worker.answer.stem) or taking_turns(worker))
+    (result,) = compare.bench([str(tmp_path / "net.keras")], [1], rounds=5, reference=True).comparisons
+    assert (result["ONNX reference"].problem, result["ONNX reference"].error < 1e-5) == ("", True)
+    assert (asked.count("kerasgen"), asked.count("ONNX reference")) == (5, 3)
+    monkeypatch.setattr(compare, "REFERENCE", replace(engines.REFERENCE, patience=0.0))
+    (result,) = compare.bench([str(tmp_path / "net.keras")], [1], rounds=1, reference=True).comparisons
+    assert result["ONNX reference"].problem.startswith("skipped: a call takes 0.")
+    assert report.medians(result, result["ONNX reference"]) == "skipped"
+    assert result["kerasgen"].median > 0
+
+
+def test_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "products", PRODUCTS)
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+    facts = machine.machine()
+    assert facts["numpy"] == np.__version__
+    assert facts["processor"]
+    assert facts["cores"] == "1"
+    assert re.fullmatch(r"[\d.]+ GF/s with 1 thread", facts["products"])
+    assert "kernels" in facts["blas"]
+    assert machine.caches(tmp_path) == ""
+    for index, (level, kind) in enumerate([("1", "Data"), ("1", "Instruction"), ("2", "Unified")]):
+        folder = tmp_path / "cpu0" / "cache" / f"index{index}"
+        folder.mkdir(parents=True)
+        for name, text in (("level", level), ("type", kind), ("size", f"{index}K")):
+            (folder / name).write_text(f"{text}\n")
+    assert machine.caches(tmp_path) == "L1d 0K, L2 2K"
+
+
+def test_the_head_of_the_tables() -> None:
+    facts = {**REPORT.machine, "cores": "2", "products": "95 GF/s with 1 thread"}
+    lines = report.markdown(replace(REPORT, machine=facts)).splitlines()
+    assert lines[0] == "2 threads of Some processor; python 3. In brackets: our time over theirs."
+    assert lines[2] == "cores: 2; products: 95 GF/s with 1 thread."
+
+
+def test_machines_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Report(4, 3, {"processor": "Other | one", "system": "any", "cores": "4"}, NETS[1:], {"all": ("B", "C")})
+    for name, each in (("a.json", REPORT), ("b.json", other)):
+        (tmp_path / name).write_text(json.dumps(each.to_dict()))
+        assert join.load(tmp_path / name).to_dict() == each.to_dict()
+    page = tmp_path / "speed.md"
+    page.write_text("".join(["above\n", *report.MARKS, "\nbelow\n"]))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", "--join", str(tmp_path / "a.json"), str(tmp_path / "b.json"), "--into", str(page)])
+    assert not ended.value.code
+    lines = page.read_text().splitlines()
+    assert lines[2:8] == [
+        "|  | A | B |",
+        "|---|---|---|",
+        "| processor | Some processor | Other \\| one |",
+        "| system | any | any |",
+        "| cores |  | 4 |",
+        "| python | 3 |  |",
+    ]
+    assert lines[8] == "| threads of each engine | 2 | 4 |"
+    head = next(line for line in lines if line.startswith("| median time"))
+    assert head.startswith("| median time | kerasgen, A | kerasgen, B | tf.function, A | tf.function, B |")
+    assert "| A, batch 1 | 20.0 ms |  | 40.0 ms (0.5 x) |  | 10.0 ms (2 x) |  |  |  |" in lines
+    assert "| B, batch 1 | 40.0 ms | 40.0 ms | 20.0 ms (2 x) | 20.0 ms (2 x) | fails | fails |" in "\n".join(lines)
+    assert any(line.startswith("* B: all, batch 1: 2.00 times the time of tf.function") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{}", "is not what `kerasgen bench --json` prints"), ("[", "is not what"), (None, "cannot be read")],
+)
+def test_what_cannot_be_joined(text: str | None, message: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    with pytest.raises(kerasgen.KerasgenError, match=message):
+        join.load(tmp_path / "a.json")
+
+
 def test_each_size_of_batch_is_converted_once(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     converted = []
 
@@ -362,6 +460,7 @@ def test_a_process_that_dies_tells_its_last_line() -> None:
     [
         (["bench"], "kerasgen: bench needs a model"),
         (["bench", "m.keras", "--batch", "1,x"], "kerasgen: --batch takes positive integers"),
+        (["bench", "--join", "one.json"], "kerasgen: --join takes the JSON files of at least two machines"),
         (["bench", "m.keras", "--batch", "0"], "kerasgen: --batch takes positive integers"),
     ],
 )

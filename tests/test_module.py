@@ -22,9 +22,10 @@ import pytest
 from keras import layers as L
 from support import randomize, relative_error, run_python
 
-from kerasgen.api import Options, generate
+from kerasgen.api import generate
 from kerasgen.emit.load import load_module
 from kerasgen.emit.weights import NPZ
+from kerasgen.planning.options import Options
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
 from kerasgen.verification.inputs import random_inputs

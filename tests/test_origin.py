@@ -16,8 +16,9 @@ from keras import layers as L
 from support import randomize, save
 
 import kerasgen
-from kerasgen.api import Options, generate
+from kerasgen.api import generate
 from kerasgen.emit.load import load_module
+from kerasgen.planning.options import Options
 from kerasgen.readers import read
 from kerasgen.readers.fingerprint import fingerprint
 

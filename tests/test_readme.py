@@ -17,12 +17,13 @@ import pytest
 from support import ROOT, randomize, relative_error, save
 
 from kerasgen import kernels
-from kerasgen.api import Options, generate
+from kerasgen.api import generate
 from kerasgen.backward.options import GradientOptions
 from kerasgen.emit.load import load_module
 from kerasgen.graph.facts import FACTS
 from kerasgen.layers import UNSUPPORTED
 from kerasgen.layers.registry import families
+from kerasgen.planning.options import Options
 from kerasgen.readers import read
 from kerasgen.readers.model import OPERATION
 
@@ -90,6 +91,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     randomize(keras.Sequential([keras.Input((4,)), Block()])).save(folder / "block.keras")
     resize = keras.layers.Lambda(lambda x: K.mean(x, axis=[1, 2]) / 127.5 - 1, output_shape=(3,), name="resize")
     save(keras.Sequential([keras.Input((8, 8, 3)), resize]), folder / "resized.h5")
+    bands = keras.Input((None, 8), name="bands")
+    y = keras.layers.Conv1D(16, 5, strides=2, activation="relu", name="conv")(bands)
+    y = keras.layers.Conv1D(16, 3, dilation_rate=4, padding="causal", activation="relu", name="dilated")(y)
+    y = keras.layers.GRU(12, return_sequences=True, name="gru")(y)
+    words = keras.layers.Dense(3, activation="softmax", name="words")(y)
+    randomize(keras.Model(bands, words)).save(folder / "listener.keras")
     sized = keras.layers.Lambda(lambda x: x / SIZE, output_shape=(4,), name="sized")
     save(keras.Sequential([keras.Input((4,)), sized]), folder / "sized.h5")
     return folder
@@ -171,6 +178,11 @@ def test_the_backward_pass_is_what_the_page_shows() -> None:
     (shown,) = re.findall(r"^```python\n(def backward.*?)^```", GRADIENTS.read_text(), flags=re.M | re.S)
     options = GradientOptions(trainable=("digit",), inputs=False)
     assert shown in generate(read(ROOT / "examples" / "digits" / "digits.h5"), Options(gradients=options)).text
+
+
+def test_the_step_is_what_the_page_shows(files: Path) -> None:
+    (shown,) = re.findall(r"^```python\n(def start.*?)^```", (DOCS / "streaming.md").read_text(), flags=re.M | re.S)
+    assert shown in generate(read(files / "listener.keras"), Options(streaming=True)).text
 
 
 def test_the_commands_are_those_that_exist() -> None:

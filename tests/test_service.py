@@ -112,7 +112,7 @@ def fresh(folder: Path) -> Path:
         ({"preprocess": "no"}, "options.preprocess: preprocess is tf, torch, caffe or SCALE,OFFSET as 1/255,0, not no"),
         ({"name": "../x"}, "options.name: it must be an identifier, and no name of Python's"),
         ({"name": "numpy"}, "options.name: it must be an identifier, and no name of Python's"),
-        ({"activations": True, "gradients": True}, "options: a module has either activations or gradients"),
+        ({"activations": True, "gradients": True}, "options: a module has either activations, gradients or streaming"),
     ],
 )
 def test_wrong_options(service: Service, options: dict[str, Any], says: str) -> None:
@@ -350,7 +350,7 @@ def test_the_description_is_complete(service: Service, digits: Any) -> None:
     form = operations["post", "/api/jobs"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {"model", "weights", "options"}
     assert set(form["properties"]["options"]["properties"]) == {
-        "store", "optimize", "activations", "gradients", "strict", "labels", "preprocess", "name",
+        "store", "optimize", "activations", "gradients", "streaming", "strict", "labels", "preprocess", "name",
     }  # fmt: skip
     assert {"202", "400", "401", "408", "413", "415", "422", "429", "507"} <= set(
         operations["post", "/api/jobs"]["responses"]

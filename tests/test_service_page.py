@@ -211,8 +211,8 @@ def test_options(page: Any, server: str, models: Path) -> None:
         form.requestSubmit();
         return posted;
     }""")
-    options = {"store": "sidecar", "optimize": 0, "activations": False, "gradients": True, "strict": True}
-    assert json.loads(posted) == {**options, "name": "digits"}
+    options = {"store": "sidecar", "optimize": 0, "activations": False, "gradients": True, "streaming": False}
+    assert json.loads(posted) == {**options, "strict": True, "name": "digits"}
 
 
 def test_options_that_the_server_refuses(page: Any, models: Path) -> None:

@@ -17,12 +17,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from kerasgen.backward.differentiate import Derivative, differentiate
 from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
-from kerasgen.passes import AFTER, DIFFERENTIABLE, Phase, Pipeline, on_graph, optimize, run
+from kerasgen.passes import AFTER, DIFFERENTIABLE, Pipeline, optimize, run, variables
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def plan_training(
         saved_names = dict.fromkeys((*backward.saved, *values.values()))
         saved = replace(shared, outputs=(*shared.outputs, *saved_names), layers={})
         predict, forward = run(Plan(shared), after), run(Plan(saved), after)
-        clashes = _clashes(predict, forward)
+        clashes = predict.clashes(forward)
         if not clashes:
             break
         assert clashes <= shared.arrays.keys() - held, f"two plans disagree on {clashes - shared.arrays.keys()}"
@@ -115,23 +113,3 @@ def _with_names(plan: Plan, names: Mapping[str, str]) -> Plan:
         layers={layer: tuple(map(final, values)) for layer, values in graph.layers.items()},
     )
     return replace(plan, graph=renamed, out={final(name): final(place) for name, place in plan.out.items()})
-
-
-def _clashes(one: Plan, other: Plan) -> set[str]:
-    """The weights that two plans want in different layouts, or with different numbers."""
-    shared = one.graph.weights.keys() & other.graph.weights.keys()
-    return {
-        name
-        for name in shared
-        if one.layouts.get(name) != other.layouts.get(name)
-        or not np.array_equal(one.graph.weights[name], other.graph.weights[name])
-    }
-
-
-def variables(names: Collection[str]) -> Phase:
-    """A pass that declares these weights to be variables."""
-
-    def declare(graph: Graph) -> Graph:
-        return graph.with_variables(names)
-
-    return Phase("variables", (on_graph(declare),))

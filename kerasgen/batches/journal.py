@@ -23,15 +23,16 @@ FINAL = (0, 1, 3, 4)  # exit codes that depend on the model alone; the machine h
 def key(job: Job, *, compared: bool) -> str:
     """What the results of a job depend on, as a SHA-256 in hexadecimal digits; "" where that cannot be told.
 
-    That is the content of the model and of a file of labels, not their path or age; the options; and this version of
-    kerasgen. `compared` tells whether Keras is asked. Functions of the user's own, and inputs, may change at any time.
+    That is the content of the model, of a file of labels and of a tuning, not their path or age; the options; and this
+    version of kerasgen. `compared` tells whether Keras is asked. Functions of the user's own, and inputs, may change at
+    any time.
     """
     if job.options.get("custom") or job.options.get("inputs"):
         return ""
     digest = hashlib.sha256()
     try:
-        labels = job.options.get("labels")
-        for path in filter(None, (job.model, job.weights, labels if isinstance(labels, str) else None)):
+        others = [job.options.get(name) for name in ("labels", "tune")]
+        for path in filter(None, (job.model, job.weights, *(other for other in others if isinstance(other, str)))):
             for name, file in files_of(Path(path)):
                 digest.update(json.dumps([name, file.stat().st_size]).encode())
                 with open(file, "rb") as stream:

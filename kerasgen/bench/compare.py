@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import metadata
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-import kerasgen
-from kerasgen.api import Options, generate
+from kerasgen.api import generate
 from kerasgen.bench import suite
-from kerasgen.bench.engines import OTHERS, OWN, PROCESSES, Engine, at_level
+from kerasgen.bench.engines import OTHERS, OWN, PROCESSES, REFERENCE, Engine, at_level
 from kerasgen.bench.lines import products
+from kerasgen.bench.machine import machine
 from kerasgen.bench.report import Comparison, Line, Report, Timing
 from kerasgen.bench.rounds import EngineError, Worker, run
 from kerasgen.builder import build
@@ -29,6 +26,7 @@ from kerasgen.emit.load import load_module
 from kerasgen.errors import FileError, ParityError, UsageError
 from kerasgen.names import printable
 from kerasgen.passes import LEVEL
+from kerasgen.planning.options import Options
 from kerasgen.readers import read
 from kerasgen.verification.compare import OutputReport, compare, precisions
 from kerasgen.verification.inputs import draw, recipes
@@ -36,8 +34,6 @@ from kerasgen.verification.oracle import available
 
 REFERENCES = ("Keras predict", "tf.function", OWN.name)  # the first that runs is the reference
 INSTALL = "pip install 'kerasgen-numpy[bench]'"
-PACKAGES = ("numpy", "keras", "tensorflow", "onnxruntime", "ai-edge-litert")
-BLAS_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # variables that change the speed of a BLAS
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,9 @@ class Bench:
                 try:
                     workers[engine.name] = Worker(task.job(engine), engine.threads(self.threads))
                     stack.callback(workers[engine.name].close)
+                    if workers[engine.name].call > engine.patience:
+                        problems[engine.name] = f"skipped: a call takes {workers[engine.name].call:.1f} s"
+                        workers.pop(engine.name).close()
                 except EngineError as error:
                     problems[engine.name] = f"fails: {error}"
             errors = task.errors(workers)
@@ -71,10 +70,12 @@ class Bench:
                 problems[wrong] = f"answers wrongly: error {errors[wrong].relative:.1e} of the largest output"
                 workers.pop(wrong).close()
             self.on_step(f"{model.stem}, batch {batch}: {self.rounds} rounds")
-            for step in (Worker.calibrate, *[Worker.round] * self.rounds):
+            most = {engine.name: engine.rounds for engine in self.engines}
+            for number, step in enumerate((Worker.calibrate, *[Worker.round] * self.rounds)):
                 for engine_name, worker in list(workers.items()):
                     try:
-                        step(worker)
+                        if number <= most[engine_name]:
+                            step(worker)
                     except EngineError as error:
                         problems[engine_name] = f"fails: {error}"
                         workers.pop(engine_name).close()
@@ -176,32 +177,6 @@ class Task:
         return worst
 
 
-def machine() -> dict[str, str]:
-    """What the numbers depend on: processor, Python, versions of the engines, and BLAS variables."""
-    versions = {}
-    for package in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return {
-        "processor": processor(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "kerasgen": kerasgen.__version__,
-        **versions,
-        **{name: os.environ[name] for name in BLAS_VARIABLES if name in os.environ},
-    }
-
-
-def processor() -> str:
-    """The processor's name, as far as the system reports it."""
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-        if names:
-            return names[0]
-    return platform.processor() or platform.machine()
-
-
 def bench(
     models: Sequence[str],
     batches: Sequence[int],
@@ -212,25 +187,28 @@ def bench(
     lines: bool = False,
     levels: Sequence[int] = (),
     processes: bool = False,
+    reference: bool = False,
     cache: Path | None = None,
     say: Callable[[str], object] = lambda text: None,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> Report:
     """Compare the engines on every model, a file or a name of the suite, with every batch size.
 
-    `levels` adds modules of ours at other levels of optimisation, `processes` one in several processes. `lines` also
-    times each line of our module. `cache` is a folder for converted models and those of the suite. `say` is told of
-    engines that are left out, `on_step` of each step when it begins, both in words.
+    `levels` adds modules of ours at other levels of optimisation, `processes` one in several processes. `reference`
+    adds ONNX's reference implementation, in NumPy alone. `lines` also times each line of our module. `cache` is a
+    folder for converted models and those of the suite. `say` is told of engines that are left out, `on_step` of each
+    step when it begins, both in words.
 
     Raises what `kerasgen.readers.read` and `kerasgen.api.generate` raise, FileError if the folder cannot be created,
     ParityError if no current Keras answers as the file's Keras did, UsageError or EngineError if a model of the suite
     cannot be built.
     """
-    for engine in OTHERS:
+    others = [*OTHERS, *([REFERENCE] if reference else [])]
+    for engine in others:
         if engine.missing:
             say(f"{engine.name} is skipped: {', '.join(engine.missing)} not installed ({INSTALL})")
     own = [OWN, *([PROCESSES] if processes else []), *map(at_level, levels)]
-    engines = [*own, *(engine for engine in OTHERS if not engine.missing)]
+    engines = [*own, *(engine for engine in others if not engine.missing)]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="kerasgen-bench-"))) if cache is None else cache
         try:

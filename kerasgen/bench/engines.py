@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import sys
 from dataclasses import dataclass
 
 MODULE = "kerasgen"
@@ -15,7 +17,8 @@ class Engine:
 
     `runner` names the function of `kerasgen.bench.worker` that loads it; `packages` are those that it imports. `format`
     is the extension of the file that the model is first converted to; `level` is the optimisation level of one of our
-    modules, None for the default. `processes` lets as many processes as threads run the module, each with one.
+    modules, None for the default. `processes` lets as many processes as threads run the module, each with one. A slow
+    engine has at most `rounds` rounds, and is skipped where a call takes more than `patience` seconds.
     """
 
     name: str
@@ -24,6 +27,8 @@ class Engine:
     format: str = ""
     level: int | None = None
     processes: bool = False
+    rounds: int = sys.maxsize
+    patience: float = math.inf
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -43,6 +48,10 @@ OTHERS = (
     Engine("tf.function", "function", ("tensorflow",)),
     Engine("ONNX Runtime", "onnx", ("onnxruntime", "onnx", "tf2onnx", "tensorflow"), format="onnx"),
     Engine("LiteRT", "litert", ("ai_edge_litert", "tensorflow"), format="tflite"),
+)
+# ONNX's own implementation of its operations, in NumPy alone as our modules, made to be read: 50 to 100 times slower.
+REFERENCE = Engine(
+    "ONNX reference", "reference", ("onnx", "tf2onnx", "tensorflow"), format="onnx", rounds=3, patience=5.0
 )
 
 

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from kerasgen.bench.engines import MODULE
+from kerasgen.bench.machine import HARDWARE
 from kerasgen.display import Display, Displayed, Table
 from kerasgen.errors import FileError
 from kerasgen.names import printable
@@ -122,7 +123,8 @@ class Report(Displayed):
             for c in self.comparisons
         ]
         data = {"threads": self.threads, "rounds": self.rounds, "machine": dict(self.machine)}
-        return {**data, "results": _plain(results), "means": _plain(self.means())}
+        groups = {group: list(models) for group, models in self.groups.items()}
+        return {**data, "groups": groups, "results": _plain(results), "means": _plain(self.means())}
 
 
 def _plain(data: Any) -> Any:
@@ -198,10 +200,13 @@ def sentences(report: Report) -> list[str]:
 def markdown(report: Report) -> str:
     """Tables with a row for each model: each engine's median and our ratio to it, then startup time and memory."""
     engines = list(dict.fromkeys(t.engine for c in report.comparisons for t in c.timings))
-    machine = ", ".join(f"{name} {version}" for name, version in report.machine.items() if name not in UNNAMED)
+    facts = report.machine
+    machine = ", ".join(f"{name} {version}" for name, version in facts.items() if name not in (*UNNAMED, *HARDWARE))
+    hardware = "; ".join(f"{name}: {facts[name]}" for name in HARDWARE if name in facts)
     head = f"{report.threads} threads of {report.machine['processor']}; {machine}. In brackets: our time over theirs."
     means = [f"* {sentence}" for sentence in sentences(report)]
-    lines = [head, "", *_grid(["median time", *engines], report.comparisons, _median), ""]
+    lines = [head, "", *([f"{hardware}.", ""] if hardware else [])]
+    lines += [*_grid(["median time", *engines], report.comparisons, medians), ""]
     lines += [*means, ""] if means else []
     lines += _grid(["first answer, memory", *engines], report.comparisons, _start)
     return "\n".join(lines) + "\n"
@@ -215,9 +220,10 @@ def _grid(head: Sequence[str], comparisons: Sequence[Comparison], cell: Callable
         yield f"| {c.model}, batch {c.batch} | {' | '.join(cells)} |"
 
 
-def _median(comparison: Comparison, timing: Timing) -> str:
+def medians(comparison: Comparison, timing: Timing) -> str:
+    """The cell of an engine on a model: its median, and our ratio to it."""
     if timing.problem or math.isnan(timing.median):
-        return timing.problem and "fails"
+        return timing.problem and ("skipped" if timing.problem.startswith("skipped") else "fails")
     ratio = "" if timing.engine == MODULE else f" ({fold(comparison.ratio(timing.engine))})"
     return f"{duration(timing.median)}{ratio}"
 

@@ -51,8 +51,8 @@ def run(program: str, job: Mapping[str, Any], threads: Mapping[str, str]) -> Non
 class Worker:
     """A process that holds one engine.
 
-    `first` is the seconds from its start to its first answer, `times` those of each call in the rounds so far, `memory`
-    its peak memory in bytes. Raises EngineError if the process ends early.
+    `first` is the seconds from its start to its first answer, `call` those of that answer alone, `times` those of each
+    call in the rounds so far, `memory` its peak memory in bytes. Raises EngineError if the process ends early.
     """
 
     def __init__(self, job: Mapping[str, Any], threads: Mapping[str, str]) -> None:
@@ -71,7 +71,7 @@ class Worker:
             text=True,
         )
         try:
-            self._read()
+            self.call = float(self._read())
             self.first = time.perf_counter() - start
             self._read()
         except BaseException:
@@ -85,7 +85,7 @@ class Worker:
 
     def calibrate(self) -> None:
         """Choose the number of calls per round."""
-        fastest = min(self._ask(3))
+        fastest = min(self._ask(3 if self.call < 1 else 1))
         self.calls = max(1, min(CALLS, round(ROUND / fastest)))
 
     def round(self) -> None:

@@ -1,7 +1,8 @@
 """One engine in a separate process: it loads a model, answers once, then times calls on request.
 
-The job is a JSON object in the only argument; the inputs and the first answer are .npz files. Each line on stdin is a
-number of calls; each line on stdout has their times. Only what the engine needs is imported, so that the time to the
+The job is a JSON object in the only argument; the inputs and the first answer are .npz files. The first line on stdout
+has the seconds of that, the second tells that it is written. Each line on stdin is a number of calls; each further line
+on stdout has their times. Only what the engine needs is imported, so that the time to the
 first answer and the peak memory are the engine's.
 """
 
@@ -76,6 +77,15 @@ def onnx(job: Job, arrays: Arrays) -> Run:
     return lambda: session.run(None, feeds)
 
 
+def reference(job: Job, arrays: Arrays) -> Run:
+    """ONNX's reference implementation: NumPy, an operation at a time."""
+    from onnx.reference import ReferenceEvaluator
+
+    evaluator = ReferenceEvaluator(job["path"])
+    feeds = dict(zip(sorted(evaluator.input_names), arrays, strict=True))
+    return lambda: evaluator.run(None, feeds)
+
+
 def litert(job: Job, arrays: Arrays) -> Run:
     """LiteRT with its XNNPACK kernels."""
     from ai_edge_litert.interpreter import Interpreter
@@ -95,7 +105,7 @@ def litert(job: Job, arrays: Arrays) -> Run:
     return run
 
 
-RUNNERS = {runner.__name__: runner for runner in (module, predict, function, onnx, litert)}
+RUNNERS = {runner.__name__: runner for runner in (module, predict, function, onnx, reference, litert)}
 
 
 def peak_memory() -> int | None:
@@ -136,8 +146,9 @@ def main() -> None:
     with np.load(job["inputs"], allow_pickle=False) as npz:
         arrays = [npz[name] for name in npz.files]
     run = RUNNERS[job["runner"]](job, arrays)
+    start = time.perf_counter()
     first = flat(run())
-    answers.write("\n")
+    answers.write(f"{time.perf_counter() - start}\n")
     np.savez(job["outputs"], *first)
     del first
     answers.write("\n")

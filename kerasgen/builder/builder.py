@@ -59,7 +59,8 @@ class Built:
     """The graph of a model, its weights declared but not read.
 
     `addresses` maps each name in the graph's `layers` to its call in the file. `outputs` names the model's outputs, or
-    None for an unknown one; the graph has outputs only if all are known.
+    None for an unknown one; the graph has outputs only if all are known. `recorded` are the shapes of the inputs in the
+    file: the graph's own, unless it was built for images of any size.
     """
 
     file: ModelFile
@@ -69,6 +70,7 @@ class Built:
     layers: tuple[LayerReport, ...]
     addresses: Mapping[str, Address]
     outputs: tuple[str | None, ...]
+    recorded: tuple[Shape, ...] = ()
 
     @property
     def notes(self) -> dict[str, str]:
@@ -102,6 +104,11 @@ class Built:
         graph = replace(graph, inputs=values, output_names=tuple(outputs), specs=specs).rewrite(graph.nodes, inputs)
         return replace(self, graph=graph, specs={**self.specs, **{inputs[k]: self.specs[k] for k in inputs}})
 
+    def as_recorded(self, graph: Graph) -> Graph:
+        """The graph with inputs of the shapes in the file, for what must suit Keras, too."""
+        inputs = zip(graph.inputs, self.recorded, strict=True)
+        return replace(graph, inputs=tuple(replace(value, shape=shape) for value, shape in inputs))
+
     def bind(self) -> Graph:
         """The graph with its weights, read from the file.
 
@@ -115,15 +122,21 @@ class Built:
         return replace(self.graph, weights={**weights, **self.graph.weights}).check()
 
 
-def build(file: ModelFile, custom: Rules | None = None, defines: Mapping[str, Any] | None = None) -> Built:
+def build(
+    file: ModelFile,
+    custom: Rules | None = None,
+    defines: Mapping[str, Any] | None = None,
+    *,
+    any_size: bool = False,
+) -> Built:
     """The graph of the model. The result lists everything that is unsupported.
 
     `custom` holds the user's own functions, by a layer's name or kind; `defines` the values of globals that functions
-    in the file read.
+    in the file read. `any_size` opens the sizes of images, signals and volumes that the model takes.
 
     Raises InvalidModelError if the file contradicts itself.
     """
-    return _Builder(file, custom or {}, defines or {}).run()
+    return _Builder(file, custom or {}, defines or {}, any_size=any_size).run()
 
 
 def _bind(rule: Callable[..., Any], layer: Layer, args: Any, kwargs: Any) -> Mapping[str, Any]:
@@ -156,8 +169,10 @@ MALFORMED = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeEr
 
 
 class _Builder:
-    def __init__(self, file: ModelFile, custom: Rules, defines: Mapping[str, Any]) -> None:
+    def __init__(self, file: ModelFile, custom: Rules, defines: Mapping[str, Any], *, any_size: bool) -> None:
         self.file = file
+        self.any_size = any_size
+        self.recorded: list[Shape] = []
         self.custom = custom
         self.defines = defines
         digits = file.keras_version.split(".")[0]
@@ -197,6 +212,7 @@ class _Builder:
             tuple(self.reports.values()),
             self.addresses,
             tuple(None if value is None else value.name for value in results),
+            tuple(self.recorded),
         )
 
     def _input(self, spec: LayerSpec) -> Value:
@@ -207,7 +223,16 @@ class _Builder:
         dtype = "float32" if dtype is None or str(dtype) == "bfloat16" else str(dtype)
         if dtype not in DTYPES:
             raise UnsupportedModelError(f"{self.file.source}: input {spec.name!a} holds {dtype!a}")
-        return self.draft.input(spec.name, (None, *shape[1:]), dtype)
+        self.recorded.append((None, *shape[1:]))
+        return self.draft.input(spec.name, self._opened((None, *shape[1:])), dtype)
+
+    def _opened(self, shape: Shape) -> Shape:
+        """The shape of an input, its sizes open if they are to be: all axes but those of the batch and the channels."""
+        if not self.any_size or len(shape) < 3:
+            return shape
+        if _is_channels_first(self.file.model):
+            return (None, shape[1], *(None,) * (len(shape) - 2))
+        return (*(None,) * (len(shape) - 1), shape[-1])
 
     def _output_names(self, model: ModelSpec) -> tuple[tuple[str, ...], bool]:
         if isinstance(model.outputs, Mapping):
@@ -437,6 +462,15 @@ def _recorded(model: ModelSpec) -> dict[tuple[str, int], dict[int, Ref]]:
         if ref.shape is not None:
             recorded.setdefault((ref.layer, ref.call), {})[ref.index] = ref
     return recorded
+
+
+def _is_channels_first(model: ModelSpec) -> bool:
+    """Whether any layer has the channels before the sizes."""
+    return any(
+        layer.config.get("data_format") == "channels_first"
+        or (layer.model is not None and _is_channels_first(layer.model))
+        for layer in model.layers
+    )
 
 
 def _paths(model: ModelSpec, path: LayerPath = ()) -> Iterator[LayerPath]:

@@ -115,6 +115,9 @@ def export(
             show_default=False,
         ),
     ] = None,
+    tiled: Annotated[
+        bool, typer.Option("--tiled", help="Add predict_tiled(): images of any size in bounded memory, tile by tile.")
+    ] = False,
     minimal: Annotated[bool, typer.Option("--minimal", help="Leave out the command line and the self-test.")] = False,
     optimize: Annotated[
         int,
@@ -133,6 +136,20 @@ def export(
             show_default=False,
         ),
     ] = "",
+    tune: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Choose each layer's kernel by what FILE says is fast; if there is none, measure and write it.",
+            show_default=False,
+        ),
+    ] = None,
+    tune_batch: Annotated[
+        int | None, typer.Option(min=1, help="Samples in a call that --tune measures. [default: 1]", show_default=False)
+    ] = None,
+    tunable: Annotated[
+        bool, typer.Option("--tunable", help="Let the module measure FILE itself: python model.py --tune FILE.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")] = False,
     verify: Annotated[
         bool | None,
@@ -153,6 +170,9 @@ def export(
     run_lambdas: RunLambdas = False,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Write the module even where it differs from Keras.")
+    ] = False,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Add start() and step(): sequences a few steps at a time.")
     ] = False,
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Add forward() and backward(): the gradients of a loss.")
@@ -216,13 +236,18 @@ def export(
         "custom": functions(custom),
         "defines": values(define),
         "rename": new_names(rename),
+        "tiled": tiled,
         "minimal": minimal,
+        "streaming": streaming,
         "theano_kernels": theano_kernels,
         "optimize": optimize,
         "max_memory": size_in_bytes(max_memory, "--max-memory") if max_memory else None,
         "gradients": None,
         "labels": labels,
         "preprocess": preprocess,
+        "tune": tune,
+        "tune_batch": tune_batch,
+        "tunable": tunable,
         **architecture_options(outputs, input_shape),
     }
     if gradients or trainable or loss or optimizer or explain:

@@ -10,9 +10,9 @@ from typing import Any
 from kerasgen.names import printable
 
 OPTIONS = frozenset("""
-    arch custom defines force form input_shape inputs keep keep_failed labels max_loss minimal name numpy outputs
-    preprocess pyodide python rename run_lambdas store strict target theano_kernels verify version weights
-    weights_dtype
+    arch custom defines force form input_shape inputs keep keep_failed labels max_loss minimal name numpy optimize
+    outputs preprocess pyodide python rename run_lambdas store streaming strict target theano_kernels tiled tunable tune
+    tune_batch verify version weights weights_dtype
     """.split())
 _NAMES = {"defines": "define", "form": "as"}  # where the flag has another name
 _SETTING = re.compile(r"`(\w+)=(\{.*?: (?:function|value)\}|[^`]+)`")

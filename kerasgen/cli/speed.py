@@ -32,6 +32,13 @@ def bench(
     processes: Annotated[
         bool, typer.Option("--processes", help="Also time the module in as many processes (KERASGEN_PROCESSES).")
     ] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Also time ONNX's reference implementation, in NumPy alone and slow.")
+    ] = False,
+    join: Annotated[
+        bool,
+        typer.Option("--join", help="Measure nothing: the arguments are what --json printed on several machines."),
+    ] = False,
     cache: Annotated[
         Path | None, typer.Option(help="A folder to keep converted models and those of the suite in.")
     ] = None,
@@ -47,6 +54,9 @@ def bench(
 
     sizes = _sizes(batch)
     names = NAMES if suite else models
+    if join:
+        _join(models or [], into)
+        return
     if not names:
         raise kerasgen.UsageError("bench needs a model: a file, a name of the suite, or --suite")
     if into is not None:
@@ -61,6 +71,7 @@ def bench(
             lines=layers,
             levels=against_level or (),
             processes=processes,
+            reference=reference,
             cache=cache,
             say=say,
             on_step=on_step,
@@ -75,6 +86,20 @@ def bench(
         from kerasgen.cli.tables import print_result
 
         print_result(report)
+
+
+def _join(paths: list[str], into: Path | None) -> None:
+    """Print the page of several reports, or write it between the markers of a file."""
+    from kerasgen.bench.join import joined, load
+    from kerasgen.bench.report import insert
+
+    if len(paths) < 2:
+        raise kerasgen.UsageError("--join takes the JSON files of at least two machines")
+    page = joined([load(Path(path)) for path in paths])
+    if into is None:
+        print(page, end="")
+    else:
+        insert(into, page)
 
 
 def _sizes(text: str) -> list[int]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasgen.emit import pure_runtime
-from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, weights, workers
+from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, streaming, tiles, tuning, weights, workers
 from kerasgen.kernels import team
 
 
@@ -84,11 +84,12 @@ _RUNNING = Reach(
     names=_words("AttributeError Exception ImportError KeyError OSError PIL SystemExit TypeError hasattr open print"),
     attributes=_words("""
         ArgumentParser BytesIO CONFIG Image RawIOBase SEEK_END SEEK_SET SIGPIPE SIG_DFL ZipFile __code__ __config__
-        __version__ a2b_base64 add_argument array2string blas_opt_info co_filename co_name convert decode dumps
+        __version__ a2b_base64 add_argument argv array2string blas_opt_info co_filename co_name convert decode dumps
         encode error executable exit f_back f_code files format get_data getbuffer getprofile hexdigest isdir isfile
         lines load loads loadtxt machine mode open output parse_args path popitem position prog python_version read
         read_array readline replace rpartition save savetxt savez seek seekable selftest setprofile sha256 signal start
         step strip tell width write
+        batch exists parse_known_args perf_counter print_usage processor sort strerror tune
         """),
 )
 # What `kerasgen.kernels.team` and `kerasgen.emit.runtime.workers` need: they start Python on the module's own source.
@@ -153,7 +154,9 @@ def _defined(module: ModuleType) -> set[str]:
     return {name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
 
 
-_RUNTIME = set().union(*map(_defined, (program, files, selftest, inputs, weights, dtypes, pure_runtime)))
+_RUNTIME = set().union(
+    *map(_defined, (program, files, selftest, streaming, tiles, tuning, inputs, weights, dtypes, pure_runtime))
+)
 _PROCESSES = set().union(*map(_defined, (team, workers)))
 _LOADERS = {"load", "read_array"}  # NumPy's functions that can unpickle
 

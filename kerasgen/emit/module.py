@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -17,21 +17,26 @@ import jinja2
 import numpy as np
 
 import kerasgen
+from kerasgen.emit import streaming
 from kerasgen.emit.audit import audit
-from kerasgen.emit.body import Body, called, layout_line, with_shapes
+from kerasgen.emit.body import Body, called, layout_line, literal, with_shapes
 from kerasgen.emit.processing import Processing
 from kerasgen.emit.quantize import is_compact
 from kerasgen.emit.source import collect
 from kerasgen.emit.target import NUMPY, Target
 from kerasgen.emit.templates import TEMPLATES
+from kerasgen.emit.tiles import Tiling
 from kerasgen.emit.training import Training
+from kerasgen.emit.tunable import Work, called_by
 from kerasgen.emit.weights import NPZ, base64_lines, pack
 from kerasgen.errors import UsageError
 from kerasgen.graph.facts import is_users
 from kerasgen.graph.ir import Graph, Shape
 from kerasgen.graph.plan import Plan
+from kerasgen.kernels import tiles
 from kerasgen.names import RESERVED, identifier
 from kerasgen.passes import LEVEL
+from kerasgen.streaming.walk import Step
 
 # Lines in place of our functions and of the texts of Lambdas, which are formatted already, while black does the rest.
 KERNELS, RUNTIME, LAMBDAS = "# (kernels)", "# (runtime)", "# (lambdas)"
@@ -85,22 +90,27 @@ def emit(
     level: int = LEVEL,
     origin: Origin | None = None,
     training: Training | None = None,
+    step: Step | None = None,
     processing: Processing | None = None,
+    tiling: Tiling | None = None,
     minimal: bool = False,
     stored: Mapping[str, np.ndarray] | None = None,
+    works: Sequence[Work] = (),
 ) -> Module:
     """The module of a plan. `sidecar` names the .npz file beside it that holds the weights, instead of the module.
 
     `activations` is a second plan of the same model and weights, printed as a function that returns the output of
     every layer that it still has. `level` is how far the graph was optimised, for whoever compares it again. `origin`
-    is where it comes from. `training` adds the gradients, of the same weights, and `processing` what prepares images
-    and names classes. A `minimal` module has no command line and no self-test; what the self-test compares is put in
-    later, by `Module.with_constants`. `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they
-    are stored in fewer bytes.
+    is where it comes from. `training` adds the gradients, and `step` what computes new steps alone, of the same
+    weights; `processing` adds what prepares images and names classes, `tiling` adds `predict_tiled`. A `minimal` module
+    has no command line and no self-test; what the self-test compares is put in later, by `Module.with_constants`.
+    `stored` are the weights as `kerasgen.emit.quantize.compact` has them, where they are stored in fewer bytes. With
+    `works`, the module can time the kernels that may compute its layers: see `kerasgen.emit.runtime.tuning`.
     """
     origin = origin or Origin()
     graph = plan.graph
     plans = [plan, *([activations] if activations else []), *([training.plan.forward] if training else [])]
+    plans += [Plan(step.graph)] if step else []
     weights = {name: array for each in plans for name, array in each.graph.arrays.items()}
     npz = pack(weights if stored is None else stored)
     decodes = is_compact(stored or ())
@@ -108,9 +118,12 @@ def emit(
     functions = [target.kernels.as_input, *(kernel for each in plans for kernel in called(each, target))]
     functions += [function for function, _ in layouts.values()]
     functions += training.functions(target) if training else []
+    functions += streaming.functions(step, target) if step else []
     functions += processing.functions() if processing else []
+    functions += [tiles.in_tiles] if tiling else []
+    functions += called_by(works)
     imports, blocks = collect(functions)
-    yours = _yours(functions)
+    yours = _yours(functions, {*RESERVED, *(["start", "step"] if step else [])})
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
     if plan.block and "BLOCK" in blocks:
         blocks["BLOCK"] = f"BLOCK = {plan.block}"
@@ -119,7 +132,12 @@ def emit(
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
     sharing = [target.runtime.in_processes, target.runtime.processes] if plan.shares_work else []
-    load_imports, load_blocks = collect([*sharing, *loaders, *([] if minimal else [target.runtime.main])])
+    programs = [] if minimal else [target.runtime.main]
+    programs += [target.runtime.with_steps] if step and not minimal else []
+    programs += [target.runtime.check_tiles] if tiling and not minimal else []
+    programs += [target.runtime.tune_main] if works else []
+    load_imports, load_blocks = collect([*sharing, *loaders, *programs])
+    _check_names(yours & load_blocks.keys())
     load_blocks = {name: block for name, block in load_blocks.items() if name not in blocks}
     inputs = [(value.name, value.shape, value.dtype) for value in graph.inputs]
     model, lambdas = _model(origin.model)
@@ -128,7 +146,13 @@ def emit(
         parameters=", ".join(name for name, _, _ in inputs),
         signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
         answer=_answer(graph),
-        public=sorted([*_public(plan, activations, training), *(processing.public() if processing else ())]),
+        public=sorted(
+            [
+                *_public(plan, activations, training, step),
+                *(processing.public() if processing else ()),
+                *(["predict_tiled"] if tiling else []),
+            ]
+        ),
         minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}{processing.suffix if processing else '.npy'}" for name, _, _ in inputs),
@@ -143,8 +167,12 @@ def emit(
         activations=None if activations is None else Body(activations, target, every_layer=True).lines(),
         stateful=bool(graph.memory),
         training=training.printed(target) if training else None,
+        streaming=streaming.printed(step, target) if step else None,
         processing=processing.printed(graph) if processing else None,
+        tiles=ascii(tiling.constant()) if tiling else "",
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
+        works=[literal(work) for work in works],
+        max_batch=plan.max_batch,
         kernels=KERNELS,
         runtime=RUNTIME if load_blocks else "",
         runtime_title=_title(
@@ -176,11 +204,12 @@ def _answer(graph: Graph) -> str:
     return "np.ndarray" if count == 1 else f'"tuple[{", ".join(["np.ndarray"] * count)}]"'
 
 
-def _public(plan: Plan, activations: Plan | None, training: Training | None) -> Iterator[str]:
+def _public(plan: Plan, activations: Plan | None, training: Training | None, step: Step | None) -> Iterator[str]:
     """The names in a module that are meant for others."""
     yield from ("INPUTS", "OUTPUTS", "predict")
     yield from ["activations"] if activations else []
     yield from ["reset_states"] if plan.graph.memory else []
+    yield from ["start", "step"] if step else []
     yield from ["processes"] if plan.shares_work else []
     if training:
         yield from ("forward", "backward")
@@ -200,12 +229,16 @@ def _model(facts: Mapping[str, Any]) -> tuple[str, str]:
     return f"{{{', '.join(parts)}}}", "\n".join(lines)
 
 
-def _yours(functions: Iterable[Callable[..., Any]]) -> set[str]:
+def _yours(functions: Iterable[Callable[..., Any]], reserved: Set[str]) -> set[str]:
     """The names and import lines that come with the user's functions. UsageError where a module has such a name."""
     imports, blocks = collect(filter(is_users, functions))
-    for name in RESERVED.intersection(blocks):
-        raise UsageError(f"modules have a {name} of their own; give your function another name")
+    _check_names(reserved & blocks.keys())
     return {*imports, *blocks}
+
+
+def _check_names(taken: Iterable[str]) -> None:
+    for name in taken:
+        raise UsageError(f"modules have a {name} of their own; give your function another name")
 
 
 def output_rows(graph: Graph) -> Iterator[tuple[str, Shape, str]]:

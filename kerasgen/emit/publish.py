@@ -9,12 +9,15 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from kerasgen.errors import FileError
 from kerasgen.names import printable
+
+if TYPE_CHECKING:
+    from kerasgen.emit.module import Module
 
 try:
     import fcntl
@@ -169,6 +172,27 @@ def streamed(write: Callable[[Any], Any], stream: BinaryIO) -> Iterator[io.Bytes
     yield buffer
     stream.write(buffer.getbuffer())
     stream.flush()
+
+
+def published(
+    module: Module, output: str | os.PathLike[str] | BinaryIO, sidecar: Path | None, *, force: bool
+) -> AbstractContextManager[Path | io.BytesIO]:
+    """The module where it is until the block ends; then it appears as a file, or in the stream."""
+    if not isinstance(output, (str, os.PathLike)):
+        return streamed(module.write, output)
+    first = {sidecar: lambda f: f.write(module.npz)} if sidecar else {}
+    return staged({**first, Path(output): module.write}, force=force)
+
+
+def write_again(module: Module, candidate: Path | io.BytesIO) -> None:
+    """Put another module in the place of one that is not published yet."""
+    if isinstance(candidate, Path):
+        with open(candidate, "wb") as file:
+            module.write(file)
+    else:
+        candidate.seek(0)
+        candidate.truncate()
+        module.write(candidate)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph import macs, syntax
+from kerasgen.graph import macs, syntax, windows
 from kerasgen.graph.derivatives import (
     activation,
     arithmetic,
@@ -72,6 +72,7 @@ class Facts:
     ambiguous: whether there are several right results, such as vectors of either sign.
     gradient: the rule that emits its derivative, `stop` if the gradient ends at it, None if there is no rule: see
         `kerasgen.graph.derivatives`.
+    reads: which cells of its operand each cell of its result reads, None if any: see `kerasgen.graph.windows`.
     """
 
     aliases: bool
@@ -95,6 +96,7 @@ class Facts:
     cancels: int = 0
     ambiguous: bool = False
     gradient: Rule | None = None
+    reads: windows.Rule | None = None
 
     @property
     def transposed(self) -> bool:
@@ -103,45 +105,44 @@ class Facts:
 
 
 OPAQUE = Facts(aliases=True, samples=0)
+CELLS = replace(OPAQUE, reads=windows.in_place)
 APART = Facts(aliases=False, samples=1)
 MOVES = Facts(aliases=True, samples=1, moves=True)
 REARRANGES = Facts(aliases=True, samples=0, moves=True)
-BY_CELL = Facts(aliases=True, samples=0, by_cell=True)
+BY_CELL = replace(CELLS, by_cell=True)
 LINEAR = Facts(aliases=True, samples=0, linear=True)
-PIECEWISE = Facts(aliases=False, samples=1, activation=True, by_cell=True)
+PIECEWISE = replace(BY_CELL, aliases=False, samples=1, activation=True)
 ACTIVATION = replace(PIECEWISE, near_one=True)
 SATURATES = replace(ACTIVATION, saturates=True)
-UFUNC = Facts(aliases=False, samples=ALL)
+UFUNC = replace(CELLS, aliases=False, samples=ALL)
 DENSE = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs, gradient=conv.dense)
-CONVOLUTION = {axes: replace(DENSE, conv_axes=axes, gradient=conv.conv) for axes in (1, 2, 3)}
-GROUPED = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gradient=conv.grouped)
-DEPTHWISE = Facts(False, 1, output_axes=(-2, -1), macs=macs.at_each_output)
-TRANSPOSED = Facts(
-    False, 1, output_axes=(-2,), macs=macs.at_each_input, gemm=macs.gemm_at_inputs, gradient=conv.transposed
-)
+CONV = replace(DENSE, gradient=conv.conv, reads=windows.convolution)
+CONVOLUTION = {axes: replace(CONV, conv_axes=axes) for axes in (1, 2, 3)}
+GROUPED = replace(CONV, gemm=None, gradient=conv.grouped)
+DEPTHWISE = replace(GROUPED, output_axes=(-2, -1), gradient=None)
+TRANSPOSED = Facts(False, 1, output_axes=(-2,), macs=macs.at_each_input, gemm=macs.gemm_at_inputs)
+TRANSPOSED = replace(TRANSPOSED, gradient=conv.transposed, reads=windows.transposed)
 
 FACTS: dict[Kernel, Facts] = {
     # activation
     kernels.celu: replace(ACTIVATION, gradient=activation.celu),
     kernels.elu: replace(ACTIVATION, gradient=activation.elu),
-    kernels.erf: replace(OPAQUE, near_one=True, gradient=special.erf),
+    kernels.erf: replace(CELLS, near_one=True, gradient=special.erf),
     kernels.exponential: replace(ACTIVATION, gradient=activation.exponential),
     kernels.gelu: replace(ACTIVATION, gradient=activation.gelu),
     kernels.general_relu: replace(BY_CELL, gradient=activation.general_relu),
-    kernels.glu: replace(APART, gradient=activation.glu),
+    kernels.glu: replace(APART, gradient=activation.glu, reads=windows.in_place),
     kernels.hard_shrink: replace(PIECEWISE, gradient=activation.shrink),
     kernels.hard_sigmoid: replace(SATURATES, gradient=activation.hard_sigmoid),
     kernels.hard_sigmoid_keras2: replace(SATURATES, gradient=activation.hard_sigmoid_keras2),
     kernels.hard_silu: replace(ACTIVATION, gradient=activation.hard_silu),
     kernels.hard_tanh: replace(SATURATES, gradient=activation.hard_tanh),
-    kernels.identity: Facts(
-        aliases=True, samples=0, activation=True, by_cell=True, linear=True, moves=True, gradient=activation.identity
-    ),
+    kernels.identity: replace(BY_CELL, activation=True, linear=True, moves=True, gradient=activation.identity),
     kernels.leaky_relu: replace(PIECEWISE, gradient=activation.leaky_relu),
     kernels.log_sigmoid: replace(ACTIVATION, gradient=activation.log_sigmoid),
     kernels.log_softmax: replace(ACTIVATION, gradient=activation.log_softmax),
     kernels.mish: replace(ACTIVATION, gradient=activation.mish),
-    kernels.prelu: replace(OPAQUE, gradient=activation.prelu),
+    kernels.prelu: replace(CELLS, gradient=activation.prelu),
     kernels.relu: replace(PIECEWISE, limits=(0.0, np.inf), gradient=activation.relu),
     kernels.relu6: replace(PIECEWISE, limits=(0.0, 6.0), gradient=activation.relu6),
     kernels.selu: replace(ACTIVATION, gradient=activation.selu),
@@ -155,7 +156,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.sparse_sigmoid: replace(SATURATES, gradient=activation.sparse_sigmoid),
     kernels.sparsemax: replace(SATURATES, gradient=activation.sparsemax),
     kernels.squareplus: replace(ACTIVATION, gradient=activation.squareplus),
-    kernels.stop_gradient: replace(MOVES, samples=0, gradient=stop),
+    kernels.stop_gradient: replace(MOVES, samples=0, gradient=stop, reads=windows.in_place),
     kernels.tanh: replace(SATURATES, gradient=activation.tanh),
     kernels.tanh_shrink: replace(ACTIVATION, gradient=activation.tanh_shrink),
     kernels.threshold: replace(BY_CELL, gradient=activation.threshold),
@@ -168,7 +169,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.conv3d_transpose: TRANSPOSED,
     kernels.conv_by_matrix: APART,
     kernels.conv_by_taps: APART,
-    kernels.dense: replace(DENSE, by_cell=True),
+    kernels.dense: replace(DENSE, by_cell=True, reads=windows.in_place),
     kernels.depthwise_conv1d: replace(DEPTHWISE, gradient=conv.depthwise1d),
     kernels.depthwise_conv2d: replace(DEPTHWISE, gradient=conv.depthwise2d),
     kernels.grouped_conv1d: GROUPED,
@@ -189,47 +190,47 @@ FACTS: dict[Kernel, Facts] = {
     # pool
     kernels.adaptive_average_pool: replace(OPAQUE, gradient=pool.adaptive_average_pool),
     kernels.adaptive_max_pool: replace(OPAQUE, gradient=pool.adaptive_max_pool),
-    kernels.average_pool: replace(APART, gradient=pool.average_pool),
+    kernels.average_pool: replace(APART, gradient=pool.average_pool, reads=windows.pooling),
     kernels.global_average_pool: replace(APART, gradient=pool.global_average_pool),
     kernels.global_max_pool: replace(APART, gradient=pool.global_max_pool),
-    kernels.max_pool: replace(APART, gradient=pool.max_pool),
+    kernels.max_pool: replace(APART, gradient=pool.max_pool, reads=windows.pooling),
     # norm
-    kernels.batch_norm: replace(APART, by_cell=True, gradient=norm.batch_norm),
+    kernels.batch_norm: replace(APART, by_cell=True, gradient=norm.batch_norm, reads=windows.in_place),
     kernels.group_norm: replace(OPAQUE, gradient=norm.group_norm),
-    kernels.layer_norm: Facts(aliases=False, samples=1, scales=True, gradient=norm.layer_norm),
+    kernels.layer_norm: Facts(aliases=False, samples=1, scales=True, gradient=norm.layer_norm, reads=windows.in_place),
     kernels.local_response_norm: replace(OPAQUE, gradient=norm.local_response_norm),
-    kernels.normalization: replace(OPAQUE, gradient=norm.normalization),
-    kernels.normalize: replace(OPAQUE, gradient=norm.normalize),
-    kernels.rms_norm: Facts(aliases=True, samples=0, scales=True, gradient=norm.rms_norm),
-    kernels.variance_norm: replace(OPAQUE, gradient=norm.variance_norm),
+    kernels.normalization: replace(CELLS, gradient=norm.normalization),
+    kernels.normalize: replace(CELLS, gradient=norm.normalize),
+    kernels.rms_norm: Facts(aliases=True, samples=0, scales=True, gradient=norm.rms_norm, reads=windows.in_place),
+    kernels.variance_norm: replace(CELLS, gradient=norm.variance_norm),
     # arithmetic
     kernels.batch_dot: replace(OPAQUE, gradient=linalg.batch_dot),
     kernels.bessel_i0: replace(OPAQUE, gradient=arithmetic.bessel_i0),
-    kernels.clip: replace(OPAQUE, gradient=arithmetic.clip),
+    kernels.clip: replace(CELLS, gradient=arithmetic.clip),
     kernels.cross: replace(OPAQUE, gradient=arithmetic.cross),
-    kernels.divide_no_nan: replace(OPAQUE, gradient=arithmetic.divide_no_nan),
+    kernels.divide_no_nan: replace(CELLS, gradient=arithmetic.divide_no_nan),
     kernels.einsum: Facts(aliases=True, samples=0, macs=macs.einsum, gradient=linalg.einsum),
     kernels.floor_divide: replace(OPAQUE, gradient=stop),
     kernels.next_after: replace(OPAQUE, gradient=arithmetic.pass_on),
-    kernels.rsqrt: replace(OPAQUE, gradient=arithmetic.rsqrt),
+    kernels.rsqrt: replace(CELLS, gradient=arithmetic.rsqrt),
     # shape
     kernels.cast: replace(BY_CELL, moves=True, gradient=arithmetic.cast),
     kernels.channels_first: replace(MOVES, inverse=kernels.channels_last, gradient=shape.channels_first),
     kernels.channels_last: replace(MOVES, inverse=kernels.channels_first, gradient=shape.channels_last),
-    kernels.concatenate: Facts(aliases=False, samples=ALL, linear=True, moves=True, gradient=shape.concatenate),
-    kernels.crop: replace(MOVES, gradient=window.crop),
-    kernels.depth_to_space: replace(REARRANGES, gradient=image.depth_to_space),
+    kernels.concatenate: replace(UFUNC, linear=True, moves=True, gradient=shape.concatenate),
+    kernels.crop: replace(MOVES, gradient=window.crop, reads=windows.cropping),
+    kernels.depth_to_space: replace(REARRANGES, gradient=image.depth_to_space, reads=windows.blocks_to_cells),
     kernels.flatten: replace(MOVES, reshapes="sample", gradient=shape.reshape),
     kernels.get_item: replace(REARRANGES, linear=True, syntax=syntax.subscript, gradient=shape.get_item),
     kernels.reshape: replace(MOVES, reshapes="sample", gradient=shape.reshape),
     kernels.reshape_all: replace(REARRANGES, reshapes="all", linear=True, gradient=shape.reshape_whole),
     kernels.shape_of: replace(OPAQUE, gradient=stop),
-    kernels.space_to_depth: replace(REARRANGES, gradient=image.space_to_depth),
-    kernels.split: replace(REARRANGES, linear=True, gradient=shape.split),
+    kernels.space_to_depth: replace(REARRANGES, gradient=image.space_to_depth, reads=windows.cells_to_blocks),
+    kernels.split: replace(REARRANGES, linear=True, gradient=shape.split, reads=windows.in_place),
     kernels.stack: replace(REARRANGES, linear=True, gradient=shape.stack),
-    kernels.upsample_nearest: replace(REARRANGES, gradient=resize.upsample_nearest),
+    kernels.upsample_nearest: replace(REARRANGES, gradient=resize.upsample_nearest, reads=windows.repeating),
     # window
-    kernels.pad: replace(MOVES, gradient=window.pad),
+    kernels.pad: replace(MOVES, gradient=window.pad, reads=windows.padding),
     # scatter
     kernels.rearrange: replace(OPAQUE, gradient=index.rearrange),
     kernels.scatter_nd: replace(OPAQUE, gradient=index.scatter_nd),
@@ -302,7 +303,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.pad_to_aspect_ratio: replace(REARRANGES, gradient=resize.pad_to_aspect_ratio),
     kernels.resize: replace(REARRANGES, gradient=resize.resize),
     kernels.resize_corners: replace(OPAQUE, gradient=resize.resize_corners),
-    kernels.upsample: replace(REARRANGES, gradient=resize.upsample),
+    kernels.upsample: replace(REARRANGES, gradient=resize.upsample, reads=windows.upsampling),
     # image
     kernels.auto_contrast: replace(OPAQUE, cancels=10_000, gradient=image.auto_contrast),
     kernels.center_crop: replace(REARRANGES, gradient=resize.center_crop),
@@ -380,25 +381,19 @@ FACTS: dict[Kernel, Facts] = {
     kernels.sample_norm: replace(OPAQUE, gradient=special.sample_norm),
     kernels.srelu: replace(OPAQUE, gradient=special.srelu),
     # NumPy
-    np.add: Facts(
-        aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("+"), gradient=arithmetic.add
-    ),
-    np.subtract: Facts(
-        aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("-"), gradient=arithmetic.subtract
-    ),
-    np.multiply: Facts(
-        aliases=False, samples=ALL, linear=True, in_place=True, syntax=syntax.infix("*"), gradient=arithmetic.multiply
-    ),
-    np.divide: Facts(aliases=False, samples=ALL, syntax=syntax.infix("/"), gradient=arithmetic.divide),
+    np.add: replace(UFUNC, linear=True, in_place=True, syntax=syntax.infix("+"), gradient=arithmetic.add),
+    np.subtract: replace(UFUNC, linear=True, in_place=True, syntax=syntax.infix("-"), gradient=arithmetic.subtract),
+    np.multiply: replace(UFUNC, linear=True, in_place=True, syntax=syntax.infix("*"), gradient=arithmetic.multiply),
+    np.divide: replace(UFUNC, syntax=syntax.infix("/"), gradient=arithmetic.divide),
     np.matmul: Facts(
         aliases=False, samples=ALL, macs=macs.along_last_axis, syntax=syntax.infix("@"), gradient=linalg.matmul
     ),
-    np.equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("=="), gradient=stop),
-    np.not_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("!="), gradient=stop),
-    np.greater: Facts(aliases=False, samples=ALL, syntax=syntax.infix(">"), gradient=stop),
-    np.greater_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix(">="), gradient=stop),
-    np.less: Facts(aliases=False, samples=ALL, syntax=syntax.infix("<"), gradient=stop),
-    np.less_equal: Facts(aliases=False, samples=ALL, syntax=syntax.infix("<="), gradient=stop),
+    np.equal: replace(UFUNC, syntax=syntax.infix("=="), gradient=stop),
+    np.not_equal: replace(UFUNC, syntax=syntax.infix("!="), gradient=stop),
+    np.greater: replace(UFUNC, syntax=syntax.infix(">"), gradient=stop),
+    np.greater_equal: replace(UFUNC, syntax=syntax.infix(">="), gradient=stop),
+    np.less: replace(UFUNC, syntax=syntax.infix("<"), gradient=stop),
+    np.less_equal: replace(UFUNC, syntax=syntax.infix("<="), gradient=stop),
     np.abs: replace(UFUNC, gradient=arithmetic.absolute),
     np.angle: replace(OPAQUE, gradient=arithmetic.angle),
     np.arccos: replace(UFUNC, gradient=arithmetic.arccos),
@@ -451,7 +446,7 @@ FACTS: dict[Kernel, Facts] = {
     np.expand_dims: replace(REARRANGES, linear=True, gradient=shape.expand_dims),
     np.prod: replace(LINEAR, gradient=reduce.prod),
     np.squeeze: replace(REARRANGES, linear=True, gradient=shape.squeeze),
-    np.sum: replace(LINEAR, gradient=reduce.sum_),
+    np.sum: replace(LINEAR, gradient=reduce.sum_, reads=windows.in_place),
     np.take: replace(LINEAR, gradient=index.take),
     np.flip: replace(REARRANGES, gradient=shape.same),
     np.swapaxes: replace(REARRANGES, gradient=shape.same),
@@ -469,9 +464,9 @@ FACTS: dict[Kernel, Facts] = {
     np.full_like: replace(OPAQUE, gradient=shape.full_like),
     np.linalg.norm: replace(OPAQUE, gradient=reduce.norm),
     np.linspace: replace(OPAQUE, gradient=index.linspace),
-    np.max: replace(OPAQUE, gradient=reduce.extreme),
-    np.mean: replace(OPAQUE, gradient=reduce.mean),
-    np.min: replace(OPAQUE, gradient=reduce.extreme),
+    np.max: replace(CELLS, gradient=reduce.extreme),
+    np.mean: replace(CELLS, gradient=reduce.mean),
+    np.min: replace(CELLS, gradient=reduce.extreme),
     np.moveaxis: replace(OPAQUE, gradient=shape.move_axis),
     np.nancumprod: replace(OPAQUE, gradient=reduce.nancumprod),
     np.nancumsum: replace(OPAQUE, gradient=reduce.nancumsum),
@@ -503,7 +498,7 @@ FACTS: dict[Kernel, Facts] = {
     np.outer: replace(OPAQUE, gradient=linalg.outer),
     np.tensordot: replace(OPAQUE, gradient=linalg.tensordot),
     np.vdot: replace(OPAQUE, gradient=linalg.vdot),
-    np.where: replace(OPAQUE, gradient=attention.where),
+    np.where: replace(CELLS, gradient=attention.where),
     np.linalg.det: replace(OPAQUE, gradient=linalg.det),
     np.linalg.inv: replace(OPAQUE, gradient=linalg.inv),
     np.linalg.eigh: replace(OPAQUE, ambiguous=True, gradient=linalg.eigh),

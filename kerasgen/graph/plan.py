@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,14 @@ from kerasgen.graph.ir import Graph
 Layout = tuple[Callable[..., np.ndarray], Mapping[str, Any]]  # a function of the weight, and its settings
 
 
+class Tuning(NamedTuple):
+    """What was measured to be fast on some machine: the kernels of layers by the value that they compute, as
+    `kerasgen.passes.plan.choose_kernels` names them, and the bytes of a block, None for what suits most caches."""
+
+    choices: Mapping[str, str] = {}
+    block: int | None = None
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a module computes a graph.
@@ -21,7 +29,7 @@ class Plan:
     `layouts` are the weights that kernels need in another layout, converted once, when the weights are loaded.
     `buffers` names the memory that results are put into; `out` maps a value to its buffer, or to the value that it
     overwrites. `max_batch` is the maximum samples per run, None for any number. `block` is the size of a block in
-    bytes, None for what suits most caches.
+    bytes, None for what suits most caches, and `choices` are the kernels that were measured to be fast: see `Tuning`.
     """
 
     graph: Graph
@@ -30,6 +38,7 @@ class Plan:
     out: Mapping[str, str] = field(default_factory=dict)
     max_batch: int | None = None
     block: int | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     def on(self, graph: Graph) -> Plan:
         """The plan for another graph, without the layouts and results that it no longer has."""
@@ -69,6 +78,15 @@ class Plan:
         """The part that computes these outputs from these inputs, without buffers: see `Graph.piece`."""
         graph = self.graph.piece(outputs, inputs)
         return Plan(graph, {name: layout for name, layout in self.layouts.items() if name in graph.weights})
+
+    def clashes(self, other: Plan) -> set[str]:
+        """The weights that two plans want in different layouts, or with different numbers."""
+        own, others = self.graph.weights, other.graph.weights
+        return {
+            name
+            for name in own.keys() & others.keys()
+            if self.layouts.get(name) != other.layouts.get(name) or not np.array_equal(own[name], others[name])
+        }
 
     def check(self) -> Plan:
         """The plan itself, if it is sound."""

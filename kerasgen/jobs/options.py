@@ -8,10 +8,11 @@ from typing import Any
 from kerasgen.errors import UsageError
 
 # `gradients` is True or the settings of GradientOptions, `custom` assignments as the command line has them:
-# NAME=MODULE:FUNCTION; `inputs` is the path of a file, `labels` one or a list of names.
+# NAME=MODULE:FUNCTION; `inputs` and `tune` are paths of files, `labels` one or a list of names.
 OPTIONS = frozenset("""
     activations custom defines gradients input_shape inputs keep keep_failed labels max_loss max_memory minimal
-    optimize outputs preprocess rename store strict target theano_kernels weights_dtype
+    optimize outputs preprocess rename store streaming strict target theano_kernels tiled tunable tune tune_batch
+    weights_dtype
     """.split())
 READING = frozenset("defines input_shape outputs".split())  # what `inspect` and `report` have as well
 ONLY_EXPORT = frozenset("strict keep_failed inputs".split())  # what `kerasgen.check` does not have

@@ -88,6 +88,12 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
+def set_block(size):
+    """Let blocks have this many bytes from now on: for measuring, as it changes what other threads do."""
+    global BLOCK
+    BLOCK = size
+
+
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 

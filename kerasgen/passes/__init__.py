@@ -5,13 +5,13 @@ No pass imports another one: they share facts about kernels and analyses of grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, NamedTuple
 
 from kerasgen.graph.ir import Graph
-from kerasgen.graph.plan import Plan
+from kerasgen.graph.plan import Plan, Tuning
 from kerasgen.passes.clean.cancel_step_splits import cancel_step_splits
 from kerasgen.passes.clean.cancel_transposes import cancel_transposes
 from kerasgen.passes.clean.drop_unused import drop_unused
@@ -99,6 +99,15 @@ AFTER: Mapping[int, Pipeline] = {
 }
 
 
+def variables(names: Collection[str]) -> Phase:
+    """A pass that declares these weights to be variables: no later one computes with their numbers."""
+
+    def declare(graph: Graph) -> Graph:
+        return graph.with_variables(names)
+
+    return Phase("variables", (on_graph(declare),))
+
+
 def passes(pipeline: Pipeline) -> Iterator[Pass]:
     """The passes of a pipeline, in order."""
     return (step for phase in pipeline for step in phase.passes)
@@ -109,9 +118,10 @@ def only_outputs(plan: Plan, count: int) -> Plan:
     return run(plan.on(replace(plan.graph, outputs=plan.graph.outputs[:count])), (FINISH,))
 
 
-def optimize(graph: Graph, pipeline: Pipeline = PIPELINES[LEVEL]) -> Plan:
-    """The plan of a graph after every pass."""
-    return run(Plan(graph), pipeline)
+def optimize(graph: Graph, pipeline: Pipeline = PIPELINES[LEVEL], tuning: Tuning | None = None) -> Plan:
+    """The plan of a graph after every pass; it begins with what was measured to be fast."""
+    tuning = tuning or Tuning()
+    return run(Plan(graph, block=tuning.block, choices=tuning.choices), pipeline)
 
 
 def run(plan: Plan, pipeline: Pipeline) -> Plan:

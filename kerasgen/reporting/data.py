@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import kerasgen
-from kerasgen.api import Options, Prepared, prepare
 from kerasgen.builder import build
 from kerasgen.builder.custom import Rules
 from kerasgen.emit.load import load_module
@@ -21,6 +20,8 @@ from kerasgen.errors import ParityError, UnsupportedModelError
 from kerasgen.graph.plan import Plan
 from kerasgen.names import printable
 from kerasgen.passes import PIPELINES
+from kerasgen.planning.options import Options
+from kerasgen.planning.prepared import Prepared, prepare
 from kerasgen.readers import read
 from kerasgen.reporting.layers import Layers
 from kerasgen.reporting.parity import Parity, layer_values, parity

@@ -42,6 +42,7 @@ class Options(BaseModel):
     optimize: Literal[0, 1, 2] = 2
     activations: StrictBool = False
     gradients: StrictBool = False
+    streaming: StrictBool = False
     strict: StrictBool = False
     labels: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10_000)] | None = None
     preprocess: Annotated[str, Field(max_length=LONGEST), AfterValidator(_scaling)] = ""
@@ -49,8 +50,8 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Options:
-        if self.activations and self.gradients:
-            raise ValueError("a module has either activations or gradients")
+        if self.activations + self.gradients + self.streaming > 1:
+            raise ValueError("a module has either activations, gradients or streaming")
         return self
 
 

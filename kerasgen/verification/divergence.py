@@ -25,11 +25,13 @@ from kerasgen.lowering import lower
 from kerasgen.names import Namespace, printable
 from kerasgen.passes import FINISH, LEVEL, PIPELINES, PURE, Pass, Pipeline, on_graph, passes
 from kerasgen.readers.model import LayerSpec
+from kerasgen.streaming.plans import plan_streaming
 from kerasgen.verification.compare import EPSILONS, OutputReport, compare, flat, precisions
 from kerasgen.verification.lines import Lines, Made
 from kerasgen.verification.oracle import Call, Oracle
 from kerasgen.verification.pure import PureLines, altered_lists, is_pure
 from kerasgen.verification.steps import Fault, Walk, explained
+from kerasgen.verification.streaming import streams
 
 # What is at fault, by the stage at which the answer becomes wrong.
 FAULTS: Mapping[str, str] = {
@@ -226,7 +228,8 @@ class Search:
 
     def _stages(self) -> Iterator[tuple[str, Plan]]:
         """The plan after each pass, as `kerasgen.api.generate` makes it."""
-        plan = Plan(self.graph)
+        tuned = getattr(self.module, "EXPORT", {}).get("tune", {})
+        plan = Plan(self.graph, choices=tuned.get("kernels", {}), block=tuned.get("block"))
         yield "", plan
         for name, step in self._pipeline():
             plan = step(plan).check()
@@ -236,7 +239,7 @@ class Search:
         """The passes that made the module, by name: one with `activations` keeps every layer."""
         level = getattr(self.module, "EXPORT", {}).get("optimize", LEVEL)
         pipelines = PURE if is_pure(self.module) else PIPELINES
-        pipeline = self._training(level) if hasattr(self.module, "backward") else pipelines[level]
+        pipeline = self._shared_weights(level) or pipelines[level]
         keeps_layers, count = hasattr(self.module, "activations"), len(self.graph.outputs)
         if keeps_layers:
             yield "with_every_layer", on_graph(Graph.with_every_layer)
@@ -245,9 +248,11 @@ class Search:
             yield "only_outputs", on_graph(lambda full: replace(full, outputs=full.outputs[:count]))
             yield from ((step.__name__, step) for step in FINISH.passes)
 
-    def _training(self, level: int) -> Pipeline:
-        """The passes of a module with gradients."""
-        return GradientOptions.of(self.module.EXPORT["gradients"]).plan(self.built, self.graph, level).pipeline
+    def _shared_weights(self, level: int) -> Pipeline | None:
+        """The passes of a module whose `predict` has its weights in common with other functions."""
+        if hasattr(self.module, "backward"):
+            return GradientOptions.of(self.module.EXPORT["gradients"]).plan(self.built, self.graph, level).pipeline
+        return plan_streaming(self.graph, level, self.built).pipeline if streams(self.module) else None
 
     def is_right(self, arrays: Arrays, answers: Arrays) -> bool:
         """Whether every step of the module is, and it answers what its lines make."""

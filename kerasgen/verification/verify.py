@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from kerasgen.builder.defines import check as check_defines
 from kerasgen.display import Display, Displayed, Table
 from kerasgen.emit.load import load_module
 from kerasgen.emit.quantize import MAX_LOSS
+from kerasgen.emit.runtime.tiles import tile_tolerance, tiled_and_whole
 from kerasgen.errors import ParityError
 from kerasgen.names import printable
 from kerasgen.readers import read
@@ -30,6 +31,7 @@ from kerasgen.verification.lambdas import Lambdas, not_compared
 from kerasgen.verification.loss import Loss, measure
 from kerasgen.verification.oracle import Oracle, oracle
 from kerasgen.verification.pure import predicted
+from kerasgen.verification.streaming import compare_steps, streams
 
 EDGE = "edge"
 
@@ -42,7 +44,7 @@ class Verification(Displayed):
     step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
     their code, instead of the code: that reading was not compared. `unanswered` are the edges that Keras itself cannot
     answer, such as a matrix of zeros to be inverted. `loss` is what it costs that the module stores its weights in
-    fewer bytes, None where it does not.
+    fewer bytes, None where it does not. `steps` are the outputs of `step`, of a module that streams.
     """
 
     source: str
@@ -52,11 +54,17 @@ class Verification(Displayed):
     unread: tuple[str, ...] = ()
     unanswered: tuple[str, ...] = ()
     loss: Loss | None = None
+    steps: tuple[OutputReport, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether every output and every gradient is within its tolerance, and every step right."""
-        return self.divergence is None and all(report.ok for report in (*self.outputs, *self.gradients))
+        """Whether every output and every gradient is within its tolerance, and every line right."""
+        return self.divergence is None and all(report.ok for report in self.reports)
+
+    @property
+    def reports(self) -> tuple[OutputReport, ...]:
+        """Those of the outputs, of the outputs of `step`, and of the gradients."""
+        return (*self.outputs, *self.steps, *self.gradients)
 
     @property
     def wrong_gradient(self) -> str:
@@ -71,7 +79,7 @@ class Verification(Displayed):
 
     def display(self) -> Display:
         """A table of the outputs and gradients, and where they begin to be wrong."""
-        reports = (*self.outputs, *self.gradients)
+        reports = self.reports
         rows = [
             (
                 *("ok" if report.ok else "DIFFERS", report.name, report.given),
@@ -88,7 +96,7 @@ class Verification(Displayed):
     def __str__(self) -> str:
         """One line for each output, and one that explains."""
         why = filter(None, (self.loss, self.divergence, self.wrong_gradient, self.remark))
-        return "\n".join(map(str, (*self.outputs, *self.gradients, *why)))
+        return "\n".join(map(str, (*self.reports, *why)))
 
     @property
     def remark(self) -> str:
@@ -103,6 +111,7 @@ class Verification(Displayed):
             "outputs": [report.to_dict() for report in self.outputs],
             "divergence": None if self.divergence is None else self.divergence.to_dict(),
             "gradients": [report.to_dict() for report in self.gradients],
+            "steps": [report.to_dict() for report in self.steps],
             "unread": list(self.unread),
             "unanswered": list(self.unanswered),
             "loss": None if self.loss is None else self.loss.to_dict(),
@@ -115,7 +124,7 @@ class Verification(Displayed):
                 error = ParityError(f"{self.source}: {self.loss}; {self.loss.hint}")
                 error.verification = self
                 raise error
-            wrong = [report for report in (*self.outputs, *self.gradients) if not report.ok]
+            wrong = [report for report in self.reports if not report.ok]
             worst = max(wrong, key=lambda report: report.relative / (report.tolerance or 1e-9), default="")
             why = "; ".join(map(str, filter(None, (worst, self.divergence, self.wrong_gradient))))
             error = ParityError(f"{self.source}: the module differs from Keras: {why}")
@@ -159,10 +168,11 @@ def verify(
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     loaded = load_module(Path(module))
     on_step("build")
-    built = build(file, custom, check_defines(defines)).renamed(loaded.EXPORT.get("rename", {}))
+    any_size = bool(loaded.EXPORT.get("tiled"))
+    built = build(file, custom, check_defines(defines), any_size=any_size).renamed(loaded.EXPORT.get("rename", {}))
     _check_interface(loaded, Path(module), built)
     if inputs is None or (isinstance(inputs, (str, os.PathLike)) and os.fspath(inputs) == EDGE):
-        wanted = recipes(built.graph if built.problems else built.bind(), file.model)
+        wanted = recipes(built.as_recorded(built.graph if built.problems else built.bind()), file.model)
         given = {"": draw(wanted, seed)} if inputs is None else edge_inputs(wanted, seed)
     else:
         given = {"": load_inputs(inputs, loaded.INPUTS)}
@@ -261,6 +271,7 @@ def compared(
     pairs: list[tuple[Sequence[np.ndarray], Sequence[np.ndarray]]] = []
     search = None if built.problems else Search(built, module, truth, tolerance)
     reports: list[OutputReport] = []
+    steps: list[OutputReport] = []
     divergence = None
     for name, arrays in given.items():
         answers = _predicted(module, arrays, built.file.source)
@@ -278,8 +289,17 @@ def compared(
         if divergence is None and not all(report.ok for report in found):
             divergence = (search or Search(built, module, truth)).unexplained(arrays, expected[name])
         reports += found
+        steps += compare_steps(module, arrays, expected[name], found, built.file.source) if streams(module) else ()
+        if divergence is None and getattr(module, "TILES", None):
+            reports += (replace(report, given=name) for report in _in_tiles(module, arrays[0]))
     loss = measure(dtype, limit or 0.0, pairs) if dtype else None
-    return Verification(printable(built.file.source), tuple(reports), divergence, loss=loss)
+    return Verification(printable(built.file.source), tuple(reports), divergence, loss=loss, steps=tuple(steps))
+
+
+def _in_tiles(module: Any, x: np.ndarray) -> Iterator[OutputReport]:
+    """A report for each answer of `predict_tiled`, compared with that of `predict`."""
+    for got, right in tiled_and_whole(module.predict, module.predict_tiled, x, module.TILES):
+        yield compare("predict_tiled", got, right, tolerance=tile_tolerance(right.dtype))
 
 
 def _loss_allowed(module: Any) -> tuple[str, float | None]:

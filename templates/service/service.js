@@ -271,6 +271,7 @@ function chosenOptions() {
     optimize: Number(fields.get("optimize")),
     activations: fields.get("functions") === "activations",
     gradients: fields.get("functions") === "gradients",
+    streaming: fields.get("functions") === "streaming",
     strict: fields.has("strict"),
   };
   const name = fields.get("name").trim();

@@ -5,10 +5,14 @@ Like the kernels, these functions are copied into the modules as they stand: Pyt
 
 from kerasgen.emit.runtime.dtypes import decode_weights
 from kerasgen.emit.runtime.program import main
+from kerasgen.emit.runtime.streaming import with_steps
+from kerasgen.emit.runtime.tiles import check_tiles
+from kerasgen.emit.runtime.tuning import tune_main
 from kerasgen.emit.runtime.weights import read_embedded, read_sidecar, read_weights, write_weights
 from kerasgen.emit.runtime.workers import in_processes, processes
 
 __all__ = [
+    "check_tiles",
     "decode_weights",
     "in_processes",
     "main",
@@ -16,5 +20,7 @@ __all__ = [
     "read_embedded",
     "read_sidecar",
     "read_weights",
+    "tune_main",
+    "with_steps",
     "write_weights",
 ]

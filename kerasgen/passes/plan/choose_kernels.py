@@ -19,12 +19,15 @@
 
 A size that is known only at run time counts as large, but excludes Winograd's tiles. A weight that training changes
 excludes all that need another layout of it.
+
+Which is the fastest depends on the machine. `candidates` has all of a layer, by name: that of the kernel, with the size
+of its tiles. A plan's `choices` take precedence over the table, if they are among them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,6 +59,18 @@ DEPTHWISE: Tiles = {
     (5, 5): [((4, 1), 7, 16)],
     (7, 7): [((4, 1), 7, 16)],
 }
+# What else is worth a try: tiles on maps of any size, with any number of channels, and other widths of rows.
+OTHER_TILES: Mapping[tuple[int, ...], Sequence[tuple[int, int]]] = {
+    (3, 3): [(4, 4), (2, 2)],
+    (5, 5): [(2, 2)],
+    (7, 7): [(2, 2)],
+    (3, 1): [(4, 1), (2, 1)],
+    (1, 3): [(1, 4), (1, 2)],
+    (7, 1): [(2, 1)],
+    (1, 7): [(1, 2)],
+}
+OTHER_DEPTHWISE = ((4, 1), (2, 1))
+OTHER_WIDTHS = (TILE, 2048, 1024)
 
 
 @dataclass(frozen=True)
@@ -105,13 +120,13 @@ def choose_kernels(
             attrs = {"pads" if key == "pad" else key: value for key, value in node.attrs.items()}
             chosen[node.output] = replace(node, kernel=kernels.pool_by_rows, attrs={"pool": node.kernel, **attrs})
         layer = _layer(node, graph, few)
-        changes = layer is not None and node.inputs[1] in graph.variables
-        choice = None if layer is None else _choose(layer, small, {} if changes else winograd, depthwise)
-        if choice is None:
+        if layer is None:
             continue
-        fast, layout = choice
+        wanted = plan.choices.get(node.output)
+        choice = candidates(node, graph, exact=not winograd).get(wanted) if wanted else None
+        fast, layout = choice or _choose(layer, small, {} if _changes(node, graph) else winograd, depthwise)
         weight = str(node.inputs[1])
-        if layout is None or (readers[weight] == 1 and not changes):
+        if layout is None or (readers[weight] == 1 and not _changes(node, graph)):
             chosen[node.output] = fast
             layouts.update({weight: layout} if layout else {})
     return replace(plan, graph=graph.substitute(chosen), layouts=layouts)
@@ -122,7 +137,59 @@ def choose_exact_kernels(plan: Plan) -> Plan:
     return choose_kernels(plan, winograd={}, depthwise={})
 
 
-def _layer(node: Node, graph: Graph, few: int) -> _Layer | None:
+def candidates(node: Node, graph: Graph, *, exact: bool = False) -> dict[str, Choice]:
+    """Every way to compute a layer, by name; the default is the first. Empty where the node is no such layer.
+
+    `exact` leaves out Winograd's transforms.
+    """
+    layer = _layer(node, graph)
+    if layer is None:
+        return {}
+    may_lay_out = graph.readers()[str(node.inputs[1])] == 1 and not _changes(node, graph)
+    tiles: tuple[Tiles, Tiles] = ({}, {}) if exact or not may_lay_out else (WINOGRAD, DEPTHWISE)
+    default, *others = _choose(layer, SMALL, *tiles), *_others(layer, exact), _as_it_is(layer)
+    if default[1] and not may_lay_out:
+        default = _as_it_is(layer)
+    return {name_of(choice): choice for choice in (default, *others) if not choice[1] or may_lay_out}
+
+
+def name_of(choice: Choice) -> str:
+    """The kernel, and the size of its tiles: `winograd_conv2d 4x4`, `tiled_depthwise_conv2d 8`."""
+    node, layout = choice
+    sizes = layout[1] if layout else {}
+    tile = sizes.get("m", sizes.get("count", ""))
+    return f"{node.kernel.__name__} {'x'.join(map(str, tile)) if isinstance(tile, tuple) else tile}".strip()
+
+
+def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
+    """The ways to compute a layer that are worth a try, whatever its size."""
+    kernel, window, settings = layer.node.kernel, layer.kernel[:-2], layer.settings
+    if kernel is kernels.dense and len(layer.x) > 2:
+        yield layer.by(kernels.pointwise, layer.activation), None
+    elif _is_depthwise(layer):
+        for width in OTHER_WIDTHS:
+            yield _tiled_depthwise(layer, width)
+        for m in () if exact or window not in DEPTHWISE else OTHER_DEPTHWISE:
+            if _has_tiles(layer):
+                yield _winograd_depthwise(layer, m)
+    elif facts(kernel).conv_axes:
+        if _is_pointwise(layer):
+            yield layer.by(kernels.pointwise, layer.activation), None
+            return
+        yield layer.by(kernels.blocked_conv, settings), None
+        if layer.kernel[-2] == 1 < max(window):
+            yield layer.by(kernels.conv_by_taps, settings), None
+        for m in () if exact else OTHER_TILES.get(window, ()):
+            if _has_tiles(layer):
+                yield layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
+
+
+def _changes(node: Node, graph: Graph) -> bool:
+    """Whether training changes the weight."""
+    return node.inputs[1] in graph.variables
+
+
+def _layer(node: Node, graph: Graph, few: int = FEW) -> _Layer | None:
     """The node, if it is a convolution or dense layer with floating-point weights."""
     weight = graph.weights.get(name := str(node.inputs[1]), graph.variables.get(name)) if len(node.inputs) > 1 else None
     if not facts(node.kernel).output_axes or weight is None or weight.dtype.kind != "f":
@@ -132,32 +199,33 @@ def _layer(node: Node, graph: Graph, few: int) -> _Layer | None:
     return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape), products <= few)
 
 
-def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Choice | None:
-    """Another kernel for a layer; None where it stays as it is."""
+def _as_it_is(layer: _Layer) -> Choice:
+    return layer.node, None
+
+
+def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Choice:
+    """The kernel that suits a layer on most machines."""
     if facts(layer.node.kernel).conv_axes:
         return _choose_conv(layer, small, winograd)
     if layer.within(small // 8):
-        return None
+        return _as_it_is(layer)
     if layer.node.kernel is kernels.dense and len(layer.x) == 2:
-        return None if layer.few else (layer.by(kernels.dense_by_columns, layer.activation), None)
+        return _as_it_is(layer) if layer.few else (layer.by(kernels.dense_by_columns, layer.activation), None)
     if layer.node.kernel is kernels.dense:
         return layer.by(kernels.pointwise, layer.activation), None
-    if layer.node.kernel in (kernels.depthwise_conv2d, kernels.grouped_conv2d):
-        filters = layer.kernel[-2] if layer.node.kernel is kernels.grouped_conv2d else layer.kernel[-1]
-        return _depthwise(layer, depthwise) if filters == 1 and layer.x[-1] == layer.y[-1] else None
-    return None
+    return _depthwise(layer, depthwise) if _is_depthwise(layer) else _as_it_is(layer)
 
 
-def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice | None:
+def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice:
     window, settings = layer.kernel[:-2], layer.settings
     if layer.kernel[-2] == 1 < max(window) and small // 64 < layer.size <= small:
         return layer.by(kernels.conv_by_taps, settings), None
     if layer.within(small // 8):
-        return None
-    if set(window) == {1} == set(settings["strides"]) and settings.get("pad") is None:
+        return _as_it_is(layer)
+    if _is_pointwise(layer):
         return layer.by(kernels.pointwise, layer.activation), None
     if layer.within(small):
-        return None
+        return _as_it_is(layer)
     m = _tiles(layer, winograd.get(window, ()), min(layer.kernel[-2:]))
     if m is not None:
         return layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
@@ -165,26 +233,55 @@ def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice | None:
 
 
 def _depthwise(layer: _Layer, winograd: Tiles) -> Choice:
+    m = _tiles(layer, winograd.get(layer.kernel[:-2], ()), layer.y[-1] or 0)
+    return _tiled_depthwise(layer, TILE) if m is None else _winograd_depthwise(layer, m)
+
+
+def _tiled_depthwise(layer: _Layer, width: int) -> Choice:
+    attrs = {key: value for key, value in layer.node.attrs.items() if key != "groups"}
+    return layer.by(kernels.tiled_depthwise_conv2d, attrs), (kernels.tile, {"count": _count(layer, width)})
+
+
+def _winograd_depthwise(layer: _Layer, m: tuple[int, int]) -> Choice:
+    layout = kernels.winograd_tile, {"m": m[0], "count": _count(layer, TILE)}
+    return layer.by(kernels.winograd_depthwise_conv2d, _tiled(layer, m)), layout
+
+
+def _count(layer: _Layer, numbers: int) -> int:
+    """How many cells a tile of about so many numbers has."""
     _, _, width, channels = layer.y
     assert channels
-    count = max(1, TILE // channels)
-    if width is not None:
-        count = -(-width // -(-width // count))  # as few tiles, but of equal size
-    m = _tiles(layer, winograd.get(layer.kernel[:-2], ()), channels)
-    if m is not None:
-        layout = kernels.winograd_tile, {"m": m[0], "count": count}
-        return layer.by(kernels.winograd_depthwise_conv2d, _tiled(layer, m)), layout
-    attrs = {key: value for key, value in layer.node.attrs.items() if key != "groups"}
-    return layer.by(kernels.tiled_depthwise_conv2d, attrs), (kernels.tile, {"count": count})
+    count = max(1, numbers // channels)
+    return count if width is None else -(-width // -(-width // count))  # as few tiles, but of equal size
+
+
+def _is_depthwise(layer: _Layer) -> bool:
+    """Whether each channel has one filter."""
+    kernel = layer.node.kernel
+    if kernel not in (kernels.depthwise_conv2d, kernels.grouped_conv2d):
+        return False
+    filters = layer.kernel[-2] if kernel is kernels.grouped_conv2d else layer.kernel[-1]
+    return filters == 1 and layer.x[-1] == layer.y[-1]
+
+
+def _is_pointwise(layer: _Layer) -> bool:
+    """Whether windows are single cells, each of them."""
+    settings = layer.settings
+    return set(layer.kernel[:-2]) == {1} == set(settings["strides"]) and settings.get("pad") is None
+
+
+def _has_tiles(layer: _Layer) -> bool:
+    """Whether the layer can be cut into Winograd's tiles."""
+    strides, dilation = layer.settings["strides"], layer.settings["dilation"]
+    return {*strides, *dilation} <= {1} and layer.node.attrs.get("pad") != "same" and None not in layer.y[1:-1]
 
 
 def _tiles(layer: _Layer, choices: Choices, channels: int) -> tuple[int, int] | None:
     """The outputs per Winograd tile along each axis, if the layer can be cut into tiles and that pays."""
-    strides, dilation, cells = layer.settings["strides"], layer.settings["dilation"], layer.y[1:-1]
-    if not {*strides, *dilation} <= {1} or layer.node.attrs.get("pad") == "same" or None in cells:
+    if not _has_tiles(layer):
         return None
     for m, size, least in choices:
-        if channels >= least and min(n or 0 for n, k in zip(cells, m, strict=True) if k > 1) >= size:
+        if channels >= least and min(n or 0 for n, k in zip(layer.y[1:-1], m, strict=True) if k > 1) >= size:
             return m
     return None
 
