@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -182,6 +183,17 @@ def test_program(folder: Path) -> None:
     done = run_python("net.py", "x.npy", "-o", "program.npy", cwd=folder, env=settings)
     assert (done.returncode, done.stderr) == (0, "")
     assert right(folder, np.load(folder / "program.npy"))
+
+
+def test_module_in_a_zip(folder: Path, tmp_path: Path) -> None:
+    """They get its source from where it is."""
+    with zipfile.ZipFile(tmp_path / "net.zip", "w") as archive:
+        archive.write(folder / "net.py", "net.py")
+    settings = {**os.environ, "KERASGEN_PROCESSES": "2", "PYTHONPATH": str(tmp_path / "net.zip")}
+    code = PROGRAM.replace("x.npy", str(folder / "x.npy")) + RUNNING
+    done = run_python("-c", code, cwd=tmp_path, env=settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert right(folder, np.load(tmp_path / "y.npy"))
 
 
 def test_in_a_file_without_a_name(folder: Path) -> None:

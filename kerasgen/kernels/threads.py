@@ -77,10 +77,10 @@ class Buffer:
 
 def buffers(count):
     """The buffers of this thread, the same ones at every call."""
-    if not LOCAL.buffers:
+    if len(LOCAL.buffers) < count:
         np.empty(8 * BLOCK, np.uint8)  # freed at once: it makes glibc keep what is freed later, for the next array
-        LOCAL.buffers = [Buffer() for _ in range(count)]
-    return LOCAL.buffers
+        LOCAL.buffers = [*LOCAL.buffers, *(Buffer() for _ in range(len(LOCAL.buffers), count))]
+    return LOCAL.buffers[:count]
 
 
 def block_rows(row, width=256):
