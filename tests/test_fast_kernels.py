@@ -215,7 +215,7 @@ def test_products_are_for_the_threads_of_the_blas(monkeypatch, shared):
     monkeypatch.setattr(threads, "PRODUCTS", shared)
     shares = []
     monkeypatch.setattr(threads, "share", lambda work, tasks: shares.append(len(tasks)))
-    threads.over_blocks(lambda at, columns: None, 1, 8, 8, 1, columns=5)
+    threads.over_blocks(lambda at: None, 1, 8, 8, 1, columns=5)
     assert shares == ([2] if shared else [])
     threads.over_blocks(len, 1, 8, 8, 1)
     assert shares[-1] == 2

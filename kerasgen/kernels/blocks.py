@@ -71,11 +71,14 @@ def row_cells(width, activation):
     return width if activation in (None, relu, relu6) else math.inf
 
 
-def part_of(x, *places):
-    """These columns of x, or of its block at the first place; None of None."""
-    if x is None:
-        return None
-    return x[places[0]][..., places[-1]] if len(places) > 1 else x[..., places[0]]
+def part_of(x, at, columns=None):
+    """The block of x at this place, or some columns of it; None of None."""
+    return only_columns(None if x is None else x[at], columns)
+
+
+def only_columns(x, columns):
+    """These columns of x, or all; None of None."""
+    return x if x is None or columns is None else x[..., columns]
 
 
 def blocked_conv(
@@ -89,11 +92,12 @@ def blocked_conv(
     y, whole = bordered(shape, x.dtype, border, out)
     bias = tile_row(bias, y)
 
-    def block(at, columns):
-        target = y[at][..., columns]
+    def block(at, columns=None):
+        target = part_of(y, at, columns)
         unfolded = np.ascontiguousarray(cells[at]).view(x.dtype)
-        part = matmul(unfolded.reshape(y[at].size // f, len(matrix)), matrix[:, columns])
-        epilogue(part.reshape(target.shape), part_of(bias, columns), part_of(residual, at, columns), activation, target)
+        part = matmul(unfolded.reshape(y[at].size // f, len(matrix)), only_columns(matrix, columns))
+        part, others = part.reshape(target.shape), part_of(residual, at, columns)
+        epilogue(part, only_columns(bias, columns), others, activation, target)
 
     width = product(shape[2:-1])
     step = block_rows(width * len(matrix) * x.itemsize, width)
@@ -108,12 +112,12 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
     bias = tile_row(bias, y)
 
-    def block(at, columns):
-        target = y[at][..., columns]
-        place = target.reshape(y[at].size // f, target.shape[-1]) if target.flags.c_contiguous else None
-        part = matmul(x[at].reshape(y[at].size // f, c), matrix[:, columns], out=place).reshape(target.shape)
+    def block(at, columns=None):
+        target, left = part_of(y, at, columns), x[at].reshape(x[at].size // c, c)
+        place = target.reshape(len(left), target.shape[-1]) if target.flags.c_contiguous else None
+        part = matmul(left, only_columns(matrix, columns), out=place).reshape(target.shape)
         target = target if place is None else part
-        epilogue(part, part_of(bias, columns), part_of(residual, at, columns), activation, target)
+        epilogue(part, only_columns(bias, columns), part_of(residual, at, columns), activation, target)
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded

@@ -7,7 +7,7 @@ for tiles of m results, which see n = m + r - 1 cells. Every transform is a prod
 
 import numpy as np
 
-from kerasgen.kernels.blocks import bordered, epilogue, part_of, row_cells
+from kerasgen.kernels.blocks import bordered, epilogue, only_columns, part_of, row_cells
 from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.threads import block_rows, over_blocks
 from kerasgen.kernels.window import padded, windows
@@ -80,17 +80,18 @@ def winograd_conv2d(
     y, whole = bordered((len(x), *size, f), x.dtype, border, out)
     kernel = kernel.reshape(nh * nw, c, f)
 
-    def block(at, columns):
+    def block(at, columns=None):
         image, tiles = at
         first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
         z = into_tiles(x[image, first : last + rh - 1], nw, rw)
         z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = matmul(z.reshape(nh * nw, th * tw, c), kernel[..., columns])
+        z = matmul(z.reshape(nh * nw, th * tw, c), only_columns(kernel, columns))
         if bias is not None:
-            z[(rh > 1) * nw + (rw > 1)] += bias[columns]  # at the point 1 both ways, which A' adds to each cell once
+            # At the point 1 both ways, which A' adds to each cell once.
+            z[(rh > 1) * nw + (rw > 1)] += only_columns(bias, columns)
         z = out_of_tiles(z.reshape(nh, nw, th, -1), rh)
         z = out_of_tiles(z.reshape(nw, last - first, tw, -1), rw)
-        target = y[image, first:last, :, columns]
+        target = part_of(y, (image, slice(first, last)), columns)
         others = part_of(residual, (image, slice(first, last)), columns)
         epilogue(z[: len(target), : size[1]], None, others, activation, target)
 

@@ -317,17 +317,18 @@ def winograd_conv2d(
     y, whole = bordered((len(x), *size, f), x.dtype, border, out)
     kernel = kernel.reshape(nh * nw, c, f)
 
-    def block(at, columns):
+    def block(at, columns=None):
         image, tiles = at
         first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
         z = into_tiles(x[image, first : last + rh - 1], nw, rw)
         z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = matmul(z.reshape(nh * nw, th * tw, c), kernel[..., columns])
+        z = matmul(z.reshape(nh * nw, th * tw, c), only_columns(kernel, columns))
         if bias is not None:
-            z[(rh > 1) * nw + (rw > 1)] += bias[columns]  # at the point 1 both ways, which A' adds to each cell once
+            # At the point 1 both ways, which A' adds to each cell once.
+            z[(rh > 1) * nw + (rw > 1)] += only_columns(bias, columns)
         z = out_of_tiles(z.reshape(nh, nw, th, -1), rh)
         z = out_of_tiles(z.reshape(nw, last - first, tw, -1), rw)
-        target = y[image, first:last, :, columns]
+        target = part_of(y, (image, slice(first, last)), columns)
         others = part_of(residual, (image, slice(first, last)), columns)
         epilogue(z[: len(target), : size[1]], None, others, activation, target)
 
@@ -434,15 +435,6 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-COLUMNS = 16
-
-
-PAYS = 4_000_000
-
-
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
-
-
 def thread_count(text, cores):
     """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
@@ -455,32 +447,47 @@ def thread_count(text, cores):
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())
 
 
+PAYS = 4_000_000
+
+
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+
+
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 
-    In a team, each process does its share of the rows, then all meet. Matrix products have `columns`, and `cells` in a
-    row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
-    they are left to this thread where the BLAS has threads of its own for them.
+    In a team, each process does its share. Matrix products have `columns`, and `cells` in a row; they are left to this
+    thread where the BLAS has threads of its own for them.
     """
-    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
+    if TEAM.size > 1:
+        over_team_blocks(work, images, rows, step, columns, cells)
+        return
+    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or columns is None):
+        step = min(step, -(-rows // THREADS))
+        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
+        return
+    for image in range(images):
+        for start in range(0, rows, step):
+            work((image, slice(start, min(start + step, rows))))
+
+
+COLUMNS = 16
+
+
+def over_team_blocks(work, images, rows, step, columns, cells):
+    """Do this process's share of the rows of all images, then wait for the others of its team.
+
+    Where there are fewer cells than columns, the columns are shared instead, and `work` gets those to compute.
+    """
+    by_columns = columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
-    which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
-    threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
-    tasks = []
+    which = (slice(*TEAM.share(columns)),) if by_columns else ()
     for image in range(images):
         start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
-        even = -(-(stop - start) // max(1, round((stop - start) / step)))  # no block of a few rows that are left
-        even = max(1, min(even, -(-rows // threads)))
-        tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
-
-    def do(task):
-        work(task, *which)
-
-    if threads > 1:
-        share(do, tasks)
-    else:
-        for task in tasks:
-            do(task)
+        even = max(1, -(-(stop - start) // max(1, round((stop - start) / step))))
+        for at in range(start, stop, even):
+            work((image, slice(at, min(at + even, stop))), *which)
     TEAM.barrier()
 
 
@@ -617,6 +624,11 @@ def transforms(n, r, dtype):
     return TRANSFORMS[n, r, dtype]
 
 
+def only_columns(x, columns):
+    """These columns of x, or all; None of None."""
+    return x if x is None or columns is None else x[..., columns]
+
+
 def out_of_tiles(z, r):
     """A' z for tiles of n cells along axis 1: (n, H, tiles, F) → (H, tiles * m, F)."""
     n, h, tiles, f = z.shape
@@ -625,11 +637,9 @@ def out_of_tiles(z, r):
     return matmul(transforms(n, r, z.dtype)[2], z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
 
 
-def part_of(x, *places):
-    """These columns of x, or of its block at the first place; None of None."""
-    if x is None:
-        return None
-    return x[places[0]][..., places[-1]] if len(places) > 1 else x[..., places[0]]
+def part_of(x, at, columns=None):
+    """The block of x at this place, or some columns of it; None of None."""
+    return only_columns(None if x is None else x[at], columns)
 
 
 def epilogue(part, bias, residual, activation, target):
@@ -657,12 +667,12 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
     bias = tile_row(bias, y)
 
-    def block(at, columns):
-        target = y[at][..., columns]
-        place = target.reshape(y[at].size // f, target.shape[-1]) if target.flags.c_contiguous else None
-        part = matmul(x[at].reshape(y[at].size // f, c), matrix[:, columns], out=place).reshape(target.shape)
+    def block(at, columns=None):
+        target, left = part_of(y, at, columns), x[at].reshape(x[at].size // c, c)
+        place = target.reshape(len(left), target.shape[-1]) if target.flags.c_contiguous else None
+        part = matmul(left, only_columns(matrix, columns), out=place).reshape(target.shape)
         target = target if place is None else part
-        epilogue(part, part_of(bias, columns), part_of(residual, at, columns), activation, target)
+        epilogue(part, only_columns(bias, columns), part_of(residual, at, columns), activation, target)
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded

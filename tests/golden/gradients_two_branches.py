@@ -753,15 +753,6 @@ def tile_row(numbers, y):
     return row
 
 
-COLUMNS = 16
-
-
-PAYS = 4_000_000
-
-
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
-
-
 def thread_count(text, cores):
     """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
     if text == "auto":
@@ -774,32 +765,47 @@ def thread_count(text, cores):
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())
 
 
+PAYS = 4_000_000
+
+
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+
+
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
 
-    In a team, each process does its share of the rows, then all meet. Matrix products have `columns`, and `cells` in a
-    row: where these are fewer in all, the columns are shared instead, and `work` gets those that it shall compute; and
-    they are left to this thread where the BLAS has threads of its own for them.
+    In a team, each process does its share. Matrix products have `columns`, and `cells` in a row; they are left to this
+    thread where the BLAS has threads of its own for them.
     """
-    by_columns = TEAM.size > 1 and columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
+    if TEAM.size > 1:
+        over_team_blocks(work, images, rows, step, columns, cells)
+        return
+    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
+    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or columns is None):
+        step = min(step, -(-rows // THREADS))
+        share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
+        return
+    for image in range(images):
+        for start in range(0, rows, step):
+            work((image, slice(start, min(start + step, rows))))
+
+
+COLUMNS = 16
+
+
+def over_team_blocks(work, images, rows, step, columns, cells):
+    """Do this process's share of the rows of all images, then wait for the others of its team.
+
+    Where there are fewer cells than columns, the columns are shared instead, and `work` gets those to compute.
+    """
+    by_columns = columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
-    which = () if columns is None else (slice(*TEAM.share(columns)) if by_columns else slice(None),)
-    threads = THREADS if cost > PAYS and (PRODUCTS or not BLAS or columns is None) else 1
-    tasks = []
+    which = (slice(*TEAM.share(columns)),) if by_columns else ()
     for image in range(images):
         start, stop = max(first - image * rows, 0), min(last - image * rows, rows)
-        even = -(-(stop - start) // max(1, round((stop - start) / step)))  # no block of a few rows that are left
-        even = max(1, min(even, -(-rows // threads)))
-        tasks += [(image, slice(at, min(at + even, stop))) for at in range(start, stop, even)]
-
-    def do(task):
-        work(task, *which)
-
-    if threads > 1:
-        share(do, tasks)
-    else:
-        for task in tasks:
-            do(task)
+        even = max(1, -(-(stop - start) // max(1, round((stop - start) / step))))
+        for at in range(start, stop, even):
+            work((image, slice(at, min(at + even, stop))), *which)
     TEAM.barrier()
 
 
