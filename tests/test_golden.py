@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from kerasgen.backward.options import GradientOptions
 from kerasgen.emit import runtime
 from kerasgen.emit.target import NUMPY
 from kerasgen.emit.weights import split
+from kerasgen.names import PYTHON, RESERVED
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -119,6 +121,16 @@ def test_golden(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> No
     if request.config.getoption("--update-golden"):
         golden.write_text(text, encoding="utf-8")
     assert golden.read_text(encoding="utf-8") == text, "`make golden` writes it anew: review the difference like code"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.py")), ids=lambda path: path.stem)
+def test_names_that_predict_reads_are_reserved(path: Path) -> None:
+    """Else an input or a layer with such a name would hide them."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    (predict,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "predict")
+    names = [node for node in ast.walk(predict) if isinstance(node, ast.Name)]
+    own = {name.id for name in names if isinstance(name.ctx, ast.Store)} | {arg.arg for arg in predict.args.args}
+    assert {name.id for name in names} - own <= {*RESERVED, *PYTHON, *kernels.__all__}
 
 
 SOURCES = [*Path(kernels.__file__).parent.rglob("*.py"), *Path(runtime.__file__).parent.glob("*.py")]

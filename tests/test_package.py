@@ -23,6 +23,7 @@ from command import Run
 from support import relative_error
 
 import kerasgen
+from kerasgen.emit.load import load_module
 from kerasgen.packaging import FORMS, aws_lambda, page
 from kerasgen.packaging.card import code
 
@@ -179,6 +180,18 @@ def test_the_card_of_a_folder(files: Path, run: Run) -> None:
     ):
         assert line in card.splitlines()
     assert re.search("^\\| SHA-256 of architecture and weights \\| `[0-9a-f]{64}` \\|$", card, flags=re.M)
+
+
+def test_what_the_module_of_a_package_has(files: Path, run: Run) -> None:
+    """Names of classes, and weights in fewer bytes, as those that `export` writes."""
+    (run.folder / "labels.txt").write_text("".join(f"class {i}\n" for i in range(3)))
+    options = ("--labels", "labels.txt", "--weights-dtype", "float16", "--keep", "scores", "--max-loss", "0.5")
+    run("package", files / "small.keras", "--as", "folder", "-o", "labelled", "--no-verify", *options)
+    module = load_module(run.folder / "labelled" / "small.py")
+    assert list(module.LABELS) == ["class 0", "class 1", "class 2"]
+    assert (module.EXPORT["weights_dtype"], module.EXPORT["keep"]) == ("float16", ["scores"])
+    message = run.fails(2, "package", files / "small.keras", "--as", "folder", "-o", "b", "--preprocess", "no such")
+    assert "preprocess is tf, torch, caffe or SCALE,OFFSET" in message
 
 
 def test_names_of_a_model_are_no_markup(files: Path, tmp_path: Path) -> None:

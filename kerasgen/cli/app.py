@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import sys
 import traceback
@@ -61,6 +62,15 @@ app = typer.Typer(
         "written, 70 a bug in kerasgen, 130 interrupted, 141 stdout is a pipe that was closed."
     ),
 )
+
+
+class WeightsDtype(str, enum.Enum):
+    """How weights are stored."""
+
+    float32 = "float32"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+    int8 = "int8"
 
 
 Model = Annotated[
@@ -124,6 +134,42 @@ InputGradients = Annotated[
     typer.Option(
         "--input-gradients/--no-input-gradients",
         help="Gradients of the inputs. [default: unless --trainable is given]",
+        show_default=False,
+    ),
+]
+StoredDtype = Annotated[
+    WeightsDtype, typer.Option(help="Store weights in fewer bytes; they become float32 when the module is loaded.")
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Weights or layers that --weights-dtype leaves alone, as 'dense*'; may be given several times.",
+        show_default=False,
+    ),
+]
+MaxLoss = Annotated[
+    float | None,
+    typer.Option(
+        help="Largest error that --weights-dtype may cause, as a part of the largest output. [default: 0.01 "
+        "for float16, 0.03 for bfloat16, 0.1 for int8]",
+        show_default=False,
+    ),
+]
+LabelFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Names of the classes, one a line or in JSON: adds classify(), which answers with the most probable.",
+        show_default=False,
+    ),
+]
+Preprocess = Annotated[
+    str,
+    typer.Option(
+        metavar="MODE",
+        help="Add preprocess(), from images of any size to the input, with pixels as tf, torch or caffe of "
+        "keras.applications scale them, or times SCALE plus OFFSET, as 1/255,0.",
         show_default=False,
     ),
 ]

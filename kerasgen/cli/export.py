@@ -16,11 +16,17 @@ from kerasgen.cli.app import (
     Define,
     InputGradients,
     InputShape,
+    Keep,
+    LabelFile,
+    MaxLoss,
     Outputs,
+    Preprocess,
     RunLambdas,
+    StoredDtype,
     Theano,
     Trainable,
     Weights,
+    WeightsDtype,
     app,
     architecture_options,
     functions,
@@ -53,15 +59,6 @@ class Target(str, enum.Enum):
     pure = "pure"
 
 
-class WeightsDtype(str, enum.Enum):
-    """How weights are stored."""
-
-    float32 = "float32"
-    float16 = "float16"
-    bfloat16 = "bfloat16"
-    int8 = "int8"
-
-
 @app.command()
 def export(
     context: typer.Context,
@@ -83,25 +80,9 @@ def export(
         Target, typer.Option(help="A module with NumPy, or without: for CPython, PyPy and MicroPython.")
     ] = Target.numpy,
     store: Annotated[Store, typer.Option(help="Weights in the module, or in a file beside it.")] = Store.embedded,
-    weights_dtype: Annotated[
-        WeightsDtype, typer.Option(help="Store weights in fewer bytes; they become float32 when the module is loaded.")
-    ] = WeightsDtype.float32,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Weights or layers that --weights-dtype leaves alone, as 'dense*'; may be given several times.",
-            show_default=False,
-        ),
-    ] = None,
-    max_loss: Annotated[
-        float | None,
-        typer.Option(
-            help="Largest error that --weights-dtype may cause, as a part of the largest output. [default: 0.01 "
-            "for float16, 0.03 for bfloat16, 0.1 for int8]",
-            show_default=False,
-        ),
-    ] = None,
+    weights_dtype: StoredDtype = WeightsDtype.float32,
+    keep: Keep = None,
+    max_loss: MaxLoss = None,
     activations: Annotated[
         bool, typer.Option("--activations", help="Add activations(): every layer's output by the layer's name.")
     ] = False,
@@ -193,23 +174,8 @@ def export(
         ),
     ] = None,
     theano_kernels: Theano = False,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Names of the classes, one a line or in JSON: adds classify(), which answers with the most probable.",
-            show_default=False,
-        ),
-    ] = None,
-    preprocess: Annotated[
-        str,
-        typer.Option(
-            metavar="MODE",
-            help="Add preprocess(), from images of any size to the input, with pixels as tf, torch or caffe of "
-            "keras.applications scale them, or times SCALE plus OFFSET, as 1/255,0.",
-            show_default=False,
-        ),
-    ] = "",
+    labels: LabelFile = None,
+    preprocess: Preprocess = "",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse weights that are NaN or infinite.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing: exit code 1 unless the module is there and current.")
