@@ -21,10 +21,11 @@ import tf_keras
 from keras import layers as L
 from support import randomize, save
 
-from kerasgen import api, cli
+from kerasgen import cli
 from kerasgen.emit.module import Module
 from kerasgen.emit.weights import split
 from kerasgen.passes import optimize
+from kerasgen.planning import plans
 
 HOSTILE = [
     "two\nlines",
@@ -192,7 +193,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
         weights = {name: array * 1.01 for name, array in plan.graph.weights.items()}
         return plan.on(replace(plan.graph, weights=weights))
 
-    monkeypatch.setattr(api, "optimize", wrong)
+    monkeypatch.setattr(plans, "optimize", wrong)
 
 
 def altered(path: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:

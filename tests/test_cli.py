@@ -24,6 +24,7 @@ from kerasgen import api
 from kerasgen.cli.flags import flags, flags_in
 from kerasgen.emit.load import load_module
 from kerasgen.emit.weights import split
+from kerasgen.planning import plans
 from kerasgen.verification.inputs import random_inputs
 
 # ---------------------------------------------------------------- help, version, usage
@@ -271,7 +272,7 @@ def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "optimize", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(plans, "optimize", lambda *_, **__: 1 / 0)
     line = run.fails(70, "export", run.files / "small.keras")
     assert line == "kerasgen: a bug in kerasgen: ZeroDivisionError: division by zero\n"
 

@@ -31,13 +31,17 @@ from kerasgen.verification.compare import flat
 from kerasgen.verification.inputs import random_inputs
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.py"))
-IMPORTS = {"binascii", "collections", "hashlib", "io", "math", "numpy", "os", "queue", "sys", "threading", "time"}
+IMPORTS = set("binascii collections contextlib hashlib io math numpy os queue sys threading time weakref".split())
 INSIDE = {
     "PIL.Image",
     "argparse",
     "json",
+    "mmap",
     "platform",
     "signal",
+    "subprocess",
+    "tempfile",
+    "warnings",
     "zipfile",
 }  # what only the command line and the self-test need
 
@@ -571,6 +575,8 @@ def test_source(path: Path) -> None:
         "decode_weights",
         "ThreadMemory",
         "ThreadPool",
+        "Processes",
+        "Team",
         *layouts,
         *learning,
     }

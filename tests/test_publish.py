@@ -59,8 +59,8 @@ STAGES = {
     "read": "api.read = wait",
     "child describes": "process.Child._reply = wait",
     "child sends arrays": "process.Child._fill = wait",
-    "build": "api.build = wait",
-    "optimise": "api.optimize = wait",
+    "build": "prepared.build = wait",
+    "optimise": "plans.optimize = wait",
     "emit": "api.emit = wait",
     "audit": "module.audit = wait",
     "pack": "module.pack = wait",
@@ -77,6 +77,7 @@ import os, shutil, tempfile
 from kerasgen import api, cli
 from kerasgen.emit import module
 from kerasgen.hdf5 import process
+from kerasgen.planning import plans, prepared
 from kerasgen.verification import oracle, verify
 def wait(*_, **__):
     print("now", flush=True)

@@ -23,13 +23,13 @@ from pairs import Pair
 from support import SHARED_MODELS, randomize, run_python
 
 import kerasgen
-from kerasgen import api
 from kerasgen.builder import build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
 from kerasgen.emit.runtime.inputs import hashed, make_input
 from kerasgen.emit.runtime.selftest import difference, numbers
 from kerasgen.graph.plan import Plan
+from kerasgen.planning import plans
 from kerasgen.readers import read
 from kerasgen.verification import selftest as recording
 from kerasgen.verification.compare import allowed
@@ -249,7 +249,7 @@ def test_a_wrong_module_that_is_kept_fails(tmp_path: Path, monkeypatch: pytest.M
     def wrong(graph: Any, *passes: Any) -> Any:
         return Plan(replace(graph, weights={name: array * 1.5 for name, array in graph.weights.items()}))
 
-    monkeypatch.setattr(api, "optimize", wrong)
+    monkeypatch.setattr(plans, "optimize", wrong)
     randomize(two_heads()).save(tmp_path / "model.keras")
     with pytest.raises(kerasgen.ParityError):
         kerasgen.export(tmp_path / "model.keras", tmp_path / "net.py", verify=True, keep_failed=True)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasgen.emit.body import by_rows
 from kerasgen.emit.runtime.selftest import numbers, weighted_sum
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.graph.facts import facts, is_copied
@@ -241,8 +242,9 @@ def _run(plan: Plan, arrays: Sequence[np.ndarray]) -> tuple[list[Call], list[Ans
         own.update(zip(node.outputs, node.call({**weights, **own}), strict=True))
         weights = {name: _wide(array) for name, array in weights.items()}
         right.update(zip(node.outputs, node.call({**weights, **right}), strict=True))
+        function = by_rows(node, plan) or node.kernel
         if is_a_call(node, plan):
-            calls.append(_call(node, own, right))
+            calls.append(_call(function.__code__.co_name, node, own, right))
         for name in {*node.reads, *node.outputs}.difference(graph.outputs):
             if last.get(name, -1) <= index:
                 own.pop(name, None)
@@ -254,6 +256,8 @@ def _run(plan: Plan, arrays: Sequence[np.ndarray]) -> tuple[list[Call], list[Ans
 
 def is_a_call(node: Node, plan: Plan) -> bool:
     """Whether the line of this node calls a function of the module."""
+    if by_rows(node, plan) is not None:
+        return True
     return is_copied(node.kernel) and (facts(node.kernel).syntax is None or node.outputs[0] in plan.out)
 
 
@@ -263,14 +267,14 @@ def _wide(array: Any) -> Any:
     return array.astype(np.result_type(array, np.float64)) if single else array
 
 
-def _call(node: Node, own: Mapping[str, Any], right: Mapping[str, Any]) -> Call:
+def _call(name: str, node: Node, own: Mapping[str, Any], right: Mapping[str, Any]) -> Call:
     """What is recorded of a node; the scale of a sum of many cells, their signs random, is their root mean square."""
     cells = max(1, sum(np.size(right[name]) for name in node.outputs))
     sums = [sum(weighted_sum(side[name]) for name in node.outputs) / cells**0.5 for side in (right, own)]
     squares = sum(float(np.square(np.abs(_finite(right[name]))).sum()) for name in node.outputs)
     tolerance = max(allowed(np.asarray(own[name]).dtype.name) for name in node.outputs)
     error, (total,) = _rounded(sums[:1], sums[1:], tolerance * (math.sqrt(squares / cells) or 1.0))
-    return node.kernel.__code__.co_name, error, total
+    return name, error, total
 
 
 def _finite(array: Any) -> Any:

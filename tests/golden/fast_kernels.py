@@ -273,7 +273,8 @@ def matmul(x, y, out=None):
     (rows, depth), columns = x.shape[-2:], y.shape[-1]
     if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
         y = by_columns(y)
-    return np.einsum("...mk,...kn->...mn", x, y, out=out)
+    settings = {} if out is None else {"out": out}  # NumPy 1.17 takes no None
+    return np.einsum("...mk,...kn->...mn", x, y, **settings)
 
 
 def by_columns(y):
@@ -1032,8 +1033,9 @@ def new_memory():
     """Memory that can be shared: in a file without a name, which takes up no more than what is written to it."""
     if os.name == "nt":
         return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
-    if hasattr(os, "memfd_create"):
-        key = os.memfd_create("kerasgen")
+    create = getattr(os, "memfd_create", None)  # since Python 3.8
+    if create is not None:
+        key = create("kerasgen")
     else:
         import tempfile
 

@@ -260,7 +260,8 @@ def matmul(x, y, out=None):
     (rows, depth), columns = x.shape[-2:], y.shape[-1]
     if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
         y = by_columns(y)
-    return np.einsum("...mk,...kn->...mn", x, y, out=out)
+    settings = {} if out is None else {"out": out}  # NumPy 1.17 takes no None
+    return np.einsum("...mk,...kn->...mn", x, y, **settings)
 
 
 def by_columns(y):

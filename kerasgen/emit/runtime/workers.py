@@ -255,8 +255,9 @@ def new_memory():
     """Memory that can be shared: in a file without a name, which takes up no more than what is written to it."""
     if os.name == "nt":
         return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
-    if hasattr(os, "memfd_create"):
-        key = os.memfd_create("kerasgen")
+    create = getattr(os, "memfd_create", None)  # since Python 3.8
+    if create is not None:
+        key = create("kerasgen")
     else:
         import tempfile
 
