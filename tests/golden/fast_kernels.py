@@ -517,7 +517,7 @@ def share(work, tasks):
                 lock.release()
 
     calls, count = thread_pool()
-    locks = [threading.RLock() for _ in range(count)]  # each held by its helper at work, at last by the caller
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, finally by the caller
     try:
         for lock in locks:
             calls.put(lambda lock=lock: help_out(lock))
@@ -1049,7 +1049,7 @@ CHUNK = 1 << 24
 
 
 class SharedMemory:
-    """Memory that several processes map, in chunks. `key` is a file descriptor without a name; on Windows, a prefix.
+    """Memory that several processes map, in chunks. `key` is the descriptor of an unnamed file; on Windows, a prefix.
 
     It vanishes with the last process that uses it, however that process ends. Arrays are allocated one after the other
     from offset `first` on, so processes that allocate the same arrays find them at the same places.

@@ -546,7 +546,7 @@ def share(work, tasks):
                 lock.release()
 
     calls, count = thread_pool()
-    locks = [threading.RLock() for _ in range(count)]  # each held by its helper at work, at last by the caller
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, finally by the caller
     try:
         for lock in locks:
             calls.put(lambda lock=lock: help_out(lock))
