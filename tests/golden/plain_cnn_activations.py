@@ -5,7 +5,7 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
-# Only what is meant for others has annotations; type checkers leave out the rest
+# Only the public functions have annotations; type checkers skip the rest
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
 # mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
 # pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
