@@ -93,7 +93,7 @@ def upsampling(x: Shape, *, size: Any, interpolation: str, half_pixel_centers: b
     Raises ValueError for a factor that float32 cannot divide by exactly: the weights then depend on the position.
     """
     if any(n & (n - 1) for n in size):
-        raise ValueError("interpolates by a factor that is no power of two, which rounds otherwise at every position")
+        raise ValueError("interpolates by a factor that is no power of two, which rounds differently at every position")
     if not half_pixel_centers:
         return tuple(Reads(Fraction(1, n), 1 - Fraction(1, n), Fraction(1)) for n in size)
     radius = Fraction(RADIUS[interpolation])
