@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.errors import UnsupportedModelError
 from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
 
@@ -41,27 +40,6 @@ def is_channels_first(layer: Layer) -> bool:
 def from_end(axis: int, rank: int) -> int:
     """The axis as Keras writes it, but -1 for the last."""
     return -1 if axis in (-1, rank - 1) else axis % rank
-
-
-def from_first_window(
-    layer: Layer, x: Value, padding: str, window: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
-) -> Value:
-    """A volume (channels last) without what TensorFlow's padding of it leaves out before the first window.
-
-    That padding may be negative: where strides are larger than windows, half of the cells behind the last window are
-    in front of the first one. Images have no such padding.
-    """
-    if padding != "same" or len(window) != 3:
-        return x
-    left_out = []
-    for size, k, s, d in zip(x.shape[1:-1], window, strides, dilation, strict=True):
-        span = (k - 1) * d + 1
-        if size is None and s > span + 1:
-            raise UnsupportedModelError("its strides are larger than its window, over a size known only at run time")
-        left_out.append(0 if size is None else max(0, (size - 1) % s + 1 - span) // 2)
-    if not any(left_out):
-        return x
-    return layer.emit(kernels.get_item, x, index=(slice(None), *(slice(cells, None) for cells in left_out)))
 
 
 def window_pads(

@@ -18,19 +18,6 @@ row("conv3d same", VOLUME, L.Conv3D(4, 3, padding="same"))
 row("conv3d strided", VOLUME, L.Conv3D(4, 3, strides=2))
 row("conv3d strided same", VOLUME, L.Conv3D(4, (2, 3, 4), strides=(1, 2, 3), padding="same"))
 row("conv3d stride above kernel", VOLUME, L.Conv3D(4, 1, strides=3, padding="same", activation="relu"))
-row("conv3d stride far above kernel", (8, 9, 6, 2), L.Conv3D(4, (1, 2, 1), strides=(4, 4, 3), padding="same"))
-row(
-    "conv3d first stride far above kernel",
-    (2, 8, 9, 6),
-    L.Conv3D(4, (1, 2, 1), strides=(4, 4, 3), padding="same", data_format=FIRST),
-)
-row("max_pool3d stride far above size", (8, 9, 6, 2), L.MaxPooling3D(1, strides=(4, 2, 3), padding="same"))
-row("average_pool3d stride far above size", (8, 9, 6, 2), L.AveragePooling3D(2, strides=5, padding="same"))
-row(
-    "average_pool3d first stride far above size",
-    (2, 8, 9, 6),
-    L.AveragePooling3D(2, strides=5, padding="same", data_format=FIRST),
-)
 row("conv3d dilated", VOLUME, L.Conv3D(4, 2, dilation_rate=(1, 2, 3)))
 row("conv3d dilated same", VOLUME, L.Conv3D(4, 3, dilation_rate=2, padding="same"))
 row("conv3d groups", VOLUME, L.Conv3D(6, 2, groups=3))

@@ -13,7 +13,7 @@ from kerasgen.graph.ir import Shape, Value
 from kerasgen.layers.keras.activation import activation_kernel
 from kerasgen.layers.keras.conv import CONV
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.layout import from_first_window, is_channels_first, window_pads
+from kerasgen.layers.layout import window_pads
 
 InitialStates = Callable[[Shape], Sequence[Value | None]]  # from the shape of each state; None stands for zeros
 
@@ -80,10 +80,8 @@ def _conv_lstm(
     kernel = cell.weight("kernel", (*size, x.shape[-1], 4 * filters))
     recurrent = cell.weight("recurrent_kernel", (*size, filters, 4 * filters))
     bias = cell.weight("bias", (4 * filters,)) if config.flag("use_bias", True) else None
-    merged, padding = cell.emit(kernels.merge_steps, x), config.choice("padding", ("valid", "same"), "valid")
-    if not is_channels_first(cell):
-        merged = from_first_window(cell, merged, padding, size, strides, dilation)
-    pad = window_pads(merged, padding, size, strides, dilation)
+    merged = cell.emit(kernels.merge_steps, x)
+    pad = window_pads(merged, config.choice("padding", ("valid", "same"), "valid"), size, strides, dilation)
     y = cell.emit(CONV[rank], merged, kernel, bias, strides=strides, dilation=dilation, pad=pad)
     y = cell.emit(kernels.split_steps, y, x)
     start = states((None, *y.shape[2:-1], filters))

@@ -10,7 +10,7 @@ from kerasgen.errors import InvalidModelError, UnsupportedModelError
 from kerasgen.graph.ir import Value
 from kerasgen.layers.keras.activation import activate
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.layout import channels_last, from_first_window, is_channels_first, window_pads
+from kerasgen.layers.layout import channels_last, is_channels_first, window_pads
 from kerasgen.layers.registry import rule
 
 # By the number of window axes.
@@ -59,8 +59,6 @@ def conv(layer: Layer, x: Value) -> Value:
         if channels is not None and (channels % groups or filters % groups):
             raise InvalidModelError(f"{groups} groups do not divide {channels} channels and {filters} filters")
         kernel = layer.weight("kernel", (*window.size, channels and channels // groups, filters))
-        if groups == 1 and not is_channels_first(layer):  # Keras computes the others in another way
-            x = from_first_window(layer, x, window.padding, window.size, window.strides, window.dilation)
         if groups == 1:
             return layer.emit(_of_rank(CONV, rank), x, kernel, _bias(layer, filters), **window.attrs(x))
         grouped = _of_rank(GROUPED_CONV, rank)

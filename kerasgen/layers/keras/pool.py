@@ -8,7 +8,7 @@ from typing import Any
 from kerasgen import kernels
 from kerasgen.graph.ir import Value
 from kerasgen.layers.layer import Layer
-from kerasgen.layers.layout import channels_last, from_first_window, window_pads
+from kerasgen.layers.layout import channels_last, window_pads
 from kerasgen.layers.registry import rule
 
 
@@ -19,7 +19,6 @@ def _pool(layer: Layer, x: Value, kernel: Callable[..., Any]) -> Value:
     padding = layer.config.choice("padding", ("valid", "same"), "valid")
 
     def apply(x: Value) -> Value:
-        x = from_first_window(layer, x, padding, size, strides, (1,) * rank)
         pad = window_pads(x, padding, size, strides, (1,) * rank)
         return layer.emit(kernel, x, size=size, strides=strides, pad=pad)
 
