@@ -68,7 +68,7 @@ class Interpreter:
         return line.strip()
 
     def predict(self, module: Path, inputs: Sequence[np.ndarray]) -> list[Any]:
-        """What `predict` of a module file gives there, as nested lists."""
+        """The outputs of a module file's `predict` in that interpreter, as nested lists."""
         assert self.process.stdin is not None
         with tempfile.TemporaryDirectory() as folder:
             given, made = Path(folder, "in.json"), Path(folder, "out.txt")

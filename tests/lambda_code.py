@@ -62,7 +62,7 @@ def pythons() -> dict[tuple[int, int], Path]:
 
 
 def run_on(python: Path, program: str, data: Sequence[str]) -> list[Any]:
-    """What a program of an interpreter makes of texts, as JSON."""
+    """The results of running a program on texts with an interpreter, passed as JSON."""
     result = subprocess.run(
         [str(python), "-c", program], input=json.dumps(data), capture_output=True, text=True, check=True, timeout=300
     )

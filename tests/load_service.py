@@ -71,7 +71,7 @@ def samples(folder: Path) -> list[tuple[str, bytes, int]]:
 
 
 def load(service: Service, uploads: int, clients: int) -> Result:
-    """Upload from many clients at once, which come back when they are told to, and compare every outcome."""
+    """Upload from many clients at once, which retry when the service says so, and check every outcome."""
     before, start = service.memory(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         files = samples(Path(folder))

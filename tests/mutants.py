@@ -26,7 +26,7 @@ OTHER_SIGNS: Mapping[type, type] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of a module: the array `name` as its file has it, or `line` in the place of some lines of its code."""
+    """One change to a module: a new array for `name`, or `line` in place of some lines of its code."""
 
     kind: str
     what: str
@@ -37,7 +37,7 @@ class Mutant:
 
 
 class Original:
-    """A right module as its file has it: the text, the arrays, and what changes can be made to them."""
+    """A right module as stored in its file: the text, the arrays, and the changes that can be made to them."""
 
     def __init__(self, data: bytes) -> None:
         self.text, npz = split(data)

@@ -93,7 +93,7 @@ class Trials:
         return self.original.mutants(Random(self.subject.name))
 
     def run(self, most: int | None = None) -> list[Trial]:
-        """The trials of so many mutants, of those that count."""
+        """The trials of at most `most` mutants, counting only those that matter."""
         trials = filter(None, map(self.trial, self.mutants()))
         return list(islice(trials, self.subject.most if most is None else most))
 

@@ -45,7 +45,7 @@ def run(path, inputs, outputs, empty):
 
 
 def blas():
-    """The library that multiplies matrices, as far as Linux tells."""
+    """The library that multiplies matrices, as far as Linux shows."""
     try:
         with open("/proc/self/maps") as maps:
             names = {line.rstrip().rpartition("/")[2] for line in maps}

@@ -66,7 +66,7 @@ class Pair:
         return subprocess.run(command, env=self.environment, text=True, capture_output=True, check=False, timeout=600)
 
     def predict(self, module: Path, inputs: Sequence[np.ndarray], *, empty: bool = True) -> list[np.ndarray]:
-        """What `predict` of a module file gives there; `empty` tells that it must take a batch of no samples, too."""
+        """The outputs of a module file's `predict` in the other process; `empty`: an empty batch must work, too."""
         assert self.process.stdin is not None
         with tempfile.TemporaryDirectory() as folder:
             given, made = os.path.join(folder, "in.npz"), os.path.join(folder, "out.npz")

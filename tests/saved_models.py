@@ -95,7 +95,7 @@ def frozen_submodel(k):
 
 
 def ambiguous_names(k):
-    """Both directions of a nested layer mention it and end alike: only the order tells their weights apart."""
+    """Names of weights that contain the layer's name and end alike: only the order tells the two directions apart."""
     inputs = k.Input((5, 4))
     x = k.layers.BatchNormalization(name="norm")(inputs)
     x = k.layers.Dense(4, name="frozen", trainable=False)(x)

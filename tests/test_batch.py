@@ -220,7 +220,7 @@ def test_names(tmp_path: Path) -> None:
 
 
 def test_the_exit_code() -> None:
-    """As documented: the worst, whatever their order."""
+    """As documented: the worst one, in any order."""
     assert worst([]) == worst([0, 0]) == 0
     assert worst([4, 0, 3]) == worst([3, 4]) == 3
     assert [worst(codes) for codes in ([4, 2], [2, 5], [5, 3], [3, 1], [1, 70], [70, 130])] == [2, 5, 3, 1, 70, 130]

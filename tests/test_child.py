@@ -169,7 +169,7 @@ print(kerasgen.export({model!r}, {module!r}, verify=False).module)
 
 
 def test_script_without_a_guard(run: Run) -> None:
-    """A program that exports at its top level; neither it nor the options it was started with are run again."""
+    """A program that exports at its top level is not run a second time, nor are the options it was started with."""
     code = SCRIPT.format(tests=str(ROOT / "tests"), model=str(run.files / "small.h5"), module="net.py")
     Path("script.py").write_text(code + "print('once')\n")
     done = run_python("-X", "dev", "-W", "error", "script.py")

@@ -78,7 +78,7 @@ def test_a_weight_of_that_name_is_left_alone() -> None:
 
 
 def grown(count: int, other: bool = False) -> Graph:
-    """A vector as `count` copies of it; `other` tells that something else reads the vector, too."""
+    """A vector tiled `count` times; with `other`, something else reads the vector, too."""
     nodes = [node("a", np.tile, "s", reps=count), node("n", np.max, "image"), node("y", np.multiply, "n", "a")]
     nodes.append(node("z", np.multiply, "n", "s" if other else 2.0))
     return with_weights(nodes, ARRAYS, ("y", "z"))

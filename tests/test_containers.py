@@ -247,7 +247,7 @@ TOLD_BY_NAME = {
 
 @pytest.mark.parametrize("what", TOLD_BY_CONTENT)
 def test_files_of_other_tools(what, tmp_path):
-    """They are told by what they hold, whatever they are called, and what to do is said."""
+    """They are recognised by their content, not their name, and the message says what to do."""
     for data in TOLD_BY_CONTENT[what]:
         (tmp_path / "model.h5").write_bytes(data)
         fails(InvalidModelError, f"model.h5: not a Keras model but {what}: ", tmp_path / "model.h5")

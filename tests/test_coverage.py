@@ -149,7 +149,7 @@ def test_numpy_names(folder: str) -> None:
 
 
 def test_nothing_is_newer_than_python_3_7() -> None:
-    """Neither the syntax nor what is called of the standard library: in modules and in what makes them."""
+    """Neither the syntax nor the standard library functions used, in modules and in what is copied into them."""
     golden = sorted((Path(__file__).parent / "golden").glob("*.py"))
     paths = [*golden, *sorted((PACKAGE / "kernels").glob("*.py")), *sorted((PACKAGE / "emit/runtime").glob("*.py"))]
     done = run_python("-c", "import vermin; vermin.main()", "--no-tips", "--violations", "-t=3.7-", *paths)

@@ -87,7 +87,7 @@ def largest(reports: Any) -> float:
 
 @pytest.mark.parametrize(("library", "ending"), [(keras, "keras"), (tf_keras, "keras"), (tf_keras, "h5")])
 def test_every_call_is_seen(library: Any, ending: str, tmp_path: Path) -> None:
-    """By the address that the file gives it: nested twice, shared, in the order of the calls."""
+    """By its address in the file: nested twice, shared, in the order of the calls."""
     path = tmp_path / f"model.{ending}"
     save(randomize(twin(library)), path)
     file = read(path)
@@ -143,7 +143,7 @@ def wrong_relu(x):  # type: ignore[no-untyped-def] # it is copied into a module
 
 
 def test_what_keras_does_not_tell(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layer inside of another has no output of its own in Keras: the one around it is named."""
+    """A layer inside another has no output of its own in Keras, so the outer layer is named."""
     inner = keras.Sequential([keras.Input((4,)), L.Dense(3, name="hidden"), L.ReLU(name="cut")], name="inner")
     model = keras.Sequential([keras.Input((5, 4)), L.TimeDistributed(inner, name="steps"), L.Flatten()])
     monkeypatch.setitem(RULES, "ReLU", lambda layer, x: layer.emit(np.square, x))
@@ -180,7 +180,7 @@ def test_export_explains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(("activations", "layer"), [(False, "norm_b"), (True, "conv_b")])
 def test_a_wrong_pass(exported: Any, monkeypatch: pytest.MonkeyPatch, activations: bool, layer: str) -> None:
-    """One that folds the second convolution wrongly; where every layer is kept, nothing is folded into it."""
+    """It folds the second convolution wrongly; if every layer is kept, nothing is folded into it."""
 
     def wrong(graph: Graph) -> Graph:
         folded = fold_batch_norm(graph)
@@ -199,7 +199,7 @@ def test_a_wrong_pass(exported: Any, monkeypatch: pytest.MonkeyPatch, activation
 
 
 def fast_model() -> Any:
-    """Sizes for which the fast kernels are chosen, which want their weights in another layout, and buffers."""
+    """Sizes for which the fast kernels are chosen, with buffers and weights in another layout."""
     image = keras.Input((40, 40, 16), name="image")
     x = L.Conv2D(32, 3, padding="same", activation="relu", name="wide")(image)
     y = L.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
@@ -218,7 +218,7 @@ def test_a_wrong_fast_kernel(exported: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def damaged(plan: Plan, layout: Any) -> dict[str, np.ndarray]:
-    """The weights as the kernels want them, but what Winograd's kernel gets is half of it."""
+    """The weights in the kernels' layout, but half as large for Winograd's kernel."""
     weights = plan.graph.weights
     laid_out = {name: make(weights[name], **settings) for name, (make, settings) in plan.layouts.items()}
     wrong = {name: laid_out[name] / 2 for name, (make, _) in plan.layouts.items() if make is layout}
@@ -415,7 +415,7 @@ def test_a_reproduction(differing: Run) -> None:
 
 
 def test_a_reproduction_of_a_rule(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has what Keras answers, and needs neither Keras nor the model."""
+    """It has Keras's answers, and needs neither Keras nor the model."""
     monkeypatch.setitem(RULES, "Conv2D", wrong_convolution)
     run("export", run.files / "small.keras", "--no-verify")
     out, _ = run("verify", run.files / "small.keras", "small.py", "--repro", "wrong", code=1)
@@ -439,7 +439,7 @@ def test_no_reproduction_where_all_is_well(run: Run) -> None:
 
 
 def test_a_piece_of_a_graph() -> None:
-    """It has what makes the wanted values of known ones, and no more."""
+    """It has only what computes the wanted values from known ones."""
     graph = build(read(randomize(twin(keras)))).bind()
     arrays = [np.random.RandomState(i).standard_normal((2, 4)).astype("float32") for i in range(2)]
     values = graph.trace(*arrays)

@@ -25,7 +25,7 @@ FRAME = ((1, 2), (0, 3), (2, 1))
 
 
 def check_all(want, kernel, *arrays, residual, tolerance=1e-5, **settings):
-    """Plain, with a residual and an activation, inside of zeros, and in memory that held something else."""
+    """Plain, with a residual and an activation, inside zeros, and in memory that held something else."""
     x, w, bias = arrays
     want = ops.convert_to_numpy(want)
     more = np.maximum(want + bias + (0 if residual is None else residual), 0)
@@ -111,7 +111,7 @@ def test_pointwise(sizes):
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("sizes", [(8, 8), (7, 9), (13, 7), "as the window"], ids=str)
 def test_winograd(sizes, padding, window, m):
-    """Sizes that the tiles do not divide, too."""
+    """Including sizes that the tiles do not divide."""
     sizes = window if sizes == "as the window" else sizes
     x, w, b = random(3, *sizes, 5), random(*window, 5, 6, seed=1), random(6, seed=2)
     want = ops.conv(x, w, 1, padding)
@@ -149,7 +149,7 @@ def test_tiled_depthwise_conv(sizes, window, strides, dilation, padding):
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("sizes", [(8, 8), (13, 7), "as the window"], ids=str)
 def test_winograd_depthwise_conv(sizes, padding, window, m):
-    """Rows that the tiles do not divide, too."""
+    """Including numbers of rows that the tiles do not divide."""
     sizes = window if sizes == "as the window" else sizes
     x, w, b = random(3, *sizes, 4), random(*window, 4, 1, seed=1), random(4, seed=2)
     parts = zip(np.split(x, 4, axis=-1), np.split(w, 4, axis=-2), strict=True)
@@ -211,7 +211,7 @@ def test_every_block_is_done_once():
 @pytest.mark.usefixtures("pool_of_two")
 @pytest.mark.parametrize("shared", [False, True])
 def test_products_are_for_the_threads_of_the_blas(monkeypatch, shared):
-    """Unless it has but one."""
+    """Unless it has only one."""
     monkeypatch.setattr(threads, "PRODUCTS", shared)
     shares = []
     monkeypatch.setattr(threads, "share", lambda work, tasks: shares.append(len(tasks)))
@@ -258,8 +258,8 @@ def test_eight_threads_at_once():
 
 
 @pytest.mark.usefixtures("pool_of_two")
-def test_a_crew_that_two_threads_start(monkeypatch):
-    """No thread is started twice, though both callers find none, and set theirs, before either goes on."""
+def test_a_pool_that_two_threads_start(monkeypatch):
+    """No thread is started twice, even if both callers find no pool, and set their own, before either continues."""
     meet = threading.Barrier(2)
 
     class Slow:
@@ -303,7 +303,7 @@ def test_a_crew_that_two_threads_start(monkeypatch):
 
 
 class Interrupt:
-    """Ctrl-C at one line of the file, counted from the first that this thread comes to."""
+    """Ctrl-C at one line of the file, counted from the first line that this thread runs."""
 
     def __init__(self, line):
         self.left = line
@@ -319,7 +319,7 @@ class Interrupt:
 
 
 def interrupted(line, late):
-    """Whether sharing comes to that line; `late` gets the tasks that are worked on when it has ended."""
+    """Whether sharing reaches that line; tasks that still run after it has ended are added to `late`."""
     ended = []
 
     def work(task):
@@ -351,7 +351,7 @@ def test_ctrl_c_at_any_line_leaves_no_thread_at_work():
 
 @pytest.fixture
 def ctrl_c(monkeypatch):
-    """Send it to the main thread, which is not to ignore it, as in a process that a shell runs in the background."""
+    """Send it to the main thread, which must not ignore it, as background processes of a shell do."""
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
     signal.signal(signal.SIGINT, usual)
@@ -361,7 +361,7 @@ def ctrl_c(monkeypatch):
 @pytest.mark.usefixtures("pool_of_two")
 @pytest.mark.parametrize("times", [1, 3])
 def test_ctrl_c_while_others_work(ctrl_c, times):
-    """It is raised when they have ended, however often it comes."""
+    """It is raised after they have ended, however often it comes."""
     begun, finished = threading.Event(), []
 
     def work(task):
@@ -383,7 +383,7 @@ def test_ctrl_c_while_others_work(ctrl_c, times):
 @pytest.mark.usefixtures("pool_of_two")
 @pytest.mark.parametrize("possible", [0, 1])
 def test_threads_that_cannot_start(monkeypatch, possible):
-    """As in Pyodide and WASI, or where there are too many: those that could do all, and no other is tried again."""
+    """As in Pyodide and WASI, or if there are too many: those that started do everything, and no other is tried."""
     tried, start = [], threading.Thread.start
 
     def limited(thread):

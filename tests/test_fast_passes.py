@@ -260,7 +260,7 @@ def test_the_later_convolution_adds() -> None:
 
 
 def test_a_chain_of_residuals() -> None:
-    """What is added is made before, in whatever order the layers came."""
+    """The residual is computed before the convolution that adds it, in any order of the layers."""
     nodes = [
         blocked("a", **SAME),
         blocked("b", "a", **SAME),

@@ -58,7 +58,7 @@ def thin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(folder: Path, x: np.ndarray) -> tuple[int, np.ndarray]:
-    """The most bytes that a call takes at once, and its answer."""
+    """The peak memory of a call in bytes, and its answer."""
     np.save(folder / "x.npy", x)
     command = [sys.executable, "-c", WORKER]
     taken, y = json.loads(subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout)

@@ -95,7 +95,7 @@ def test_numbers_make_files(sources: list[Path], tmp_path: Path) -> None:
 
 
 def test_command(sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """The runner shares its files among processes, sums up, and tells what it found."""
+    """The runner divides its files among processes, sums up, and reports its findings."""
     seeds = tmp_path / "seeds"
     seeds.mkdir()
     for path in sources:

@@ -1,4 +1,4 @@
-"""Inputs that suit a model: what range each layer behind an input tells, and what is made of it."""
+"""Inputs that suit a model: the range that each layer after an input suggests, and the inputs made from it."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_the_kinds_of_samples() -> None:
 
 
 def scrambled(position: int, seed: int) -> int:
-    """The generator as its documentation has it, in Python's own whole numbers."""
+    """The generator as documented, with Python's own integers."""
     n = (position + seed * 0x9E3779B9) % 2**32
     n = (n ^ (n >> 16)) * 0x85EBCA6B % 2**32
     n = (n ^ (n >> 13)) * 0xC2B2AE35 % 2**32

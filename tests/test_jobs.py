@@ -179,7 +179,7 @@ def test_a_process_that_dies(make: Make, code: str, exit_code: int, words: str) 
 
 
 def test_a_bug(make: Make) -> None:
-    """An error that is none of ours is one line; what libraries print disturbs nobody."""
+    """An unexpected error becomes one line; text that libraries print is ignored."""
     outcome = run(make("import kerasgen\nprint('noise', flush=True)\nkerasgen.export = lambda *_, **__: 1 / 0"))
     message = "digits.h5: a bug in kerasgen: ZeroDivisionError: division by zero"
     assert (outcome.exit_code, outcome.message) == (70, message)
@@ -210,7 +210,7 @@ def test_time_limit(make: Make) -> None:
 
 
 def test_memory_limit(make: Make) -> None:
-    """The process gets no more, and tells so itself. What a usual model takes is enough."""
+    """A process that needs more says so itself. The limit is enough for an ordinary model."""
     code = "import kerasgen\nkerasgen.export = lambda *_, **__: bytearray(1 << 30)"
     outcome = run(make(code), Limits(memory=500_000_000))
     assert (outcome.exit_code, outcome.message) == (5, "digits.h5: needs more memory than it may take")
@@ -292,7 +292,7 @@ def test_the_worker_ends_with_its_parent(make: Make) -> None:
 
 
 def test_a_pool(make: Make) -> None:
-    """Two jobs run at once; what still runs is killed at the end, what waits never begins."""
+    """Two jobs run at once. At the end, running jobs are killed, and waiting ones never begin."""
     code = "import os, time\nopen(f'{os.getpid()}.begun', 'w')\n" + LONG
     with LocalPool(2) as pool:
         futures = [pool.submit(make(code)) for _ in range(3)]

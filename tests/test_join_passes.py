@@ -257,7 +257,7 @@ def stepped(nodes: list[Node], outputs: tuple[str, ...], **layers: str) -> Graph
 
 
 def checked(nodes: list[Node], outputs: tuple[str, ...], **layers: str) -> Graph:
-    """What the pass makes of them; the answers stay, shapes and rows are told right, and nothing is left to do."""
+    """The graph after the pass: its answers are unchanged, its shapes and rows are right, and nothing is left to do."""
     before = stepped(nodes, outputs, **layers)
     after = cancel_step_splits(before)
     same_answers(before, after)

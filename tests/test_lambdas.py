@@ -64,7 +64,7 @@ class Backend:
 
     @staticmethod
     def separable_conv1d(x: Any, *kernels: Any, dilation_rate: int = 1, **settings: Any) -> Any:
-        """As Keras 2.3 has it; that of tf_keras raises."""
+        """The version of Keras 2.3; that of tf_keras raises."""
         images, *wide = (tf.expand_dims(each, axis) for each, axis in zip((x, *kernels), (1, 0, 0), strict=True))
         y = tf_keras.backend.separable_conv2d(images, *wide, dilation_rate=(1, dilation_rate), **settings)
         return tf.squeeze(y, 1)
@@ -152,7 +152,7 @@ def test_what_is_no_instruction() -> None:
 
 
 def known(code: Code) -> list[Any]:
-    """A function as the program DISASSEMBLE has it."""
+    """A function in the form that the program DISASSEMBLE prints."""
     inner = [known(each) for each in code.constants if isinstance(each, Code)]
     return [[list(each) for each in disassemble(code)], list(code.names), inner]
 

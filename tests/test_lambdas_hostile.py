@@ -1,4 +1,4 @@
-"""Functions of Lambda layers from strangers: nothing of them runs, whatever they hold."""
+"""Functions of Lambda layers in untrusted models: none of their code runs, whatever it is."""
 
 from __future__ import annotations
 

@@ -402,7 +402,7 @@ def test_integers_must_fit(made: Callable[[str], Made]) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_pure(name: str, made: Callable[[str], Made]) -> None:
-    """Neither an input nor a weight is written to, or handed out where the caller could write to it."""
+    """No input or weight is written to, or returned so that the caller could write to it."""
     module = load_module(made(name).path)
     weights = list(getattr(module, "W", {}).values())
     arrays = inputs(module)
@@ -419,7 +419,7 @@ def test_pure(name: str, made: Callable[[str], Made]) -> None:
 
 
 def test_activations(made: Callable[[str], Made]) -> None:
-    """Every layer's output, as Keras has it."""
+    """Every layer's output is that of Keras."""
     one = made("classifier")
     (array,) = inputs(one.module)
     answers = one.module.activations(array)

@@ -35,7 +35,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
 
 
 def built(model: Any, folder: Path, change: Callable[[dict[str, Any]], None] = lambda layer: None) -> Built:
-    """The model as its architecture alone tells, the last layer of it changed."""
+    """The model, built from its architecture with the last layer changed, and its weights."""
     config = json.loads(model.to_json())
     change(config["config"]["layers"][-1])
     (folder / "net.json").write_text(json.dumps(config))

@@ -104,7 +104,7 @@ def test_a_wheel_is_installed_and_run(
 
 @pytest.mark.thorough
 def test_a_type_checker_reads_the_types_of_a_wheel(files: Path, tmp_path: Path) -> None:
-    """It knows what `predict` takes and gives: the module has annotations, and the package says so."""
+    """It knows the types of `predict`: the module has annotations, and the package is marked as typed."""
     made = kerasgen.package(files / "two.keras", "wheel", tmp_path, verify=False)
     with zipfile.ZipFile(made.path) as wheel:
         wheel.extractall(tmp_path / "installed")

@@ -121,7 +121,7 @@ def test_one_process_answers_bit_for_bit(folder: Path) -> None:
 
 
 def test_what_is_shared_is_read_only(folder: Path) -> None:
-    """So a kernel that overwrites it and does not share the work fails, instead of doing it twice."""
+    """So a kernel that overwrites it without sharing the work fails, instead of doing the work twice."""
     team = Team(folder / "net.py", 2)
     for module in team.modules:
         module.elementwise = lambda ufunc, *operands, out: ufunc(*operands, out=out)
@@ -172,7 +172,7 @@ RUNNING = "assert len(net.PROCESSES.workers.processes) == 2; "
 
 
 def test_environment(folder: Path) -> None:
-    """Nothing is written to stderr, at exit neither."""
+    """Nothing is written to stderr, not even at exit."""
     done = run_python("-c", PROGRAM + RUNNING, cwd=folder, env={**os.environ, "KERASGEN_PROCESSES": "2"})
     assert (done.returncode, done.stderr) == (0, "")
     assert right(folder, np.load(folder / "y.npy"))
@@ -318,7 +318,7 @@ def stopped(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
 
 
 def test_the_program_is_killed(stopped: tuple[subprocess.Popen[str], list[int]]) -> None:
-    """They end with it, in the middle of a call, too; the shared memory has no name that could stay behind."""
+    """They end with it, even in the middle of a call; the shared memory has no name that could stay behind."""
     program, pids = stopped
     time.sleep(0.2)
     program.kill()
@@ -354,7 +354,7 @@ def test_ctrl_c_is_not_theirs(folder: Path, module: ModuleType) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_fork(folder: Path, module: ModuleType) -> None:
-    """A fork starts processes of its own, and leaves those of its parent alone, at its end, too."""
+    """A fork starts its own processes, and leaves its parent's alone, even when it ends."""
     with module.processes(2):
         module.predict(X)
         before = children(module)

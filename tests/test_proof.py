@@ -43,7 +43,7 @@ def net(scale: float, offset: float = 0.0) -> Any:
 
 
 def every_filter(weights: dict[str, np.ndarray], name: str = "first/kernel") -> Any:
-    """A kernel, its output channels in front, whatever the layout."""
+    """A kernel with its output channels as the first axis."""
     array = weights[name]
     return np.moveaxis(array, -1, 0)
 
@@ -94,7 +94,7 @@ def test_an_altered_module_is_caught(nets: dict[str, Path], tmp_path: Path, name
 
 
 def saturated() -> Any:
-    """One score is so much larger than the others that nothing else is to be seen behind the softmax."""
+    """One score is so much larger than the others that nothing else shows after the softmax."""
     model = randomize(
         keras.Sequential([keras.Input((6,)), L.Dense(4, name="hidden"), L.Dense(5, "softmax", name="last")])
     )
@@ -157,7 +157,7 @@ def muted(x):  # type: ignore[no-untyped-def] # it is copied into a module
 
 
 def cancelling() -> Any:
-    """Statistics that take large numbers away from large numbers, as behind images that nobody scaled."""
+    """Statistics that subtract large numbers from large numbers, as with unscaled images."""
     image = keras.Input((16, 16, 3), name="image")
     x = L.BatchNormalization(name="norm")(L.Conv2D(8, 3, name="conv")(image))
     x = L.Conv2D(4, 3, name="next")(L.ReLU(name="relu")(x))
@@ -182,7 +182,7 @@ def cancelled(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 
 def test_rounding_is_explained(cancelled: tuple[Path, Path, Path]) -> None:
-    """By how far Keras itself is from float64, though no tolerance of ours would allow it."""
+    """By the distance of Keras itself from float64, although it is beyond our tolerance."""
     path, module, images = cancelled
     (report,) = kerasgen.verify(path, module, inputs=images).outputs
     assert report.ok
@@ -195,7 +195,7 @@ def test_rounding_is_explained(cancelled: tuple[Path, Path, Path]) -> None:
 
 @pytest.mark.parametrize(("name", "factor"), [("conv/kernel", 1.01), ("next/kernel", 1.001), ("next/bias", 1.01)])
 def test_rounding_is_no_excuse(cancelled: tuple[Path, Path, Path], name: str, factor: float) -> None:
-    """What is altered is caught on the same inputs."""
+    """Alterations are caught on the same inputs."""
     path, module, images = cancelled
     altered(module, lambda weights: weights[name].__imul__(factor))
     verification = kerasgen.verify(path, module, inputs=images)
@@ -235,7 +235,7 @@ def autoencoder() -> Any:
 @pytest.mark.parametrize("fresh", [True, False], ids=["fresh", "random"])
 @pytest.mark.parametrize("make", [u_net, autoencoder])
 def test_no_false_alarm(make: Callable[[], Any], fresh: bool, tmp_path: Path) -> None:
-    """At the edge, on pixels that nobody scaled, and where the output saturates."""
+    """At the edge, on unscaled pixels, and where the output saturates."""
     model = make() if fresh else randomize(make())
     model.save(tmp_path / "net.keras")
     kerasgen.export(tmp_path / "net.keras", tmp_path / "net.py", verify=True)
@@ -260,7 +260,7 @@ def test_no_false_alarm_on_models_of_others(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SHORT)
 def test_no_false_alarm_in_short(name: str) -> None:
-    """Of what once was one, and of layers of each kind: `python tests/false_alarms.py`."""
+    """Cases that once were false alarms, and layers of each kind: `python tests/false_alarms.py`."""
     with np.errstate(all="ignore"):  # large numbers overflow, as they do in Keras
         assert list(alarms(case(CASES[name]))) == []
 
@@ -281,7 +281,7 @@ def test_edges_that_keras_cannot_answer(run: Run) -> None:
 
 
 def test_numbers_that_are_flushed_to_zero() -> None:
-    """Those below the smallest normal number, as TensorFlow has it."""
+    """Numbers below the smallest normal one, as in TensorFlow."""
     assert compare("y", np.float32([0, 2e-38]), np.float32([1e-38, 2e-38])).ok
     assert not compare("y", np.float32([0, 2e-38]), np.float32([1.2e-38, 2e-38])).ok
     assert not compare("y", np.float16([0, 1e-4]), np.float16([5e-5, 1e-4])).ok
@@ -330,7 +330,7 @@ def test_values_are_kept_no_longer_than_they_are_read() -> None:
 
 
 def test_an_input_that_is_handed_on() -> None:
-    """It is still there when its last reader has run."""
+    """It is still there after its last reader has run."""
     x = np.ones((1, 4), "float32")
     for given, ok in ((x, True), (1.01 * x, False)):
         walk = Walk(chain(Node(("a",), np.multiply, ("x", 2.0))), [x])
@@ -351,7 +351,7 @@ def cast(x: Any) -> Any:
 
 
 def test_a_cast_of_what_the_dtype_does_not_have() -> None:
-    """The processor decides what it becomes; of what the dtype has, nothing does."""
+    """Its result depends on the processor; that of a number in range does not."""
     graph = chain(Node(("y",), kernels.cast, ("x",), {"dtype": "int8"}))
     x = np.float32([[1, 300, -300, 1e6]])
     right = np.array([[1, 127, -128, 0]], "int8")
@@ -362,7 +362,7 @@ def test_a_cast_of_what_the_dtype_does_not_have() -> None:
 
 
 def test_infinities_of_float16() -> None:
-    """They stand for what float16 does not have, if it is Keras that computes in it."""
+    """They stand for numbers too large for float16, if Keras computes in it."""
     graph = chain(Node(("y",), np.multiply, ("x", 2.0)))
     x = np.float32([[1, 40000, -40000, 30000]])
     for overflow, by_keras, inside, ok in (
@@ -377,7 +377,7 @@ def test_infinities_of_float16() -> None:
 
 
 def test_whether_there_is_a_number_at_all() -> None:
-    """A logarithm of what is 0 but for rounding may be NaN, and that of 1 may not."""
+    """The logarithm of a number that is 0 up to rounding may be NaN; that of 1 may not."""
     graph = chain(
         Node(("a",), np.multiply, ("x", 3.0)), Node(("b",), np.subtract, ("a", 3.0)), Node(("y",), np.log, ("b",))
     )
@@ -390,7 +390,7 @@ def test_whether_there_is_a_number_at_all() -> None:
 
 
 def test_kernels_that_cancel_inside() -> None:
-    """What rounding takes in them is more than errors of their operands tell."""
+    """Rounding costs more in them than errors of their operands show."""
     images = np.ones((1, 4, 4, 1), "float32")
     window = np.full((3, 3), np.float32(1 / 9))
     node = Node(("y",), kernels.ssim, ("x", "z", "w"))
@@ -401,7 +401,7 @@ def test_kernels_that_cancel_inside() -> None:
 
 
 def test_the_witness_asks_nobody() -> None:
-    """What it allows depends on the step alone: one rounding of what is large, of what cancels."""
+    """The error allowed depends on the step alone: one rounding of large numbers that cancel."""
     node = Node(("y",), np.subtract, ("x", "w"))
     x, w = np.float32([[1e4 + 0.25, 1e4 + 0.25]]), np.float32([1e4 - 0.75, 1e4 - 1.75])
     witness = Witness([node], {"x": x}, {"w": w}, ("y",))

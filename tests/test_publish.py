@@ -209,7 +209,7 @@ def test_signals_are_as_before() -> None:
 
 
 def limited(size: int) -> Callable[[], None]:
-    """Lets a process write no longer files, as a disk that is full after so many bytes."""
+    """Limits the size of files that a process can write, like a disk that is full after that many bytes."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 

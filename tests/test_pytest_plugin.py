@@ -27,7 +27,7 @@ NO_TENSORFLOW = "import sys\nsys.modules.update(dict.fromkeys(['tensorflow', 'ke
 
 @pytest.fixture
 def tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """An empty folder for pytest; on the path lies what an installer makes of the project's entry points."""
+    """An empty folder for pytest; the path has the entry points of the project, as an installer writes them."""
     entries = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
     installed = pytester.mkdir("site") / "installed-1.dist-info"
     installed.mkdir()

@@ -60,7 +60,7 @@ def stateful() -> Any:
 
 
 def tokens() -> Any:
-    """Whole numbers that must be in a table of seven, and others that are bytes."""
+    """Integers that must be in a table of seven, and others that are bytes."""
     words, pixels = keras.Input((5,), name="words", dtype="int32"), keras.Input((4,), name="pixels", dtype="uint8")
     y = L.Concatenate()([L.Flatten()(L.Embedding(7, 3, name="table")(words)), L.Rescaling(1 / 255)(pixels)])
     y = L.Dense(4, name="scores")(y)
@@ -185,7 +185,7 @@ def test_what_is_recorded_is_what_keras_answers(proven: Callable[..., Path]) -> 
 
 
 def weighted(rows: np.ndarray) -> float:
-    """The sum of a matrix with the factors of its rows and columns, as their documentation has them."""
+    """The sum of a matrix with the factors of its rows and columns, as documented."""
     total = 0.0
     for seed, axis in ((1, 0), (2, 1)):
         n = hashed(0, rows.shape[axis], seed).astype(object)
@@ -220,7 +220,7 @@ def test_the_same_bytes(proven: Callable[..., Path], tmp_path: Path, verify: boo
 
 @pytest.mark.parametrize("name", MODELS)
 def test_keras_changes_no_number(proven: Callable[..., Path], name: str) -> None:
-    """What is recorded has no error of float32 in it, Keras's or kerasgen's: it is the same on every machine."""
+    """The record has no float32 error in it, neither Keras's nor kerasgen's: it is the same on every machine."""
     one, other = (load_module(proven(name, verify=verify)).SELFTEST for verify in (True, False))
     assert (one.pop("by"), other.pop("by")) == ("by Keras", "self-made")
     assert one == other
@@ -274,7 +274,7 @@ def picky(x):  # type: ignore[no-untyped-def] # it is copied into a module
 
 
 def test_nothing_to_compare_with(run: Run) -> None:
-    """What would take gigabytes is not computed just to record it; neither is what cannot be computed."""
+    """Nothing is recorded if it would take gigabytes, or cannot be computed."""
     x = keras.Input((8, 8, 1))
     for model in (
         keras.Model(x, L.UpSampling2D(int((MOST_AT_ONCE / 64) ** 0.5) + 1)(x)),
@@ -327,7 +327,7 @@ def test_a_graph_without_a_record() -> None:
 
 
 def test_the_sample_is_as_large_as_one_can_afford() -> None:
-    """Nothing is made or computed to find that out."""
+    """Nothing is generated or computed to find that out."""
 
     def samples(layer: Any, *shape: int) -> int:
         x = keras.Input(shape)

@@ -298,7 +298,7 @@ def cx_freeze(commands: Path) -> list[object]:
 
 
 def nuitka(commands: Path) -> list[object]:
-    """Without NumPy, which takes minutes to compile; with files to be found where the program is, as that has it."""
+    """Without NumPy, which takes minutes to compile; files are looked for beside the program."""
     modules = [f"--follow-import-to={name}" for name in ("net", "packed", "loose")]
     options = ("--quiet", "--remove-output", "--lto=no", "--output-dir=../main", "--output-filename=main")
     return [commands / "python", "-m", "nuitka", *modules, *options, "--file-reference-choice=runtime", "main.py"]

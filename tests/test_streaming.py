@@ -52,7 +52,7 @@ def tcn(*, last: bool) -> Any:
 
 
 def keyword_spotting() -> Any:
-    """Over a spectrogram of 10 bands."""
+    """Convolutions over a spectrogram of 10 bands."""
     x = y = keras.Input((49, 10, 1), name="spectrogram")
     y = L.BatchNormalization()(L.Conv2D(8, (5, 3), strides=(2, 1), activation="relu")(y))
     y = L.Conv2D(8, 1, activation="relu")(L.DepthwiseConv2D(3)(y))
@@ -84,7 +84,7 @@ def stateful() -> Any:
 
 
 def words() -> Any:
-    """Some are masked, also the first ones."""
+    """Some steps are masked, including the first ones."""
     x = keras.Input((20,), dtype="int32", name="words")
     y = L.LSTM(5, return_sequences=True)(L.Embedding(4, 6, mask_zero=True)(x))
     head = keras.Sequential([L.Dense(4, activation="relu"), L.Dense(3, activation="softmax")])
@@ -114,7 +114,7 @@ def upsampled() -> Any:
 
 
 def branches() -> Any:
-    """Of different delays: a branch that is ahead waits; zeros at the end that are cut off again do no harm."""
+    """With different delays: a branch that is ahead waits; zeros that are cropped again at the end do no harm."""
     x = keras.Input((50, 3), name="samples")
     late = L.Conv1D(4, 5)(x)
     parts = [late, L.Cropping1D((2, 0))(L.Conv1D(4, 3)(x)), L.Conv1D(2, 1)(L.Cropping1D((0, 4))(x))]
@@ -182,7 +182,7 @@ def sequences(model: Any, random: np.random.RandomState, batch: int = 2) -> list
 
 
 def by_step(module: Any, arrays: list[np.ndarray], sizes: Iterable[int]) -> list[np.ndarray]:
-    """What comes of the parts of these sizes, joined; no state may be changed."""
+    """The joined answers to parts of these sizes; no state may be changed."""
     state, at, found = module.start(len(arrays[0])), 0, []
     for size in sizes:
         before = pickle.dumps(state)
@@ -196,7 +196,7 @@ def by_step(module: Any, arrays: list[np.ndarray], sizes: Iterable[int]) -> list
 
 
 def patterns(random: np.random.RandomState) -> Iterator[Iterable[int]]:
-    """One by one, any numbers, all at once."""
+    """Steps one by one, in any numbers, and all at once."""
     yield [1] * 100
     yield [0, *random.choice([0, 1, 2, 3, 7, 20], 400)]
     yield [1000]
@@ -271,7 +271,7 @@ def test_random_stacks(seed: int) -> None:
 
 
 def test_every_length_answers_as_predict() -> None:
-    """After each sample there is exactly what `predict` makes of the samples so far."""
+    """After each sample, the answers are exactly those of `predict` for the samples so far."""
     module = kerasgen.load(randomize(strided()), streaming=True, verify=False)
     x = np.random.RandomState(0).normal(size=(1, 80, 2)).astype("float32")
     state, count = module.start(), 0
@@ -315,7 +315,7 @@ def test_memory_is_constant() -> None:
 
 
 def test_states_are_plain_and_kept() -> None:
-    """A state can be stored, and gone on from twice; another batch is refused."""
+    """A state can be stored and continued from twice; a batch of another size is refused."""
     module = kerasgen.load(randomize(recurrent()), streaming=True, verify=False)
     x = np.random.RandomState(0).normal(size=(2, 40, 3)).astype("float32")
     _, state = module.step(x[:, :20], module.start(2))
@@ -437,7 +437,7 @@ def test_a_wrong_step_is_found(net: Path, exported: Path, run: Run, pairs: list[
 
 
 def test_your_functions_have_other_names() -> None:
-    """Behind the last step a function of the user's computes each answer by itself; no module has two `step`."""
+    """After the last step, a function of the user's computes each answer by itself; no module has two `step`s."""
     model = sequential((None, 3), L.GRU(3), L.Activation("relu", name="act"))
     with pytest.raises(kerasgen.UsageError, match="modules have a step of their own"):
         kerasgen.export(model, io.BytesIO(), streaming=True, verify=False, custom={"act": step})

@@ -1,4 +1,4 @@
-"""What may be called from several threads at once: `predict`, whatever a model is made of, and verification."""
+"""Calls from several threads at once: `predict` of any kind of model, and verification."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ WORK = (("work", ("a", "b"), WAYS),)
 
 
 def chosen(seconds: Callable[[str, int, int], float], works: Any = WORK) -> tuple[int, list[str]]:
-    """The choice, if a call takes so many seconds, by the kernel's name, the size of blocks and the number of calls."""
+    """The choice if a call takes `seconds(kernel name, block size, number of the call)`."""
     counts: dict[Any, itertools.count[int]] = {}
 
     def timer(kernel: Any, operands: Any, settings: Any) -> float:
@@ -145,7 +145,7 @@ def test_the_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("batch", "max_batch", "timed"), [(3, None, 3), (7, 2, 2), (1, 2, 1)])
 def test_batches(batch: int, max_batch: int | None, timed: int) -> None:
-    """Layers see as many samples as a model takes at a time; the file tells what was asked for."""
+    """Layers are timed with as many samples as the model runs at once; the file records the requested batch."""
     seen = set()
 
     def timer(kernel: Any, operands: Any, settings: Any) -> float:
@@ -183,7 +183,7 @@ def test_works_run(works: Works) -> None:
 
 
 def test_every_way_answers_alike(graph: Graph, works: Works) -> None:
-    """Each candidate is what the plan then has, and it computes the same."""
+    """Each candidate is the kernel that the plan then uses, and gives the same answers."""
     x = np.random.RandomState(0).standard_normal((2, *SIZE[1:])).astype(np.float32)
     (expected,) = graph.run(x)
     for rank in range(max(len(ways) for _, _, ways in works.all)):

@@ -1,13 +1,13 @@
-"""What part of an image the cells of each value see, if the model can be run on parts of an image at all.
+"""The part of an image that the cells of each value see, if the model can run on parts of an image at all.
 
-A part begins at cell A of the input, a multiple of `step`, and ends before cell B, where what is left behind it is a
-multiple of `step`, too. Then the windows of all layers, and the padding that depends on sizes, lie as in the whole
-image. Cell i of a value with the stride s in the whole image is cell i - A / s in the part, and it is the same if
+A part begins at cell A of the input, a multiple of `step`, and ends before cell B, such that the rest of the image is a
+multiple of `step`, too. Then the windows of all layers, and padding that depends on sizes, lie as in the whole image.
+Cell i of a value with stride s in the whole image is cell i - A / s in the part. Both have the same value if
 
-    A / s + first <= i < B / s - last,
+    A / s + first <= i < B / s - last.
 
-where A is 0 at the image's own edge, and `first` does not count there; nor does `last` at the other one. At the edges
-of a part, `first` and `last` grow from layer to layer by what `kerasgen.graph.windows` has of each kernel.
+At the image's own edges, `first` and `last` do not count. At other edges of a part, they grow from layer to layer, by
+the cells that each kernel reads: see `kerasgen.graph.windows`.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from kerasgen.graph.windows import Reads, in_place
 
 
 class Span(NamedTuple):
-    """One spatial axis of a value: cells of the input from one cell to the next, and what is lost at either edge."""
+    """One spatial axis of a value: its stride in cells of the input, and the cells lost at either edge of a part."""
 
     stride: Fraction
     first: int
     last: Fraction
 
     def after(self, reads: Reads) -> Span:
-        """The axis of a result that reads this one."""
+        """The same axis of a result that reads this value."""
         first = math.floor((self.first - 1 + reads.before) / reads.step) + 1
         last = (self.last + reads.after) / reads.step + reads.missing
         return Span(self.stride * reads.step, max(first, 0), last)
 
 
-Spans = tuple[Span | None, ...]  # by axis, None where it is not spatial
+Spans = tuple[Span | None, ...]  # by axis; None if it is not spatial
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
     """What all outputs of a model read, for each spatial axis of its input, in cells of the input.
 
-    `axes` are those of the input. A cell reads at most `before` cells in front of it and `after` behind it, itself
-    included if its stride is more than one. `step` is what the edges of parts are multiples of, and with `least` cells
-    no value is empty. `outputs` has (axis, stride) of each spatial axis of each output.
+    `axes` are the spatial axes of the input. A cell reads at most `before` cells before it and `after` cells after it,
+    itself included if its stride is more than one. The edges of parts are multiples of `step`. In a part of `least`
+    cells, no value is empty. `outputs` has (axis, stride) for each spatial axis of each output.
     """
 
     axes: tuple[int, ...]
@@ -61,7 +61,7 @@ class ReceptiveField:
 
 
 class Obstacle(NamedTuple):
-    """A layer that lets a cell see the whole image, and why; the layer before it is the last that does not."""
+    """A layer in which a cell sees the whole image, and why; `before` is the layer before it, where none does."""
 
     layer: str
     reason: str
@@ -71,7 +71,8 @@ class Obstacle(NamedTuple):
 def receptive_field(graph: Graph) -> ReceptiveField | list[Obstacle]:
     """What the outputs of a graph as built read of its only input, whose open sizes are its spatial axes.
 
-    Or all layers that cannot be computed from parts; none where other layers could not be built, and these can.
+    If layers cannot be computed from parts, returns those. The list is empty if that is true of none, but some layers
+    could not be built.
     """
     if len(graph.inputs) != 1 or graph.memory:
         return [Obstacle("", "it has several inputs" if len(graph.inputs) > 1 else "it keeps a state between calls")]
@@ -81,7 +82,7 @@ def receptive_field(graph: Graph) -> ReceptiveField | list[Obstacle]:
     start = Span(Fraction(1), 0, Fraction(0))
     spans: dict[str, Spans] = {image.name: (None, *(start if size is None else None for size in image.shape[1:]))}
     obstacles: list[Obstacle] = []
-    unknown: set[str] = set()  # behind an obstacle
+    unknown: set[str] = set()  # after an obstacle
     for node in _needed(graph):
         if unknown.intersection(node.reads):
             unknown.update(node.outputs)
@@ -98,7 +99,7 @@ def receptive_field(graph: Graph) -> ReceptiveField | list[Obstacle]:
 
 
 def _needed(graph: Graph) -> list[Node]:
-    """The nodes that lead to the outputs; all of them where the outputs could not be built."""
+    """The nodes that lead to the outputs; all nodes if the outputs could not be built."""
     needed, nodes = set(graph.outputs or graph.specs), []
     for node in reversed(graph.nodes):
         if needed.intersection(node.outputs):
@@ -126,7 +127,7 @@ def _layer_before(node: Node, graph: Graph) -> str:
 
 
 def _result(node: Node, graph: Graph, spans: Mapping[str, Spans]) -> Spans:
-    """The axes of a node's results. Raises ValueError, with the reason, where cells read more than those around."""
+    """The axes of a node's results. Raises ValueError, with the reason, if a cell reads more than the cells near it."""
     axes, rule = spans.get(node.reads[0], ()), facts(node.kernel).reads
     if node.kernel is kernels.channels_last:
         return (axes[0], *axes[2:], axes[1])
@@ -148,7 +149,7 @@ def _result(node: Node, graph: Graph, spans: Mapping[str, Spans]) -> Spans:
 
 
 def _cell_by_cell(node: Node, graph: Graph, spans: Mapping[str, Spans]) -> Spans:
-    """The axes of what is computed cell by cell, from one or several values on the same grid."""
+    """The axes of a value computed cell by cell, from one or several values on the same grid."""
     rank = max(len(graph.specs[name].shape) for name in node.reads)
     mixed = _own_axes(node, rank)
     joined: list[Span | None] = [None] * rank
@@ -176,7 +177,7 @@ def _join(one: Span | None, other: Span | None) -> Span | None:
 
 
 def _own_axes(node: Node, rank: int) -> list[int]:
-    """The axes along which a kernel that computes cell by cell works nevertheless: those of the channels, mostly."""
+    """The axes along which a kernel that otherwise computes cell by cell works: usually the channels."""
     parameter = setting(node.kernel, "axis")
     default = -1 if facts(node.kernel).output_axes else parameter and parameter.default
     axis = node.attrs.get("axis", default)

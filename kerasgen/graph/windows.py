@@ -1,7 +1,7 @@
-"""Which cells of its operand each cell of a result is computed from, along each spatial axis.
+"""The cells of its operand that each cell of a result is computed from, along each spatial axis.
 
-A rule takes the shapes of the result's operands and the node's settings, as those in `kerasgen.graph.macs` do, and
-returns a `Reads` for each axis between the first and the last.
+Like the rules in `kerasgen.graph.macs`, a rule takes the shapes of the node's operands and its settings. It returns a
+`Reads` for each axis between the first and the last.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from kerasgen.graph.macs import Shape
 
-# How far a cell is from those that it is interpolated from, in cells of the operand: the radius of each filter.
+# The radius of each interpolation filter, in cells of the operand.
 RADIUS = {
     **{"bilinear": 1.0, "bicubic": 2.0, "lanczos3": 3.0, "lanczos5": 5.0},
     **{"area": 0.5, "gaussian": 1.5, "mitchellcubic": 2.0},
@@ -20,9 +20,9 @@ RADIUS = {
 
 
 class Reads(NamedTuple):
-    """Cell i of the result reads no cells but those from i * step - before to i * step + after.
+    """Cell i of the result reads only cells from i * step - before to i * step + after.
 
-    A transposed convolution or a crop may leave out the last `missing` of the cells that it has all operands of.
+    A transposed convolution or a crop may leave out the last `missing` cells, although it has all operands for them.
     """
 
     step: Fraction
@@ -37,13 +37,13 @@ Rule = Callable[..., tuple[Reads, ...]]
 def convolution(
     x: Shape, kernel: Shape, *_: Shape, strides: Any = None, dilation: Any = None, pad: Any = None, **__: Any
 ) -> tuple[Reads, ...]:
-    """Of a convolution: its window begins at i * stride, less the padding."""
+    """A convolution: the window of cell i begins at i * stride, less the padding."""
     rank = len(x) - 2
     return _windows(kernel[:rank], strides or (1,) * rank, dilation or (1,) * rank, pad)
 
 
 def pooling(x: Shape, *, size: Any, strides: Any, pad: Any = None) -> tuple[Reads, ...]:
-    """Of pooling over windows."""
+    """Pooling over windows."""
     return _windows(size, strides, (1,) * len(size), pad)
 
 
@@ -53,7 +53,7 @@ def _windows(size: Any, strides: Any, dilation: Any, pad: Any) -> tuple[Reads, .
 
 
 def _window(k: int, stride: int, dilation: int, pad: Any) -> Reads:
-    """The padding called `same` depends on the size, see `kernels.same_pads`: both ends have the most of any size."""
+    """One axis. `same` padding depends on the size (see `kernels.same_pads`), so this allows for its extremes."""
     reach = (k - 1) * dilation
     least, most = (max(reach + 1 - stride, 0) // 2, reach // 2) if pad == "same" else (pad or (0, 0))[:1] * 2
     return Reads(Fraction(stride), Fraction(most), Fraction(reach - least))
@@ -62,7 +62,7 @@ def _window(k: int, stride: int, dilation: int, pad: Any) -> Reads:
 def transposed(
     x: Shape, kernel: Shape, *_: Shape, strides: Any = None, dilation: Any = None, crop: Any = None, **__: Any
 ) -> tuple[Reads, ...]:
-    """Of a transposed convolution: cell j of the operand paints those from j * stride - crop on."""
+    """A transposed convolution: cell j of the operand adds to the cells from j * stride - crop on."""
     rank = len(x) - 2
     axes = zip(kernel[:rank], strides or (1,) * rank, dilation or (1,) * rank, crop or ((0, 0),) * rank, strict=True)
     spans = [((k or 1) * d - d, s, before, after) for k, s, d, (before, after) in axes]
@@ -73,44 +73,44 @@ def transposed(
 
 
 def padding(x: Shape, *, pads: Any, value: Any = 0.0) -> tuple[Reads, ...]:
-    """Of a border."""
+    """Padding with a border."""
     return tuple(Reads(Fraction(1), Fraction(before), Fraction(-before)) for before, _ in pads)
 
 
 def cropping(x: Shape, *, crops: Any) -> tuple[Reads, ...]:
-    """Of a crop."""
+    """A crop."""
     return tuple(Reads(Fraction(1), Fraction(-before), Fraction(before), after) for before, after in crops)
 
 
 def repeating(x: Shape, *, size: Any) -> tuple[Reads, ...]:
-    """Of cells that are repeated."""
+    """Cells that are repeated."""
     return tuple(Reads(Fraction(1, n), 1 - Fraction(1, n)) for n in size)
 
 
 def upsampling(x: Shape, *, size: Any, interpolation: str, half_pixel_centers: bool = True) -> tuple[Reads, ...]:
-    """Of cells between which others are interpolated.
+    """Interpolation between cells.
 
-    Raises ValueError for a factor that float32 rounds: the weights then depend on the position.
+    Raises ValueError for a factor that float32 cannot divide by exactly: the weights then depend on the position.
     """
     if any(n & (n - 1) for n in size):
-        raise ValueError("interpolates by a factor that is no power of two, which rounds otherwise at every position")
+        raise ValueError("interpolates by a factor that is no power of two, which rounds differently at every position")
     if not half_pixel_centers:
         return tuple(Reads(Fraction(1, n), 1 - Fraction(1, n), Fraction(1)) for n in size)
     radius = Fraction(RADIUS[interpolation])
-    centres = [(Fraction(1, n), (1 - Fraction(1, n)) / 2) for n in size]  # cell i is at i / n - middle
+    centres = [(Fraction(1, n), (1 - Fraction(1, n)) / 2) for n in size]  # the centre of cell i is at i / n - middle
     return tuple(Reads(step, radius + middle, radius - middle) for step, middle in centres)
 
 
 def blocks_to_cells(x: Shape, *, block_size: int) -> tuple[Reads, ...]:
-    """Of channels that become cells."""
+    """Channels that become cells."""
     return repeating(x, size=(block_size,) * (len(x) - 2))
 
 
 def cells_to_blocks(x: Shape, *, block_size: int) -> tuple[Reads, ...]:
-    """Of cells that become channels."""
+    """Cells that become channels."""
     return (Reads(Fraction(block_size), Fraction(0), Fraction(block_size - 1)),) * (len(x) - 2)
 
 
 def in_place(x: Shape, *_: Shape, **__: Any) -> tuple[Reads, ...]:
-    """Of a kernel that computes each cell from that same cell of its operands."""
+    """A kernel that computes each cell from the same cell of its operands."""
     return (Reads(Fraction(1)),) * (len(x) - 2)

@@ -1,6 +1,6 @@
 """Convolutions in blocks of rows, so that intermediate results stay in the cache.
 
-Each can write its result into the buffer `out`, inside a `border` of zeros that the next layer needs.
+Most can write their result into a buffer `out`, inside a `border` of zeros that the next layer needs.
 """
 
 import math
@@ -15,7 +15,7 @@ from kerasgen.kernels.window import padded, same_pads, surround, window_counts, 
 
 
 def in_batches(predict, count, *inputs):
-    """The results of `predict`, called on `count` samples at a time, so that their arrays stay in the cache."""
+    """The results of `predict`, called on `count` samples at a time so that their arrays stay in the cache."""
     starts = range(0, len(inputs[0]), count)
     parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
     if isinstance(parts[0], dict):
@@ -26,8 +26,8 @@ def in_batches(predict, count, *inputs):
 
 
 def bordered(shape, dtype, border, out):
-    """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
-    TEAM.barrier()  # until now, another process may have read what was there
+    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None."""
+    TEAM.barrier()  # until now, another process may have been reading it
 
     def empty(shape, dtype):
         return TEAM.empty(shape, dtype, out)
@@ -39,7 +39,7 @@ def bordered(shape, dtype, border, out):
 def tile_row(numbers, y):
     """One number per channel, or one for all, repeated for every cell of a row of `y`: (F,) → (W, F).
 
-    NumPy then loops over whole rows instead of cells, in half the time.
+    NumPy then loops over whole rows instead of cells, which takes half the time.
     """
     if numbers is None:
         return None
@@ -67,17 +67,17 @@ def epilogue(part, bias, residual, activation, target):
 
 
 def row_cells(width, activation):
-    """The cells of a row, where columns may be computed one by one: not if the activation looks along them."""
+    """The cells of a row; infinity if columns cannot be shared because the activation may look along them."""
     return width if activation in (None, relu, relu6) else math.inf
 
 
 def part_of(x, at, columns=None):
-    """The block of x at this place, or some columns of it; None of None."""
+    """The block of x at this place, or some of its columns; None if x is None."""
     return only_columns(None if x is None else x[at], columns)
 
 
 def only_columns(x, columns):
-    """These columns of x, or all; None of None."""
+    """These columns of x, or all; None if x is None."""
     return x if x is None or columns is None else x[..., columns]
 
 
@@ -106,7 +106,7 @@ def blocked_conv(
 
 
 def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=None, out=None):
-    """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    """The product of every cell and the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
     y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
@@ -163,7 +163,7 @@ def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
 
 
 def clamp(x, low=None, high=None, *, border=None, out=None):
-    """x clipped to limits, each per channel or a single number, None for no limit: (N, H, W, C), shape kept."""
+    """x clipped to limits, each per channel or a single number, None for no limit: (N, H, W, C) → (N, H, W, C)."""
     y, whole = bordered(x.shape, x.dtype, border, out)
     low, high = tile_row(low, y), tile_row(high, y)
 
@@ -181,13 +181,13 @@ def clamp(x, low=None, high=None, *, border=None, out=None):
 
 
 def elementwise(ufunc, *operands, out):
-    """ufunc(*operands, out=out), of which one operand is `out`: (N, H, W, C), to which the others broadcast."""
-    if out.flags.writeable:  # not a team's, or this process's alone
+    """ufunc(*operands, out=out). One operand is `out`, (N, H, W, C); the others broadcast to it."""
+    if out.flags.writeable:  # not shared by a team
         return ufunc(*operands, out=out)
     operands = [x if np.ndim(x) == 0 else np.broadcast_to(x, out.shape) for x in operands]
     y = out.view()
     y.flags.writeable = True
-    TEAM.barrier()  # until now, another process may have read what was there
+    TEAM.barrier()  # until now, another process may have been reading it
 
     def block(at):
         ufunc(*(x if np.ndim(x) == 0 else x[at] for x in operands), out=y[at])

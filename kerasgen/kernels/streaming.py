@@ -1,4 +1,4 @@
-"""What computes a sequence in parts: windows that reach back into the steps before the new ones."""
+"""Kernels that compute a sequence in parts, with windows that reach back to steps before the new ones."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from kerasgen.kernels.window import windows
 
 
 def complete_windows(x, before, *, span, hop=1, skip=0):
-    """The steps under the windows that are now complete, and those that later windows need.
+    """The steps in the windows that are now complete, and the steps that later windows need.
 
-    (N, T, ...) after `before` (N, B, ...) → (N, T', ...), (N, B', ...). A window has `span` steps, without the first
-    `skip`; the next one begins `hop` steps later.
+    (N, T, ...) after `before` (N, B, ...) → (N, T', ...), (N, B', ...). A window has `span` steps, of which the first
+    `skip` are left out; the next window begins `hop` steps later.
     """
     if len(before) != len(x):
         raise ValueError(f"a batch of {len(x)} cannot continue from the state of a batch of {len(before)}")
@@ -26,9 +26,9 @@ def complete_windows(x, before, *, span, hop=1, skip=0):
 
 
 def conv_steps(x, kernel, bias=None, *, stride=1, dilation=1, activation=None):
-    """Convolution over steps, of none too: (N, T, C) with a kernel (k, C, F) → (N, OT, F).
+    """Convolution over any number of steps, even none: (N, T, C) with a kernel (k, C, F) → (N, OT, F).
 
-    A single window, as there is for each sample by itself, needs no unfolding.
+    A single window, as when steps come one at a time, needs no unfolding.
     """
     (k, c, f), (n, steps, _) = kernel.shape, x.shape
     count = (steps - (k - 1) * dilation - 1) // stride + 1 if steps else 0
@@ -38,12 +38,12 @@ def conv_steps(x, kernel, bias=None, *, stride=1, dilation=1, activation=None):
 
 
 def conv_each(x, kernel, bias=None, *, activation=None):
-    """A convolution of one cell: (N, T, ..., C) with a kernel (1, ..., C, F) → (N, T, ..., F), of no steps too."""
+    """Convolution with a window of one cell: (N, T, ..., C) with a kernel (1, ..., C, F) → (N, T, ..., F), T even 0."""
     return dense(x, kernel.reshape(kernel.shape[-2:]), bias, activation=activation)
 
 
 def over_windows(x, *weights, kernel, span, **settings):
-    """What `kernel` makes of the steps of complete windows, of none too: (N, T, ...) → (N, OT, ...)."""
+    """The result of `kernel` for the steps of complete windows, even if there are none: (N, T, ...) → (N, OT, ...)."""
     if x.shape[1]:
         return kernel(x, *weights, **settings)
     y = kernel(np.empty((0, span) + x.shape[2:], x.dtype), *weights, **settings)
@@ -51,7 +51,7 @@ def over_windows(x, *weights, kernel, span, **settings):
 
 
 def repeat_state(y, mask, h):
-    """The outputs of a loop over steps, with the state before it at the steps until the mask (N, T) is first on."""
+    """The outputs of a loop over steps; the previous state h at the steps before the mask (N, T) is first true."""
     begun = np.cumsum(mask, axis=1) > 0
     return np.where(begun.reshape(begun.shape + (1,) * (y.ndim - 2)), y, h[:, np.newaxis])
 

@@ -1,7 +1,7 @@
-"""A team of processes that run the same `predict` at once. Each computes its share of a layer's rows, then all meet.
+"""A team of processes that run the same `predict` at once. Each computes its share of a layer's rows, then all wait.
 
-What lies in shared memory is written in blocks, each by one process, between two barriers, and is read-only for the
-rest of the program. All else, every process computes for itself, in memory of its own. So nothing can be written twice:
+Shared memory is written in blocks, each by one process, between two barriers; for the rest of the program it is
+read-only. Everything else is computed by every process for itself, in its own memory. So nothing can be written twice:
 a kernel that overwrites a shared array without sharing the work raises ValueError.
 """
 
@@ -11,25 +11,25 @@ import time
 
 import numpy as np
 
-CHUNK = 1 << 24  # bytes that are mapped at once, at least
-LINE = 16  # int64 numbers; counters so far apart never lie on one cache line
-SPIN = 1000  # looks at a counter before yielding the core: about 50 us
-YIELD = 300  # times that the core is yielded before sleeping
+CHUNK = 1 << 24  # least number of bytes to map at once
+LINE = 16  # int64 numbers; counters this far apart never share a cache line
+SPIN = 1000  # reads of a counter before yielding the core: about 50 us
+YIELD = 300  # yields before sleeping
 
 
 class SharedMemory:
-    """Memory that several processes map, in chunks. `key` is a file without a name, or, on Windows, a prefix of names.
+    """Memory that several processes map, in chunks. `key` is the descriptor of an unnamed file; on Windows, a prefix.
 
-    It vanishes with the last process that uses it, however that ends. Arrays are taken one after the other from the
-    address `first` on, so that processes that take the same ones have them at the same places.
+    It vanishes with the last process that uses it, however that process ends. Arrays are allocated one after the other
+    from offset `first` on, so processes that allocate the same arrays find them at the same places.
     """
 
     def __init__(self, key, first):
-        """Nothing is mapped yet."""
+        """Map nothing yet."""
         self.key, self.start, self.length, self.used, self.chunks = key, first, 0, 0, {}
 
     def take(self, size):
-        """A place of so many bytes: where its chunk starts, how long that is, and which of its bytes is the first."""
+        """Allocate `size` bytes: the start and the length of their chunk, and the offset of the first byte in it."""
         if self.used + size > self.length:
             self.start += -(-self.length // CHUNK) * CHUNK
             self.length, self.used = max(size, CHUNK), 0
@@ -51,12 +51,12 @@ class SharedMemory:
 
 
 class Team:
-    """The place of this process in its team. A pickled copy is alone, as each process is until it joins."""
+    """This process's place in its team. A pickled copy is alone, as every process is until it joins a team."""
 
     rank, size = 0, 1
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its team."""
         return Team, ()
 
     def join(self, rank, size, memory):
@@ -70,16 +70,16 @@ class Team:
         self.lock.acquire()
 
     def share(self, count):
-        """The first and the last of `count` rows or columns that this process shall compute, before the next one's."""
+        """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
         return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
 
     def fence(self):
-        """Let no load or store pass: the release of a lock, then an acquire, are a full fence on x86 and Armv8."""
+        """A full memory fence: releasing and acquiring a lock is one, on x86 and Armv8."""
         self.lock.release()
         self.lock.acquire()
 
     def barrier(self):
-        """Wait for all processes. What each has written is then visible to the others."""
+        """Wait for all processes. Afterwards, what each has written is visible to the others."""
         if self.size == 1:
             return
         self.steps += 1
@@ -96,7 +96,7 @@ class Team:
         self.fence()
 
     def place(self, size, out):
-        """The place of an array in the buffer `out`, or of a new one."""
+        """The place of an array in the buffer `out`, or of a new array."""
         self.results += out is None
         key = self.results if out is None else out
         if key not in self.places or self.places[key][0] < size:
@@ -104,7 +104,7 @@ class Team:
         return self.places[key][1]
 
     def empty(self, shape, dtype, out):
-        """An array for the rows of a layer, in the buffer `out` or new; it is shared by the team."""
+        """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
         if self.size == 1:
             return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
         size = dtype.itemsize
@@ -113,7 +113,7 @@ class Team:
         return self.memory.array(self.place(size, out), shape, dtype)
 
     def seal(self, y):
-        """The array for the rest of the program, which must not write to what is shared."""
+        """The array as the rest of the program gets it: read-only if the team shares it."""
         if self.size > 1:
             y = y.view()
             y.flags.writeable = False

@@ -1,4 +1,4 @@
-"""What calls share: the memory that each thread keeps for its results, and threads that help with a layer's blocks."""
+"""What calls share: the buffers that each thread keeps for its results, and a pool of threads for a layer's blocks."""
 
 import collections
 import math
@@ -21,11 +21,11 @@ def thread_count(text, cores):
     return int(text)
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, beside the BLAS's own
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether products are theirs: the BLAS has no more threads
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, besides the BLAS's own
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
 BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
-COLUMNS = 16  # of a product that a process computes, at least, where processes share columns
-PAYS = 4_000_000  # multiplications that make it worth waking them
+COLUMNS = 16  # least number that a process computes of a product, if processes share columns
+PAYS = 4_000_000  # multiplications from which on waking the threads pays
 
 
 class ThreadMemory(threading.local):
@@ -34,17 +34,17 @@ class ThreadMemory(threading.local):
     buffers = ()
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its buffers."""
         return ThreadMemory, ()
 
 
 class ThreadPool:
-    """The threads that help, and the queue of what they are called for. A pickled copy has none."""
+    """The threads that help, and the queue of their calls. A pickled copy has none."""
 
     threads, calls = (), None
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its threads."""
         return ThreadPool, ()
 
 
@@ -53,7 +53,7 @@ POOL = ThreadPool()
 
 
 def product(sizes):
-    """The product of the sizes; np.prod would take longer than all else that a layer does."""
+    """The product of the sizes. np.prod would take longer than everything else around a small layer."""
     total = 1
     for size in sizes:
         total *= size
@@ -61,7 +61,7 @@ def product(sizes):
 
 
 class Buffer:
-    """Memory for arrays that live one after the other; it grows to the largest of them."""
+    """Memory for one array at a time; it grows to the largest one."""
 
     def __init__(self):
         """Begin with no memory."""
@@ -76,34 +76,34 @@ class Buffer:
 
 
 def buffers(count):
-    """The buffers of this thread, the same ones at every call."""
+    """The buffers of this thread, the same ones in every call."""
     if len(LOCAL.buffers) < count:
-        np.empty(8 * BLOCK, np.uint8)  # freed at once: it makes glibc keep what is freed later, for the next array
+        np.empty(8 * BLOCK, np.uint8)  # freed at once: then glibc keeps memory that is freed later, for the next array
         LOCAL.buffers = [*LOCAL.buffers, *(Buffer() for _ in range(len(LOCAL.buffers), count))]
     return LOCAL.buffers[:count]
 
 
 def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    """The number of rows of a block, for `row` bytes each. Products of few cells (under 256 for 1 MB) would be slow."""
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
 def set_block(size):
-    """Let blocks have this many bytes from now on: for measuring, as it changes what other threads do."""
+    """Set the number of bytes of a block. Only for measuring: it affects all threads."""
     global BLOCK
     BLOCK = size
 
 
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
-    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
+    """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
-    In a team, each process does its share. Matrix products have `columns`, and `cells` in a row; they are left to this
-    thread where the BLAS has threads of its own for them.
+    In a team, each process does its share. A matrix product has `columns` columns, and `cells` cells in a row; it stays
+    in this thread if the BLAS has its own threads for it.
     """
     if TEAM.size > 1:
         over_team_blocks(work, images, rows, step, columns, cells)
         return
-    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
+    step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
     if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or columns is None):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
@@ -114,9 +114,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
 
 
 def over_team_blocks(work, images, rows, step, columns, cells):
-    """Do this process's share of the rows of all images, then wait for the others of its team.
+    """Do this process's share of the rows of all images, then wait for the rest of its team.
 
-    Where there are fewer cells than columns, the columns are shared instead, and `work` gets those to compute.
+    If there are fewer cells than columns, the columns are shared instead, and `work` gets those to compute.
     """
     by_columns = columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
@@ -130,9 +130,9 @@ def over_team_blocks(work, images, rows, step, columns, cells):
 
 
 def share(work, tasks):
-    """Do all the tasks, this thread and those of the pool.
+    """Do all the tasks, in this thread and those of the pool.
 
-    No thread works on them any more when this returns or raises, after Ctrl-C too: the arrays are the caller's again.
+    When this returns or raises, even after Ctrl-C, no thread works on them any more: the arrays are the caller's again.
     """
     waiting, errors = collections.deque(tasks), []
 
@@ -145,7 +145,7 @@ def share(work, tasks):
             work(task)
 
     def help_out(lock):
-        if lock.acquire(False):  # else the call has ended
+        if lock.acquire(False):  # otherwise the call has ended
             try:
                 do_tasks()
             except BaseException as error:
@@ -155,13 +155,13 @@ def share(work, tasks):
                 lock.release()
 
     calls, count = thread_pool()
-    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, in the end by the caller
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, finally by the caller
     try:
         for lock in locks:
             calls.put(lambda lock=lock: help_out(lock))
         do_tasks()
         acquire(locks)
-    except BaseException:  # of a task, or Ctrl-C, which may come while this waits, too
+    except BaseException:  # of a task, or Ctrl-C, which may also come while this waits
         waiting.clear()
         acquire(locks)
         raise
@@ -170,7 +170,7 @@ def share(work, tasks):
 
 
 def acquire(locks):
-    """Wait for the threads that hold them; if Ctrl-C comes meanwhile, it is raised after that."""
+    """Acquire all locks, waiting for the threads that hold them. Ctrl-C meanwhile is raised afterwards."""
     try:
         for lock in locks:
             lock.acquire()
@@ -180,11 +180,11 @@ def acquire(locks):
 
 
 def thread_pool():
-    """The queue of calls for the other threads of this process, which start when they are first needed; their number.
+    """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
 
-    Where no thread can start (Pyodide, WASI) the number is 0; where not all can, it is smaller than wanted.
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than THREADS - 1 if not all of them can.
     """
-    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
         calls, threads = queue.SimpleQueue(), []
         try:
             for _ in range(THREADS - 1):

@@ -1,14 +1,14 @@
-"""Images of any size in bounded memory: a network sees only a part of the image at each cell of its output."""
+"""Images of any size in bounded memory: each cell of a network's output sees only a part of the image."""
 
 import numpy as np
 
 
 def parts_of(size, far, tile, step, before, after, least):
-    """Along one axis, (start, stop) of what is read for each tile and (first, last) of the tile itself.
+    """For each tile along one axis: (start, stop) of the part that is read, and (first, last) of the tile itself.
 
-    The last tile ends where the image does: its `last` is None. From cell `far` on, there is no output any more. All
-    edges inside the image are a multiple of `step` from its beginning or its end, so that the windows and the padding
-    of every layer lie as in the whole image.
+    The last tile ends at the end of the image: its `last` is None. Cells from `far` on have no output. All edges inside
+    the image are a multiple of `step` from its beginning or its end, so the windows and the padding of every layer lie
+    as in the whole image.
     """
     end = min(size, far)
     for first in range(0, end, tile):
@@ -19,14 +19,14 @@ def parts_of(size, far, tile, step, before, after, least):
 
 
 def listed(answer):
-    """The outputs of a model in a list."""
+    """The outputs of a model as a list."""
     if isinstance(answer, dict):
         return list(answer.values())
     return list(answer) if isinstance(answer, (list, tuple)) else [answer]
 
 
 def outputs_for(answer, x, small, out, axes, strides):
-    """Arrays for what `predict` returns for x, of which it returned `answer` for no sample of the shape `small`."""
+    """Arrays for the outputs of `predict` for x; `answer` is its output for no samples, of the shape `small`."""
     outs = [None] * len(listed(answer)) if out is None else listed(out)
     for i, (y, grid) in enumerate(zip(listed(answer), strides)):
         shape = [len(x), *y.shape[1:]]
@@ -40,15 +40,15 @@ def outputs_for(answer, x, small, out, axes, strides):
 
 
 def in_tiles(predict, x, tile, progress, out, *, axes, step, before, after, least, strides):
-    """What `predict` answers to x, computed tile by tile: each from a part that has all that the tile's cells see.
+    """What `predict` returns for x, computed tile by tile: each from a part with everything that the tile's cells see.
 
-    `axes` are the spatial axes of x, the settings after it have a number for each: `step` divides where a part begins,
-    `before` and `after` are the cells around a tile, `least` the cells of the smallest part. `strides` has, for each
-    spatial axis of each output, (axis, cells, by): `by` of its cells come from `cells` of the image's.
+    `axes` are the spatial axes of x; the next settings have a number for each of them. A part begins at a multiple of
+    `step`; `before` and `after` are the cells needed around a tile, `least` the cells of the smallest part. `strides`
+    has (axis, cells, by) for each spatial axis of each output: `cells` of the image give `by` of the output.
     """
     x = np.asarray(x)
     if x.ndim <= max(axes):
-        return predict(x)  # which tells what is wrong
+        return predict(x)  # it raises an error that says what is wrong
     sizes = [x.shape[axis] for axis in axes]
     tile = [max(1, int(t) // s) * s for t, s in zip(np.broadcast_to(tile, len(axes)), step)]
     small = [0, *x.shape[1:]]

@@ -1,1 +1,1 @@
-"""What a module shall compute, and with which options: from a model that was read to the plans of its functions."""
+"""Planning: from a model that was read, and the options, to the plans of the module's functions."""

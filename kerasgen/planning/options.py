@@ -1,4 +1,4 @@
-"""The options of an export that the text of a module depends on."""
+"""The options of an export that the module's text depends on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kerasgen.tuning import Tuned, check_settings
 
 @dataclass(frozen=True)
 class Options:
-    """How a module is made: the options of `export` that its text depends on. `sidecar` is the name of that file."""
+    """The options of `export` that the module's text depends on. `sidecar` is the weights' file beside it, or ""."""
 
     sidecar: str = ""
     activations: bool = False
@@ -42,7 +42,7 @@ class Options:
     tuned: Tuned | None = None
 
     def header(self) -> dict[str, Any]:
-        """What the module says of them: those that are not the default."""
+        """The options recorded in the module: those that are not the default."""
         options = {
             "store": "sidecar" if self.sidecar else "",
             "activations": self.activations,
@@ -73,7 +73,7 @@ class Options:
         return self.weights_dtype != DTYPES[0]
 
     def check_compact(self) -> None:
-        """Raise UsageError where the settings of weights in fewer bytes are wrong, or do not go with others."""
+        """Raise UsageError if the settings of weights in fewer bytes are wrong, or cannot be combined with others."""
         if self.weights_dtype not in DTYPES:
             raise UsageError(f"weights_dtype is one of {', '.join(DTYPES)}, not {self.weights_dtype!r}")
         if not self.compact and (self.keep or self.max_loss is not None):
@@ -85,7 +85,7 @@ class Options:
             raise UsageError(f"a module with `{other}` has float32 weights: leave out `weights_dtype`")
 
     def check_tuning(self, tune: Any, batch: int | None) -> None:
-        """Raise UsageError where the settings of a tuning do not go with others."""
+        """Raise UsageError if the settings of a tuning cannot be combined with others."""
         if batch is not None and tune is None:
             raise UsageError("`tune_batch` goes with the file of `tune`")
         if tune is not None or self.tunable:
@@ -102,5 +102,5 @@ class Options:
 
     @property
     def loss_limit(self) -> float:
-        """The largest error that weights in fewer bytes may cause, as a part of the largest output."""
+        """The largest error that weights in fewer bytes may cause, as a fraction of the largest output."""
         return MAX_LOSS[self.weights_dtype] if self.max_loss is None else self.max_loss

@@ -25,10 +25,11 @@ from kerasgen.tuning import Tune, Works, works_of
 
 
 class Plans(NamedTuple):
-    """The plan of `predict`, and those of `activations` and of the gradients if they are asked for.
+    """The plan of `predict`, and the plans of the other functions that are asked for.
 
-    `lowered` is that of a module without NumPy. Where the weights are `stored` in fewer bytes, these plans have what
-    becomes of them, and `exact` is the plan of `predict` with the model's own.
+    `lowered` is the lowered graph of a module without NumPy; `works` are what a tunable module can time. If the weights
+    are `stored` in fewer bytes, the plans hold the decoded weights, and `exact` is the plan of `predict` with the
+    model's own weights.
     """
 
     predict: Plan
@@ -42,7 +43,7 @@ class Plans(NamedTuple):
 
 
 def plan_module(model: Prepared, options: Options) -> Plans:
-    """The plans of a module with these options. Raises UsageError where they do not go together."""
+    """The plans of a module with these options. Raises UsageError if the options cannot be combined."""
     graph = model.graph
     if options.target == "pure":
         return _pure_plan(model, options)
@@ -67,7 +68,7 @@ def plan_module(model: Prepared, options: Options) -> Plans:
 
 
 def tuned(model: Prepared, options: Options, tune: Tune) -> tuple[Prepared, Options]:
-    """The model and the options with the tuning that is in a file, or measured."""
+    """The model and the options with the tuning from a file, which is measured if it is missing."""
     found = tune.of(_works(model, options))
     warning = "; ".join(filter(None, (model.warning, found.warning)))
     return model._replace(warning=warning), replace(options, tuned=found)
@@ -79,12 +80,12 @@ def _whole(model: Prepared, options: Options) -> Graph:
 
 
 def _works(model: Prepared, options: Options) -> Works:
-    """The layers that can be computed in several ways."""
+    """The layers of the module that can be computed in several ways."""
     return works_of(_whole(model, options), options.level, printable(model.file.source))
 
 
 def _compacted(plans: Plans, model: Prepared, options: Options) -> Plans:
-    """The plans with the weights that a module has after decoding them, if they are stored in fewer bytes."""
+    """The plans with the weights as the module decodes them, if they are stored in fewer bytes."""
     if not options.compact:
         return plans
     full = plans.activations or plans.predict
@@ -99,7 +100,7 @@ def _compacted(plans: Plans, model: Prepared, options: Options) -> Plans:
 
 
 def _pure_plan(model: Prepared, options: Options) -> Plans:
-    """The plan of a module without NumPy. Raises UnsupportedModelError where there can be none."""
+    """The plan of a module without NumPy. Raises UnsupportedModelError if the model cannot have one."""
     for name in ("activations", "gradients", "max_memory", "minimal", "streaming", "tiled"):
         if getattr(options, name):
             raise UsageError(f"a module without NumPy has no `{name}`")

@@ -1,4 +1,4 @@
-"""A model that is ready to be planned: read, built, and with its weights."""
+"""A model that is ready to be planned: read, built, and with its weights bound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kerasgen.verification.inputs import Recipe, recipes
 
 
 class Prepared(NamedTuple):
-    """A model that was read and built: its graph with the weights, what its module says of it, and a warning or ""."""
+    """A model that was read and built: its graph with the weights, the module's header, and a warning or ""."""
 
     file: ModelFile
     built: Built
@@ -64,6 +64,6 @@ def prepare(file: ModelFile, options: Options, *, strict: bool = False) -> Prepa
 
 
 def _not_finite(weights: Mapping[str, np.ndarray]) -> str:
-    """A word on weights that are NaN or infinite, if there are any: the model answers NaN, or nearly does."""
+    """A warning about NaN or infinite weights, or "": with such weights, most answers are NaN."""
     names = [name for name, array in weights.items() if not np.isfinite(array).all()]
     return f"NaN or infinite numbers among the weights of {', '.join(names)}" if names else ""

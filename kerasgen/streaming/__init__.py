@@ -1,1 +1,1 @@
-"""Streaming: from a graph of whole sequences to the straight line that computes the new steps alone."""
+"""Streaming: turns a graph for whole sequences into one that computes only the new steps."""

@@ -1,4 +1,4 @@
-"""The interface for rules: one node of the graph, with methods to read its timing and to emit nodes of `step`."""
+"""The interface of the rules: one node of the graph, with methods to read its timing and to emit nodes of `step`."""
 
 from __future__ import annotations
 
@@ -17,48 +17,49 @@ from kerasgen.streaming.clock import Fill, Timing
 
 
 class Refused(Exception):
-    """Why a node cannot compute its steps as they come; with a delay of `ahead` steps of the input it could."""
+    """Why a node cannot compute its steps as they arrive. With a delay of `ahead` input steps, it could."""
 
     def __init__(self, reason: str, ahead: int = 0) -> None:
         super().__init__(f"{reason}, with a delay of {in_words(ahead)} it could be done" if ahead else reason)
 
 
 def in_words(count: int) -> str:
-    """A number of steps in words."""
+    """A number of steps as text: "1 step", "2 steps"."""
     return f"{count} step{'s' * (count != 1)}"
 
 
 class Walk(Protocol):
-    """What a rule adds to: see `kerasgen.streaming.walk`. `memory` is the state of stateful layers, by name, and
-    `unread` are the values that nothing reads but that memory.
+    """The graph of `step` that a rule adds to: see `kerasgen.streaming.walk`.
+
+    `memory` holds the names of the states of stateful layers; `unread`, the values that only these states read.
     """
 
     memory: set[str]
     unread: set[str]
 
     def value(self, name: str) -> Value:
-        """What is known of a value or a weight of the graph."""
+        """The name, shape and dtype of a value or a weight of the graph."""
 
     def timing(self, name: str) -> Timing | None:
-        """The timing of a value, None if it has no steps."""
+        """The timing of a value; None if it has no steps."""
 
     def current(self, name: str) -> str:
-        """The name in `step` of a value of the graph."""
+        """The name of a value of the graph in `step`."""
 
     def new_name(self, name: str) -> str:
-        """An unused name that resembles another."""
+        """An unused name, derived from `name`."""
 
     def add(self, node: Node) -> None:
         """Add a node to `step`."""
 
     def remember(self, key: str, value: Value, fill: Fill) -> tuple[str, str]:
-        """A new part of the state: the names of its array before and after the step."""
+        """Add an array to the state; returns its names before and after the step."""
 
     def complete_windows(self, x: str, first: Value, fill: Fill, settings: dict[str, Any], layer: str) -> str:
-        """The steps of `x` under complete windows, the same for all that have equal ones; `first` is the state."""
+        """The steps of `x` in complete windows, shared by nodes with equal windows. `first` is the initial state."""
 
 
-# Kernels that make no steps of no steps.
+# Kernels that accept an array of no steps and return one.
 TAKE_NO_STEPS = (conv_steps, kernels.pad, kernels.crop, kernels.get_item, kernels.identity)
 Rule = Callable[["Call"], None]
 
@@ -70,11 +71,11 @@ class Call:
         self.walk = walk
         self.node = node
         self.attrs = node.attrs
-        self.results = results  # of each output: its name in `step`, and its timing
+        self.results = results  # for each output, its name in `step` and its timing
 
     @property
     def timed(self) -> tuple[str, ...]:
-        """The operands that have steps, each once."""
+        """The operands that have steps, without duplicates."""
         return tuple(dict.fromkeys(name for name in self.node.reads if self.walk.timing(name)))
 
     def timing(self, name: Operand) -> Timing:
@@ -89,7 +90,7 @@ class Call:
         return len(self.shape(name))
 
     def shape(self, name: Operand) -> tuple[int | None, ...]:
-        """The shape of an operand, () of a literal."""
+        """The shape of an operand; () for a literal."""
         return self.walk.value(name).shape if isinstance(name, str) else ()
 
     def axes(self, key: str, rank: int, default: Any = -1) -> set[int]:
@@ -98,7 +99,7 @@ class Call:
         return set(range(rank)) if value is None else {int(axis) % rank for axis in np.ravel(value)}
 
     def operands(self) -> tuple[Operand, ...]:
-        """The operands under their names in `step`, of steps that belong together as many as all of them have."""
+        """The names of the operands in `step`, with the faster ones held back until all have the same steps."""
         timings = [self.timing(name) for name in self.timed]
         first = timings[0]
         if any((t.full, t.axis) != (first.full, first.axis) for t in timings):
@@ -116,19 +117,19 @@ class Call:
         return tuple(names.get(i, self.walk.current(i)) if isinstance(i, str) else i for i in self.node.inputs)
 
     def joint(self) -> Timing:
-        """The timing of what is computed from `operands`."""
+        """The timing of a value computed from `operands`."""
         timings = [self.timing(name) for name in self.timed]
         slowest = min(timings, key=lambda timing: (timing.ready - timings[0].ready) or 0)
         return replace(slowest, ahead=tuple(dict.fromkeys(layer for t in timings for layer in t.ahead)))
 
     def hold_back(self, name: str, steps: int) -> str:
-        """A value without its last steps, which come as soon as as many more are there."""
+        """A value delayed by this many steps."""
         cells, held = self.complete_windows(name, span=steps + 1), self.walk.new_name(name)
         self.walk.add(Node((held,), kernels.crop, (cells,), {"crops": ((0, steps),)}, self.node.layer))
         return held
 
     def keep(self, timing: Timing | None = None, **attrs: Any) -> None:
-        """Compute each step as before, with these settings changed."""
+        """Keep the node as it is, with these settings changed: it computes each step by itself."""
         operands = self.operands()
         node = self.node.with_attrs(**attrs) if attrs else self.node
         self.walk.add(replace(node, inputs=operands))
@@ -136,18 +137,18 @@ class Call:
         self.results.update((name, (name, timing)) for name in node.outputs)
 
     def rename(self, name: str, timing: Timing) -> None:
-        """The output is a value that there is already."""
+        """Let the output be an existing value of `step`."""
         self.results[self.node.output] = (name, timing)
 
     def emit(
         self, kernel: Callable[..., Any], operands: Sequence[Operand], timing: Timing, attrs: Mapping[str, Any]
     ) -> None:
-        """The only output is computed by another kernel."""
+        """Compute the only output with another kernel."""
         self.walk.add(Node((self.node.output,), kernel, tuple(operands), attrs, self.node.layer))
         self.results[self.node.output] = (self.node.output, timing)
 
     def complete_windows(self, x: str, *, span: int, hop: int = 1, before: int = 0, fill: Fill = 0.0) -> str:
-        """The steps of a value under complete windows, after a state that begins with `before` steps."""
+        """The steps of a value in complete windows, following a state that begins with `before` steps."""
         value = self.walk.value(x)
         if span == hop == 1 and not before:
             return self.walk.current(x)
@@ -168,9 +169,9 @@ class Call:
         fill: Fill = 0.0,
         settings: Mapping[str, Any],
     ) -> None:
-        """The output is what a kernel makes of windows, `before` and `after` the steps that a pad adds.
+        """Compute the output from windows with a kernel; a pad adds `before` and `after` steps at the ends.
 
-        `over_windows` calls all kernels but those that take no steps, too.
+        A kernel that does not accept an array of no steps is called through `over_windows`.
         """
         x, weights = str(self.node.inputs[0]), list(weights)
         while weights and weights[-1] is None:
@@ -186,7 +187,7 @@ class Call:
         self.emit(kernel, operands, self.later(replace(timing, ready=ready, full=full), after), settings)
 
     def later(self, timing: Timing, after: int) -> Timing:
-        """The timing of a layer that reads so many steps of its operand after the last one."""
+        """The timing of a layer that looks ahead by `after` steps of its operand."""
         if not after:
             return timing
         waits = math.ceil(after / self.timing(self.node.inputs[0]).ready.rate)

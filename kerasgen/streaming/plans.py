@@ -1,10 +1,10 @@
 """The plans of a module that streams: `predict`, and the graph of `step`.
 
-Both compute with the same weights, so that a layout of one must suit the other:
+Both compute with the same weights, so a layout chosen for one must suit the other:
 
     graph --clean, join, fold--> shared graph --fuse--> stream --> step
                                       |                             |
-                                      +--plan--> predict <----------+ tells which weights keep their layout
+                                      +--plan--> predict <----------+ says which weights keep their layout
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kerasgen.streaming.walk import NoStep, Step, stream
 
 @dataclass(frozen=True)
 class StreamingPlan:
-    """What a module that streams computes. `pipeline` are the passes that made `predict` from the graph as built."""
+    """What a streaming module computes. `pipeline` lists the passes that made `predict` from the graph as built."""
 
     pipeline: Pipeline
     predict: Plan
@@ -30,9 +30,9 @@ class StreamingPlan:
 
 
 def plan_streaming(graph: Graph, level: int, built: Built) -> StreamingPlan:
-    """The plans of a module that streams, of the graph of `built` with its weights, at a level of optimisation.
+    """The plans of a streaming module, from the graph of `built` with its weights, at a level of optimisation.
 
-    Raises UnsupportedModelError, which names the file and every layer in the way.
+    Raises UnsupportedModelError if the model cannot stream; it names the file and every layer that prevents it.
     """
     before = DIFFERENTIABLE[level]
     shared = Plan(optimize(graph, before).graph)

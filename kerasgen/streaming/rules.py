@@ -8,10 +8,10 @@
 | `joined`, `order`, `reshape`, ...   | the same step, its other axes in another order or shape                       |
 | `conv`, `pool`, `pad`, `crop`, ...  | a window of steps: those that later windows need become a state               |
 | `recurrent`                         | the same step and a state                                                     |
-| `repeat`, `transposed`              | one step or a few, of which there come several                                |
+| `repeat`, `transposed`              | one step or a few; several come from each                                     |
 | `whole`: kernels without a row      | all steps: such a kernel cannot stream                                        |
 
-Where steps are merged into the batch, every kernel that keeps samples apart computes each step by itself.
+If the steps are merged into the batch, every kernel that keeps samples apart computes each step by itself.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def cells(call: Call) -> None:
 
 
 def along(call: Call) -> None:
-    """A function along an axis, which must not be that of the steps; the other operands are weights."""
+    """A function along an axis other than that of the steps. The other operands must be weights."""
     rank = call.rank(call.node.inputs[0])
     if call.attrs.get("axis", -1) is None and call.node.kernel is kernels.batch_norm:
         cells(call)
@@ -56,7 +56,7 @@ def along(call: Call) -> None:
 
 
 def reduced(call: Call) -> None:
-    """A reduction over axes, by default all."""
+    """A reduction over axes, by default over all of them."""
     if {0, 1} & call.axes("axis", call.rank(call.node.inputs[0]), None):
         raise Refused("it reduces over all steps")
     shared(call)
@@ -84,7 +84,7 @@ def last_axes(count: Callable[[Mapping[str, Any]], int]) -> Rule:
 
 
 def masked(call: Call) -> None:
-    """Each step, and whether it counts."""
+    """Each step with its mask."""
     call.keep()
 
 
@@ -105,7 +105,7 @@ def matmul(call: Call) -> None:
 
 
 def einsum(call: Call) -> None:
-    """A product whose axis of steps is the second one of all that has steps, and of nothing else."""
+    """A product with the axis of steps as axis 1 of the result and of every operand with steps, and nowhere else."""
     terms, _, result = call.attrs["subscripts"].replace("...", "").partition("->")
     axes = dict(zip(call.node.inputs, terms.split(","), strict=False))
     steps = {axes[name][1:2] for name in call.timed}
@@ -117,7 +117,7 @@ def einsum(call: Call) -> None:
 
 
 def joined(call: Call) -> None:
-    """Arrays side by side, along another axis than that of the steps."""
+    """Arrays joined along an axis other than that of the steps."""
     rank = call.rank(call.node.inputs[0]) + (call.node.kernel in (kernels.stack, np.expand_dims))
     default = 0 if call.node.kernel is kernels.stack else -1
     if {0, 1} & call.axes("axis", rank, default):
@@ -128,7 +128,7 @@ def joined(call: Call) -> None:
 
 
 def axis_apart(call: Call) -> None:
-    """One that adds, removes or cuts an axis: not that of the batch or the steps."""
+    """A kernel that adds, removes or splits an axis other than those of the batch and the steps."""
     rank = call.rank(call.node.inputs[0]) + (call.node.kernel is np.expand_dims)
     if {0, 1} & call.axes("axis", rank, None if call.node.kernel is np.squeeze else 0):
         raise Refused("it changes the axis of the steps")
@@ -136,7 +136,7 @@ def axis_apart(call: Call) -> None:
 
 
 def order(call: Call) -> None:
-    """Axes in another order: the batch and the steps come first again."""
+    """Axes in another order, with the batch and the steps still first."""
     rank = call.rank(call.node.inputs[0])
     keys = [np.moveaxis, np.swapaxes, np.transpose]
     settings = {"axes": None} if call.node.kernel is keys[2] else {}
@@ -158,7 +158,7 @@ def reshape(call: Call) -> None:
 
 
 def flatten(call: Call) -> None:
-    """All axes but the batch merged: a step must be a single number."""
+    """All axes but the batch merged: each step must be a single number."""
     x = call.shape(call.node.inputs[0])
     if len(x) != 2:
         raise Refused("it joins all steps")
@@ -166,7 +166,7 @@ def flatten(call: Call) -> None:
 
 
 def conv(call: Call) -> None:
-    """A convolution: windows along the steps, at which the other axes are whole."""
+    """A convolution: windows along the steps, with the other axes whole."""
     _, weight, *bias = call.node.inputs
     if weight in call.timed:
         raise Refused("its kernel depends on the steps")
@@ -198,7 +198,7 @@ def _pads(call: Call) -> tuple[int, int, Any]:
 
 
 def pool(call: Call) -> None:
-    """The largest or the mean of each window."""
+    """The maximum or the mean of each window."""
     (size, *_), (stride, *_) = call.attrs["size"], call.attrs["strides"]
     before, after, rest = _pads(call)
     if before or after:
@@ -208,8 +208,8 @@ def pool(call: Call) -> None:
 
 
 def pad(call: Call) -> None:
-    """Steps of one value before the first and after the last one."""
-    ((before, after), *rest), value = call.attrs["pads"], call.attrs.get("value", 0.0)  # a number, or one a channel
+    """Steps of one value added before the first step and after the last one."""
+    ((before, after), *rest), value = call.attrs["pads"], call.attrs.get("value", 0.0)  # a number, or one per channel
     timing = call.timing(call.node.inputs[0])
     other = ((0, 0), *rest)
     if before:
@@ -223,7 +223,7 @@ def pad(call: Call) -> None:
 
 
 def crop(call: Call) -> None:
-    """Without some of the first and the last steps: the last ones are held back."""
+    """Some of the first and last steps removed: the last ones are held back."""
     (before, after), *rest = call.attrs["crops"]
     _cropped(call, before, after, rest)
 
@@ -270,12 +270,12 @@ def get_item(call: Call) -> None:
 
 
 def _is_streamed(steps: slice) -> bool:
-    """Whether a slice begins at a step counted from the first, and ends at one counted from the last."""
+    """Whether the start of a slice is counted from the first step, and its end from the last one."""
     return (steps.start or 0) >= 0 and (steps.stop is None or steps.stop < 0) and (steps.step or 1) > 0
 
 
 def last(call: Call, sequence: str) -> None:
-    """The last of all steps so far, as there is one for each: the steps become samples."""
+    """The last step so far. Every step is the last one once, so the steps become samples."""
     timing = call.joint()
     if timing.full != timing.ready:
         raise Refused("the last step comes after the newest one", timing.delay)
@@ -285,7 +285,7 @@ def last(call: Call, sequence: str) -> None:
 
 
 def recurrent(*names: str) -> Rule:
-    """A loop over the steps, which goes on from its last states. The operands end with the mask and the states."""
+    """A loop over the steps, which continues from its last states. The last operands are the mask and the states."""
 
     def rule(call: Call) -> None:
         node, walk = call.node, call.walk
@@ -322,13 +322,13 @@ def recurrent(*names: str) -> Rule:
 
 
 def repeat(call: Call) -> None:
-    """Every step several times."""
+    """Every step repeated several times."""
     times, *_ = call.attrs["size"]
     call.keep(call.joint().both("repeated", times))
 
 
 def repeat_along(call: Call) -> None:
-    """Repeat along any axis."""
+    """Repetition along any axis."""
     rank, times = call.rank(call.node.inputs[0]), call.attrs.get("repeats")
     axes = call.axes("axis", rank, None)
     if 0 in axes or type(times) is not int:
@@ -337,7 +337,7 @@ def repeat_along(call: Call) -> None:
 
 
 def transposed(call: Call) -> None:
-    """A transposed convolution: each step paints a window, and a step is ready when no later one paints over it."""
+    """A transposed convolution: each step adds to a window, and a step is ready when no later one adds to it."""
     x, weight, *bias = call.node.inputs
     if weight in call.timed:
         raise Refused("its kernel depends on the steps")
@@ -345,7 +345,7 @@ def transposed(call: Call) -> None:
     (dilation, *_), crop = call.attrs.get("dilation") or (1,), call.attrs.get("crop")
     span = (k - 1) * dilation + 1
     (before, after), *rest = crop or ((0, 0),)
-    reach = -(-max(0, span - stride) // stride)  # earlier steps that paint over the cells of a step
+    reach = -(-max(0, span - stride) // stride)  # earlier steps that add to the cells of a step
     late = span - stride - after
     timing = call.timing(x).both("repeated", stride)
     if before or late:
@@ -370,7 +370,7 @@ def split(call: Call) -> None:
 
 
 def by_sample(call: Call) -> None:
-    """Where the steps are samples, whatever keeps these apart."""
+    """If the steps are samples: any kernel that keeps samples apart."""
     rank = max(call.rank(name) for name in (*call.timed, *call.node.outputs))
     axes = call.axes("axis", rank, ())
     kept = all(call.walk.value(name).shape[:1] == (None,) for name in call.node.outputs)
@@ -425,7 +425,7 @@ RULES: Mapping[Callable[..., Any], Rule] = {
     kernels.merge_steps: merge,
     kernels.split_steps: split,
 }
-# What else to say of kernels without a rule than that they need all steps at once.
+# Why kernels without a rule cannot stream, where the reason is more than that they need all steps at once.
 REASONS: Mapping[Callable[..., Any], str] = {
     **dict.fromkeys((kernels.global_average_pool, kernels.global_max_pool), "it pools over all steps"),
     **dict.fromkeys((kernels.adaptive_average_pool, kernels.adaptive_max_pool), "it pools over all steps"),
@@ -436,7 +436,7 @@ REASONS: Mapping[Callable[..., Any], str] = {
 
 
 def rule_of(kernel: Callable[..., Any]) -> Rule:
-    """The rule of a kernel: its row, or that of its kind."""
+    """The rule of a kernel: its own row, or the rule of its kind."""
     if kernel in RULES:
         return RULES[kernel]
     if isinstance(kernel, np.ufunc):

@@ -1,4 +1,4 @@
-"""From a graph to that of `step`: each node in order, by the rule of its kernel."""
+"""Turns a graph into the graph of `step`, node by node, by the rules of the kernels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kerasgen.streaming.rules import by_sample, rule_of
 
 @dataclass(frozen=True)
 class State:
-    """A part of the state: its key, the array at the start, None for the batch in its shape, and what fills it."""
+    """An array of the state: its key, its value at the start (with None for the batch in its shape), and its fill."""
 
     key: str
     value: Value
@@ -31,7 +31,7 @@ class State:
 class Step:
     """The graph of `step`, whose memory is the state, and the clock of each output.
 
-    `latest` are the outputs that have no steps in the model: they come once for each step so far.
+    `latest` marks the outputs that have no steps in the model: in `step` they have one value per step.
     """
 
     graph: Graph
@@ -40,13 +40,13 @@ class Step:
     latest: tuple[bool, ...]
 
     def without(self, names: Container[str]) -> Plan:
-        """The plan of `step` without these weights, of which another plan takes care."""
+        """The plan of `step` without these weights, which another plan holds."""
         weights = {name: array for name, array in self.graph.weights.items() if name not in names}
         return Plan(replace(self.graph, weights=weights))
 
 
 class NoStep(Exception):
-    """Why a graph has no `step`: for each reason the layer and what it does."""
+    """Why a graph has no `step`: the layer and the problem, for each reason."""
 
     def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
         super().__init__()
@@ -54,12 +54,12 @@ class NoStep(Exception):
 
 
 def stream(graph: Graph) -> Step:
-    """The graph that computes new steps only. Raises NoStep."""
+    """The graph that computes only new steps. Raises NoStep if there is none."""
     return _Walk(graph).run()
 
 
 class _Walk:
-    """The nodes of `step` so far, and what is known of each value of the graph."""
+    """The nodes of `step` so far, and the timing of each value of the graph."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -72,7 +72,7 @@ class _Walk:
         values = [name for node in graph.nodes for name in node.outputs]
         self.names = Namespace([*map(identifier, graph.arrays), *values, *(v.name for v in graph.inputs), "state"])
         self.keys = Namespace()
-        self.windows: dict[Any, str] = {}  # the steps under windows that several nodes may read
+        self.windows: dict[Any, str] = {}  # the steps in windows, which several nodes may read
         self.timings: dict[str, Timing] = {}
         self.current_names: dict[str, str] = {}
         self.nodes: list[Node] = []
@@ -123,7 +123,7 @@ class _Walk:
             self.timings[output] = timing
 
     def _infer(self, node: Node) -> None:
-        """What a pass left without a shape."""
+        """Infer the shapes of values that a pass left without one."""
         if all(name in self.specs for name in node.outputs):
             return
         operands = [self.specs[i] if isinstance(i, str) else i for i in node.inputs]
@@ -131,7 +131,7 @@ class _Walk:
         self.specs.update((name, Value(name, *form)) for name, form in found)
 
     def _output(self, name: str) -> tuple[str, Clock, bool]:
-        """An output under its name in `step`, its clock, and whether it has no steps in the model."""
+        """The name of an output in `step`, its clock, and whether it has no steps in the model."""
         timing = self.timing(name)
         if timing is None:
             self.problems["", f"its output {name} does not depend on the input"] = None
@@ -148,25 +148,25 @@ class _Walk:
         return split, timing.ready, True
 
     def _tell_ahead(self, timings: Iterable[Timing]) -> None:
-        """The layers that wait for steps of the input after the newest one."""
+        """Report the layers that wait for input steps after the newest one."""
         for timing in timings:
             for layer, waits in timing.ahead if timing.full != timing.ready else ():
                 self.problems[layer, f"it looks {in_words(waits)} ahead"] = None
 
     def value(self, name: str) -> Value:
-        """What is known of a value or a weight of the graph."""
+        """The name, shape and dtype of a value or a weight of the graph."""
         return self.specs[name]
 
     def timing(self, name: str) -> Timing | None:
-        """The timing of a value, None if it has no steps."""
+        """The timing of a value; None if it has no steps."""
         return self.timings.get(name)
 
     def current(self, name: str) -> str:
-        """The name in `step` of a value of the graph."""
+        """The name of a value of the graph in `step`."""
         return self.current_names.get(name, name)
 
     def new_name(self, name: str) -> str:
-        """An unused name that resembles another."""
+        """An unused name, derived from `name`."""
         return self.names.new(name)
 
     def add(self, node: Node) -> None:
@@ -174,7 +174,7 @@ class _Walk:
         self.nodes.append(node)
 
     def remember(self, key: str, value: Value, fill: Fill) -> tuple[str, str]:
-        """A new part of the state: the names of its array before and after the step."""
+        """Add an array to the state; returns its names before and after the step."""
         if None in value.shape[1:]:
             raise Refused("the size of every axis beside that of the steps must be known")
         key = self.keys.new(key)
@@ -184,7 +184,7 @@ class _Walk:
         return before, after
 
     def complete_windows(self, x: str, first: Value, fill: Fill, settings: dict[str, Any], layer: str) -> str:
-        """The steps of `x` under complete windows, the same for all that have equal ones; `first` is the state."""
+        """The steps of `x` in complete windows, shared by nodes with equal windows. `first` is the initial state."""
         known = (x, first.shape, fill, *settings.items())
         if known not in self.windows:
             cells = self.windows[known] = self.names.new(f"{x}_windows")

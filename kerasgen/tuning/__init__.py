@@ -1,4 +1,4 @@
-"""The fastest kernel for each layer on some machine: measured here or by a module, kept in a file, and used again."""
+"""Tuning: the fastest kernel for each layer on a machine, measured here or by a module, and kept in a file."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["Tune", "Tuned", "Works", "check_settings", "works_of"]
 
 @dataclass(frozen=True)
 class Tune:
-    """A file with a tuning for batches of this size, None for any; `measure` lets it be written where it is missing."""
+    """A tuning file for batches of this size, None for any. With `measure`, a missing file is measured and written."""
 
     path: str | os.PathLike[str]
     batch: int | None = None
     measure: bool = True
 
     def of(self, works: Works) -> Tuned:
-        """The tuning for these works. Raises UsageError where it is for others, FileError where there is none."""
+        """The tuning for these works. Raises UsageError if it is for another model, FileError if there is no file."""
         if self.measure and not os.path.exists(self.path):
             return measured(self.path, works, 1 if self.batch is None else self.batch)
         return read_tuning(self.path, works, self.batch)
 
 
 def check_settings(setting: str, others: Mapping[str, Any], target: str) -> None:
-    """Raise UsageError where a `setting` of a tuning does not go with others that are set."""
+    """Raise UsageError if a tuning `setting` cannot be combined with another one that is set."""
     for name, value in others.items():
         if value:
             raise UsageError(f"a module has either `{name}` or `{setting}`")

@@ -1,10 +1,10 @@
-"""The file of a tuning: read, checked against the model that it is for, and written.
+"""Reads, checks and writes tuning files.
 
     {"format": "kerasgen tuning 1", "machine": {...}, "noise": 0.01, "batch": 1, "block": 1048576,
      "layers": {"conv1": {"work": "conv2d of ...", "kernel": "blocked_conv", "ms": {"blocked_conv": 1.2, ...}}, ...}}
 
-A module is made of `batch`, `block` and what layers have but for `ms`; the rest is for people. `noise` tells by how
-much times differed when they were measured again.
+A module depends on `batch`, on `block` and on the entries of the layers except `ms`; the rest is for people. `noise` is
+the relative difference between the times of two halves of the rounds.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from kerasgen.names import printable
 from kerasgen.tuning.works import Works
 
 MOST_BYTES = 1 << 24
-NOISE = 0.05  # from which a tuning is doubtful
+NOISE = 0.05  # a tuning with more noise is doubtful
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A tuning that fits a model, what the module says of it, and a warning or ""."""
+    """A tuning that fits a model, its record in the module's header, and a warning or ""."""
 
     tuning: Tuning
     header: Mapping[str, Any]
@@ -38,9 +38,9 @@ class Tuned:
 
 
 def read_tuning(path: str | os.PathLike[str], works: Works, batch: int | None = None) -> Tuned:
-    """The tuning in a file, if it is for these works and this batch, None for any.
+    """The tuning in a file for these works and this batch; None accepts any batch.
 
-    Raises FileError where the file cannot be read, UsageError where it is no tuning or that of another model.
+    Raises FileError if the file cannot be read, UsageError if it is not a tuning or belongs to another model.
     """
     where = printable(str(path))
     try:
@@ -56,9 +56,9 @@ def read_tuning(path: str | os.PathLike[str], works: Works, batch: int | None = 
 
 
 def measured(path: str | os.PathLike[str], works: Works, batch: int = 1) -> Tuned:
-    """The tuning that is measured now, on this machine, and written to a file.
+    """Measure the tuning on this machine and write it to a file.
 
-    Raises FileError where it cannot be written.
+    Raises FileError if the file cannot be written.
     """
     if batch < 1:
         raise UsageError(f"tune_batch is 1 or more, not {batch!r}")
@@ -70,7 +70,7 @@ def measured(path: str | os.PathLike[str], works: Works, batch: int = 1) -> Tune
 
 
 def _checked_in(where: str, record: Any, works: Works, batch: int | None) -> Tuned:
-    """The tuning of a file, which its messages name."""
+    """The checked tuning of a file, with the file's name in its messages."""
     again = "delete the file, and the next export measures again"
     try:
         tuned = _checked(record, works, batch)

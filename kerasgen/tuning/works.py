@@ -1,6 +1,6 @@
-"""The layers of a model that can be computed in several ways, as calls that can be timed.
+"""Finds the layers of a model that can be computed in several ways, as calls to time.
 
-`kerasgen.emit.runtime.tuning` times them, here or in a module on another machine.
+`kerasgen.emit.runtime.tuning` times them, either here or in a module on another machine.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Works:
 def works_of(graph: Graph, level: int, source: str) -> Works:
     """The works of a graph at this level of optimisation.
 
-    Raises UsageError where the level has no choice of kernels, or a size of an input is known only at run time.
+    Raises UsageError if the level leaves no choice of kernels, or if a size of an input is known only at run time.
     """
     steps = list(passes(PIPELINES[level]))
     at = next((i for i, step in enumerate(steps) if step.__name__ in CHOOSERS), None)
@@ -73,7 +73,7 @@ def _passed(plan: Plan, steps: list[Any]) -> Plan:
 
 
 class _Finals:
-    """The nodes of a finished graph by the weight that they read, in order."""
+    """The nodes of a finished graph by the weight that they read, in the graph's order."""
 
     def __init__(self, graph: Graph) -> None:
         self.nodes: dict[str, list[Node]] = {}
@@ -82,15 +82,15 @@ class _Finals:
                 self.nodes.setdefault(str(node.inputs[1]), []).append(node)
 
     def of(self, node: Node) -> Node | None:
-        """What became of a layer, for each of those with the same weight in turn."""
+        """The final node of a layer. Layers that share a weight must ask in the graph's order."""
         nodes = self.nodes.get(str(node.inputs[1]), [])
         return nodes.pop(0) if nodes else None
 
 
 def _way(choice: Choice, node: Node, final: Node, graph: Graph) -> Way | None:
-    """A choice as a call with all that the final node has: the residual, the activation, the border.
+    """A choice as a call that does everything that the final node does, with its residual, activation and border.
 
-    None where its kernel does less than the final one, so that another line would have to do the rest.
+    None if the kernel does less than the final one, so that another line would have to do the rest.
     """
     chosen, layout = choice
     kernel, attrs = chosen.kernel, dict(chosen.attrs)
@@ -118,7 +118,7 @@ def _shape(operand: Any, graph: Graph) -> Shape | None:
 
 
 def _described(node: Node, final: Node, graph: Graph) -> str:
-    """What a layer computes, with all that its time depends on; "" where it cannot be timed from its shapes."""
+    """What a layer computes, with everything that its time depends on; "" if it cannot be timed from its shapes."""
     x, y = graph.specs[str(node.inputs[0])], graph.specs[node.output]
     if None in x.shape[1:] or x.shape[:1] != (None,) or (x.rows, y.rows) != (1, 1) or x.dtype != "float32":
         return ""

@@ -1,1 +1,1 @@
-"""Proof: a module is compared with Keras, and where they differ, the first wrong layer and step are found."""
+"""Compares a module with Keras and, if they differ, finds the first wrong layer and the step that made it wrong."""

@@ -1,4 +1,4 @@
-"""The config that Keras is to build, where the model's own file will not do."""
+"""The config for Keras to build when the model's own file won't do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kerasgen.readers.model import ModelFile, ModelSpec, leaves
 
 
 def rebuilt(file: ModelFile, cut: Cut | None) -> Any:
-    """The config of what a module needs of a legacy file, so that Keras neither builds nor runs the rest; or None.
+    """The config of the layers that a module needs from a legacy file, so that Keras doesn't build or run the rest.
 
-    Keras loads the whole file (None) where weights have no layer names, and where a cut goes through a nested model or
-    between the calls of a shared layer.
+    None means that Keras loads the whole file: if the weights have no layer names, or if a cut goes through a nested
+    model or between the calls of a shared layer.
     """
     if cut is None or not isinstance(file.weights, LegacyWeights) or not _between_layers(file.model, cut):
         return None
@@ -33,7 +33,7 @@ def rebuilt(file: ModelFile, cut: Cut | None) -> Any:
 
 
 def _between_layers(model: ModelSpec, cut: Cut) -> bool:
-    """Whether each layer of the outermost model is needed in all of its calls, with all they read, or not at all."""
+    """Whether each layer of the outermost model is needed in all its calls, with all that they read, or in none."""
     needed = cut.layers | cut.models
     names = {name for (name, _), *_ in needed} | {
         ref.layer for i, ref in enumerate(leaves(model.inputs)) if i in cut.inputs
@@ -47,7 +47,7 @@ def _between_layers(model: ModelSpec, cut: Cut) -> bool:
 
 
 def _list(refs: Any) -> list[Any]:
-    """The tensors in `input_layers`: one, a list or a dict of them."""
+    """The tensors in `input_layers`, which holds one tensor, a list or a dict."""
     if isinstance(refs, Mapping):
         return list(refs.values())
     return [refs] if isinstance(refs[0], str) else refs

@@ -1,4 +1,4 @@
-"""Compares answers with the right ones."""
+"""Compares a module's outputs with the expected ones."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ EPSILONS: Mapping[str, float] = {
 class OutputReport:
     """How one output compares: the error, and where it is worst.
 
-    `relative` is the error as a part of the largest number expected, `ulps` in units in the last place of that number.
-    Where the shapes differ, nothing can be compared: the errors are infinite, `shapes` has both. `given` tells which
-    inputs the answer belongs to, where there are several. `rounding` is how far Keras itself is from the answer in
-    float64, where that had to be asked.
+    `relative` is the error as a fraction of the largest expected number; `ulps` is the error in units in the last place
+    of that number. If the shapes differ, the errors are infinite and `shapes` has both shapes. `given` names the set of
+    inputs, if there are several. `rounding` is the distance of Keras itself from the answer in float64, if computed.
     """
 
     name: str
@@ -52,7 +51,7 @@ class OutputReport:
 
     @property
     def measure(self) -> str:
-        """The error in words."""
+        """The error as text."""
         if self.shapes:
             return f"the shape is {self.shapes[0]}, Keras has {self.shapes[1]}"
         where = f", worst at {self.worst}: {self.got:.7g}, Keras has {self.expected:.7g}" if self.worst else ""
@@ -61,18 +60,18 @@ class OutputReport:
         return f"error {size} ({self.tolerance:.2g} allowed{rounding}){where}"
 
     def __str__(self) -> str:
-        """One line for people."""
+        """One readable line."""
         given = f" of {self.given}" if self.given else ""
         return f"{'ok' if self.ok else 'DIFFERS'} {printable(self.name)}{given}: {self.measure}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON, which has no number that is not finite: None stands for those."""
+        """Plain data for JSON. Numbers that are not finite become None, as JSON has none."""
         data = {**asdict(self), "ok": self.ok}
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in data.items()}
 
 
 def precisions(model: ModelSpec) -> Iterator[str]:
-    """The dtypes that the layers of a model compute in; operations compute in that of their operands."""
+    """The dtypes that the layers of a model compute in; operations compute in the dtype of their operands."""
     operations = any(layer.kind.startswith("ops.") for layer in model.layers)
     for layer in model.layers:
         if layer.model is not None:
@@ -82,10 +81,10 @@ def precisions(model: ModelSpec) -> Iterator[str]:
 
 
 def allowed(dtype: str, inside: Iterable[str] = ()) -> float:
-    """The error that needs no explanation, as a part of the largest number: a third of the digits of the dtype.
+    """The error that needs no explanation, as a fraction of the largest number: the last third of the dtype's digits.
 
-    Keras adds in another order. `inside` are the dtypes of the computation, of which the
-    least precise counts. Whole numbers have no error.
+    The reason is that Keras adds in another order. `inside` lists the dtypes of the computation; the least precise one
+    counts. Integers must be equal.
     """
     if dtype not in EPSILONS:
         return 0.0
@@ -95,9 +94,9 @@ def allowed(dtype: str, inside: Iterable[str] = ()) -> float:
 def compare(
     name: str, got: Any, expected: Any, *, tolerance: float | None = None, inside: Iterable[str] = ()
 ) -> OutputReport:
-    """Compare one output. Different shapes, or a number that is finite on one side only, are infinite errors.
+    """Compare one output. Different shapes, or a number that is finite on one side only, give an infinite error.
 
-    `inside` are the dtypes that the model computes in: the least precise decides how close a float can be.
+    `inside` lists the dtypes that the model computes in: the least precise one decides how close floats must be.
     """
     got, expected = np.asarray(got), np.asarray(expected)
     limit = allowed(expected.dtype.name, inside) if tolerance is None else tolerance
@@ -123,12 +122,12 @@ def compare(
 
 
 def _smallest(dtype: np.dtype[Any]) -> float:
-    """The smallest normal number: TensorFlow makes 0 of smaller ones, in float32 and float64."""
+    """The smallest normal number: TensorFlow flushes smaller ones to 0 in float32 and float64."""
     return float(np.finfo(dtype).tiny) if dtype.kind in "fc" and dtype.itemsize >= 4 else 0.0
 
 
 def flat(result: Any) -> list[Any]:
-    """What a model returns, as a list in the order of its outputs."""
+    """The outputs of a model as a list, in order."""
     if isinstance(result, Mapping):
         return list(result.values())
     return list(result) if isinstance(result, (list, tuple)) else [result]

@@ -1,8 +1,8 @@
-"""Where a module begins to differ from its model: the first layer that is wrong, and the step that made it so.
+"""Finds where a module begins to differ from its model: the first wrong layer, and the step that made it wrong.
 
-A model is turned into a module in a straight line, so a wrong answer localises itself: where Keras's layers differ from
-the graph as built, a rule is at fault; from the optimised graph, a pass; from the module, its weights or its code. What
-counts as different says `kerasgen.verification.steps`.
+A model becomes a module in a straight line, so the first stage that differs from Keras's layers is at fault: if the
+graph as built differs, a rule is wrong; if only the optimised graph does, a pass; if only the module does, its weights
+or its code. `kerasgen.verification.steps` defines what counts as different.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FAULTS: Mapping[str, str] = {
 
 
 class Evidence(NamedTuple):
-    """A layer by itself: a plan of nothing else, the arrays that it reads, what it should make, and what it made."""
+    """One layer in isolation: a plan of that layer alone, its inputs, its expected outputs, and the ones it gave."""
 
     config: Mapping[str, Any]
     plan: Plan
@@ -58,10 +58,10 @@ class Evidence(NamedTuple):
 class Divergence:
     """The first layer whose output is wrong, and why.
 
-    `layer` is its name after those of the models around it, with `#2` at its second call; "" where no layer is wrong by
-    itself. `stage` is one of `FAULTS`; `culprit` the pass, the weights or the line of code. `outputs` compare what it
-    makes with what should be made of the arrays that `inputs` are of, which are the same on both sides. `unseen` names
-    the layers whose output Keras does not tell, because another layer wraps them.
+    `layer` is its name, after the names of the models around it, with `#2` for its second call; "" if no layer is wrong
+    by itself. `stage` is a key of `FAULTS`; `culprit` is the pass, the weights or the line of code. `outputs` compares
+    the layer's outputs with the expected ones, computed from the same arrays; `inputs` reports on those arrays.
+    `unseen` names the layers whose outputs Keras does not show, because another layer wraps them.
     """
 
     stage: str
@@ -75,11 +75,11 @@ class Divergence:
 
     @property
     def fault(self) -> str:
-        """What is at fault, in words."""
+        """What is at fault, as text."""
         return FAULTS[self.stage].format(kind=printable(self.kind), culprit=printable(self.culprit))
 
     def __str__(self) -> str:
-        """One line for people."""
+        """One readable line."""
         if not self.layer:
             return f"at fault: {self.fault}"
         read = max((report.relative for report in self.inputs), default=0.0)
@@ -101,7 +101,7 @@ Arrays = Sequence[np.ndarray]
 
 
 class Search:
-    """Looks for the first step that is wrong: of the graph as built, by Keras's layers; then of the module.
+    """Looks for the first wrong step: first in the graph as built, compared with Keras's layers; then in the module.
 
     `tolerance` is as for `kerasgen.verify`.
     """
@@ -112,7 +112,7 @@ class Search:
         self.kinds = {layer.name: layer.kind for layer in built.layers}
         self.makers = {name: node for node in self.graph.nodes for name in node.outputs}
         options = getattr(module, "EXPORT", {})
-        self.dtype = options.get("weights_dtype", "")  # of stored weights, "" for float32
+        self.dtype = options.get("weights_dtype", "")  # of the stored weights, "" for float32
         *_, (_, self.exact) = self._stages()
         self.final = self.exact
         if self.dtype:
@@ -121,12 +121,12 @@ class Search:
         self.lines = PureLines(module, self.final, self.lowered) if self.lowered else Lines(module, self.final)
         self.twins = twins(self.graph, self.final.graph)
         self.unseen: tuple[str, ...] = ()
-        self.called: list[np.ndarray] = []  # what Keras answers call by call
+        self.called: list[np.ndarray] = []  # Keras's outputs when run call by call
 
     def wrong_step(self, arrays: Arrays, expected: Arrays, answers: Arrays) -> Divergence | None:
-        """The first wrong step from the inputs to the module's answers; None if all are right.
+        """The first wrong step on the way from the inputs to the module's `answers`; None if all steps are right.
 
-        `expected` are Keras's answers.
+        `expected` holds Keras's answers.
         """
         found = self._rule(arrays, expected)
         if found is None and self.dtype:
@@ -139,10 +139,10 @@ class Search:
     def explained(
         self, arrays: Arrays, expected: Arrays, answers: Arrays, reports: list[OutputReport]
     ) -> list[OutputReport]:
-        """The reports of the answers, by the witness where they are beyond the floor.
+        """The reports of the answers; those beyond the floor are judged by the witness.
 
-        Where Keras contradicts itself, the module may answer as it does call by call: compiled, some layers for images
-        do not make whole numbers of their results.
+        If Keras contradicts itself, the module may answer as Keras does call by call: some image layers don't round
+        their results to whole numbers when they are compiled.
         """
         if len(self.called) == len(reports) and not all(report.ok for report in reports):
             rows = zip(reports, answers, self.called, strict=True)
@@ -156,7 +156,7 @@ class Search:
         return explained(self.graph, arrays, answers, expected, reports, precisions(self.built.file.model))
 
     def unexplained(self, arrays: Arrays, expected: Arrays) -> Divergence:
-        """What explains answers that differ though no step is wrong."""
+        """The divergence to report if the answers differ although no step is wrong."""
         if self.dtype:
             return Divergence("loss", culprit=self.dtype, unseen=self.unseen)
         walk = Walk(self.graph, arrays, self.tolerance, keras=True)
@@ -170,7 +170,7 @@ class Search:
     # ---------------------------------------------------------------- rules, by Keras's layers
 
     def _rule(self, arrays: Arrays, expected: Arrays) -> Divergence | None:
-        """The first layer of the graph as built that differs from Keras's, given what Keras gives it."""
+        """The first layer of the graph as built that differs from Keras's layer, given Keras's own inputs to it."""
         layers = {address: layer for layer, address in self.built.addresses.items()}
         seen: set[str] = set()
         found: Divergence | None = None
@@ -183,7 +183,7 @@ class Search:
                 if names and len(names) == len(call.results):
                     seen.add(layer)
                     found = found or self._wrong_layer(walk, layer, call)
-        except ParityError:  # what Keras predicts as a whole it cannot always do call by call
+        except ParityError:  # Keras can't always run call by call what it can predict as a whole
             pass
         self.called = answers
         if found is not None and not self._agree(answers, expected):  # Keras contradicts itself
@@ -192,7 +192,7 @@ class Search:
         return found
 
     def _wrong_layer(self, walk: Walk, layer: str, call: Call) -> Divergence | None:
-        """What is wrong with the layer that this call is of, before a saturating activation or behind it."""
+        """What is wrong with the layer of this call, before or after a saturating activation."""
         names = self.graph.layers[layer]
         before = self._before(names) if call.before is not None else ()
         for made, results in ((before, [np.asarray(call.before)]), (names, call.results)):
@@ -202,14 +202,14 @@ class Search:
         return None
 
     def _offered(self, walk: Walk, names: tuple[str, ...], results: Arrays) -> Fault | None:
-        """The fault in values as Keras has them; it may have computed them with less precision than the graph."""
+        """The fault in Keras's values, which may have been computed with less precision than the graph's."""
         policies = {str(_config(self.built, node.layer).get("dtype")) for node in walk.needed(names)}
         inside = {policy.removeprefix("mixed_") for policy in policies} | {array.dtype.name for array in results}
         arrays = [np.asarray(array, self.graph.specs[n].dtype) for n, array in zip(names, results, strict=True)]
         return walk.offer(names, arrays, inside & EPSILONS.keys())
 
     def _before(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The value that becomes a layer's by a saturating activation of its own."""
+        """The value before a layer's own saturating activation; () if it has none."""
         node = self.makers.get(names[0]) if len(names) == 1 else None
         if node is None or not facts(node.kernel).saturates:
             return ()
@@ -217,7 +217,7 @@ class Search:
         return (maker.output,) if maker is not None and maker.layer == node.layer else ()
 
     def _agree(self, answers: Arrays, expected: Arrays) -> bool:
-        """Whether Keras answers call by call as it does as a whole, but for rounding."""
+        """Whether Keras gives the same answers call by call as in one run, apart from rounding."""
         if len(answers) != len(expected):
             return False
         tolerance = max(1e-2, self.tolerance or 0.0)
@@ -227,7 +227,7 @@ class Search:
     # ---------------------------------------------------------------- the module
 
     def _stages(self) -> Iterator[tuple[str, Plan]]:
-        """The plan after each pass, as `kerasgen.api.generate` makes it."""
+        """The plan after each pass, as in `kerasgen.api.generate`."""
         tuned = getattr(self.module, "EXPORT", {}).get("tune", {})
         plan = Plan(self.graph, choices=tuned.get("kernels", {}), block=tuned.get("block"))
         yield "", plan
@@ -236,7 +236,7 @@ class Search:
             yield name, plan
 
     def _pipeline(self) -> Iterator[tuple[str, Pass]]:
-        """The passes that made the module, by name: one with `activations` keeps every layer."""
+        """The passes that made the module, by name. A module with `activations` keeps every layer."""
         level = getattr(self.module, "EXPORT", {}).get("optimize", LEVEL)
         pipelines = PURE if is_pure(self.module) else PIPELINES
         pipeline = self._shared_weights(level) or pipelines[level]
@@ -249,13 +249,13 @@ class Search:
             yield from ((step.__name__, step) for step in FINISH.passes)
 
     def _shared_weights(self, level: int) -> Pipeline | None:
-        """The passes of a module whose `predict` has its weights in common with other functions."""
+        """The passes of a module whose `predict` shares its weights with other functions."""
         if hasattr(self.module, "backward"):
             return GradientOptions.of(self.module.EXPORT["gradients"]).plan(self.built, self.graph, level).pipeline
         return plan_streaming(self.graph, level, self.built).pipeline if streams(self.module) else None
 
     def is_right(self, arrays: Arrays, answers: Arrays) -> bool:
-        """Whether every step of the module is, and it answers what its lines make."""
+        """Whether every step of the module is right, and `predict` returns what its lines compute."""
         if not self.lines.nodes:
             return Walk(self.graph, arrays, self.tolerance).offer(self.graph.outputs, answers) is None
         results = []
@@ -269,7 +269,7 @@ class Search:
         return all(report.ok for report in reports)
 
     def _pass(self, arrays: Arrays) -> Divergence | None:
-        """The first wrong layer of the plan after all passes, and the pass after which it is wrong."""
+        """The first wrong layer of the plan after all passes, and the pass that made it wrong."""
         if self._plan_fault(self.exact, arrays) is None:
             return None
         for name, after in self._stages():
@@ -280,7 +280,7 @@ class Search:
         return None
 
     def _plan_fault(self, after: Plan, arrays: Arrays) -> tuple[str, Fault] | None:
-        """The first layer of a plan that is wrong."""
+        """The first wrong layer of a plan."""
         values = after.trace(*arrays)
         walk = Walk(self.graph, arrays, self.tolerance)
         same = twins(self.graph, after.graph)
@@ -293,7 +293,7 @@ class Search:
         return None
 
     def _weights(self, arrays: Arrays) -> Divergence | None:
-        """The first layer that the module's own weights make wrong; of lists, the weights that are others."""
+        """The first layer made wrong by the module's own weights; in a module without NumPy, the altered weights."""
         if self.lowered is not None:
             altered = altered_lists(self.module, self.lowered)
             return Divergence("weights", culprit=", ".join(altered)) if altered else None
@@ -307,7 +307,7 @@ class Search:
         damaged = Plan(replace(apart.graph, weights={**loaded, **{name: own[name] for name in altered}}))
         try:
             got = damaged.trace(*arrays)
-        except Exception:  # weights of another shape do not even run
+        except Exception:  # weights of the wrong shape do not even run
             return Divergence("weights", culprit=", ".join(altered))
         walk = Walk(apart.graph, arrays, self.tolerance, weights=loaded)
         for node in apart.graph.nodes:
@@ -318,7 +318,7 @@ class Search:
         return None
 
     def _code(self, arrays: Arrays) -> Divergence | None:
-        """The first line of the module whose value differs from its node's."""
+        """The first line of the module whose value differs from that of its node."""
         if not self.lines.lines:
             return None
         batch = next(self.lines.batches(arrays))
@@ -347,14 +347,14 @@ class Search:
         return found[0] if found else None
 
     def _answers(self, arrays: Arrays, answers: Arrays) -> Divergence | None:
-        """What is wrong with answers that differ from those of the plan that the module was printed from."""
+        """The divergence if the answers differ from those of the plan that the module was printed from."""
         pairs = zip(answers, self.final.run(*arrays), strict=True)
         if all(compare("", got, right, tolerance=self.tolerance).ok for got, right in pairs):
             return None
         return Divergence("emitter", culprit="it returns something else than it computes")
 
     def _found(self, stage: str, culprit: str, layer: str, fault: Fault, plan: Plan) -> Divergence:
-        """What is wrong with the values of a layer; of a rule, what Keras has is right."""
+        """The divergence for a wrong layer; if a rule is at fault, Keras's values are the right ones."""
         plain, _, _ = layer.partition("#")
         right, got = (fault.got, fault.right) if stage == "rule" else (fault.right, fault.got)
         known = {name: array for name, array in fault.read.items() if array is not None}
@@ -379,7 +379,7 @@ class Search:
 
 
 class _ModuleSteps:
-    """Compares what the lines of a module make with what the graph as built makes, where it has such a value."""
+    """Compares the values of a module's lines with the same values of the graph as built, where it has them."""
 
     def __init__(self, search: Search, arrays: Arrays) -> None:
         self.search = search
@@ -387,7 +387,7 @@ class _ModuleSteps:
         self.fault: Fault | None = None
 
     def visit(self, number: int, made: Made) -> None:
-        """Take what a line made."""
+        """Compare the value of a line."""
         search = self.search
         index = search.lines.nodes[number]
         if index is None:
@@ -406,7 +406,7 @@ class _ModuleSteps:
 
 
 def twins(built: Graph, after: Graph) -> dict[int, list[tuple[str, str]]]:
-    """By the index of the node of `after` that makes it, each value that the graph as built has, too; both names."""
+    """The values in both graphs, as pairs of names, by the index of the node of `after` that computes them."""
     makers = {name: index for index, node in enumerate(after.nodes) for name in node.outputs}
     computed = built.makers()
     pairs = [
@@ -422,7 +422,7 @@ def twins(built: Graph, after: Graph) -> dict[int, list[tuple[str, str]]]:
 
 
 def activations_apart(plan: Plan) -> tuple[Plan, dict[str, str]]:
-    """The plan whose saturating activations are nodes of their own, and the names of what they read by their own."""
+    """The plan with each saturating activation as a node of its own; and, by each node's name, the value it reads."""
     graph = plan.graph
     nodes: list[Node] = []
     before: dict[str, str] = {}
@@ -456,6 +456,6 @@ def _config(built: Built, layer: str) -> Mapping[str, Any]:
     spec: LayerSpec | None = None
     layers = built.file.model.layers
     for name, _ in built.addresses.get(layer, ()):
-        spec = next((each for each in layers if each.name == name), spec)  # of one that it wraps, what wraps it
+        spec = next((each for each in layers if each.name == name), spec)  # for a wrapped layer, the wrapper's
         layers = spec.model.layers if spec is not None and spec.model is not None else ()
     return spec.config if spec is not None else {}

@@ -1,8 +1,8 @@
-"""The gradients of a module, compared with those that TensorFlow's `GradientTape` gives for the model itself.
+"""Compares the gradients of a module with those of TensorFlow's `GradientTape` for the model itself.
 
-Both start from the same random gradients of the outputs. The gradients of the weights are compared in the order in
-which the backward pass comes to them, from the last layer to the first: the first one that is off names the layer where
-the backward pass goes wrong, or the one behind it.
+Both start from the same random gradients of the outputs. The gradients of the weights are compared in the order of the
+backward pass, from the last layer to the first. So the first wrong one names the layer where the backward pass goes
+wrong, or the layer after it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kerasgen.verification.compare import OutputReport, compare, flat
 from kerasgen.verification.oracle import Oracle
 
 TOLERANCE = 1e-4  # of the largest number of each gradient
-FLOOR = 4e-3  # of the largest gradient: below, what is left of a sum that cancels. Times TOLERANCE, a few roundings
+FLOOR = 4e-3  # of the largest gradient: less is what remains of a sum that cancels. Times TOLERANCE, a few roundings
 
 
 def compare_gradients(
@@ -28,7 +28,7 @@ def compare_gradients(
 ) -> tuple[OutputReport, ...]:
     """A report for the gradient of each input and each weight, in the order of the backward pass.
 
-    Raises UsageError where the module has no gradients, ParityError where Keras or the module fails.
+    Raises UsageError if the module has no gradients, ParityError if Keras or the module fails.
     """
     if not hasattr(module, "backward"):
         raise UsageError("the module has no gradients: export it with `gradients`")
@@ -54,7 +54,7 @@ def compare_gradients(
 
 
 def _reports(got: dict[str, Any], expected: dict[str, Any], tolerance: float) -> tuple[OutputReport, ...]:
-    """What is smaller than FLOOR of the largest gradient is compared with that, not with its own largest number."""
+    """Errors are relative to a gradient's largest number, or to FLOOR of the largest gradient if that is more."""
     right = {name: np.zeros_like(got[name]) if array is None else array for name, array in expected.items()}
     largest = max((float(np.abs(array).max(initial=0.0)) for array in right.values()), default=0.0)
     reports = []
@@ -68,7 +68,7 @@ def _reports(got: dict[str, Any], expected: dict[str, Any], tolerance: float) ->
 
 
 def _in_order(weights: Sequence[np.ndarray], variables: Sequence[tuple[np.ndarray, Any]]) -> list[Any]:
-    """The gradient of each weight: that of the variable with the same numbers.
+    """The gradient of each weight, found as the gradient of the variable with the same numbers.
 
     Weights with equal numbers, such as fresh biases, come in the reverse order of the variables, as the layers do.
     """

@@ -1,21 +1,21 @@
-"""Inputs to compare answers with: made to suit the model, or the user's own.
+"""Inputs for comparisons: generated to suit the model, or the user's own.
 
-A proof is as good as its inputs: after a division by 255, noise around 0 is nothing to the first layer. What range an
-input wants is read from the graph as built, by following the input through what scales and shifts it:
+A comparison is only as good as its inputs: after a division by 255, the first layer hardly sees noise around 0. The
+range that an input needs is read from the graph as built, by following the input through scales and shifts:
 
 | what reads the input | range |
 |---|---|
-| a table, a vocabulary, an encoding of classes | the whole numbers that it has |
+| a table, a vocabulary, an encoding of classes | the integers that it has |
 | bins | from below the first to above the last |
 | a normalisation by statistics | mean - 2 deviations to mean + 2 deviations |
 | (x - m) s, then any layer | 0 to 1/s if m is 0; 0 to 2m if that is 1/s or more; else m - 1/s to m + 1/s |
-| a linear layer whose sums a batch normalisation has statistics of | what has such sums, if that is far from 1 |
-| a network of `keras.applications` by name | what its `preprocess_input` makes |
-| anything else | -2 to 2, whole numbers 0 to 9, bytes 0 to 255 |
+| a linear layer whose sums a batch normalisation has statistics of | inputs with such sums, if they are far from 1 |
+| a network of `keras.applications`, by name | the range of its `preprocess_input` |
+| anything else | -2 to 2, integers 0 to 9, bytes 0 to 255 |
 
 The first row that applies counts. `kerasgen.emit.runtime.inputs.make_input` makes the arrays, here and in the modules:
-four samples, one of each kind. Where -2 to 2 is but a guess, a fifth has larger numbers, to which filters answer that
-are dead between those. Where a table is read, more samples count through all that it has, as far as that is cheap.
+four samples, one of each kind. If -2 to 2 is only a guess, a fifth sample has larger numbers, for filters that are dead
+in that range. If a table is read, more samples count through all its rows, as far as that is cheap.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.names import printable
 from kerasgen.readers.model import ModelSpec
 
-Inputs = Sequence[tuple[str, Sequence[int | None], str]]  # names, shapes and dtypes, as a module's INPUTS has them
+Inputs = Sequence[tuple[str, Sequence[int | None], str]]  # names, shapes and dtypes, as in a module's INPUTS
 BATCH = 4  # one sample of each kind that `make_input` makes in the range
-MANY_CELLS = 1 << 20  # of the inputs, from which on a batch has two samples
-MOST_CELLS = 1 << 24  # of the inputs, from which on it has one
-MOST_WORK = 1 << 28  # cells of all the arrays that the graph makes of a batch
-MOST_COUNTING = 1 << 22  # the same, of the samples that count through a table
-TOO_MANY_CELLS = 1 << 25  # of a batch, which takes hundreds of megabytes to answer
+MANY_CELLS = 1 << 20  # of the inputs; from there on, a batch has two samples
+MOST_CELLS = 1 << 24  # of the inputs; from there on, it has one
+MOST_WORK = 1 << 28  # cells of all the arrays that the graph computes for a batch
+MOST_COUNTING = 1 << 22  # the same, for the samples that count through a table
+TOO_MANY_CELLS = 1 << 25  # of a batch: it would take hundreds of megabytes
 OPEN_SIZES = (128, 64, 32, 16, 8, 4, 2)  # to try for the sizes that a model leaves open
 
 
 class TooLarge(UsageError):
-    """An input that is too large to be made up."""
+    """An input is too large to be generated."""
 
 
 class Recipe(NamedTuple):
-    """What `kerasgen.emit.runtime.inputs.make_input` takes but for the seed: an input as a few numbers."""
+    """The arguments of `kerasgen.emit.runtime.inputs.make_input` except the seed: an input as a few numbers."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -67,14 +67,14 @@ class Recipe(NamedTuple):
 
 
 class Range(NamedTuple):
-    """The numbers that an input wants, each limit a number or one for each cell of the last axis."""
+    """The range of an input. Each limit is one number, or one per cell of the last axis."""
 
     low: Any
     high: Any
     whole: bool = False
 
     def before(self, change: Affine) -> Range:
-        """The numbers that x s + t brings into this range."""
+        """The range of x for which x s + t is in this range."""
         ends = (np.asarray(self.low) - change.shift) / change.scale, (self.high - change.shift) / change.scale
         return Range(np.minimum(*ends), np.maximum(*ends), self.whole)
 
@@ -87,9 +87,9 @@ APPLICATIONS = dict.fromkeys(("vgg16", "vgg19", "resnet50", "resnet101", "resnet
 
 
 def recipes(graph: Graph, model: ModelSpec | None = None, batch: int | None = None) -> tuple[Recipe, ...]:
-    """Of each input of a graph as built, what makes it; `batch` by default as many samples as suit its size.
+    """The recipe of each input of a graph as built. By default, `batch` depends on the size of the inputs.
 
-    A model may fix the batch. What a graph without weights lets nobody know is guessed.
+    A model may fix the batch. What cannot be known of a graph without weights is guessed.
     """
     sizes = [graph.specs[name].shape[1:] for node in graph.nodes for name in node.outputs]
     work = max(1, sum(math.prod(size or OPEN_SIZES[0] for size in shape) for shape in sizes))
@@ -99,7 +99,7 @@ def recipes(graph: Graph, model: ModelSpec | None = None, batch: int | None = No
 
 
 def draw(recipes: Iterable[Recipe], seed: int = 0) -> list[np.ndarray]:
-    """The inputs of these recipes. Raises TooLarge."""
+    """The inputs of these recipes. Raises TooLarge if one is too large."""
     recipes = list(recipes)
     cells = sum(math.prod(recipe.shape) for recipe in recipes)
     if cells > TOO_MANY_CELLS:
@@ -108,14 +108,14 @@ def draw(recipes: Iterable[Recipe], seed: int = 0) -> list[np.ndarray]:
 
 
 def random_inputs(inputs: Inputs, seed: int = 0, batch: int = BATCH) -> list[np.ndarray]:
-    """An array for each input of a model of which nothing else is known. `inputs` is a module's INPUTS."""
+    """An array for each input of a model about which nothing else is known. `inputs` is a module's INPUTS."""
     shapes = _shapes([shape for _, shape, _ in inputs], batch)
     values = (Value(name, tuple(shape), dtype) for name, shape, dtype in inputs)
     return draw((_recipe(value, shape, _unknown(value)) for value, shape in zip(values, shapes, strict=True)), seed)
 
 
 def _recipe(value: Value, shape: tuple[int, ...], wanted: Range) -> Recipe:
-    """The recipe of these numbers, as far as the dtype has them; floats have three digits, the same on all machines."""
+    """The recipe for this range, as far as the dtype has it; floats have three digits, the same on all machines."""
     dtype = np.dtype(value.dtype)
     whole = wanted.whole or dtype.kind in "biu"
     least, most = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-math.inf, math.inf)
@@ -130,7 +130,7 @@ def _recipe(value: Value, shape: tuple[int, ...], wanted: Range) -> Recipe:
 
 
 def _fixed_batch(model: ModelSpec | None) -> int | None:
-    """The samples that every call must have: stateful layers, for one, want their number known."""
+    """The number of samples that every call must have, if the model fixes it, as stateful layers do."""
     shapes = [] if model is None else [layer.config.get("batch_shape") for layer in model.layers]
     return next((shape[0] for shape in shapes if isinstance(shape, (list, tuple)) and shape and shape[0]), None)
 
@@ -138,9 +138,9 @@ def _fixed_batch(model: ModelSpec | None) -> int | None:
 def _shapes(
     shapes: Sequence[Sequence[int | None]], batch: int | None, ranges: Sequence[Range] = (), work: int = 1
 ) -> list[tuple[int, ...]]:
-    """The shapes to try, all sizes known; unless the batch is given, as many samples as these ranges want.
+    """The shapes to try, with all sizes known. Unless the batch is given, it has as many samples as the ranges need.
 
-    `work` is how many cells the graph makes of a sample.
+    `work` is the number of cells that the graph computes for a sample.
     """
     for size in OPEN_SIZES:
         samples = [tuple(size if length is None else int(length) for length in shape[1:]) for shape in shapes]
@@ -154,7 +154,7 @@ def _shapes(
 
 
 def _more(wanted: Range, sample: tuple[int, ...], work: int) -> int:
-    """How many samples an input wants beyond the usual: one that leaves a guessed range, or those that count."""
+    """How many extra samples an input needs: one that leaves a guessed range, or those that count through a table."""
     if not wanted.whole:
         return int(wanted is FLOATS)
     numbers = int(np.max(wanted.high) - np.min(wanted.low)) + 1
@@ -167,8 +167,8 @@ def _unknown(value: Value) -> Range:
 
 
 def wanted_range(value: Value, graph: Graph, model: ModelSpec | None = None) -> Range:
-    """The range that an input of a graph as built wants: see the module's docstring."""
-    found = sorted(_hints(value, graph), key=lambda hint: hint[0])  # the first of equal ones
+    """The range that an input of a graph as built needs: see the module's docstring."""
+    found = sorted(_hints(value, graph), key=lambda hint: hint[0])  # on a tie, the first
     tables = [wanted for rank, wanted in found if rank == TABLE]
     if tables:
         low, high = max(wanted.low for wanted in tables), min(wanted.high for wanted in tables)
@@ -180,14 +180,14 @@ def wanted_range(value: Value, graph: Graph, model: ModelSpec | None = None) -> 
     return next((APPLICATIONS[name] for name in names if image and name in APPLICATIONS), _unknown(value))
 
 
-# What tells of a range, the surest first.
+# What a range can be read from, the surest first.
 TABLE, BINS, STATISTICS, SCALE, SUMS = range(5)
 
 
 def _hints(value: Value, graph: Graph) -> Iterator[tuple[int, Range]]:
-    """What the readers of an input tell of it, however it is scaled, shifted and moved before them."""
+    """What the readers of an input say about its range, after any scaling, shifting and moving before them."""
     same = Affine(value.name, np.ones(1), np.zeros(1))
-    changes = {value.name: same}  # what each value is made of the input by
+    changes = {value.name: same}  # how each value is computed from the input
     for node in graph.nodes:
         for position, name in enumerate(node.inputs):
             change = changes.get(name) if isinstance(name, str) else None
@@ -208,12 +208,12 @@ def _hints(value: Value, graph: Graph) -> Iterator[tuple[int, Range]]:
 
 
 def _averaged(change: Affine) -> Affine:
-    """One scale and one shift for all channels, which may stand anywhere once the cells have been moved."""
+    """One scale and one shift for all channels: once cells have been moved, a channel may be anywhere."""
     return Affine(change.x, change.scale.mean(keepdims=True), change.shift.mean(keepdims=True))
 
 
 def _natural(change: Affine) -> Range:
-    """The numbers that a model scales and shifts to be about 1 large: of pixels, 0 is the least."""
+    """The range that a model scales and shifts to numbers of size about 1. For pixels it begins at 0."""
     middle, radius = -change.shift / change.scale, 1 / change.scale
     by_mean = np.abs(middle) >= 0.49 * np.abs(radius)
     other = np.where(change.shift == 0, radius, middle - radius)
@@ -223,7 +223,7 @@ def _natural(change: Affine) -> Range:
 
 
 def _change(node: Node, graph: Graph) -> Affine | None:
-    """What a node does to each cell of its first array, if that is to scale, shift and move it."""
+    """What a node does to each cell of its first array, if it only scales, shifts and moves cells."""
     name = str(node.inputs[0])
     if facts(node.kernel).moves:
         return Affine(name, np.ones(1), np.zeros(1))
@@ -231,7 +231,7 @@ def _change(node: Node, graph: Graph) -> Affine | None:
 
 
 def _probed(node: Node, graph: Graph) -> Affine | None:
-    """The scale and the shift that a function of the user's own turns out to be."""
+    """The scale and the shift of a user's function, found by trying it; None if it does something else."""
     spec = graph.specs.get(node.reads[0]) if len(node.reads) == 1 and len(node.outputs) == 1 else None
     if spec is None:
         return None
@@ -251,7 +251,7 @@ def _probed(node: Node, graph: Graph) -> Affine | None:
 
 
 def _hint(node: Node, position: int, graph: Graph) -> tuple[int, Range] | None:
-    """What a node tells of the range of the array that it reads at this position."""
+    """What a node says about the range of the array that it reads at this position."""
     tell = HINTS.get(node.kernel)
     wanted = tell(node, graph) if tell is not None and position == (node.kernel in SECOND) else None
     if wanted is not None:
@@ -260,9 +260,9 @@ def _hint(node: Node, position: int, graph: Graph) -> tuple[int, Range] | None:
 
 
 def _sums(node: Node, graph: Graph) -> tuple[int, Range] | None:
-    """What the statistics of a linear layer's sums tell of its input, if that is far from 1.
+    """What the statistics of a linear layer's sums say about its input, if its deviation is far from 1.
 
-    Of an input of mean m and deviation s, not correlated, a filter w makes sums of mean m Σw and deviation s ‖w‖.
+    From an uncorrelated input of mean m and deviation s, a filter w makes sums of mean m Σw and deviation s ‖w‖.
     """
     norm = next((n for n in graph.nodes if n.kernel is kernels.batch_norm and n.inputs[0] == node.output), None)
     kernel, bias = (graph.weights.get(str(name)) for name in (*node.inputs, None)[1:3])
@@ -282,7 +282,7 @@ def _sums(node: Node, graph: Graph) -> tuple[int, Range] | None:
 
 
 def _moments(names: Sequence[Any], graph: Graph) -> tuple[np.ndarray, np.ndarray] | None:
-    """A mean and a deviation in float64, of which the graph has the mean and the variance as weights of one axis."""
+    """The mean and the deviation in float64, if the graph has the mean and the variance as weights of one axis."""
     mean, variance = (graph.weights.get(str(name)) for name in names)
     if mean is None or variance is None or mean.shape[-1:] not in ((), (mean.size,)):
         return None
@@ -307,7 +307,7 @@ def _rows(node: Node, graph: Graph) -> tuple[int, Range] | None:
 
 
 def _vocabulary(node: Node, graph: Graph) -> tuple[int, Range] | None:
-    """What a vocabulary has; where others are an error, the first of its numbers that follow each other."""
+    """The range of a vocabulary; if other numbers are an error, its first consecutive numbers."""
     tokens = np.sort(graph.weights.get(str(node.inputs[1]), np.zeros(0))[node.attrs.get("first", 1) :])
     if not tokens.size:
         return None
@@ -329,7 +329,7 @@ def _bins(node: Node, graph: Graph) -> tuple[int, Range] | None:
     return BINS, Range(float(ends[0] - margin), float(ends[-1] + margin))
 
 
-SECOND = (np.take, np.searchsorted)  # which read what they look up behind the table
+SECOND = (np.take, np.searchsorted)  # these read the table first, then what they look up
 HINTS: Mapping[Any, Callable[[Node, Graph], tuple[int, Range] | None]] = {
     np.take: _rows,
     np.searchsorted: _bins,
@@ -340,8 +340,8 @@ HINTS: Mapping[Any, Callable[[Node, Graph], tuple[int, Range] | None]] = {
     kernels.normalization: _statistics(slice(1, 3)),
 }
 
-# An input that is all of a kind: floats from others that are about 1 large, whole numbers from the ends of their range.
-# Nothing that Keras itself answers with NaN: infinities, or squares that are.
+# Inputs of a single kind: floats are made from numbers of size about 1, integers from the ends of their range. None is
+# so large that Keras itself answers NaN, as it does if squares become infinite.
 EDGES: Mapping[str, tuple[Callable[[np.ndarray], Any], Callable[[int, int], int]]] = {
     "zeros": (np.zeros_like, lambda low, high: min(max(0, low), high)),
     "ones": (np.ones_like, lambda low, high: min(max(1, low), high)),
@@ -352,7 +352,7 @@ EDGES: Mapping[str, tuple[Callable[[np.ndarray], Any], Callable[[int, int], int]
 
 
 def edge_inputs(recipes: Iterable[Recipe], seed: int = 0) -> dict[str, list[np.ndarray]]:
-    """Arrays that are the edge of what a model is given, by what they are."""
+    """Inputs at the edge of what a model may get, by their kind."""
     plain = [recipe._replace(low=-2.0, high=2.0) if not recipe.whole else recipe for recipe in recipes]
     some = [
         (recipe, np.clip(x, -4, 4) if not recipe.whole else x)
@@ -368,10 +368,10 @@ def edge_inputs(recipes: Iterable[Recipe], seed: int = 0) -> dict[str, list[np.n
 
 
 def load_inputs(source: Any, inputs: Inputs) -> list[np.ndarray]:
-    """The user's own inputs, as a model with these takes them.
+    """The user's own inputs, checked and converted for a model with these `inputs`.
 
-    `source` is an array, several in order or by name, or the path of an .npy file (one input) or an .npz file (by name,
-    or in order). Raises FileError and UsageError.
+    `source` is an array, several arrays in order or by name, or the path of an .npy file (one input) or an .npz file
+    (by name or in order). Raises FileError if the file cannot be read, UsageError if its arrays do not fit.
     """
     if isinstance(source, (str, os.PathLike)):
         name, given = printable(str(source)), _loaded(Path(source))
@@ -394,7 +394,7 @@ def load_inputs(source: Any, inputs: Inputs) -> list[np.ndarray]:
 
 
 def _loaded(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file; the only one of an .npy file is `one array`."""
+    """The arrays of a file by name; the array of an .npy file is called `one array`."""
     name = printable(str(path))
     try:
         loaded = np.load(path, allow_pickle=False)

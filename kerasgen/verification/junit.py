@@ -1,4 +1,4 @@
-"""A verification as a JUnit file, which CI systems show."""
+"""Writes a verification as a JUnit file for CI systems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kerasgen.verification.verify import Verification
 
 
 def junit(module: Path, verified: Verification | str) -> bytes:
-    """The XML: a test for each output, and one for a wrong layer that all outputs hide; or one that could not run."""
+    """The XML: one test for each output, and one for a wrong layer that no output shows; or one that could not run."""
     suite = ET.Element("testsuite", name="kerasgen verify")
 
     def case(name: str) -> ET.Element:
@@ -31,7 +31,7 @@ def junit(module: Path, verified: Verification | str) -> bytes:
 
 
 def finished(suite: ET.Element) -> bytes:
-    """The XML of a suite, which says how many tests it has and how they ended."""
+    """The XML of a suite, with the numbers of tests, failures and errors filled in."""
     for kind in ("testcase", "failure", "error"):
         name = {"testcase": "tests", "failure": "failures", "error": "errors"}[kind]
         suite.set(name, str(sum(1 for _ in suite.iter(kind))))

@@ -1,7 +1,7 @@
-"""What Keras is given in the place of the bytecode of a Lambda: its expression, made of Keras's own operations.
+"""Replaces the bytecode of a Lambda, for Keras, by the expression read from it, made of Keras's own operations.
 
-So Keras never runs code of a file, unless the user asks for that. A comparison then says nothing about the reading of
-the bytecode, only about what was made of it.
+So Keras never runs code from a file unless the user asks for it. The comparison then says nothing about whether the
+bytecode was read correctly, only about what was made of it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ from kerasgen.layers.functions.values import Reference
 from kerasgen.names import printable
 
 _LOADING = RLock()
-# The entries of a Lambda's config that say what it computes; its output's shape is found out again.
+# The entries of a Lambda's config that say what it computes. The shape of its output is inferred again.
 _OWN = {f"{part}{end}" for part in ("function", "mask", "output_shape") for end in ("", "_type", "_module")}
 _OWN |= {"arguments", "module"}
 
 
 @dataclass(frozen=True)
 class Lambdas:
-    """What Keras does about Lambdas.
+    """How Keras handles Lambdas.
 
-    `defines` are values of globals; `run` lets it run the bytecode. `notes` are what was read, by the layers' names.
+    `defines` gives the values of globals; `run` lets Keras run the bytecode. `notes` holds the code that was read, by
+    layer name.
     """
 
     defines: Mapping[str, Any] = field(default_factory=dict)
@@ -47,12 +48,12 @@ class Lambdas:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def unread(self, source: Any) -> tuple[str, ...]:
-        """The layers whose reading is not compared: none of a live model, which has functions of its own."""
+        """The layers whose reading is not compared: none for a live model, which has its own functions."""
         return () if self.run or not isinstance(source, (str, os.PathLike)) else tuple(self.notes)
 
     @contextmanager
     def replaced(self, keras: Any) -> Iterator[None]:
-        """Models that this library loads meanwhile get functions of ours in their Lambdas."""
+        """While this is open, models loaded by `keras` get our functions in their Lambdas."""
         kind = keras.layers.Lambda
         with _LOADING:
             own = vars(kind)["from_config"]
@@ -63,7 +64,7 @@ class Lambdas:
                 kind.from_config = own
 
     def _settings(self, config: Mapping[str, Any], keras: Any) -> dict[str, Any]:
-        """The arguments of a Lambda, in the place of its config."""
+        """The arguments of a Lambda, replacing its config."""
         kept = {key: item for key, item in config.items() if key not in _OWN}
         try:
             kept["function"] = self._function(config, "function", arguments(config), keras)
@@ -72,7 +73,7 @@ class Lambdas:
                 f"a Lambda is not run, and cannot be read: {error}; `run_lambdas=True` runs it"
             ) from error
         if config.get("mask") is not None:
-            with suppress(UnsupportedModelError):  # then no layer needs it: that would have been refused
+            with suppress(UnsupportedModelError):  # then no layer needs it, or the model would have been refused
                 kept["mask"] = self._function(config, "mask", {}, keras)
         return kept
 
@@ -85,14 +86,14 @@ class Lambdas:
 
 
 def not_compared(unread: Sequence[str]) -> str:
-    """What a comparison does not say of these layers, "" if there are none."""
+    """A remark that the reading of these layers was not compared; "" if there are none."""
     names = ", ".join(map(printable, unread))
     text = f"not compared: the reading of {names}, whose code Keras did not run (`run_lambdas=True` lets it)"
     return text if unread else ""
 
 
 def as_function(function: Expression, defines: Mapping[str, Any], keras: Any) -> Callable[..., Any]:
-    """An expression as a function of tensors, made of the operations of this library and of TensorFlow."""
+    """An expression as a function of tensors, made of operations of `keras` and of TensorFlow."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return _Runner(defines, keras).evaluate(function, {**dict(zip(function.inputs, args, strict=False)), **kwargs})
@@ -103,7 +104,7 @@ def as_function(function: Expression, defines: Mapping[str, Any], keras: Any) ->
 
 
 def _loaded(function: Stored, given: Mapping[str, Any], defines: Mapping[str, Any], keras: Any) -> Callable[..., Any]:
-    """The function of a file, which runs: its globals are the modules that such functions expect."""
+    """The function stored in a file, ready to run: its globals are the modules that such functions expect."""
     known = {name: _object(path, keras) for name, path in modules.MODULES.items()}
     cells = tuple(map(types.CellType, function.closure)) or None
     code = marshal.loads(code_of(function, sys.version_info[:2]))
@@ -111,7 +112,7 @@ def _loaded(function: Stored, given: Mapping[str, Any], defines: Mapping[str, An
     return functools.partial(loaded, **given)
 
 
-# Where each Keras has its backend's functions; and what TensorFlow calls those that were there once.
+# Where each version of Keras has its backend's functions, and TensorFlow's names for those that were removed.
 _BACKENDS = {"keras": ("keras.src.legacy.backend", "keras.backend"), "tf_keras": ("tf_keras.src.backend",)}
 _ONCE = {
     "identity": "identity",
@@ -124,7 +125,7 @@ _ONCE = {
 
 
 def _object(path: str, keras: Any) -> Any:
-    """The module or the function that a dotted name stands for, in this version of Keras."""
+    """The module or function with a dotted name, in this version of Keras."""
     if path.startswith("keras.backend."):
         return _of_backend(path.removeprefix("keras.backend."), keras)
     roots = {
@@ -151,14 +152,14 @@ def _of_backend(name: str, keras: Any) -> Any:
 
 
 class _Runner(Evaluator):
-    """Evaluates expressions with tensors of TensorFlow. It calls what `kerasgen.layers.functions.modules` knows."""
+    """Evaluates expressions with TensorFlow's tensors. It calls only what `kerasgen.layers.functions.modules` knows."""
 
     def __init__(self, defines: Mapping[str, Any], keras: Any) -> None:
         super().__init__(defines)
         self.keras = keras
 
     def value_attribute(self, of: Any, name: str) -> Any:
-        """`of.name`; shapes are plain tuples in Keras 3, and sizes are numbers since TensorFlow 2."""
+        """`of.name`. Shapes are plain tuples in Keras 3, and sizes are integers since TensorFlow 2."""
         if name == "value" and (of is None or isinstance(of, int)):
             return of
         if name not in python.ATTRIBUTES:
@@ -170,7 +171,7 @@ class _Runner(Evaluator):
         return getattr(of, name)
 
     def operator(self, symbol: str, operands: Sequence[Any]) -> Any:
-        """An operator of Python; of plain values within bounds."""
+        """A Python operator; plain values must stay within bounds."""
         if all(map(_is_plain, operands)):
             return python.plain(symbol, *operands)
         if symbol == "classic /":
@@ -184,11 +185,11 @@ class _Runner(Evaluator):
         return of[index]
 
     def unpacked(self, of: Any, number: int, count: int) -> Any:
-        """One of `count` elements that a sequence is unpacked to."""
+        """One of the `count` elements that a sequence is unpacked into."""
         return of[number]
 
     def call(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What a function returns, or a method of a tensor or a shape."""
+        """The result of a function, or of a method of a tensor or a shape."""
         if not isinstance(function, Reference):
             return function(*args, **kwargs)
         root = function.path.partition(".")[0]
@@ -201,12 +202,12 @@ class _Runner(Evaluator):
 
 
 def _real(item: Any) -> Any:
-    """An argument; a type that stands for a dtype becomes its name."""
+    """An argument; a type used as a dtype becomes the dtype's name."""
     return item.dtype if isinstance(item, Reference) and item.dtype else item
 
 
 def _is_plain(item: Any) -> bool:
-    """Whether a value holds no tensor of TensorFlow."""
+    """Whether a value contains no TensorFlow tensor."""
     kinds = (int, float, str, bytes, type(None), type(...), np.ndarray, np.generic, Reference)
     if isinstance(item, (list, tuple)):
         return all(map(_is_plain, item))

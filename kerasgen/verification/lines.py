@@ -1,7 +1,7 @@
-"""Runs the lines of a module's `predict` one by one: what each computes, and which node of the graph it is.
+"""Runs the lines of a module's `predict` one by one: what each computes, and which node of the graph it stands for.
 
-The lines are the module's own, from its text. A line that also applies a saturating activation is run without it,
-too, for such an activation hides most errors.
+The lines are the module's own, from its text. A line that also applies a saturating activation is run without it as
+well, because such an activation hides most errors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SATURATING = {kernel.__name__ for kernel, row in FACTS.items() if row.saturates}
 
 
 class Made(NamedTuple):
-    """What a line made; `before` is the array without the activation, where that saturates."""
+    """The values of a line; `before` is the array before the activation, if that saturates."""
 
     values: list[Any]
     before: Any = None
@@ -34,9 +34,9 @@ Visit = Callable[[int, Made], None]
 
 
 class Lines:
-    """The lines of a module that was loaded, and the nodes of the plan that it was printed from.
+    """The lines of a loaded module, and the nodes of the plan that it was printed from.
 
-    `nodes` has the index of the node of each line, or None; it is empty where the lines are not those of the plan.
+    `nodes` has the index of each line's node, or None; it is empty if the lines are not those of the plan.
     """
 
     function = "predict"
@@ -58,26 +58,26 @@ class Lines:
         return [index - first if first <= index < first + count else None for index in range(len(self.lines))]
 
     def _are(self, lines: Sequence[str]) -> bool:
-        """Whether the lines assign the same names as these, which are those of the plan."""
+        """Whether the lines assign the same names as `lines`, the lines of the plan."""
         printed = value_lines(parse_predict("\n    ".join(["def predict():", *lines])))
         return [line.names for line in printed] == [line.names for line in self.lines]
 
     def batches(self, arrays: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
-        """The inputs in the batches that the module takes at once."""
+        """The inputs in batches of as many samples as the module runs at once."""
         size = self.max_batch or max((len(array) for array in arrays), default=1) or 1
         for start in range(0, max(map(len, arrays), default=1) or 1, size):
             yield [array[start : start + size] for array in arrays]
 
     def run(self, arrays: Sequence[np.ndarray], visit: Visit) -> Any:
-        """Run the lines on inputs; `visit` gets each line's number and what it made, before the next line runs.
+        """Run the lines on inputs. `visit` gets each line's number and values before the next line runs.
 
-        What `predict` returns. Raises what it raises.
+        Returns what `predict` returns and raises what it raises.
         """
         getattr(self.module, "reset_states", dict)()
         return self._recording(visit, flat)(*arrays)
 
     def _recording(self, visit: Visit, values: Callable[[Any], list[Any]]) -> Callable[..., Any]:
-        """The function, which hands each line's number and what it made to `visit`; `values` are those of a line."""
+        """`predict`, changed to hand each line's number and values to `visit`; `values` lists the values of a line."""
         count = iter(range(len(self.lines)))
         before: list[Any] = []
 
@@ -91,12 +91,12 @@ class Lines:
 
 
 def _called(call: ast.expr | None) -> str:
-    """The name of the function that an expression calls, if it is no more than that."""
+    """The name of the function that an expression calls; "" if it is not a plain call."""
     return call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
 
 
 def _takes_activation(thing: Any) -> bool:
-    """Whether a function applies an activation to its result; a recurrent kernel's acts inside of it."""
+    """Whether a function applies an activation to its result. In a recurrent kernel the activation acts inside."""
     if not inspect.isfunction(thing):
         return False
     setting = inspect.signature(thing).parameters.get("activation")
@@ -104,13 +104,13 @@ def _takes_activation(thing: Any) -> bool:
 
 
 class _Recorder:
-    """Hands every value that a line computes to `_record`, and to `_before` what it was before its activation."""
+    """Hands every value that a line computes to `_record`, and the value before its activation to `_before`."""
 
     def __init__(self, takes: set[str]) -> None:
         self.takes = takes
 
     def replace(self, number: int, statement: ast.Assign | ast.Return) -> list[ast.stmt]:
-        """The line, recorded."""
+        """The line, with recording added."""
         before = self._before(statement.value)
         if isinstance(statement, ast.Return):
             return [*before, ast.Return(_call("_record", statement.value or ast.Constant(None)))]
@@ -118,7 +118,7 @@ class _Recorder:
         return [*before, statement, ast.Expr(_call("_record", ast.Tuple(loads, ast.Load())))]
 
     def _before(self, value: ast.expr | None) -> list[ast.stmt]:
-        """The call without the activation and without the buffer that its result is put into."""
+        """The call without the activation and without its output buffer."""
         if not isinstance(value, ast.Call) or _called(value) not in self.takes:
             return []
         settings = {keyword.arg: keyword.value for keyword in value.keywords}

@@ -1,4 +1,4 @@
-"""What it costs that the weights of a module are stored in fewer bytes."""
+"""The loss of accuracy from storing weights in fewer bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KERAS, FLOAT32 = "Keras", "the same graph with float32 weights"
 
 @dataclass(frozen=True)
 class Loss:
-    """How far answers are off that weights of this dtype make.
+    """How far off the answers are with weights of this dtype.
 
-    `error` is the largest, as a part of the largest number in an output; `limit` what is allowed. Of `classified`
-    samples (cells, where there is an answer for each), `same` have their largest output in the same place; both are 0
-    where no output has several floats along its last axis. `reference` has the right answers. Where the model is too
-    large to be run, or fails, the error is NaN.
+    `error` is the largest error, as a fraction of the largest number in an output; `limit` is the error allowed. Of
+    `classified` samples (or cells, if each has an answer), `same` have their largest output in the same place. Both
+    are 0 if no output has several floats along its last axis. `reference` names what gave the right answers. The error
+    is NaN if the model is too large to run, or fails.
     """
 
     weights_dtype: str
@@ -38,11 +38,11 @@ class Loss:
 
     @property
     def agreement(self) -> float | None:
-        """The share of top classes that are the same; None where there are no classes."""
+        """The share of samples with the same top class; None if there are no classes."""
         return self.same / self.classified if self.classified else None
 
     def __str__(self) -> str:
-        """One sentence for people."""
+        """One readable sentence."""
         if math.isnan(self.error):
             return f"weights as {self.weights_dtype}: their loss was not measured, for the model is too large, or fails"
         classes = f", the same top class in {self.same} of {self.classified}" if self.classified else ""
@@ -52,7 +52,7 @@ class Loss:
         )
 
     def joined(self, other: Loss | None) -> Loss:
-        """The loss on the inputs of both, as far as it is known."""
+        """The combined loss on the inputs of both, as far as it is known."""
         if other is None or math.isnan(other.error):
             return self
         return replace(
@@ -65,12 +65,12 @@ class Loss:
 
     @property
     def hint(self) -> str:
-        """What to do where it is too much."""
+        """What to do if the loss is too large."""
         enough = float(f"{self.error * 1.5:.1g}")
         return f"allow more with `max_loss={enough}`, or keep layers in float32 with `keep=['NAME']`"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
+        """Plain data for JSON."""
         error = self.error if math.isfinite(self.error) else None
         return {**asdict(self), "error": error, "agreement": self.agreement, "ok": self.ok}
 
@@ -81,7 +81,7 @@ def measure(
     answers: Iterable[tuple[Sequence[np.ndarray], Sequence[np.ndarray]]],
     reference: str = KERAS,
 ) -> Loss:
-    """The loss in pairs of the answers to one batch: the module's outputs, and the right ones."""
+    """The loss over batches; each pair holds the module's outputs for one batch and the right ones."""
     error, same, classified = math.nan, 0, 0
     for outputs, expected in answers:
         for got, right in zip(outputs, expected, strict=True):

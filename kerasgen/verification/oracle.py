@@ -1,4 +1,4 @@
-"""Asks Keras for the right answer. The only module that imports TensorFlow, and only when it is called."""
+"""Asks Keras for the right answer. Only this module imports TensorFlow, and only when it is called."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kerasgen.readers.model import Address, leaves, map_leaves
 from kerasgen.verification.compare import flat
 from kerasgen.verification.lambdas import Lambdas
 
-# Activations that are flat for large numbers, by Keras's names, and the layers that apply one last of all.
+# Activations that are flat for large numbers, by Keras's names, and the layers that apply one as their last step.
 SATURATING = frozenset("hard_sigmoid hard_tanh sigmoid softmax softsign sparse_sigmoid sparsemax tanh".split())
 ACTIVATED = frozenset("""
     Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Dense DepthwiseConv1D DepthwiseConv2D
@@ -33,7 +33,7 @@ ACTIVATED = frozenset("""
 
 
 class Call(NamedTuple):
-    """What a call of a layer made, and what it was before a saturating activation."""
+    """The outputs of one call of a layer, and its value before a saturating activation."""
 
     address: Address
     results: list[np.ndarray]
@@ -47,7 +47,7 @@ def available() -> bool:
 
 @dataclass(frozen=True)
 class Oracle:
-    """A model of Keras's, what messages call it, and where it is cut, if it is."""
+    """A Keras model, its name in messages, and its cut, if it has one."""
 
     model: Any
     name: str
@@ -56,11 +56,11 @@ class Oracle:
 
     @property
     def version(self) -> str:
-        """Which Keras it is."""
+        """The version of Keras."""
         return f"Keras {importlib.import_module(self.library).__version__}"
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """What the model answers, its stateful layers starting afresh. Raises ParityError where it cannot."""
+        """The model's answers, with the stateful layers reset. Raises ParityError if Keras cannot answer."""
         with self._answering(arrays):
             reset_states(self.model)
             if self.cut is not None:
@@ -68,10 +68,10 @@ class Oracle:
             return [np.asarray(array) for array in flat(_predict(self.model, self.arranged(arrays)))]
 
     def layers(self, arrays: Sequence[np.ndarray], outputs: list[np.ndarray] | None = None) -> Iterator[Call]:
-        """What each call of a layer makes of these inputs, those inside of nested models included.
+        """The result of each call of a layer for these inputs, including the calls inside nested models.
 
-        At the end `outputs` has the model's. A layer that another one wraps, or that a subclass of Model calls, is no
-        part of Keras's graph: it is missing here. Raises ParityError where Keras cannot answer.
+        At the end, the model's outputs are added to `outputs`. A layer that another one wraps, or that a subclass of
+        Model calls, is not part of Keras's graph, so it is missing here. Raises ParityError if Keras cannot answer.
         """
         with self._answering(arrays):
             reset_states(self.model)
@@ -81,7 +81,7 @@ class Oracle:
                 outputs += [np.asarray(result) for result in results]
 
     def _calls(self, arrays: Sequence[Any], outputs: list[Any]) -> Iterator[Call]:
-        """Run the model call by call; `outputs` gets its outputs, or what it makes where it is cut."""
+        """Run the model call by call. Its outputs, or the tensors at the cut, are added to `outputs`."""
         graph = _functional(self.model)
         if self.cut is None:
             given, ends = arrays, None
@@ -94,7 +94,7 @@ class Oracle:
         outputs += results if ends is None else ends.tensors()
 
     def _ends(self, arrays: Sequence[Any]) -> list[Any]:
-        """What the model makes where it is cut, as tensors."""
+        """The tensors at the cut."""
         outputs: list[Any] = []
         for _ in self._calls(arrays, outputs):
             pass
@@ -103,10 +103,10 @@ class Oracle:
     def gradients(
         self, arrays: Sequence[np.ndarray], outer: Sequence[np.ndarray | None]
     ) -> tuple[list[Any], list[tuple[np.ndarray, Any]]]:
-        """By `tf.GradientTape`, the gradients of the sum of the float outputs times `outer`, None where there is none.
+        """The gradients of the sum of the float outputs times `outer`, by `tf.GradientTape`; None where there is none.
 
-        They are those of the inputs, and those of the model's float variables, each with its numbers. Raises
-        ParityError where Keras cannot compute them.
+        Returns the gradients of the inputs, then pairs of each float variable's numbers and its gradient. Raises
+        ParityError if Keras cannot compute them.
         """
         with self._answering(arrays):
             reset_states(self.model)
@@ -149,19 +149,19 @@ class Oracle:
 
 
 class _Ends:
-    """The calls that a cut needs, and the tensors that are made where it is."""
+    """The calls that a cut needs, and the tensors at the cut."""
 
     def __init__(self, cut: Cut) -> None:
         self.cut = cut
         self._made: dict[Address, list[Any]] = {}
 
     def note(self, address: Address, results: list[Any]) -> None:
-        """A call has returned these tensors."""
+        """Keep the tensors that a call returned, if they are at the cut."""
         if address in self.cut.outputs.values():
             self._made[address] = results
 
     def tensors(self) -> list[Any]:
-        """Those of all outputs, in order."""
+        """The tensors of all outputs, in order."""
         return [tensor for address in self.cut.outputs.values() for tensor in self._made[address]]
 
 
@@ -177,11 +177,11 @@ def oracle(
 ) -> Oracle:
     """The original model, loaded by Keras; with `config`, a model of that architecture with the weights of the file.
 
-    `by_name`: of a legacy file, with the weights of the layers that are in `config`. `cut` is where the model is cut.
-    The functions of its Lambdas are as `lambdas` says, by default not run.
+    With `by_name`, only the layers in `config` get their weights, from a legacy file. `cut` says where the model is
+    cut. `lambdas` decides how its Lambdas are run; by default, code from the file never runs.
 
-    A file of Keras 1 or 2 is loaded by tf_keras where that is installed, for Keras 3 changed what some settings mean.
-    Raises UsageError where TensorFlow is missing, ParityError where Keras cannot load the model.
+    A file of Keras 1 or 2 is loaded by tf_keras if that is installed, because Keras 3 changed the meaning of some
+    settings. Raises UsageError if TensorFlow is missing, ParityError if Keras cannot load the model.
     """
     if not isinstance(source, (str, os.PathLike)):
         libraries = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
@@ -213,9 +213,9 @@ def _library(keras_version: str) -> str:
 
 
 class _Silencer:
-    """Keeps file descriptor 2 on /dev/null and warnings off while any thread is inside.
+    """Points file descriptor 2 to /dev/null and turns warnings off while any thread is inside.
 
-    Both belong to the whole process: whoever comes first changes them, whoever leaves last restores them.
+    Both belong to the whole process: the first thread to enter changes them, the last one to leave restores them.
     """
 
     def __init__(self) -> None:
@@ -237,7 +237,7 @@ class _Silencer:
 
 
 def _silenced() -> ExitStack:
-    """Silence the process; closing what is returned ends it."""
+    """Silence the process, until the returned stack is closed."""
     with ExitStack() as restore:
         kept = os.dup(2)
         restore.callback(os.close, kept)
@@ -254,9 +254,9 @@ _SILENCER = _Silencer()
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep TensorFlow's logs and Keras's warnings off stderr: nothing in them is about the user's model.
+    """Keep TensorFlow's logs and Keras's warnings off stderr: none of them is about the user's model.
 
-    The C++ part writes past `sys.stderr`, and before it reads its settings. TF_CPP_MIN_LOG_LEVEL=0 lets all through.
+    The C++ part bypasses `sys.stderr`, and writes before it reads its settings. TF_CPP_MIN_LOG_LEVEL=0 shows all logs.
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         yield
@@ -266,29 +266,30 @@ def _silence() -> Iterator[None]:
 
 
 def _predict(model: Any, batch: Any) -> Any:
-    """The model's answer as its users get it.
+    """The model's answer as its users get it: from `predict_on_batch` where that works.
 
-    Called directly, Keras 3.15 adds a channels-first bias along the width where that has as many cells as there are
-    filters; compiled, as in `predict`, it does not, but refuses models whose names TensorFlow cannot use, and Keras 2
-    makes float32 of float64. For one batch, `predict_on_batch` takes half of the time of `predict`.
+    When called directly, Keras 3.15 adds a channels-first bias along the width if that has as many cells as there are
+    filters. When compiled, as in `predict`, it does not; but it refuses models whose names TensorFlow cannot use, and
+    Keras 2 converts float64 to float32. For one batch, `predict_on_batch` takes half the time of `predict`.
     """
     if all(array.dtype != np.float64 for array in leaves(batch, np.ndarray)):
-        with suppress(Exception):  # some layers cannot be compiled, and it raises ValueError, TypeError or its own
+        with suppress(Exception):  # some layers cannot be compiled: ValueError, TypeError or an error of Keras's own
             return model.predict_on_batch(batch)
     return model(batch, training=False)
 
 
 def reset_states(model: Any) -> None:
-    """Let the stateful layers of a model start from zeros."""
+    """Reset the stateful layers of a model to zeros."""
     for layer in model._flatten_layers():
         if getattr(layer, "stateful", False) and layer is not model and hasattr(layer, "reset_states"):
             layer.reset_states()
 
 
 def _run(graph: Any, inputs: Any, around: Address, ends: _Ends | None) -> Generator[Call, None, list[Any]]:
-    """Run a functional model call by call, as it does itself; its outputs. A tensor is kept until its last reader.
+    """Run a functional model call by call, as it does itself; returns its outputs.
 
-    Calls that are not needed for `ends` are left out, and outputs that depend on them are None.
+    A tensor is dropped after its last reader. Calls that `ends` does not need are left out; outputs that depend on them
+    are None.
     """
     flatten = importlib.import_module("tensorflow").nest.flatten
     values = {id(symbol): tensor for symbol, tensor in zip(graph.inputs, flatten(inputs), strict=True)}
@@ -324,7 +325,7 @@ def _run(graph: Any, inputs: Any, around: Address, ends: _Ends | None) -> Genera
 
 
 def _before(layer: Any, args: Any, kwargs: Any) -> np.ndarray | None:
-    """What a layer makes before it applies a saturating activation, which hides most errors; None where it has none."""
+    """A layer's value before its saturating activation, which hides most errors; None if it has no such activation."""
     activation = getattr(layer, "activation", None)
     if getattr(activation, "__name__", "") not in SATURATING or type(layer).__name__ not in ACTIVATED:
         return None
@@ -336,12 +337,12 @@ def _before(layer: Any, args: Any, kwargs: Any) -> np.ndarray | None:
 
 
 def _functional(model: Any) -> Any:
-    """The functional model that a Sequential model of Keras 3 holds, or the model itself."""
+    """The functional model inside a Sequential model of Keras 3; otherwise the model itself."""
     return getattr(model, "_functional", None) or model
 
 
 def _arguments(node: Any, values: Mapping[int, Any]) -> Any:
-    """The arguments of a call, with values in the place of symbols, or None, in Keras 3 or Keras 2."""
+    """The arguments of a call, with symbols replaced by their values or None, in Keras 3 or Keras 2."""
     values = {id(symbol): values.get(id(symbol)) for symbol in _symbols(node)}
     if hasattr(node, "arguments"):
         return node.arguments.fill_in(values)
@@ -349,7 +350,7 @@ def _arguments(node: Any, values: Mapping[int, Any]) -> Any:
 
 
 def _symbols(node: Any) -> Any:
-    """The symbols among the arguments of a call, in Keras 3 or Keras 2."""
+    """The symbolic tensors among the arguments of a call, in Keras 3 or Keras 2."""
     return node.arguments.keras_tensors if hasattr(node, "arguments") else node.keras_inputs
 
 

@@ -1,4 +1,4 @@
-"""Modules without NumPy as the comparison sees them: arrays in, arrays out, and their lines one by one."""
+"""Adapts modules without NumPy to the comparison: arrays in, arrays out, and their lines one by one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_pure(module: Any) -> bool:
 
 
 def predicted(module: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """What `predict` of a module returns, as arrays."""
+    """The outputs of a module's `predict`, as arrays."""
     result = module.predict(*arrays)
     if not is_pure(module):
         return flat(result)
@@ -28,7 +28,7 @@ def predicted(module: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def as_arrays(module: Any, results: Iterable[Any]) -> list[np.ndarray]:
-    """The outputs of a module without NumPy as arrays; each is a list of what it gives for each sample."""
+    """The outputs of a module without NumPy as arrays; each output is a list with one entry per sample."""
     return [
         np.array(samples, dtype).reshape(len(samples), *map(int, shape[1:]))
         for samples, (_, shape, dtype) in zip(results, module.OUTPUTS, strict=True)
@@ -36,7 +36,7 @@ def as_arrays(module: Any, results: Iterable[Any]) -> list[np.ndarray]:
 
 
 class PureLines(Lines):
-    """The lines of `predict_sample`. Where the plan has the value that a line makes, the line stands for its node."""
+    """The lines of `predict_sample`. If the plan has the value of a line, the line stands for that value's node."""
 
     function = "predict_sample"
 
@@ -52,11 +52,11 @@ class PureLines(Lines):
         return found + [None] * (len(self.lines) - len(found))
 
     def batches(self, arrays: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
-        """All samples at once."""
+        """The inputs as a single batch."""
         yield list(arrays)
 
     def run(self, arrays: Sequence[np.ndarray], visit: Visit) -> Any:
-        """Run the lines on each sample; `visit` gets what each line made of all samples, as arrays."""
+        """Run the lines on each sample; `visit` gets the values of each line for all samples, as arrays."""
         made: list[list[Made]] = [[] for _ in self.lines]
         batches = [self.module.as_samples(array, *row) for array, row in zip(arrays, self.module.INPUTS, strict=True)]
         answers = []
@@ -72,7 +72,7 @@ class PureLines(Lines):
         return as_arrays(self.module, zip(*answers, strict=True))
 
     def _array(self, name: str, samples: Sequence[Any]) -> np.ndarray:
-        """The lists that a line made of the samples, as the array that the plan has."""
+        """The lists that a line made for the samples, as one array of the plan's shape and dtype."""
         array = np.array(samples)
         spec = self.lowered.values.get(name)
         return array if spec is None else array.reshape(-1, *(size or 0 for size in spec.shape[1:])).astype(spec.dtype)
@@ -85,7 +85,7 @@ def lists(made: Any) -> list[Any]:
 
 
 def altered_lists(module: Any, lowered: Lowered) -> list[str]:
-    """The weights of a module without NumPy that are not those of the graph."""
+    """The weights of a module without NumPy that differ from those of the graph."""
     own = getattr(module, "W", {})
     weights = lowered.graph.weights.items()
     return [name for name, array in weights if not np.array_equal(np.array(own.get(name, [])), array, equal_nan=True)]

@@ -1,4 +1,4 @@
-"""The first wrong layer by itself, in a folder: a script that runs it, its code, and its arrays."""
+"""Writes the first wrong layer by itself into a folder: a script that runs it, its code, and its arrays."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from kerasgen.verification.divergence import Divergence
 
 
 def reproduce(divergence: Divergence, folder: Path) -> tuple[Path, ...]:
-    """Write `reproduce.py`, `layer.py` and `layer.npz` into a folder, which must not exist or be empty; their paths.
+    """Write `reproduce.py`, `layer.py` and `layer.npz` into a folder, which must be new or empty. Returns their paths.
 
-    Raises UsageError where there is no layer to show, FileError where the folder cannot be written.
+    Raises UsageError if there is no layer to show, FileError if the folder cannot be written.
     """
     evidence = divergence.evidence
     if evidence is None or not evidence.plan.graph.inputs:
@@ -49,7 +49,7 @@ def reproduce(divergence: Divergence, folder: Path) -> tuple[Path, ...]:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """All of the files or none: they are written beside the folder, which then takes its name."""
+    """Write all files or none: they go into a temporary folder beside this one, which is then renamed."""
     try:
         stage = Path(tempfile.mkdtemp(prefix=".kerasgen-", dir=folder.parent))
         try:

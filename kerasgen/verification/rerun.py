@@ -1,6 +1,6 @@
-"""One layer by itself: `python reproduce.py` ends with 1 as long as the layer's answer is wrong.
+"""Runs one layer by itself: `python reproduce.py` exits with 1 as long as the layer's answer is wrong.
 
-`layer.py` is its code, `layer.npz` has its config, its inputs, its weights, what it should answer and what it answered.
+`layer.py` is its code. `layer.npz` has its config, inputs, weights, the right outputs and those that it gave.
 """
 
 import importlib
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def main() -> int:
-    """Run the layer on its inputs; print how far it is from what it should answer."""
+    """Run the layer on its inputs and print how far its outputs are from the right ones."""
     with np.load(Path(__file__).with_name("layer.npz"), allow_pickle=False) as npz:
         arrays = {name: npz[name] for name in npz.files}
     layer = importlib.import_module("layer")
@@ -25,7 +25,7 @@ def main() -> int:
 
 
 def error(got: np.ndarray, expected: np.ndarray) -> float:
-    """The largest error, as a part of the largest finite number expected."""
+    """The largest error, as a fraction of the largest finite expected number."""
     if got.shape != expected.shape:
         return float("inf")
     scale = np.max(abs(expected[np.isfinite(expected)]), initial=0) or 1

@@ -1,4 +1,4 @@
-"""What an export tells of itself."""
+"""The result of an export."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from kerasgen.verification.compare import OutputReport
 from kerasgen.verification.lambdas import not_compared
 from kerasgen.verification.loss import Loss
 
-LARGE = 16_000_000  # bytes of weights from which a sidecar is worth a word
+LARGE = 16_000_000  # bytes of weights from which on a sidecar is suggested
 
 
 @dataclass(frozen=True)
 class ExportResult(Displayed):
     """What was written, and how it compares with Keras.
 
-    `module` is None where a stream took the module. Where nothing was compared, `outputs` is empty and `unverified`
-    says why. `warning` is a word on what is odd about the model, or nothing. `unread` are the Lambda layers whose code
-    Keras did not run: it had what kerasgen read there, so the reading itself was not compared. `loss` is what it costs
-    that weights are stored in fewer bytes, None where they are not, or where nothing could be compared.
+    `module` is None if the module was written to a stream. If nothing was compared, `outputs` is empty and `unverified`
+    says why. `warning` is a warning about the model, or "". `unread` names the Lambda layers whose code Keras did not
+    run: it got what kerasgen had read there, so the reading itself was not compared. `loss` is the loss from storing
+    weights in fewer bytes; None if they are not stored so, or if nothing could be compared.
     """
 
     module: Path | None
@@ -38,7 +38,7 @@ class ExportResult(Displayed):
     def load(self) -> ModuleType:
         """The module, imported.
 
-        Raises UsageError where a stream took it, FileError where it is no longer there, ParityError where it does not
+        Raises UsageError if it was written to a stream, FileError if it is no longer there, ParityError if it does not
         run.
         """
         if self.module is None:
@@ -48,12 +48,12 @@ class ExportResult(Displayed):
         return load_module(self.module)
 
     def display(self) -> Display:
-        """The files, and what is to be said."""
+        """The files and the messages."""
         return Display(sentences=[*(str(file) for file in (self.sidecar, self.module) if file), *self.messages])
 
     @property
     def messages(self) -> list[str]:
-        """Sentences about the result: a warning, how it compares with Keras or why that is not known, advice."""
+        """Sentences about the result: a warning, how it compares with Keras or why that is unknown, and advice."""
         messages = [f"warning: {self.warning}"] if self.warning else []
         if self.unverified:
             messages.append(f"not verified: {self.unverified}")
@@ -68,7 +68,7 @@ class ExportResult(Displayed):
 
     @property
     def advice(self) -> str:
-        """A word on embedded weights that are large, or nothing."""
+        """A suggestion if the embedded weights are large, or ""."""
         if self.sidecar is not None or self.weight_bytes < LARGE:
             return ""
         size = self.weight_bytes / 1e6

@@ -1,10 +1,10 @@
-"""What a module tests itself with: inputs that it can generate again, and a few numbers of the right answers.
+"""The record for a module's self-test: inputs that it can generate again, and a few numbers of the right answers.
 
-The numbers are those of the graph in float64. The errors of its sums are far below the digits that are kept, so the
-same export gives the same bytes on every machine, whether or not Keras is there to confirm them. Sums of what is inside
-of the model are kept, too: what a last activation hides, a layer before it shows.
+The numbers come from the graph in float64. The rounding errors of its sums are far below the digits that are kept, so
+the same export gives the same bytes on every machine, whether or not Keras is there to confirm them. Sums of values
+inside the model are recorded as well: a last activation may hide an error that an earlier layer shows.
 
-What is allowed is four times the tolerance, or the distance of float32 from float64 where that is more.
+The error allowed is four times the tolerance, or four times the distance of float32 from float64 if that is larger.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from kerasgen.verification.oracle import Oracle, available
 from kerasgen.verification.verify import original
 
 KERAS, SELF_MADE = "by Keras", "self-made"
-# Limits of one run: as many samples are recorded as fit.
+# Limits of one run: as many samples are recorded as fit in them.
 MOST_NUMBERS = 2**27  # in all arrays
 MOST_AT_ONCE = 2**24  # in one array
 MOST_PRODUCTS = 2**32  # multiplications
-MOST_BATCHES = 8  # of one to four samples, to measure a loss on
+MOST_BATCHES = 8  # of one to four samples, for measuring a loss
 TOO_MANY_PRODUCTS = 2**34  # for one sample
-WHOLE = 1e-6  # what whole numbers may be off
-MARGIN = 4  # how many times the tolerance, or the distance of this machine's float32, another's may be off
+WHOLE = 1e-6  # the error allowed of integers
+MARGIN = 4  # another machine may be off by this many times the tolerance, or the distance of float32 here
 
 
 class Proof:
-    """The answers to a sample: Keras's, if it is wanted and able; else `unverified` says why not.
+    """Keras's answers to sample inputs, if Keras is wanted and can answer; otherwise `unverified` says why not.
 
-    `wanted` is True where Keras must answer, False where it is not asked, None where it is if TensorFlow is installed.
+    `wanted` is True if Keras must answer, False if it is not asked, None if it is asked when TensorFlow is installed.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class Proof:
 
     @property
     def verified(self) -> dict[str, Any] | None:
-        """Who has answered, and the error that needs no explanation, as a part of the largest number in an output."""
+        """Which Keras answered, and the error that needs no explanation, as a fraction of the largest output."""
         if self.truth is None:
             return None
         return self.met(max(allowed(y.dtype.name, precisions(self.file.model)) for y in self.expected))
 
     def met(self, tolerance: float, loss: Loss | None = None) -> dict[str, Any]:
-        """That Keras's answers are met within a tolerance, which is rounded up to one digit, as the loss is."""
+        """The record that Keras's answers are met within a tolerance; it and the loss are rounded up to one digit."""
         assert self.truth is not None
         lost: dict[str, Any] = {}
         if loss is not None:
@@ -84,13 +84,13 @@ class Proof:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The Lambda layers in which Keras has what was read of their code, instead of the code."""
+        """The Lambda layers for which Keras got the expression read from their code instead of the code."""
         return self.lambdas.unread(self.source)
 
     def ask(self, wanted: Sequence[Recipe], takes: Sequence[Value], inputs: Any = None) -> None:
-        """Let Keras answer what these recipes make, or the user's own inputs, for a model that takes such values.
+        """Let Keras answer the inputs of these recipes, or the user's own, for a model that takes such values.
 
-        Raises UsageError or ParityError if Keras must answer and is missing or unable.
+        Raises UsageError or ParityError if Keras must answer but is missing or cannot.
         """
         self.recipes = wanted
         if self.wanted is False:
@@ -114,9 +114,9 @@ class Proof:
                     raise UsageError(f"{self.file.source}: cannot be verified: {self.unverified}") from error
 
     def answers(self, exact: Plan, plan: Plan, inputs: Any = None) -> Iterator[tuple[list[Any], list[Any]]]:
-        """What a plan answers to batches of samples, or to the user's own inputs, and what another one does.
+        """The answers of `plan` and of `exact` to batches of samples, or to the user's own inputs.
 
-        It ends where one of them fails.
+        Stops at the first batch on which one of them fails.
         """
         if inputs is not None:
             batches = iter(
@@ -133,16 +133,16 @@ class Proof:
             yield outputs[0], outputs[1]
 
     def _batches(self, few: Sequence[Recipe]) -> Iterator[list[np.ndarray]]:
-        """Batches of as few samples as these recipes make, of every kind that the model's own recipes make."""
+        """Batches with as few samples as `few` has, but of every kind that the model's own recipes generate."""
         for seed in count(step=len(few)) if few else ():
             arrays = draw(self.recipes, seed)
             for start in range(0, len(arrays[0]), few[0].shape[0]):
                 yield [x[start : start + few[0].shape[0]] for x in arrays]
 
     def record(self, plan: Plan, *, most_products: int = MOST_PRODUCTS, own: bool = False) -> Any:
-        """What the module keeps, as `kerasgen.emit.runtime.selftest.selftest` takes it; None if nobody can answer.
+        """The module's record, as `kerasgen.emit.runtime.selftest.selftest` takes it; None if nothing can be recorded.
 
-        With `own`, the plan has weights of its own, with which Keras does not answer.
+        With `own`, the plan has its own weights, so its answers are not Keras's.
         """
         few = affordable(plan, self.recipes, most_products)
         with np.errstate(all="ignore"):  # answers need not be finite
@@ -152,7 +152,7 @@ class Proof:
             return None if self.unverified or own else self.of_keras()
 
     def of_keras(self) -> Any:
-        """The same of nothing but Keras's answers, for a module whose own are others."""
+        """The same record from Keras's answers alone, without the plan's."""
         inside = set(precisions(self.file.model))
         return _record(KERAS, self.recipes, [], [Answer(y, y, allowed(y.dtype.name, inside)) for y in self.expected])
 
@@ -167,25 +167,25 @@ def _record(by: str, recipes: Sequence[Recipe], calls: Sequence[Call], outputs: 
 
 
 class Answer(NamedTuple):
-    """An output of the model: what is right, what this machine's arithmetic makes of it, and the tolerance."""
+    """An output of the model: the right values, those of this machine's arithmetic, and the tolerance."""
 
     right: np.ndarray
     own: np.ndarray
     tolerance: float
 
     def record(self) -> Any:
-        """The shape, the error that is allowed, and the numbers."""
+        """The shape, the error allowed, and the numbers."""
         scale = float(np.abs(_finite(self.right)).max(initial=0.0)) or 1.0
         return self.own.shape, *_rounded(numbers(self.right), numbers(self.own), self.tolerance * scale)
 
 
-Call = tuple[str, float, float]  # the kernel, the error that is allowed, and the sum of what it returns
+Call = tuple[str, float, float]  # the kernel, the error allowed, and the sum of what it returns
 
 
 def affordable(plan: Plan, recipes: Sequence[Recipe], most_products: int = MOST_PRODUCTS) -> Sequence[Recipe]:
-    """The recipes with fewer samples, where all of them would take long or much memory; none where one would.
+    """The recipes, with fewer samples if all of them would take too long or too much memory; () if even one would.
 
-    Every cell of a result is taken to be a product with each of the weights of its channel.
+    Every cell of a result is assumed to be a product with all weights of its channel.
     """
     numbers_, largest, products, arrays = 0, 0, 0, plan.graph.arrays
     try:
@@ -194,7 +194,7 @@ def affordable(plan: Plan, recipes: Sequence[Recipe], most_products: int = MOST_
             if node is not None and is_copied(node.kernel):
                 weights = (arrays[name] for name in node.reads if name in arrays)
                 products += cells // max(width, 1) * sum(array.size for array in weights if array.ndim > 1)
-    except Exception:  # sizes that the model leaves open need not fit together, and the user's functions may raise any
+    except Exception:  # open sizes of the model may not fit together, and the user's functions may raise any
         return ()
     if numbers_ > MOST_NUMBERS or largest > MOST_AT_ONCE or products > TOO_MANY_PRODUCTS:
         return ()
@@ -204,7 +204,7 @@ def affordable(plan: Plan, recipes: Sequence[Recipe], most_products: int = MOST_
 
 
 def _results(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[Node | None, int, int]]:
-    """Each array that the plan makes of one sample of these shapes: its node, its cells, and the last axis's."""
+    """Each array that the plan computes for one sample: its node, its cells, and the size of its last axis."""
     yield from ((None, math.prod(shape[1:]), 1) for shape in shapes)
     graph = plan.graph
     specs = {value.name: value for value, _ in graph.memory}
@@ -219,7 +219,7 @@ def _results(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[No
 
 
 def run_twice(plan: Plan, recipes: Sequence[Recipe]) -> tuple[list[Call], list[Answer]]:
-    """The calls and the outputs of a plan, run in its own precision and in float64 side by side; nothing if it fails.
+    """The calls and the outputs of a plan, run in its own precision and in float64 side by side; empty if it fails.
 
     Values are dropped after their last reader.
     """
@@ -262,13 +262,13 @@ def is_a_call(node: Node, plan: Plan) -> bool:
 
 
 def _wide(array: Any) -> Any:
-    """The array in double precision, if it is of single."""
+    """The array in double precision, if it is in single precision."""
     single = isinstance(array, np.ndarray) and array.dtype in (np.float32, np.complex64)
     return array.astype(np.result_type(array, np.float64)) if single else array
 
 
 def _call(name: str, node: Node, own: Mapping[str, Any], right: Mapping[str, Any]) -> Call:
-    """What is recorded of a node; the scale of a sum of many cells, their signs random, is their root mean square."""
+    """The record of a node, which calls a function of this name. Its tolerance is relative to the root mean square of the cells, as signs are random."""
     cells = max(1, sum(np.size(right[name]) for name in node.outputs))
     sums = [sum(weighted_sum(side[name]) for name in node.outputs) / cells**0.5 for side in (right, own)]
     squares = sum(float(np.square(np.abs(_finite(right[name]))).sum()) for name in node.outputs)
@@ -283,7 +283,7 @@ def _finite(array: Any) -> Any:
 
 
 def _rounded(right: Sequence[float], own: Sequence[float], tolerance: float) -> tuple[float, tuple[Any, ...]]:
-    """The error that is allowed, of one digit, and the numbers with one digit more."""
+    """The error allowed, rounded up to one digit, and the numbers with one digit more."""
     distances = (abs(x - y) for x, y in zip(right, own, strict=True) if math.isfinite(x - y))
     error = _one_digit(MARGIN * max([tolerance, *distances]) or WHOLE)
     digits = 1 - math.floor(math.log10(error))
@@ -292,6 +292,6 @@ def _rounded(right: Sequence[float], own: Sequence[float], tolerance: float) -> 
 
 
 def _one_digit(error: float) -> float:
-    """A number rounded up to one digit, unless it is that but for its last bits."""
+    """A number rounded up to one digit, ignoring its last bits."""
     digits = -math.floor(math.log10(error))
     return float(f"{math.ceil(round(error * 10.0**digits, 6)) / 10.0**digits:.0e}")

@@ -1,26 +1,27 @@
-"""Each step by itself, and what counts as rounding: the rule that decides whether a module is right.
+"""Compares each step by itself, and defines what counts as rounding: the rule that decides whether a module is right.
 
-Sums of floats depend on their order, so two right answers differ; how far, depends on the model: where large numbers
-cancel, or where many layers pile up, float32 itself is far from the truth. No tolerance fits all. Therefore:
+Sums of floats depend on their order, so two right answers differ. How far depends on the model: if large numbers
+cancel, or if there are many layers, float32 itself is far from the truth. No single tolerance fits all. Therefore:
 
-1. Each step starts from the same numbers. A step is what lies between a layer's output and those before it. Keras's
-   output of each layer is compared with what the graph as built makes of *Keras's* outputs before it, and so is the
-   module's with what the graph makes of the *module's*. So errors do not add up, nothing that follows hides one (a
-   saturated softmax is taken off before), and if every step is right, so are the rule, the weights, and the code.
-2. A step is right where it is within the floor: ε^(2/3) of the largest number, ε being the precision of the dtype
-   (2.4e-5 in float32): a third of the digits is left to the order of the sums.
-3. Beyond the floor a third witness decides: the same step in float64. More runs in float64, in which every number that
-   is read, every weight and every result of a kernel is off by up to ε, tell what rounding may do to that step. In the
-   last of them all numbers of an array are off by the same part, as where a window does not quite add up to 1. The
-   step is right where its distance from the witness is at most `FACTOR` times the largest such change. This asks
-   neither Keras nor the module, so that a wrong rule, a wrong weight or a wrong line, whose distance is its error, is
-   caught.
-   What exp(x) - 1 and its like make is off by up to ε of 1, or of x. Keras's kernels may add n numbers one by one,
-   which takes up to n ε / 2 of the sum. Some kernels subtract large numbers inside; their facts tell what that takes.
-   Where only some of the runs have a number at all, as in a logarithm of nearly 0, rounding decides whether there is
-   one.
-4. The answers of the module as a whole must be within the floor of Keras's, or both of them as near to the witness of
-   the whole model as rule 3 has it.
+1. Each step starts from the same numbers. A step leads from the outputs of earlier layers to the output of a layer.
+   Keras's output of each layer is compared with what the graph as built makes of *Keras's* outputs before it; the
+   module's output, with what the graph makes of the *module's* outputs before it. So errors do not add up, and no later
+   layer hides one (a saturating softmax is removed first). If every step is right, so are the rules, the weights and
+   the code.
+2. A step is right if its error is within the floor: ε^(2/3) of the largest number, where ε is the precision of the
+   dtype (2.4e-5 in float32). This leaves a third of the digits to the order of the sums.
+3. Beyond the floor, a third witness decides: the same step in float64. Further runs in float64, in which every number
+   that is read, every weight and every result of a kernel is off by up to ε, show what rounding may do to that step.
+   (Inputs and weights that are all whole numbers are exact; so are the whole numbers of kernels such as np.floor.) In
+   the last of these runs, all numbers of an array are off by the same factor, as if a window did not quite add up to 1.
+   The step is right if its distance from the witness is at most `FACTOR` times the largest such change. This depends on
+   neither Keras nor the module, so a wrong rule, weight or line is caught: its distance is its error.
+   The result of exp(x) - 1 and similar kernels is off by up to ε of 1, or of x. Keras's kernels may add n numbers one
+   by one, which costs up to n ε / 2 of the sum. Some kernels subtract large numbers inside; their facts say what that
+   costs. If only some of the runs give a finite number, as for a logarithm of nearly 0, rounding decides whether there
+   is one.
+4. The answers of the whole module must be within the floor of Keras's, or both must be as close to the witness of the
+   whole model as rule 3 demands.
 
 | steps of Keras's layers | steps of the module | answers | verdict |
 |---|---|---|---|
@@ -29,9 +30,9 @@ cancel, or where many layers pile up, float32 itself is far from the truth. No t
 | all right | one is wrong | | a pass, the weights or the code is wrong at that layer |
 | all right | all right | neither | wrong: nothing explains it |
 
-Whole numbers have no rounding of their own: they must be equal but where runs in float64 differ, with numbers off by
-up to `FACTOR` ε. What a cast makes of a number that the dtype does not have is up to the processor. Where Keras
-computes in float16, its infinities stand for all numbers from the largest of float16 on.
+Integers have no rounding of their own: they must be equal, except where runs in float64 with numbers off by up to
+`FACTOR` ε differ. The cast of a number outside the range of the dtype depends on the processor. If Keras computes in
+float16, its infinities stand for all numbers from the largest float16 on.
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node
 from kerasgen.verification.compare import EPSILONS, OutputReport, allowed, compare
 
-PROBES = 4  # runs with errors, the last with errors that do not cancel
+PROBES = 4  # runs with errors; in the last one, the errors do not cancel
 FACTOR = 16.0  # a sum of thousands of products is off by more than one rounding of each of them
-WHOLE = 2.0**24  # up to which float32 has all whole numbers
+WHOLE = 2.0**24  # float32 has all integers up to this one
 WIDE = {"float16": "float64", "float32": "float64", "complex64": "complex128"}
 Arrays = Mapping[str, Any]
 Noise = Callable[[tuple[int, ...]], Any]  # numbers of this shape from -1 to 1, or one for all
 
 
 class Fault(NamedTuple):
-    """A step that is wrong: what it read, what it should have made of that, and what was made."""
+    """A wrong step: the values that it read, the right values, and those that it gave."""
 
     names: tuple[str, ...]
     read: Arrays
@@ -69,10 +70,10 @@ class Fault(NamedTuple):
 
 
 class Walk:
-    """A graph that is run along with somebody else's values: each step starts from theirs.
+    """A graph that runs alongside another computation: each step starts from the other one's values.
 
-    `tolerance` takes the place of the rule: the largest error, as a part of the largest number. `keras` tells that the
-    values are Keras's. `weights` are as the kernels want them, if that is not how the graph has them.
+    `tolerance` replaces the rule: the largest error, as a fraction of the largest number. `keras` says that the values
+    are Keras's. `weights` are the arrays as the kernels take them, if the graph has them in another layout.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Walk:
         self.tolerance = tolerance
         self.keras = keras
         self.makers = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
-        self.unread = graph.readers()  # how often each value will still be read
+        self.unread = graph.readers()  # how many more times each value will be read
         self.weights = dict(graph.arrays if weights is None else weights)
         self.ran: set[int] = set()
         self.values: dict[str, Any] = {value.name: None for value, _ in graph.memory}
@@ -96,15 +97,15 @@ class Walk:
         self.values.update((value.name, np.asarray(array, value.dtype)) for value, array in inputs)
 
     def offer(self, names: Sequence[str], arrays: Sequence[Any], inside: Iterable[str] = ()) -> Fault | None:
-        """Compare these values with what the graph makes of those that were offered before, and take them over.
+        """Compare these values with what the graph makes of the values offered before, then continue from these.
 
-        `inside` are the dtypes that they were computed in, as far as the arrays do not tell.
+        `inside` lists the dtypes that they were computed in, in addition to those of the arrays.
         """
         nodes = self.needed(names)
         if any(name not in self.values and self.makers.get(name) in self.ran for name in names):
-            return None  # it was compared when it was there
+            return None  # it was compared while it was there
         if any(facts(node.kernel).ambiguous for node in nodes):
-            return None  # what is made of it tells
+            return None  # the steps that read it show whether it is right
         with np.errstate(all="ignore"):
             for node in nodes:
                 self.ran.add(self.makers[node.outputs[0]])
@@ -116,12 +117,12 @@ class Walk:
         for node in nodes:
             self.unread.subtract(node.reads)
         for name in {*names, *(name for node in nodes for name in (*node.reads, *node.outputs))}:
-            if self.unread[name] <= 0 and name in self.makers:  # an input may be handed on as it is
+            if self.unread[name] <= 0 and name in self.makers:  # inputs stay: one may be an output, too
                 self.values.pop(name, None)
         return fault
 
     def needed(self, names: Iterable[str]) -> list[Node]:
-        """The nodes that are still to be run for these values, in the graph's order."""
+        """The nodes that must still run to compute these values, in the graph's order."""
         found: set[int] = set()
         wanted = list(names)
         while wanted:
@@ -156,7 +157,7 @@ class Walk:
 
 
 def is_near(got: Any, right: np.ndarray, limit: float) -> bool:
-    """Whether an error is surely within the limit, a part of the largest number; fast, but may wrongly say no."""
+    """Whether an error is surely within `limit`, a fraction of the largest number. Fast, but may wrongly say no."""
     got = np.asarray(got)
     if got.shape != right.shape or right.dtype.kind not in "fiub" or got.dtype.kind not in "fiub":
         return False
@@ -165,7 +166,7 @@ def is_near(got: Any, right: np.ndarray, limit: float) -> bool:
     with np.errstate(all="ignore"):
         got = got.astype(right.dtype, copy=False)
         largest = max(float(right.max()), -float(right.min()))
-        return bool(np.abs(got - right).max() <= 0.9 * limit * largest)  # not so where one is NaN
+        return bool(np.abs(got - right).max() <= 0.9 * limit * largest)  # False if one is NaN
 
 
 def explained(
@@ -176,7 +177,7 @@ def explained(
     reports: Sequence[OutputReport],
     inside: Iterable[str] = (),
 ) -> list[OutputReport]:
-    """The reports of a module's answers, by the witness where they are beyond the floor: see rule 4 in the module."""
+    """The reports of a module's answers; the witness judges those beyond the floor: rule 4 in the docstring above."""
     read: dict[str, Any] = {value.name: None for value, _ in graph.memory}
     read.update((value.name, np.asarray(x, value.dtype)) for value, x in zip(graph.inputs, arrays, strict=True))
     witness = Witness(graph.nodes, read, graph.arrays, graph.outputs)
@@ -193,7 +194,7 @@ def explained(
 
 
 class Witness:
-    """Some nodes in float64, and how far rounding may take what they make."""
+    """Some nodes in float64, and how far rounding may move their results."""
 
     def __init__(self, nodes: Sequence[Node], read: Arrays, weights: Arrays, names: Sequence[str]) -> None:
         self.nodes = [_widened(node) for node in nodes]
@@ -208,7 +209,7 @@ class Witness:
     def report(
         self, report: OutputReport, got: Any, inside: Iterable[str] = (), *, keras: bool = False
     ) -> OutputReport:
-        """A report of these values, by the rule; the one that is there where float64 has no answer."""
+        """The report of these values by rule 3; `report` itself if the nodes cannot run in float64."""
         if self.exact is None:
             return report
         right, got = self.exact[report.name], np.asarray(got)
@@ -228,12 +229,12 @@ class Witness:
         return replace(better, tolerance=max(better.tolerance, explained / scale))
 
     def spread(self, name: str, epsilon: float) -> float:
-        """The largest change of a value by errors of up to ε on the way."""
+        """The largest change of a value caused by errors of up to ε on the way."""
         assert self.exact is not None
         return max((_distance(run[name], self.exact[name]) for run in self._runs(epsilon)), default=0.0)
 
     def unsettled(self, name: str, epsilon: float) -> np.ndarray:
-        """Where errors of up to `FACTOR` ε decide which whole number a value is, or whether it is a number at all."""
+        """Where errors of up to `FACTOR` ε decide which integer a value is, or whether it is finite."""
         assert self.exact is not None
         epsilon *= FACTOR
         values = [run[name] for run in (self.exact, *self._runs(epsilon), *self._runs(-epsilon))]
@@ -248,7 +249,7 @@ class Witness:
         return self.runs[epsilon]
 
     def _run(self, noise: Noise | None = None, epsilon: float = 0.0) -> dict[str, Any] | None:
-        """The values, each number on the way off by up to ε; None where it cannot be done."""
+        """The values, with each number on the way off by up to ε; None if a node fails."""
         values = {name: x if _is_whole(x) else _shaken(x, noise, epsilon) for name, x in self.read.items()}
         last = {name: index for index, node in enumerate(self.nodes) for name in node.reads}
         try:
@@ -258,19 +259,19 @@ class Witness:
                     made: Sequence[Any] = node.call(values)
                     if node.kernel is kernels.cast and noise is not None:
                         made = [_cast(values[str(node.inputs[0])], made[0], noise)]
-                    stairs = facts(node.kernel).gradient is stop  # as those of np.floor, which are exact
+                    stairs = facts(node.kernel).gradient is stop  # such as np.floor, whose results are exact
                     made = [y if stairs and _is_whole(y) else _shaken(y, noise, epsilon, scale) for y in made]
                     values.update(zip(node.outputs, made, strict=True))
                     for name in node.reads:
                         if last[name] == index and name not in self.names:
                             values.pop(name, None)
-        except Exception:  # kernels of the user's own may raise any
+        except Exception:  # the user's own kernels may raise any
             return None
         return {name: np.asarray(values[name]) for name in self.names}
 
 
 def _widened(node: Node) -> Node:
-    """The node that computes in float64 what it would in less."""
+    """The node, computing in float64 if its `dtype` says less."""
     dtype = node.attrs.get("dtype")
     return replace(node, attrs={**node.attrs, "dtype": WIDE[dtype]}) if dtype in WIDE else node
 
@@ -283,7 +284,7 @@ def _wide(array: Any) -> Any:
 
 
 def noises() -> Iterator[Noise]:
-    """What the numbers of an array are off by, as parts of ε: each by its own, then all by the same."""
+    """The errors of the numbers of an array, as fractions of ε: first one for each number, at last one for all."""
     for probe in range(PROBES - 1):
         yield partial(np.random.RandomState(probe).uniform, -1.0, 1.0)
     signs = np.random.RandomState(PROBES)
@@ -291,20 +292,20 @@ def noises() -> Iterator[Noise]:
 
 
 def _shaken(array: Any, noise: Noise | None, epsilon: float, scale: Any = None) -> Any:
-    """Each float off by up to ε of it, or of this scale."""
+    """The array with each float off by up to ε of itself, or of `scale`."""
     if noise is None or array is None or np.asarray(array).dtype.kind not in "fc":
         return array
     return array + epsilon * noise(np.shape(array)) * (array if scale is None else scale)
 
 
 def _is_whole(array: Any) -> bool:
-    """Whether these are floats, all of them whole numbers that float32 has, too."""
+    """Whether these are floats that are all whole numbers, exact in float32."""
     array = np.asarray(array)
     return array.dtype.kind == "f" and bool(np.all((np.rint(array) == array) & (np.abs(array) <= WHOLE)))
 
 
 def _cast(x: Any, y: Any, noise: Noise) -> Any:
-    """What a cast from x made, with a limit of the dtype for each number that is beyond one."""
+    """The result of a cast from x; numbers outside the range of the dtype become one of its limits, at random."""
     if np.asarray(x).dtype.kind != "f" or y.dtype.kind not in "iu":
         return y
     limits = np.iinfo(y.dtype)
@@ -313,7 +314,7 @@ def _cast(x: Any, y: Any, noise: Noise) -> Any:
 
 
 def _without_overflow(got: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """What Keras has, with the right number for each infinity where float16 has no such number."""
+    """Keras's values, with each infinity replaced by the right number if that overflows in float16."""
     if got.shape != right.shape or got.dtype.kind != "f":
         return got
     overflow = np.isinf(got) & (np.abs(right) >= np.finfo("float16").max) & (np.signbit(got) == np.signbit(right))
@@ -321,14 +322,14 @@ def _without_overflow(got: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _scale(node: Node, values: Arrays) -> Any:
-    """How large the numbers are that a kernel computes with on its way, where that does not show in the result."""
+    """The size of the intermediate numbers of a kernel, if its result does not show that; else None."""
     if not facts(node.kernel).near_one:
         return None
     return 1.0 if facts(node.kernel).macs else np.maximum(np.abs(values[str(node.inputs[0])]), 1.0)
 
 
 def _distance(x: np.ndarray, y: np.ndarray) -> float:
-    """The largest difference of two arrays, where both are finite."""
+    """The largest difference between two arrays, where both are finite."""
     if x.dtype.kind not in "fc":
         x, y = x.astype(np.float64), y.astype(np.float64)
     with np.errstate(invalid="ignore"):

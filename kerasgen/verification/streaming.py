@@ -1,4 +1,4 @@
-"""What `step` of a module answers a few steps at a time, compared with what Keras answers to the whole sequence."""
+"""Compares the answers of a module's `step`, a few steps at a time, with Keras's answers to the whole sequence."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from kerasgen.errors import ParityError
 from kerasgen.verification.compare import OutputReport, compare, flat
 
-# Numbers of new steps, over and over: one by one, none among them, and many at once.
+# Numbers of new steps, repeated over and over: one at a time, with none in between, and many at once.
 PARTS: Sequence[Iterable[int]] = ((1,), (3, 0, 17), (100,))
-MOST_STEPS = 200  # of one pattern; then all that is left comes at once
+MOST_STEPS = 200  # of one pattern; the rest comes at once
 
 
 def streams(module: Any) -> bool:
@@ -23,7 +23,7 @@ def streams(module: Any) -> bool:
 
 
 def streamed(module: Any, arrays: Sequence[np.ndarray], parts: Iterable[int]) -> list[np.ndarray]:
-    """What `step` makes of whole sequences that come in parts of these sizes, over and over, joined again."""
+    """The joined answers of `step` to sequences cut into parts of these sizes, which repeat over and over."""
     state, at = module.start(len(arrays[0])), 0
     found: list[list[Any]] = []
     length = arrays[0].shape[1]
@@ -43,9 +43,9 @@ def compare_steps(
     reports: Sequence[OutputReport],
     source: str,
 ) -> tuple[OutputReport, ...]:
-    """A report for each output of `step`, the worst of several ways to cut the sequences, from those of `predict`.
+    """A report for each output of `step`: the worst over several ways to cut the sequences.
 
-    Raises ParityError where the module fails.
+    `reports` are those of `predict`. Raises ParityError if the module fails.
     """
     worst: dict[str, OutputReport] = {}
     for parts in PARTS:
@@ -54,7 +54,7 @@ def compare_steps(
         except Exception as error:
             raise ParityError(f"{source}: step fails: {type(error).__name__}: {error}") from error
         for y, right, report in zip(answers, expected, reports, strict=True):
-            latest = y[:, -1] if y.ndim > np.ndim(right) and y.shape[1] else y  # the answer to all of them
+            latest = y[:, -1] if y.ndim > np.ndim(right) and y.shape[1] else y  # the answer to the whole sequence
             name = f"{report.name}, by step"
             found = replace(compare(name, latest, right, tolerance=report.tolerance), given=report.given)
             if name not in worst or found.relative > worst[name].relative:

@@ -1,4 +1,4 @@
-"""Compares a module with its model as Keras answers it, and explains differences."""
+"""Compares a module with its model in Keras, and explains differences."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ EDGE = "edge"
 class Verification(Displayed):
     """How a module compares with its model: a report for each output, and where it begins to differ, if it does.
 
-    `divergence` is None where every step of the module and every output is right: see `kerasgen.verification.steps`. A
-    step may be wrong though the outputs hide it. `unread` are the Lambda layers in which Keras had what was read of
-    their code, instead of the code: that reading was not compared. `unanswered` are the edges that Keras itself cannot
-    answer, such as a matrix of zeros to be inverted. `loss` is what it costs that the module stores its weights in
-    fewer bytes, None where it does not. `steps` are the outputs of `step`, of a module that streams.
+    `divergence` is None if every step of the module and every output is right: see `kerasgen.verification.steps`. A
+    step may be wrong even if the outputs hide it. `unread` names the Lambda layers for which Keras got the expression
+    read from their code instead of the code: that reading was not compared. `unanswered` names the edge inputs that
+    Keras itself cannot answer, such as a matrix of zeros to invert. `loss` is the loss from storing the weights in
+    fewer bytes; None if they are not stored so. `steps` reports on the outputs of `step`, if the module streams.
     """
 
     source: str
@@ -58,27 +58,27 @@ class Verification(Displayed):
 
     @property
     def ok(self) -> bool:
-        """Whether every output and every gradient is within its tolerance, and every line right."""
+        """Whether every output and every gradient is within its tolerance, and every step is right."""
         return self.divergence is None and all(report.ok for report in self.reports)
 
     @property
     def reports(self) -> tuple[OutputReport, ...]:
-        """Those of the outputs, of the outputs of `step`, and of the gradients."""
+        """The reports of the outputs, of the outputs of `step`, and of the gradients."""
         return (*self.outputs, *self.steps, *self.gradients)
 
     @property
     def wrong_gradient(self) -> str:
-        """Where the backward pass goes wrong, "" if it does not: at the first gradient that it comes to."""
+        """Where the backward pass goes wrong: at its first wrong gradient; "" if all are right."""
         wrong = next((report for report in self.gradients if not report.ok), None)
         return f"the backward pass is wrong from {wrong.name} on" if wrong else ""
 
     @property
     def tolerance(self) -> float:
-        """The largest error that was allowed, as a part of the largest number in an output."""
+        """The largest error allowed, as a fraction of the largest number in an output."""
         return max((report.tolerance for report in self.outputs), default=0.0)
 
     def display(self) -> Display:
-        """A table of the outputs and gradients, and where they begin to be wrong."""
+        """A table of the outputs and gradients, and where they begin to differ."""
         reports = self.reports
         rows = [
             (
@@ -94,18 +94,18 @@ class Verification(Displayed):
         return Display([Table(columns, rows, numbers=3, wrong=wrong)], [verdict], why)
 
     def __str__(self) -> str:
-        """One line for each output, and one that explains."""
+        """One line for each output, and an explanation."""
         why = filter(None, (self.loss, self.divergence, self.wrong_gradient, self.remark))
         return "\n".join(map(str, (*self.reports, *why)))
 
     @property
     def remark(self) -> str:
-        """What was not compared, "" if that is nothing."""
+        """What was not compared; "" if everything was."""
         edges = f"not compared: {', '.join(self.unanswered)}, which Keras cannot answer" if self.unanswered else ""
         return "; ".join(filter(None, (not_compared(self.unread), edges)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
+        """Plain data for JSON."""
         return {
             "ok": self.ok,
             "outputs": [report.to_dict() for report in self.outputs],
@@ -118,7 +118,7 @@ class Verification(Displayed):
         }
 
     def raise_if_wrong(self) -> None:
-        """Raise ParityError, which carries this verification, unless every output is within its tolerance."""
+        """Raise a ParityError with this verification as `verification`, unless it is `ok`."""
         if not self.ok:
             if self.loss is not None and self.divergence is not None and self.divergence.stage == "loss":
                 error = ParityError(f"{self.source}: {self.loss}; {self.loss.hint}")
@@ -149,20 +149,20 @@ def verify(
     run_lambdas: bool = False,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> Verification:
-    """Compare a module with its model, answered by Keras, and explain where they differ.
+    """Compare a module with its model in Keras, and explain where they differ.
 
-    The inputs are random, drawn with `seed`; or come from an .npy or .npz file; or, with "edge", are zeros, ones,
-    negative, large and small numbers in turn. `tolerance` bounds the error of every output and every layer, as a
-    part of the largest number in it, in place of the rule in `kerasgen.verification.steps`. Of a module that stores its
-    weights in fewer bytes, every line is compared with what these weights make, and the outputs with Keras's within the
-    loss that the export allowed. `custom`, `theano_kernels`,
-    `outputs`, `input_shape`, `defines` and `run_lambdas` are as for `export`. `gradients` compares those of a module
-    that has them, too, with TensorFlow's. `on_step` is told the name of each step when it begins: "read", "build",
-    "ask" (Keras) and "verify".
+    `inputs` are random by default, drawn with `seed`; the path of an .npy or .npz file takes your own; "edge" tries
+    zeros, ones, negative, large and small numbers in turn. `tolerance` bounds the error of every output and every
+    layer, as a fraction of its largest number, and replaces the rule in `kerasgen.verification.steps`. If the module
+    stores its weights in fewer bytes, every line is compared with the result of these weights, and the outputs with
+    Keras's, within the loss that the export allowed. `custom`, `theano_kernels`, `outputs`, `input_shape`, `defines`
+    and `run_lambdas` are as for `export`. `gradients` also compares the gradients of a module that has them with
+    TensorFlow's. `on_step` is called with the name of each step when it begins: "read", "build", "ask" (Keras) and
+    "verify".
 
-    Raises UsageError where TensorFlow is missing or the inputs do not fit, ParityError where the module is that of
-    another model, where Keras cannot load the model, would answer otherwise than the Keras that wrote it, or where
-    Keras or the module fails.
+    Raises UsageError if TensorFlow is missing or the inputs do not fit. Raises ParityError if the module belongs to
+    another model, if Keras cannot load the model or would answer differently from the Keras that wrote it, or if Keras
+    or the module fails.
     """
     on_step("read")
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
@@ -184,7 +184,7 @@ def verify(
     result = compared(built, loaded, {name: given[name] for name in expected}, expected, truth, tolerance=tolerance)
     if gradients:
         arrays = next(iter(given.values()))
-        if inputs is None:  # of the others, many numbers are equal: which is the largest is up to rounding
+        if inputs is None:  # in the others many numbers are equal, and rounding decides which is the largest
             arrays = [array[::2] for array in arrays]
         found = compare_gradients(built, loaded, truth, arrays, seed=seed, tolerance=tolerance)
         result = replace(result, gradients=found)
@@ -209,7 +209,7 @@ Interface = Sequence[tuple[str, Sequence[int | None], str]]  # name, shape and d
 
 
 def _check_interface(module: Any, path: Path, built: Built) -> None:
-    """Raise ParityError where a module takes or returns other arrays than the model: it was made from another one."""
+    """Raise ParityError if the module's inputs or outputs are not the model's: it was made from another model."""
     graph, source = built.graph, built.file.source
     outputs = [(name, built.specs[value]) for name, value in zip(graph.output_names, graph.outputs, strict=False)]
     sides: list[tuple[str, Interface, Interface]] = [
@@ -223,9 +223,10 @@ def _check_interface(module: Any, path: Path, built: Built) -> None:
 
 
 def _difference(what: str, own: Interface, models: Interface) -> str:
-    """How the inputs or outputs of a module differ from the model's, "" where they may be the same.
+    """How the inputs or outputs of a module differ from the model's; "" if they may be the same.
 
-    Names alone prove nothing, for Keras numbers those that it chooses; but the same ones must be in the same order.
+    Names alone prove nothing, because Keras numbers the names that it chooses. But equal names must be in the same
+    order.
     """
     own_names, names = [name for name, _, _ in own], [name for name, _, _ in models]
     if len(own) != len(models) or (own_names != names and sorted(own_names) == sorted(names)):
@@ -242,7 +243,7 @@ def _difference(what: str, own: Interface, models: Interface) -> str:
 
 
 def original(source: Any, weights: Any, file: ModelFile, lambdas: Lambdas | None = None) -> Oracle:
-    """The model as Keras has it. Raises ParityError where that would answer otherwise than the Keras of the file."""
+    """The model in Keras. Raises ParityError if it would answer differently from the Keras that wrote the file."""
     if file.unlike:
         raise ParityError(f"{file.source}: {file.unlike}")
     cut = Cut.of(file) if file.outputs else None
@@ -260,9 +261,9 @@ def compared(
     *,
     tolerance: float | None = None,
 ) -> Verification:
-    """Compare the answers of a module with Keras's to the same inputs, which have names.
+    """Compare a module's answers with Keras's answers to the same inputs; both are by the name of a set of inputs.
 
-    Raises ParityError where the module fails, or has another number of outputs.
+    Raises ParityError if the module fails or has a different number of outputs.
     """
     inside = set(precisions(built.file.model))
     dtype, limit = _loss_allowed(module)
@@ -297,13 +298,13 @@ def compared(
 
 
 def _in_tiles(module: Any, x: np.ndarray) -> Iterator[OutputReport]:
-    """A report for each answer of `predict_tiled`, compared with that of `predict`."""
+    """A report for each answer of `predict_tiled`, compared with the answer of `predict`."""
     for got, right in tiled_and_whole(module.predict, module.predict_tiled, x, module.TILES):
         yield compare("predict_tiled", got, right, tolerance=tile_tolerance(right.dtype))
 
 
 def _loss_allowed(module: Any) -> tuple[str, float | None]:
-    """The dtype in which a module stores its weights and the error that this may cause, "" where it is float32."""
+    """The dtype in which a module stores its weights, and the error that this may cause; "" and None for float32."""
     options = getattr(module, "EXPORT", {})
     dtype = options.get("weights_dtype", "")
     return (dtype, options.get("max_loss", MAX_LOSS[dtype])) if dtype in MAX_LOSS else ("", None)

@@ -5,7 +5,7 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
-# Only what is meant for others has annotations; type checkers leave out the rest
+# Only the public functions have annotations; type checkers skip the rest
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
 # mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
 # pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
@@ -102,7 +102,7 @@ class ThreadMemory(threading.local):
     buffers = ()
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its buffers."""
         return ThreadMemory, ()
 
 
@@ -113,15 +113,15 @@ BLOCK = 1_048_576
 
 
 def buffers(count):
-    """The buffers of this thread, the same ones at every call."""
+    """The buffers of this thread, the same ones in every call."""
     if len(LOCAL.buffers) < count:
-        np.empty(8 * BLOCK, np.uint8)  # freed at once: it makes glibc keep what is freed later, for the next array
+        np.empty(8 * BLOCK, np.uint8)  # freed at once: then glibc keeps memory that is freed later, for the next array
         LOCAL.buffers = [*LOCAL.buffers, *(Buffer() for _ in range(len(LOCAL.buffers), count))]
     return LOCAL.buffers[:count]
 
 
 class Buffer:
-    """Memory for arrays that live one after the other; it grows to the largest of them."""
+    """Memory for one array at a time; it grows to the largest one."""
 
     def __init__(self):
         """Begin with no memory."""
@@ -136,7 +136,7 @@ class Buffer:
 
 
 def product(sizes):
-    """The product of the sizes; np.prod would take longer than all else that a layer does."""
+    """The product of the sizes. np.prod would take longer than everything else around a small layer."""
     total = 1
     for size in sizes:
         total *= size
@@ -144,7 +144,7 @@ def product(sizes):
 
 
 def in_batches(predict, count, *inputs):
-    """The results of `predict`, called on `count` samples at a time, so that their arrays stay in the cache."""
+    """The results of `predict`, called on `count` samples at a time so that their arrays stay in the cache."""
     starts = range(0, len(inputs[0]), count)
     parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
     if isinstance(parts[0], dict):
@@ -348,12 +348,12 @@ YIELD = 300
 
 
 class Team:
-    """The place of this process in its team. A pickled copy is alone, as each process is until it joins."""
+    """This process's place in its team. A pickled copy is alone, as every process is until it joins a team."""
 
     rank, size = 0, 1
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its team."""
         return Team, ()
 
     def join(self, rank, size, memory):
@@ -367,16 +367,16 @@ class Team:
         self.lock.acquire()
 
     def share(self, count):
-        """The first and the last of `count` rows or columns that this process shall compute, before the next one's."""
+        """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
         return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
 
     def fence(self):
-        """Let no load or store pass: the release of a lock, then an acquire, are a full fence on x86 and Armv8."""
+        """A full memory fence: releasing and acquiring a lock is one, on x86 and Armv8."""
         self.lock.release()
         self.lock.acquire()
 
     def barrier(self):
-        """Wait for all processes. What each has written is then visible to the others."""
+        """Wait for all processes. Afterwards, what each has written is visible to the others."""
         if self.size == 1:
             return
         self.steps += 1
@@ -393,7 +393,7 @@ class Team:
         self.fence()
 
     def place(self, size, out):
-        """The place of an array in the buffer `out`, or of a new one."""
+        """The place of an array in the buffer `out`, or of a new array."""
         self.results += out is None
         key = self.results if out is None else out
         if key not in self.places or self.places[key][0] < size:
@@ -401,7 +401,7 @@ class Team:
         return self.places[key][1]
 
     def empty(self, shape, dtype, out):
-        """An array for the rows of a layer, in the buffer `out` or new; it is shared by the team."""
+        """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
         if self.size == 1:
             return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
         size = dtype.itemsize
@@ -410,7 +410,7 @@ class Team:
         return self.memory.array(self.place(size, out), shape, dtype)
 
     def seal(self, y):
-        """The array for the rest of the program, which must not write to what is shared."""
+        """The array as the rest of the program gets it: read-only if the team shares it."""
         if self.size > 1:
             y = y.view()
             y.flags.writeable = False
@@ -421,8 +421,8 @@ TEAM = Team()
 
 
 def bordered(shape, dtype, border, out):
-    """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
-    TEAM.barrier()  # until now, another process may have read what was there
+    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None."""
+    TEAM.barrier()  # until now, another process may have been reading it
 
     def empty(shape, dtype):
         return TEAM.empty(shape, dtype, out)
@@ -432,7 +432,7 @@ def bordered(shape, dtype, border, out):
 
 
 def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    """The number of rows of a block, for `row` bytes each. Products of few cells (under 256 for 1 MB) would be slow."""
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
@@ -455,15 +455,15 @@ PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
 
 
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
-    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
+    """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
-    In a team, each process does its share. Matrix products have `columns`, and `cells` in a row; they are left to this
-    thread where the BLAS has threads of its own for them.
+    In a team, each process does its share. A matrix product has `columns` columns, and `cells` cells in a row; it stays
+    in this thread if the BLAS has its own threads for it.
     """
     if TEAM.size > 1:
         over_team_blocks(work, images, rows, step, columns, cells)
         return
-    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
+    step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
     if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or columns is None):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
@@ -477,9 +477,9 @@ COLUMNS = 16
 
 
 def over_team_blocks(work, images, rows, step, columns, cells):
-    """Do this process's share of the rows of all images, then wait for the others of its team.
+    """Do this process's share of the rows of all images, then wait for the rest of its team.
 
-    Where there are fewer cells than columns, the columns are shared instead, and `work` gets those to compute.
+    If there are fewer cells than columns, the columns are shared instead, and `work` gets those to compute.
     """
     by_columns = columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
@@ -493,9 +493,9 @@ def over_team_blocks(work, images, rows, step, columns, cells):
 
 
 def share(work, tasks):
-    """Do all the tasks, this thread and those of the pool.
+    """Do all the tasks, in this thread and those of the pool.
 
-    No thread works on them any more when this returns or raises, after Ctrl-C too: the arrays are the caller's again.
+    When this returns or raises, even after Ctrl-C, no thread works on them any more: the arrays are the caller's again.
     """
     waiting, errors = collections.deque(tasks), []
 
@@ -508,7 +508,7 @@ def share(work, tasks):
             work(task)
 
     def help_out(lock):
-        if lock.acquire(False):  # else the call has ended
+        if lock.acquire(False):  # otherwise the call has ended
             try:
                 do_tasks()
             except BaseException as error:
@@ -518,13 +518,13 @@ def share(work, tasks):
                 lock.release()
 
     calls, count = thread_pool()
-    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, in the end by the caller
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, finally by the caller
     try:
         for lock in locks:
             calls.put(lambda lock=lock: help_out(lock))
         do_tasks()
         acquire(locks)
-    except BaseException:  # of a task, or Ctrl-C, which may come while this waits, too
+    except BaseException:  # of a task, or Ctrl-C, which may also come while this waits
         waiting.clear()
         acquire(locks)
         raise
@@ -533,12 +533,12 @@ def share(work, tasks):
 
 
 class ThreadPool:
-    """The threads that help, and the queue of what they are called for. A pickled copy has none."""
+    """The threads that help, and the queue of their calls. A pickled copy has none."""
 
     threads, calls = (), None
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its threads."""
         return ThreadPool, ()
 
 
@@ -546,11 +546,11 @@ POOL = ThreadPool()
 
 
 def thread_pool():
-    """The queue of calls for the other threads of this process, which start when they are first needed; their number.
+    """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
 
-    Where no thread can start (Pyodide, WASI) the number is 0; where not all can, it is smaller than wanted.
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than THREADS - 1 if not all of them can.
     """
-    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
         calls, threads = queue.SimpleQueue(), []
         try:
             for _ in range(THREADS - 1):
@@ -570,7 +570,7 @@ def serve(calls):
 
 
 def acquire(locks):
-    """Wait for the threads that hold them; if Ctrl-C comes meanwhile, it is raised after that."""
+    """Acquire all locks, waiting for the threads that hold them. Ctrl-C meanwhile is raised afterwards."""
     try:
         for lock in locks:
             lock.acquire()
@@ -580,7 +580,7 @@ def acquire(locks):
 
 
 def row_cells(width, activation):
-    """The cells of a row, where columns may be computed one by one: not if the activation looks along them."""
+    """The cells of a row; infinity if columns cannot be shared because the activation may look along them."""
     return width if activation in (None, relu, relu6) else math.inf
 
 
@@ -626,7 +626,7 @@ def transforms(n, r, dtype):
 
 
 def only_columns(x, columns):
-    """These columns of x, or all; None of None."""
+    """These columns of x, or all; None if x is None."""
     return x if x is None or columns is None else x[..., columns]
 
 
@@ -639,7 +639,7 @@ def out_of_tiles(z, r):
 
 
 def part_of(x, at, columns=None):
-    """The block of x at this place, or some columns of it; None of None."""
+    """The block of x at this place, or some of its columns; None if x is None."""
     return only_columns(None if x is None else x[at], columns)
 
 
@@ -662,7 +662,7 @@ def epilogue(part, bias, residual, activation, target):
 
 
 def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=None, out=None):
-    """Every cell times the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+    """The product of every cell and the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
     y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
@@ -684,7 +684,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 def tile_row(numbers, y):
     """One number per channel, or one for all, repeated for every cell of a row of `y`: (F,) → (W, F).
 
-    NumPy then loops over whole rows instead of cells, in half the time.
+    NumPy then loops over whole rows instead of cells, which takes half the time.
     """
     if numbers is None:
         return None
@@ -820,15 +820,15 @@ def winograd_tile(kernel, *, m, count):
 
 
 class Processes:
-    """How many processes answer a call, and the team that does, if it has started. A pickled copy starts its own."""
+    """The number of processes for a call, and their team, if it has started. A pickled copy starts its own team."""
 
     def __init__(self):
-        """No team: it starts when it is first needed."""
+        """Begin without a team: it starts when it is first needed."""
         self.count = process_count(os.environ.get("KERASGEN_PROCESSES") or "1", os.cpu_count())
         self.lock, self.workers, self.weights = threading.RLock(), None, None
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its team."""
         return Processes, ()
 
     def end(self):
@@ -839,7 +839,7 @@ class Processes:
                 workers.end()
 
     def forget(self):
-        """In a fork: leave the team to the process that has started it."""
+        """After a fork: leave the team to the process that started it."""
         workers, self.workers, self.lock = self.workers, None, threading.RLock()
         if workers is not None:
             workers.forget()
@@ -858,10 +858,10 @@ PROCESSES = Processes()
 
 
 def in_processes(predict, *arrays):
-    """What `predict` returns for these arrays, computed by the team, which starts if there is none.
+    """What `predict` returns for these arrays, computed by the team, which starts if it has not yet.
 
-    Where none can start, this process computes, from now on, after a warning. Raises RuntimeError if a process has
-    ended, and any error of `predict`.
+    If no team can start, this process warns and computes from then on. Raises RuntimeError if a process has ended, and
+    any error of `predict`.
     """
     with PROCESSES.lock:
         if PROCESSES.workers is None:
@@ -875,7 +875,7 @@ def in_processes(predict, *arrays):
                 return predict(*arrays)
         try:
             return PROCESSES.workers.answer(arrays)
-        except BaseException:  # Ctrl-C too: they are at work on what nobody waits for
+        except BaseException:  # Ctrl-C, too: nobody waits for their answer any more
             PROCESSES.end()
             raise
 
@@ -894,10 +894,10 @@ READY = b"ready\n"
 
 
 class Workers:
-    """The processes of a team, seen from outside, and the memory for what they take and give."""
+    """The processes of a team, as their caller sees them, and the memory for their inputs and outputs."""
 
     def __init__(self, predict, count):
-        """Start them. Raises OSError or RuntimeError where that is impossible."""
+        """Start them. Raises OSError or RuntimeError if that is impossible."""
         import subprocess
 
         if sys.platform in ("emscripten", "wasi"):
@@ -955,7 +955,7 @@ class Workers:
         return tuple(results) if facts["several"] else results[0]
 
     def hand_over(self, number, x):
-        """Copy an input to the team's memory: its place, shape and dtype."""
+        """Copy an input to the team's memory; returns its place, shape and dtype."""
         size, place = self.inputs.get(number, (-1, None))
         if size < x.nbytes:
             place = self.memory.take(x.nbytes)
@@ -965,7 +965,7 @@ class Workers:
         return where
 
     def fault(self, answer):
-        """The error of the process that has one to tell, in its last line; else RuntimeError: one was killed."""
+        """The error that a process reports in its last line; a RuntimeError if none does, because one was killed."""
         kinds = {kind.__name__: kind for kind in (ArithmeticError, IndexError, MemoryError, TypeError, ValueError)}
         for process in self.processes:
             process.kill()
@@ -979,16 +979,16 @@ class Workers:
         )
 
     def forget(self):
-        """Close this process's ends of the pipes of another one's team."""
+        """Close the pipes to a team that another process started."""
         self.end.detach()
         for process in self.processes:
-            process.returncode = 0  # it is no child of this process
+            process.returncode = 0  # it is not a child of this process
             process.stdin.close()
             process.stdout.close()
 
 
 def source_text(scope):
-    """The text of the module with these globals, up to its weights. Raises OSError where there is none."""
+    """The source of the module with these globals, up to its weights. Raises OSError if there is none."""
     try:
         with open(scope["__file__"], encoding="utf-8") as file:
             return before_weights(file)
@@ -1011,7 +1011,7 @@ def before_weights(lines):
 
 
 def share_weights(weights):
-    """Move the weights into shared memory: that, and the table of them."""
+    """Move the weights into shared memory; returns the memory and the table of the weights."""
     offsets, size = {}, 0
     for name, array in weights.items():
         offsets[name] = size
@@ -1030,7 +1030,7 @@ TEAMS = 1 << 39
 
 
 def new_memory():
-    """Memory that can be shared: in a file without a name, which takes up no more than what is written to it."""
+    """Memory that can be shared, in a file without a name, which takes no more space than is written to it."""
     if os.name == "nt":
         return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
     create = getattr(os, "memfd_create", None)  # since Python 3.8
@@ -1051,18 +1051,18 @@ CHUNK = 1 << 24
 
 
 class SharedMemory:
-    """Memory that several processes map, in chunks. `key` is a file without a name, or, on Windows, a prefix of names.
+    """Memory that several processes map, in chunks. `key` is the descriptor of an unnamed file; on Windows, a prefix.
 
-    It vanishes with the last process that uses it, however that ends. Arrays are taken one after the other from the
-    address `first` on, so that processes that take the same ones have them at the same places.
+    It vanishes with the last process that uses it, however that process ends. Arrays are allocated one after the other
+    from offset `first` on, so processes that allocate the same arrays find them at the same places.
     """
 
     def __init__(self, key, first):
-        """Nothing is mapped yet."""
+        """Map nothing yet."""
         self.key, self.start, self.length, self.used, self.chunks = key, first, 0, 0, {}
 
     def take(self, size):
-        """A place of so many bytes: where its chunk starts, how long that is, and which of its bytes is the first."""
+        """Allocate `size` bytes: the start and the length of their chunk, and the offset of the first byte in it."""
         if self.used + size > self.length:
             self.start += -(-self.length // CHUNK) * CHUNK
             self.length, self.used = max(size, CHUNK), 0
@@ -1084,19 +1084,19 @@ class SharedMemory:
 
 
 def end_processes(team):
-    """End these processes."""
+    """Kill these processes and close their pipes."""
     for process in team:
         process.kill()
         process.wait()
         process.stdout.close()
-        with contextlib.suppress(OSError):  # for what it has not read
+        with contextlib.suppress(OSError):  # if it has not read everything
             process.stdin.close()
 
 
 def work_in_team(rank, size, keys, table, scope):
-    """Be one process of a team: answer each line of stdin, until it ends."""
+    """Run one process of a team: answer each line of stdin until it closes."""
     answers = os.fdopen(os.dup(1), "wb", 0)
-    os.dup2(2, 1)  # prints must not mix with answers
+    os.dup2(2, 1)  # printed text must not mix with answers
     lines = queue.SimpleQueue()
     threading.Thread(target=listen, args=(lines,), daemon=True).start()
     memory, weights = SharedMemory(keys[0], 0), SharedMemory(keys[1], 0)
@@ -1104,7 +1104,7 @@ def work_in_team(rank, size, keys, table, scope):
     TEAM.join(rank, size, SharedMemory(keys[0], TEAMS))
     for array in scope["W"].values():
         array.flags.writeable = False
-    np.seterr(all="ignore")  # each would warn
+    np.seterr(all="ignore")  # otherwise each process would warn
     answers.write(READY)
     while True:
         arrays = [memory.array(*where) for where in from_line(lines.get())]
@@ -1121,7 +1121,7 @@ def work_in_team(rank, size, keys, table, scope):
 
 
 def listen(lines):
-    """Read lines from stdin. At its end, the other process has ended, and this one does, whatever it is at."""
+    """Read lines from stdin. When it closes, the caller has ended, and this process exits at once."""
     for line in sys.stdin.buffer:
         lines.put(line)
     os._exit(0)
@@ -1135,7 +1135,7 @@ def from_line(line):
 
 
 def give_back(result):
-    """Copy what `predict` has returned to the team's memory: the places, and what it was made of."""
+    """Copy what `predict` returned to the team's memory; returns the places, and how the results were grouped."""
     names = list(result) if isinstance(result, dict) else None
     several = isinstance(result, tuple)
     results = []
@@ -1149,21 +1149,21 @@ def give_back(result):
 
 
 def to_line(facts):
-    """Facts as a line of JSON."""
+    """The facts as a line of JSON."""
     import json
 
     return json.dumps(facts).encode() + b"\n"
 
 
 def watch_process(process, team):
-    """Wait until a process ends, then end the others, which wait for it."""
+    """Wait until a process ends, then kill the others, which would wait for it."""
     process.wait()
     for other in team:
         other.kill()
 
 
 def processes(count: int) -> "Using":
-    """For a `with` statement: inside of it, so many processes compute each call of `predict` together."""
+    """For a `with` statement: inside it, `count` processes compute each call of `predict` together."""
     return Using(process_count(str(count), os.cpu_count()))
 
 
@@ -1171,7 +1171,7 @@ class Using:
     """`with` sets the number of processes."""
 
     def __init__(self, count):
-        """Remember it."""
+        """Take the number to set."""
         self.count = self.other = count
 
     def __enter__(self) -> None:
@@ -1179,11 +1179,11 @@ class Using:
         self.swap()
 
     def __exit__(self, *error: "object") -> None:
-        """Set the number that was before."""
+        """Restore the old number."""
         self.swap()
 
     def swap(self):
-        """Exchange the numbers; the processes end."""
+        """Exchange the two numbers and end the team."""
         with PROCESSES.lock:
             PROCESSES.end()
             PROCESSES.count, self.other = self.other, PROCESSES.count
@@ -1297,7 +1297,7 @@ def parser_of(inputs, outputs):
 
 
 def selftest(predict, inputs, outputs, recorded, reset=None):
-    """Whether `predict` answers inputs that it makes as it did when they were recorded; prints what it finds."""
+    """Whether `predict` still gives the recorded answers to generated inputs; prints what it finds."""
     import platform
 
     arrays = [
@@ -1323,10 +1323,10 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
+    """What `predict` returns; and for each call inside it to one of the functions `names`, its name, sum and cells.
 
-    Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
-    few at a time have their sums added up.
+    Python's profiling hook sees what they return, even if a module has no source. If `predict` runs a few samples at a
+    time, their sums are added up.
     """
     import sys
 
@@ -1338,7 +1338,7 @@ def watch(predict, arrays, names):
             batch.clear()
         elif event == "return" and name in names and frame.f_back.f_code is code:
             if frame.f_code.co_filename != code.co_filename:
-                return  # a function of NumPy's
+                return  # a NumPy function
             results = result if isinstance(result, (list, tuple)) else [result]
             place = len(batch)
             before = calls[place] if place < len(calls) else (name, 0.0, 0)
@@ -1354,7 +1354,7 @@ def watch(predict, arrays, names):
 
 
 def weighted_sum(y):
-    """The sum of all samples of an array, each cell of it times a factor of its row and one of its column."""
+    """The sum over all samples of an array, each cell times a factor of its row and a factor of its column."""
     y = np.asarray(y)
     if not y.size:
         return 0.0
@@ -1365,7 +1365,7 @@ def weighted_sum(y):
 
 
 def factors(count, seed):
-    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that no term of a sum is lost in it."""
+    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that every term of a sum counts."""
     n = hashed(0, count, seed)
     return (0.5 + n / 2.0**32) * np.where(n & 1, 1.0, -1.0)
 
@@ -1380,7 +1380,7 @@ def hashed(start, stop, seed=0):
 
 
 def difference(got, expected):
-    """The largest difference of two lists of numbers; those that are not finite are strings in the second."""
+    """The largest difference between two lists of numbers; in the second, numbers that are not finite are strings."""
     largest = 0.0
     for a, b in zip(got, map(float, expected)):
         if a != b and (a == a or b == b):  # NaN alone is not itself
@@ -1389,7 +1389,7 @@ def difference(got, expected):
 
 
 def numbers(y):
-    """What is kept of an output: a sum of all cells by the root of their number, and six cells, evenly spaced."""
+    """The record of an output: the sum of all cells by the root of their number, and six evenly spaced cells."""
     if not y.size:
         return []
     cells = y.ravel()[[i * (y.size - 1) // 5 for i in range(6)]]
@@ -1397,7 +1397,7 @@ def numbers(y):
 
 
 def same_calls(calls, recorded):
-    """Whether calls inside of `predict` gave what they should; prints the first that did not."""
+    """Whether the calls inside `predict` gave the recorded results; prints the first that did not."""
     if recorded and not calls:
         print("nothing is known of what is inside of predict: no profiler can look into it")
         return True
@@ -1412,7 +1412,7 @@ def same_calls(calls, recorded):
 
 
 def blas():
-    """The BLAS that NumPy was built with, as far as it tells."""
+    """The BLAS that NumPy was built with, as far as NumPy says."""
     try:
         built = np.__config__.CONFIG["Build Dependencies"]["blas"]
         return "{name} {version}".format(**built)

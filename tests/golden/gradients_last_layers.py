@@ -5,7 +5,7 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
-# Only what is meant for others has annotations; type checkers leave out the rest
+# Only the public functions have annotations; type checkers skip the rest
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
 # mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
 # pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
@@ -404,7 +404,7 @@ def bias_backward(d):
 
 
 def product(sizes):
-    """The product of the sizes; np.prod would take longer than all else that a layer does."""
+    """The product of the sizes. np.prod would take longer than everything else around a small layer."""
     total = 1
     for size in sizes:
         total *= size
@@ -502,7 +502,7 @@ BLOCK = 1_048_576
 
 
 def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    """The number of rows of a block, for `row` bytes each. Products of few cells (under 256 for 1 MB) would be slow."""
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
@@ -522,9 +522,9 @@ def each(work, tasks, cost):
 
 
 def share(work, tasks):
-    """Do all the tasks, this thread and those of the pool.
+    """Do all the tasks, in this thread and those of the pool.
 
-    No thread works on them any more when this returns or raises, after Ctrl-C too: the arrays are the caller's again.
+    When this returns or raises, even after Ctrl-C, no thread works on them any more: the arrays are the caller's again.
     """
     waiting, errors = collections.deque(tasks), []
 
@@ -537,7 +537,7 @@ def share(work, tasks):
             work(task)
 
     def help_out(lock):
-        if lock.acquire(False):  # else the call has ended
+        if lock.acquire(False):  # otherwise the call has ended
             try:
                 do_tasks()
             except BaseException as error:
@@ -547,13 +547,13 @@ def share(work, tasks):
                 lock.release()
 
     calls, count = thread_pool()
-    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, in the end by the caller
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, finally by the caller
     try:
         for lock in locks:
             calls.put(lambda lock=lock: help_out(lock))
         do_tasks()
         acquire(locks)
-    except BaseException:  # of a task, or Ctrl-C, which may come while this waits, too
+    except BaseException:  # of a task, or Ctrl-C, which may also come while this waits
         waiting.clear()
         acquire(locks)
         raise
@@ -562,12 +562,12 @@ def share(work, tasks):
 
 
 class ThreadPool:
-    """The threads that help, and the queue of what they are called for. A pickled copy has none."""
+    """The threads that help, and the queue of their calls. A pickled copy has none."""
 
     threads, calls = (), None
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its threads."""
         return ThreadPool, ()
 
 
@@ -575,11 +575,11 @@ POOL = ThreadPool()
 
 
 def thread_pool():
-    """The queue of calls for the other threads of this process, which start when they are first needed; their number.
+    """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
 
-    Where no thread can start (Pyodide, WASI) the number is 0; where not all can, it is smaller than wanted.
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than THREADS - 1 if not all of them can.
     """
-    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
         calls, threads = queue.SimpleQueue(), []
         try:
             for _ in range(THREADS - 1):
@@ -599,7 +599,7 @@ def serve(calls):
 
 
 def acquire(locks):
-    """Wait for the threads that hold them; if Ctrl-C comes meanwhile, it is raised after that."""
+    """Acquire all locks, waiting for the threads that hold them. Ctrl-C meanwhile is raised afterwards."""
     try:
         for lock in locks:
             lock.acquire()
@@ -798,7 +798,7 @@ def parser_of(inputs, outputs):
 
 
 def selftest(predict, inputs, outputs, recorded, reset=None):
-    """Whether `predict` answers inputs that it makes as it did when they were recorded; prints what it finds."""
+    """Whether `predict` still gives the recorded answers to generated inputs; prints what it finds."""
     import platform
 
     arrays = [
@@ -824,10 +824,10 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
+    """What `predict` returns; and for each call inside it to one of the functions `names`, its name, sum and cells.
 
-    Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
-    few at a time have their sums added up.
+    Python's profiling hook sees what they return, even if a module has no source. If `predict` runs a few samples at a
+    time, their sums are added up.
     """
     import sys
 
@@ -839,7 +839,7 @@ def watch(predict, arrays, names):
             batch.clear()
         elif event == "return" and name in names and frame.f_back.f_code is code:
             if frame.f_code.co_filename != code.co_filename:
-                return  # a function of NumPy's
+                return  # a NumPy function
             results = result if isinstance(result, (list, tuple)) else [result]
             place = len(batch)
             before = calls[place] if place < len(calls) else (name, 0.0, 0)
@@ -855,7 +855,7 @@ def watch(predict, arrays, names):
 
 
 def weighted_sum(y):
-    """The sum of all samples of an array, each cell of it times a factor of its row and one of its column."""
+    """The sum over all samples of an array, each cell times a factor of its row and a factor of its column."""
     y = np.asarray(y)
     if not y.size:
         return 0.0
@@ -866,7 +866,7 @@ def weighted_sum(y):
 
 
 def factors(count, seed):
-    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that no term of a sum is lost in it."""
+    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that every term of a sum counts."""
     n = hashed(0, count, seed)
     return (0.5 + n / 2.0**32) * np.where(n & 1, 1.0, -1.0)
 
@@ -881,7 +881,7 @@ def hashed(start, stop, seed=0):
 
 
 def difference(got, expected):
-    """The largest difference of two lists of numbers; those that are not finite are strings in the second."""
+    """The largest difference between two lists of numbers; in the second, numbers that are not finite are strings."""
     largest = 0.0
     for a, b in zip(got, map(float, expected)):
         if a != b and (a == a or b == b):  # NaN alone is not itself
@@ -890,7 +890,7 @@ def difference(got, expected):
 
 
 def numbers(y):
-    """What is kept of an output: a sum of all cells by the root of their number, and six cells, evenly spaced."""
+    """The record of an output: the sum of all cells by the root of their number, and six evenly spaced cells."""
     if not y.size:
         return []
     cells = y.ravel()[[i * (y.size - 1) // 5 for i in range(6)]]
@@ -898,7 +898,7 @@ def numbers(y):
 
 
 def same_calls(calls, recorded):
-    """Whether calls inside of `predict` gave what they should; prints the first that did not."""
+    """Whether the calls inside `predict` gave the recorded results; prints the first that did not."""
     if recorded and not calls:
         print("nothing is known of what is inside of predict: no profiler can look into it")
         return True
@@ -913,7 +913,7 @@ def same_calls(calls, recorded):
 
 
 def blas():
-    """The BLAS that NumPy was built with, as far as it tells."""
+    """The BLAS that NumPy was built with, as far as NumPy says."""
     try:
         built = np.__config__.CONFIG["Build Dependencies"]["blas"]
         return "{name} {version}".format(**built)

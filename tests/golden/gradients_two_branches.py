@@ -5,7 +5,7 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
-# Only what is meant for others has annotations; type checkers leave out the rest
+# Only the public functions have annotations; type checkers skip the rest
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
 # mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
 # pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
@@ -484,7 +484,7 @@ def bias_backward(d):
 
 
 def product(sizes):
-    """The product of the sizes; np.prod would take longer than all else that a layer does."""
+    """The product of the sizes. np.prod would take longer than everything else around a small layer."""
     total = 1
     for size in sizes:
         total *= size
@@ -659,12 +659,12 @@ YIELD = 300
 
 
 class Team:
-    """The place of this process in its team. A pickled copy is alone, as each process is until it joins."""
+    """This process's place in its team. A pickled copy is alone, as every process is until it joins a team."""
 
     rank, size = 0, 1
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its team."""
         return Team, ()
 
     def join(self, rank, size, memory):
@@ -678,16 +678,16 @@ class Team:
         self.lock.acquire()
 
     def share(self, count):
-        """The first and the last of `count` rows or columns that this process shall compute, before the next one's."""
+        """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
         return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
 
     def fence(self):
-        """Let no load or store pass: the release of a lock, then an acquire, are a full fence on x86 and Armv8."""
+        """A full memory fence: releasing and acquiring a lock is one, on x86 and Armv8."""
         self.lock.release()
         self.lock.acquire()
 
     def barrier(self):
-        """Wait for all processes. What each has written is then visible to the others."""
+        """Wait for all processes. Afterwards, what each has written is visible to the others."""
         if self.size == 1:
             return
         self.steps += 1
@@ -704,7 +704,7 @@ class Team:
         self.fence()
 
     def place(self, size, out):
-        """The place of an array in the buffer `out`, or of a new one."""
+        """The place of an array in the buffer `out`, or of a new array."""
         self.results += out is None
         key = self.results if out is None else out
         if key not in self.places or self.places[key][0] < size:
@@ -712,7 +712,7 @@ class Team:
         return self.places[key][1]
 
     def empty(self, shape, dtype, out):
-        """An array for the rows of a layer, in the buffer `out` or new; it is shared by the team."""
+        """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
         if self.size == 1:
             return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
         size = dtype.itemsize
@@ -721,7 +721,7 @@ class Team:
         return self.memory.array(self.place(size, out), shape, dtype)
 
     def seal(self, y):
-        """The array for the rest of the program, which must not write to what is shared."""
+        """The array as the rest of the program gets it: read-only if the team shares it."""
         if self.size > 1:
             y = y.view()
             y.flags.writeable = False
@@ -732,8 +732,8 @@ TEAM = Team()
 
 
 def bordered(shape, dtype, border, out):
-    """An array to fill, and the same one with its border of zeros: `border` is (before, after) per axis, or None."""
-    TEAM.barrier()  # until now, another process may have read what was there
+    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None."""
+    TEAM.barrier()  # until now, another process may have been reading it
 
     def empty(shape, dtype):
         return TEAM.empty(shape, dtype, out)
@@ -745,7 +745,7 @@ def bordered(shape, dtype, border, out):
 def tile_row(numbers, y):
     """One number per channel, or one for all, repeated for every cell of a row of `y`: (F,) → (W, F).
 
-    NumPy then loops over whole rows instead of cells, in half the time.
+    NumPy then loops over whole rows instead of cells, which takes half the time.
     """
     if numbers is None:
         return None
@@ -773,15 +773,15 @@ PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
 
 
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
-    """Do the work for every block of about `step` rows of every image, which takes `cost` multiplications in all.
+    """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
-    In a team, each process does its share. Matrix products have `columns`, and `cells` in a row; they are left to this
-    thread where the BLAS has threads of its own for them.
+    In a team, each process does its share. A matrix product has `columns` columns, and `cells` cells in a row; it stays
+    in this thread if the BLAS has its own threads for it.
     """
     if TEAM.size > 1:
         over_team_blocks(work, images, rows, step, columns, cells)
         return
-    step = max(1, -(-rows // max(1, round(rows / step))))  # no block of a few rows that are left
+    step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
     if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or columns is None):
         step = min(step, -(-rows // THREADS))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
@@ -795,9 +795,9 @@ COLUMNS = 16
 
 
 def over_team_blocks(work, images, rows, step, columns, cells):
-    """Do this process's share of the rows of all images, then wait for the others of its team.
+    """Do this process's share of the rows of all images, then wait for the rest of its team.
 
-    Where there are fewer cells than columns, the columns are shared instead, and `work` gets those to compute.
+    If there are fewer cells than columns, the columns are shared instead, and `work` gets those to compute.
     """
     by_columns = columns is not None and columns > max(rows * cells, COLUMNS * TEAM.size)
     first, last = (0, images * rows) if by_columns else TEAM.share(images * rows)
@@ -811,9 +811,9 @@ def over_team_blocks(work, images, rows, step, columns, cells):
 
 
 def share(work, tasks):
-    """Do all the tasks, this thread and those of the pool.
+    """Do all the tasks, in this thread and those of the pool.
 
-    No thread works on them any more when this returns or raises, after Ctrl-C too: the arrays are the caller's again.
+    When this returns or raises, even after Ctrl-C, no thread works on them any more: the arrays are the caller's again.
     """
     waiting, errors = collections.deque(tasks), []
 
@@ -826,7 +826,7 @@ def share(work, tasks):
             work(task)
 
     def help_out(lock):
-        if lock.acquire(False):  # else the call has ended
+        if lock.acquire(False):  # otherwise the call has ended
             try:
                 do_tasks()
             except BaseException as error:
@@ -836,13 +836,13 @@ def share(work, tasks):
                 lock.release()
 
     calls, count = thread_pool()
-    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, in the end by the caller
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, finally by the caller
     try:
         for lock in locks:
             calls.put(lambda lock=lock: help_out(lock))
         do_tasks()
         acquire(locks)
-    except BaseException:  # of a task, or Ctrl-C, which may come while this waits, too
+    except BaseException:  # of a task, or Ctrl-C, which may also come while this waits
         waiting.clear()
         acquire(locks)
         raise
@@ -851,12 +851,12 @@ def share(work, tasks):
 
 
 class ThreadPool:
-    """The threads that help, and the queue of what they are called for. A pickled copy has none."""
+    """The threads that help, and the queue of their calls. A pickled copy has none."""
 
     threads, calls = (), None
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its threads."""
         return ThreadPool, ()
 
 
@@ -864,11 +864,11 @@ POOL = ThreadPool()
 
 
 def thread_pool():
-    """The queue of calls for the other threads of this process, which start when they are first needed; their number.
+    """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
 
-    Where no thread can start (Pyodide, WASI) the number is 0; where not all can, it is smaller than wanted.
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than THREADS - 1 if not all of them can.
     """
-    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # in a fork none is
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
         calls, threads = queue.SimpleQueue(), []
         try:
             for _ in range(THREADS - 1):
@@ -888,7 +888,7 @@ def serve(calls):
 
 
 def acquire(locks):
-    """Wait for the threads that hold them; if Ctrl-C comes meanwhile, it is raised after that."""
+    """Acquire all locks, waiting for the threads that hold them. Ctrl-C meanwhile is raised afterwards."""
     try:
         for lock in locks:
             lock.acquire()
@@ -901,7 +901,7 @@ BLOCK = 1_048_576
 
 
 def block_rows(row, width=256):
-    """How many rows a block has: `row` bytes belong to each; a product of few cells (256 for 1 MB) would be slow."""
+    """The number of rows of a block, for `row` bytes each. Products of few cells (under 256 for 1 MB) would be slow."""
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
@@ -1239,7 +1239,7 @@ def parser_of(inputs, outputs):
 
 
 def selftest(predict, inputs, outputs, recorded, reset=None):
-    """Whether `predict` answers inputs that it makes as it did when they were recorded; prints what it finds."""
+    """Whether `predict` still gives the recorded answers to generated inputs; prints what it finds."""
     import platform
 
     arrays = [
@@ -1265,10 +1265,10 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
+    """What `predict` returns; and for each call inside it to one of the functions `names`, its name, sum and cells.
 
-    Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
-    few at a time have their sums added up.
+    Python's profiling hook sees what they return, even if a module has no source. If `predict` runs a few samples at a
+    time, their sums are added up.
     """
     import sys
 
@@ -1280,7 +1280,7 @@ def watch(predict, arrays, names):
             batch.clear()
         elif event == "return" and name in names and frame.f_back.f_code is code:
             if frame.f_code.co_filename != code.co_filename:
-                return  # a function of NumPy's
+                return  # a NumPy function
             results = result if isinstance(result, (list, tuple)) else [result]
             place = len(batch)
             before = calls[place] if place < len(calls) else (name, 0.0, 0)
@@ -1296,7 +1296,7 @@ def watch(predict, arrays, names):
 
 
 def weighted_sum(y):
-    """The sum of all samples of an array, each cell of it times a factor of its row and one of its column."""
+    """The sum over all samples of an array, each cell times a factor of its row and a factor of its column."""
     y = np.asarray(y)
     if not y.size:
         return 0.0
@@ -1307,7 +1307,7 @@ def weighted_sum(y):
 
 
 def factors(count, seed):
-    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that no term of a sum is lost in it."""
+    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that every term of a sum counts."""
     n = hashed(0, count, seed)
     return (0.5 + n / 2.0**32) * np.where(n & 1, 1.0, -1.0)
 
@@ -1322,7 +1322,7 @@ def hashed(start, stop, seed=0):
 
 
 def difference(got, expected):
-    """The largest difference of two lists of numbers; those that are not finite are strings in the second."""
+    """The largest difference between two lists of numbers; in the second, numbers that are not finite are strings."""
     largest = 0.0
     for a, b in zip(got, map(float, expected)):
         if a != b and (a == a or b == b):  # NaN alone is not itself
@@ -1331,7 +1331,7 @@ def difference(got, expected):
 
 
 def numbers(y):
-    """What is kept of an output: a sum of all cells by the root of their number, and six cells, evenly spaced."""
+    """The record of an output: the sum of all cells by the root of their number, and six evenly spaced cells."""
     if not y.size:
         return []
     cells = y.ravel()[[i * (y.size - 1) // 5 for i in range(6)]]
@@ -1339,7 +1339,7 @@ def numbers(y):
 
 
 def same_calls(calls, recorded):
-    """Whether calls inside of `predict` gave what they should; prints the first that did not."""
+    """Whether the calls inside `predict` gave the recorded results; prints the first that did not."""
     if recorded and not calls:
         print("nothing is known of what is inside of predict: no profiler can look into it")
         return True
@@ -1354,7 +1354,7 @@ def same_calls(calls, recorded):
 
 
 def blas():
-    """The BLAS that NumPy was built with, as far as it tells."""
+    """The BLAS that NumPy was built with, as far as NumPy says."""
     try:
         built = np.__config__.CONFIG["Build Dependencies"]["blas"]
         return "{name} {version}".format(**built)

@@ -5,7 +5,7 @@
 In a shell: python this_file.py image.npy -o out.npy
 """
 
-# Only what is meant for others has annotations; type checkers leave out the rest
+# Only the public functions have annotations; type checkers skip the rest
 # mypy: allow-untyped-defs, allow-untyped-calls, no-check-untyped-defs, no-warn-return-any
 # mypy: disable-error-code="var-annotated, import-not-found, import-untyped"
 # pyright: basic, analyzeUnannotatedFunctions=false, reportReturnType=false, reportMissingImports=false
@@ -434,7 +434,7 @@ def parser_of(inputs, outputs):
 
 
 def selftest(predict, inputs, outputs, recorded, reset=None):
-    """Whether `predict` answers inputs that it makes as it did when they were recorded; prints what it finds."""
+    """Whether `predict` still gives the recorded answers to generated inputs; prints what it finds."""
     import platform
 
     arrays = [
@@ -460,10 +460,10 @@ def selftest(predict, inputs, outputs, recorded, reset=None):
 
 
 def watch(predict, arrays, names):
-    """What `predict` returns, and of each call in it to a function with one of these `names`: name, sum and cells.
+    """What `predict` returns; and for each call inside it to one of the functions `names`, its name, sum and cells.
 
-    Python's hook for profilers tells what they return, even where a module has no source. Samples that are answered a
-    few at a time have their sums added up.
+    Python's profiling hook sees what they return, even if a module has no source. If `predict` runs a few samples at a
+    time, their sums are added up.
     """
     import sys
 
@@ -475,7 +475,7 @@ def watch(predict, arrays, names):
             batch.clear()
         elif event == "return" and name in names and frame.f_back.f_code is code:
             if frame.f_code.co_filename != code.co_filename:
-                return  # a function of NumPy's
+                return  # a NumPy function
             results = result if isinstance(result, (list, tuple)) else [result]
             place = len(batch)
             before = calls[place] if place < len(calls) else (name, 0.0, 0)
@@ -491,7 +491,7 @@ def watch(predict, arrays, names):
 
 
 def weighted_sum(y):
-    """The sum of all samples of an array, each cell of it times a factor of its row and one of its column."""
+    """The sum over all samples of an array, each cell times a factor of its row and a factor of its column."""
     y = np.asarray(y)
     if not y.size:
         return 0.0
@@ -502,7 +502,7 @@ def weighted_sum(y):
 
 
 def factors(count, seed):
-    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that no term of a sum is lost in it."""
+    """Numbers that look random, from 0.5 to 1.5 or from -1.5 to -0.5, so that every term of a sum counts."""
     n = hashed(0, count, seed)
     return (0.5 + n / 2.0**32) * np.where(n & 1, 1.0, -1.0)
 
@@ -517,7 +517,7 @@ def hashed(start, stop, seed=0):
 
 
 def difference(got, expected):
-    """The largest difference of two lists of numbers; those that are not finite are strings in the second."""
+    """The largest difference between two lists of numbers; in the second, numbers that are not finite are strings."""
     largest = 0.0
     for a, b in zip(got, map(float, expected)):
         if a != b and (a == a or b == b):  # NaN alone is not itself
@@ -526,7 +526,7 @@ def difference(got, expected):
 
 
 def numbers(y):
-    """What is kept of an output: a sum of all cells by the root of their number, and six cells, evenly spaced."""
+    """The record of an output: the sum of all cells by the root of their number, and six evenly spaced cells."""
     if not y.size:
         return []
     cells = y.ravel()[[i * (y.size - 1) // 5 for i in range(6)]]
@@ -534,7 +534,7 @@ def numbers(y):
 
 
 def same_calls(calls, recorded):
-    """Whether calls inside of `predict` gave what they should; prints the first that did not."""
+    """Whether the calls inside `predict` gave the recorded results; prints the first that did not."""
     if recorded and not calls:
         print("nothing is known of what is inside of predict: no profiler can look into it")
         return True
@@ -549,7 +549,7 @@ def same_calls(calls, recorded):
 
 
 def blas():
-    """The BLAS that NumPy was built with, as far as it tells."""
+    """The BLAS that NumPy was built with, as far as NumPy says."""
     try:
         built = np.__config__.CONFIG["Build Dependencies"]["blas"]
         return "{name} {version}".format(**built)

@@ -1,6 +1,6 @@
-"""What a module needs beside its kernels: its weights, a team of processes, a self-test, and a command line.
+"""What a module needs besides its kernels: its weights, a team of processes, a self-test, and a command line.
 
-Like the kernels, these functions are copied into the modules as they stand: Python 3.7, NumPy 1.17.
+Like the kernels, these functions are copied into the modules unchanged: Python 3.7, NumPy 1.17.
 """
 
 from kerasgen.emit.runtime.dtypes import decode_weights

@@ -7,7 +7,7 @@ from kerasgen.emit.runtime.selftest import difference, numbers
 
 
 def with_steps(selftest, start, step):
-    """The self-test, after which `step` must answer as `predict` did, to the same inputs a few steps at a time."""
+    """The self-test, extended: `step` must answer as `predict` did, to the same inputs a few steps at a time."""
 
     def both(predict, inputs, outputs, recorded, reset=None):
         right = selftest(predict, inputs, outputs, recorded, reset)
@@ -17,7 +17,7 @@ def with_steps(selftest, start, step):
 
 
 def same_steps(start, step, inputs, outputs, recorded):
-    """Whether `step` answers as was recorded for `predict`; prints what it finds."""
+    """Whether `step` gives the answers recorded for `predict`; prints what it finds."""
     arrays = [
         make_input(shape, dtype, low, high, whole, number)
         for number, ((shape, low, high, whole), (_, _, dtype)) in enumerate(zip(recorded["inputs"], inputs))
@@ -31,7 +31,7 @@ def same_steps(start, step, inputs, outputs, recorded):
     right = True
     for ys, (name, _, _), (shape, allowed, expected) in zip(zip(*parts), outputs, recorded["outputs"]):
         y = np.concatenate(ys, axis=1)
-        y = y[:, -1] if y.ndim > len(shape) else y  # the answer to all of them
+        y = y[:, -1] if y.ndim > len(shape) else y  # the answer to the whole sequence
         error = difference(numbers(y), expected) if y.shape == tuple(shape) else float("inf")
         right = right and error <= allowed
         print(f"{'ok' if error <= allowed else 'WRONG'} {name!a} by step: off by {error:.2g}, {allowed:.2g} allowed")

@@ -7,10 +7,10 @@ from kerasgen.kernels.tiles import listed
 
 
 def tiled_and_whole(predict, predict_tiled, x, tiles):
-    """The answers in tiles and as a whole, of each output of floats, to images of repetitions of a sample x.
+    """For each output of floats, the answers in tiles and as a whole, to images that repeat the sample x.
 
-    Along one axis after the other, the image is long enough for tiles with edges inside it on both sides. Its sizes
-    leave what those of x leave when divided by the step, as the model may take no others.
+    Along one axis after the other, the image is long enough for a tile with neighbours on both sides. Divided by the
+    step, its sizes leave the same remainder as those of x, as the model may not take others.
     """
     for i in range(len(tiles["axes"])):
         image, tile = x[:1], []
@@ -26,12 +26,12 @@ def tiled_and_whole(predict, predict_tiled, x, tiles):
 
 
 def tile_tolerance(dtype):
-    """The error of a tile that needs no explanation, as a part of the largest number: products add in another order."""
+    """The error allowed in tiles, as a fraction of the largest number: products may add in another order."""
     return max(1e-5, float(np.finfo(dtype).eps))
 
 
 def check_tiles(predict, predict_tiled, inputs, recorded, tiles):
-    """With `--selftest`, compare `predict_tiled` with `predict`, and end with 1 where they differ."""
+    """With `--selftest`, compare `predict_tiled` with `predict`, and exit with 1 if they differ."""
     import sys
 
     if recorded is None or "--selftest" not in sys.argv[1:]:

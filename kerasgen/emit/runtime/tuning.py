@@ -1,7 +1,7 @@
-"""Which kernel is the fastest for each layer on this machine: `python model.py --tune FILE`.
+"""Finds the fastest kernel for each layer on this machine: `python model.py --tune FILE`.
 
-A work is a layer's call with its shapes, or that of several equal layers: (what it computes, the layers, the ways to
-compute it by name, the default first). A way is (kernel, shapes of its arrays, settings), with None for the batch.
+A work is the computation of a layer, or of several equal layers: (description, layers, ways by name, the default way
+first). A way to compute it is (kernel, shapes of its arrays, settings), with None for the batch in a shape.
 """
 
 import os
@@ -16,9 +16,9 @@ FORMAT = "kerasgen tuning 1"
 BLOCKS = (262_144, 1_048_576, 4_194_304)  # bytes, the default among them
 CLEARLY = 0.97  # of the default's time
 ROUNDS = 24
-LEAST_ROUNDS = 4  # with all ways, whatever they take
+LEAST_ROUNDS = 4  # with all ways, however long they take
 SECONDS = 1.0  # for each work
-TOO_SLOW = 1.5  # times the default's time: not tried again after the first rounds
+TOO_SLOW = 1.5  # of the default's time: not tried again after the first rounds
 
 
 def seconds_of(kernel, arrays, settings):
@@ -29,7 +29,7 @@ def seconds_of(kernel, arrays, settings):
 
 
 def filled(shape, batch):
-    """An array of this shape, which keeps what a layer computes near 1; None for no array."""
+    """An array of this shape, with numbers that keep a layer's results near 1; None for no array."""
     if shape is None:
         return None
     if shape[0] is None:
@@ -40,8 +40,8 @@ def filled(shape, batch):
 def measure(works, batch, timer=None):
     """The times of each way to compute each work with each size of blocks: {(bytes, index of the work, name): [...]}.
 
-    All take turns, works within ways within blocks, so that whatever disturbs the machine disturbs all alike, and
-    caches hold what they hold in a model.
+    All take turns (works within ways within block sizes), so a disturbance affects all of them alike, and the caches
+    are in the same state as when the model runs.
     """
     timer = seconds_of if timer is None else timer
     arrays, memory, calls = {}, Buffer(), []
@@ -72,17 +72,17 @@ def measure(works, batch, timer=None):
 
 
 def halves(times):
-    """The shortest time of the even rounds, and of the odd ones."""
+    """The shortest time of the even rounds, and that of the odd ones."""
     return [min(times[::2]), min(times[1::2])]
 
 
 def is_clearly_faster(mine, other):
-    """Whether the slower half of one is faster than the quicker half of the other; noise makes halves differ."""
+    """Whether the slower half of one is at least 3 % faster than the faster half of the other: more than noise."""
     return max(mine) < CLEARLY * min(other)
 
 
 def choose(works, times):
-    """The size of blocks, and the name of the way to compute each work: the default where none is clearly faster."""
+    """The block size, and the name of the way to compute each work: the default unless another is clearly faster."""
     best = None
     for block in sorted(BLOCKS, key=lambda block: block != BLOCK):  # the default first
         names, total = [], [0.0, 0.0]
@@ -98,13 +98,13 @@ def choose(works, times):
 
 
 def noise_of(works, times):
-    """By how much the two halves of the default's measurements differ, as a part of the shorter: the works' median."""
+    """The relative difference between the two halves of the default's times, as the median over the works."""
     both = [halves(times[BLOCK, index, next(iter(ways))]) for index, (_, _, ways) in enumerate(works)]
     return float(np.median([max(pair) / min(pair) - 1 for pair in both])) if both else 0.0
 
 
 def machine():
-    """What times depend on: the processor, its cores, the BLAS with its threads and kernels, NumPy."""
+    """What times depend on: the processor, its cores, NumPy, and the BLAS with its threads and kernels."""
     settings = ("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KERASGEN_THREADS")
     return {
         "processor": processor(),
@@ -116,7 +116,7 @@ def machine():
 
 
 def processor():
-    """The name of the processor, as far as the system tells."""
+    """The name of the processor, as far as the system says."""
     import platform
 
     try:
@@ -129,9 +129,9 @@ def processor():
 
 
 def tuning_of(works, batch, max_batch=None, timer=None):
-    """The text of a tuning file: the machine, and for each layer the kernel and what each of them takes.
+    """The text of a tuning file: the machine, and for each layer its kernel and the times of all kernels.
 
-    A model takes a larger `batch` in parts of `max_batch` samples, so that is what layers are timed with.
+    A model runs a larger `batch` in parts of `max_batch` samples, so layers are timed with `max_batch` samples.
     """
     import json
 
@@ -149,7 +149,7 @@ def tuning_of(works, batch, max_batch=None, timer=None):
 
 
 def tune_main(works, max_batch, arguments=None):
-    """Whether this is `python model.py --tune FILE [--batch N]`; then the file is written."""
+    """Write the file if this is `python model.py --tune FILE [--batch N]`; returns whether it is."""
     import argparse
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

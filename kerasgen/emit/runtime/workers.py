@@ -1,10 +1,10 @@
-"""Calls of `predict` that a team of processes answers: how it starts, what it is handed, how it ends.
+"""Runs `predict` in a team of processes: starts it, hands over the arrays, and ends it.
 
-The team consists of fresh processes, and this one only hands over the arrays and waits. Forks would have the threads of
-this process's BLAS to fight with, and would be unsafe beside any other thread. As it is, each has a BLAS of one thread,
-and neither Ctrl-C nor what else this process does disturbs them. They read the module's source up to its weights,
-which lie in shared memory, once for all, this process included. Between calls they wait for a line on stdin, which
-ends with this process, however that ends.
+The team consists of fresh processes; this one only hands over the arrays and waits. Forked processes would compete with
+the threads of this process's BLAS, and forking is unsafe beside other threads. Fresh processes have a BLAS of one
+thread each, and neither Ctrl-C nor other work in this process disturbs them. They read the module's source up to its
+weights; these lie in shared memory, once for all processes including this one. Between calls the processes wait for a
+line on stdin, which closes when this process ends, however it ends.
 """
 
 import contextlib
@@ -36,15 +36,15 @@ def process_count(text, cores):
 
 
 class Processes:
-    """How many processes answer a call, and the team that does, if it has started. A pickled copy starts its own."""
+    """The number of processes for a call, and their team, if it has started. A pickled copy starts its own team."""
 
     def __init__(self):
-        """No team: it starts when it is first needed."""
+        """Begin without a team: it starts when it is first needed."""
         self.count = process_count(os.environ.get("KERASGEN_PROCESSES") or "1", os.cpu_count())
         self.lock, self.workers, self.weights = threading.RLock(), None, None
 
     def __reduce__(self):
-        """How to make a copy of it."""
+        """Pickle it without its team."""
         return Processes, ()
 
     def end(self):
@@ -55,7 +55,7 @@ class Processes:
                 workers.end()
 
     def forget(self):
-        """In a fork: leave the team to the process that has started it."""
+        """After a fork: leave the team to the process that started it."""
         workers, self.workers, self.lock = self.workers, None, threading.RLock()
         if workers is not None:
             workers.forget()
@@ -68,7 +68,7 @@ class Using:
     """`with` sets the number of processes."""
 
     def __init__(self, count):
-        """Remember it."""
+        """Take the number to set."""
         self.count = self.other = count
 
     def __enter__(self) -> None:
@@ -76,26 +76,26 @@ class Using:
         self.swap()
 
     def __exit__(self, *error: "object") -> None:
-        """Set the number that was before."""
+        """Restore the old number."""
         self.swap()
 
     def swap(self):
-        """Exchange the numbers; the processes end."""
+        """Exchange the two numbers and end the team."""
         with PROCESSES.lock:
             PROCESSES.end()
             PROCESSES.count, self.other = self.other, PROCESSES.count
 
 
 def processes(count: int) -> "Using":
-    """For a `with` statement: inside of it, so many processes compute each call of `predict` together."""
+    """For a `with` statement: inside it, `count` processes compute each call of `predict` together."""
     return Using(process_count(str(count), os.cpu_count()))
 
 
 def in_processes(predict, *arrays):
-    """What `predict` returns for these arrays, computed by the team, which starts if there is none.
+    """What `predict` returns for these arrays, computed by the team, which starts if it has not yet.
 
-    Where none can start, this process computes, from now on, after a warning. Raises RuntimeError if a process has
-    ended, and any error of `predict`.
+    If no team can start, this process warns and computes from then on. Raises RuntimeError if a process has ended, and
+    any error of `predict`.
     """
     with PROCESSES.lock:
         if PROCESSES.workers is None:
@@ -109,16 +109,16 @@ def in_processes(predict, *arrays):
                 return predict(*arrays)
         try:
             return PROCESSES.workers.answer(arrays)
-        except BaseException:  # Ctrl-C too: they are at work on what nobody waits for
+        except BaseException:  # Ctrl-C, too: nobody waits for their answer any more
             PROCESSES.end()
             raise
 
 
 class Workers:
-    """The processes of a team, seen from outside, and the memory for what they take and give."""
+    """The processes of a team, as their caller sees them, and the memory for their inputs and outputs."""
 
     def __init__(self, predict, count):
-        """Start them. Raises OSError or RuntimeError where that is impossible."""
+        """Start them. Raises OSError or RuntimeError if that is impossible."""
         import subprocess
 
         if sys.platform in ("emscripten", "wasi"):
@@ -176,7 +176,7 @@ class Workers:
         return tuple(results) if facts["several"] else results[0]
 
     def hand_over(self, number, x):
-        """Copy an input to the team's memory: its place, shape and dtype."""
+        """Copy an input to the team's memory; returns its place, shape and dtype."""
         size, place = self.inputs.get(number, (-1, None))
         if size < x.nbytes:
             place = self.memory.take(x.nbytes)
@@ -186,7 +186,7 @@ class Workers:
         return where
 
     def fault(self, answer):
-        """The error of the process that has one to tell, in its last line; else RuntimeError: one was killed."""
+        """The error that a process reports in its last line; a RuntimeError if none does, because one was killed."""
         kinds = {kind.__name__: kind for kind in (ArithmeticError, IndexError, MemoryError, TypeError, ValueError)}
         for process in self.processes:
             process.kill()
@@ -200,10 +200,10 @@ class Workers:
         )
 
     def forget(self):
-        """Close this process's ends of the pipes of another one's team."""
+        """Close the pipes to a team that another process started."""
         self.end.detach()
         for process in self.processes:
-            process.returncode = 0  # it is no child of this process
+            process.returncode = 0  # it is not a child of this process
             process.stdin.close()
             process.stdout.close()
 
@@ -212,24 +212,24 @@ READY = b"ready\n"
 
 
 def watch_process(process, team):
-    """Wait until a process ends, then end the others, which wait for it."""
+    """Wait until a process ends, then kill the others, which would wait for it."""
     process.wait()
     for other in team:
         other.kill()
 
 
 def end_processes(team):
-    """End these processes."""
+    """Kill these processes and close their pipes."""
     for process in team:
         process.kill()
         process.wait()
         process.stdout.close()
-        with contextlib.suppress(OSError):  # for what it has not read
+        with contextlib.suppress(OSError):  # if it has not read everything
             process.stdin.close()
 
 
 def source_text(scope):
-    """The text of the module with these globals, up to its weights. Raises OSError where there is none."""
+    """The source of the module with these globals, up to its weights. Raises OSError if there is none."""
     try:
         with open(scope["__file__"], encoding="utf-8") as file:
             return before_weights(file)
@@ -252,7 +252,7 @@ def before_weights(lines):
 
 
 def new_memory():
-    """Memory that can be shared: in a file without a name, which takes up no more than what is written to it."""
+    """Memory that can be shared, in a file without a name, which takes no more space than is written to it."""
     if os.name == "nt":
         return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
     create = getattr(os, "memfd_create", None)  # since Python 3.8
@@ -269,11 +269,11 @@ def new_memory():
     return memory
 
 
-TEAMS = 1 << 39  # where the part of the memory begins that the team takes from; this process takes from the other
+TEAMS = 1 << 39  # the team allocates memory from this offset on, the caller before it
 
 
 def share_weights(weights):
-    """Move the weights into shared memory: that, and the table of them."""
+    """Move the weights into shared memory; returns the memory and the table of the weights."""
     offsets, size = {}, 0
     for name, array in weights.items():
         offsets[name] = size
@@ -289,9 +289,9 @@ def share_weights(weights):
 
 
 def work_in_team(rank, size, keys, table, scope):
-    """Be one process of a team: answer each line of stdin, until it ends."""
+    """Run one process of a team: answer each line of stdin until it closes."""
     answers = os.fdopen(os.dup(1), "wb", 0)
-    os.dup2(2, 1)  # prints must not mix with answers
+    os.dup2(2, 1)  # printed text must not mix with answers
     lines = queue.SimpleQueue()
     threading.Thread(target=listen, args=(lines,), daemon=True).start()
     memory, weights = SharedMemory(keys[0], 0), SharedMemory(keys[1], 0)
@@ -299,7 +299,7 @@ def work_in_team(rank, size, keys, table, scope):
     TEAM.join(rank, size, SharedMemory(keys[0], TEAMS))
     for array in scope["W"].values():
         array.flags.writeable = False
-    np.seterr(all="ignore")  # each would warn
+    np.seterr(all="ignore")  # otherwise each process would warn
     answers.write(READY)
     while True:
         arrays = [memory.array(*where) for where in from_line(lines.get())]
@@ -316,7 +316,7 @@ def work_in_team(rank, size, keys, table, scope):
 
 
 def give_back(result):
-    """Copy what `predict` has returned to the team's memory: the places, and what it was made of."""
+    """Copy what `predict` returned to the team's memory; returns the places, and how the results were grouped."""
     names = list(result) if isinstance(result, dict) else None
     several = isinstance(result, tuple)
     results = []
@@ -330,7 +330,7 @@ def give_back(result):
 
 
 def to_line(facts):
-    """Facts as a line of JSON."""
+    """The facts as a line of JSON."""
     import json
 
     return json.dumps(facts).encode() + b"\n"
@@ -344,7 +344,7 @@ def from_line(line):
 
 
 def listen(lines):
-    """Read lines from stdin. At its end, the other process has ended, and this one does, whatever it is at."""
+    """Read lines from stdin. When it closes, the caller has ended, and this process exits at once."""
     for line in sys.stdin.buffer:
         lines.put(line)
     os._exit(0)
