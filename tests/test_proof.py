@@ -189,7 +189,7 @@ def test_rounding_is_explained(cancelled: tuple[Path, Path, Path]) -> None:
     assert report.relative > 1e-4
     assert report.rounding is not None
     assert "off float64" in str(report)
-    assert report.relative <= report.tolerance < 0.3
+    assert report.relative <= report.tolerance < 0.5
     assert not kerasgen.verify(path, module, inputs=images, tolerance=1e-4).ok
 
 

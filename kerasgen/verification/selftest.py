@@ -268,7 +268,10 @@ def _wide(array: Any) -> Any:
 
 
 def _call(name: str, node: Node, own: Mapping[str, Any], right: Mapping[str, Any]) -> Call:
-    """The record of a node, which calls a function of this name. Its tolerance is relative to the root mean square of the cells, as signs are random."""
+    """The record of a node, which calls a function of this name.
+
+    Its tolerance is relative to the root mean square of the cells, as signs are random.
+    """
     cells = max(1, sum(np.size(right[name]) for name in node.outputs))
     sums = [sum(weighted_sum(side[name]) for name in node.outputs) / cells**0.5 for side in (right, own)]
     squares = sum(float(np.square(np.abs(_finite(right[name]))).sum()) for name in node.outputs)
