@@ -209,7 +209,7 @@ def test_module_without_numpy(prepared: Prepared, interpreters: Mapping[str, Int
             assert relative_error(got, expected) <= tolerance, name
 
 
-@pytest.mark.one_in(8, by="prepared")
+@pytest.mark.one_in(24, by="prepared")
 @pytest.mark.parametrize("pipeline", [PIPELINES[LEVEL], FAST], ids=["default", "fast"])
 def test_team(prepared: Prepared, pipeline: Pipeline) -> None:
     """Each of several processes that share the rows of the layers has the answer, of a second call, too."""
