@@ -179,31 +179,30 @@ def export(
     sidecar = _sidecar(place, store, target)
     for path in filter(None, (place, sidecar)):
         check_target(path, sources=(source, weights), force=force)
-    name = sidecar.name if sidecar else ""
     on_step("read")
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     on_step("build")
     options = Options(
-        name,
-        activations,
-        custom or {},
-        theano_kernels,
-        optimize,
-        max_memory,
-        gradients,
-        file.outputs,
-        file.input_shape,
-        defines or {},
-        rename or {},
-        minimal,
-        target,
-        _processing(labels, preprocess),
-        weights_dtype,
-        tuple(keep),
-        max_loss,
-        streaming,
-        tiled,
-        tunable,
+        sidecar=sidecar.name if sidecar else "",
+        activations=activations,
+        custom=custom or {},
+        theano_kernels=theano_kernels,
+        level=optimize,
+        max_memory=max_memory,
+        gradients=gradients,
+        outputs=file.outputs,
+        input_shape=file.input_shape,
+        defines=defines or {},
+        rename=rename or {},
+        minimal=minimal,
+        target=target,
+        processing=_processing(labels, preprocess),
+        weights_dtype=weights_dtype,
+        keep=tuple(keep),
+        max_loss=max_loss,
+        streaming=streaming,
+        tiled=tiled,
+        tunable=tunable,
     )
     options.check_tuning(tune, tune_batch)
     model = prepare(file, options, strict=strict)
@@ -293,29 +292,28 @@ def check(
     """
     place = Path(module)
     sidecar = _sidecar(place, store, target)
-    name = sidecar.name if sidecar else ""
     file = read(source, weights, theano_kernels=theano_kernels, outputs=outputs, input_shape=input_shape)
     options = Options(
-        name,
-        activations,
-        custom or {},
-        theano_kernels,
-        optimize,
-        max_memory,
-        gradients,
-        file.outputs,
-        file.input_shape,
-        defines or {},
-        rename or {},
-        minimal,
-        target,
-        _processing(labels, preprocess),
-        weights_dtype,
-        tuple(keep),
-        max_loss,
-        streaming,
-        tiled,
-        tunable,
+        sidecar=sidecar.name if sidecar else "",
+        activations=activations,
+        custom=custom or {},
+        theano_kernels=theano_kernels,
+        level=optimize,
+        max_memory=max_memory,
+        gradients=gradients,
+        outputs=file.outputs,
+        input_shape=file.input_shape,
+        defines=defines or {},
+        rename=rename or {},
+        minimal=minimal,
+        target=target,
+        processing=_processing(labels, preprocess),
+        weights_dtype=weights_dtype,
+        keep=tuple(keep),
+        max_loss=max_loss,
+        streaming=streaming,
+        tiled=tiled,
+        tunable=tunable,
     )
     options.check_tuning(tune, tune_batch)
     if tune is not None:

@@ -25,7 +25,6 @@ import kerasgen
 from kerasgen.emit.load import load_module
 from kerasgen.emit.runtime import workers
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 X = np.random.RandomState(1).uniform(-1, 1, (3, 32, 32, 3)).astype("float32")
 
 
@@ -268,7 +267,7 @@ def test_a_process_is_killed_between_calls(folder: Path, module: ModuleType, ran
         assert {process.pid for process in before}.isdisjoint(process.pid for process in children(module))
 
 
-def busy(module: ModuleType, meanwhile: Callable[[], object]) -> Exception | None:
+def busy(module: ModuleType, meanwhile: Callable[[], object]) -> BaseException | None:
     """What a call raises while this happens: all other processes wait at a barrier for one that was stopped."""
     module.predict(X)
     os.kill(children(module)[1].pid, signal.SIGSTOP)
@@ -276,7 +275,7 @@ def busy(module: ModuleType, meanwhile: Callable[[], object]) -> Exception | Non
         call = pool.submit(module.predict, X)
         time.sleep(0.2)
         meanwhile()
-        return call.exception(60)  # type: ignore[return-value]
+        return call.exception(60)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -46,6 +46,15 @@ def by_rows(node: Node, plan: Plan) -> Callable[..., Any] | None:
     return join_rows if joins else None
 
 
+def function_of(node: Node, plan: Plan) -> Callable[..., Any] | None:
+    """The function of the module that the line of a node calls; None if that is an operator, or a function of NumPy."""
+    shared = by_rows(node, plan)
+    if shared is not None:
+        return shared
+    own = is_copied(node.kernel) and (facts(node.kernel).syntax is None or node.outputs[0] in plan.out)
+    return node.kernel if own else None
+
+
 WIDTH = 120  # of the lines of a module
 
 

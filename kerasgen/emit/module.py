@@ -146,13 +146,7 @@ def emit(
         parameters=", ".join(name for name, _, _ in inputs),
         signature=", ".join(f"{name}: np.ndarray" for name, _, _ in inputs),
         answer=_answer(graph),
-        public=sorted(
-            [
-                *_public(plan, activations, training, step),
-                *(processing.public() if processing else ()),
-                *(["predict_tiled"] if tiling else []),
-            ]
-        ),
+        public=sorted(_public(plan, activations, training, step, processing, tiling)),
         minimal=minimal,
         returns=("{%s}" if graph.keyed else "%s") % ", ".join(map(identifier, graph.output_names)),
         files=" ".join(f"{name}{processing.suffix if processing else '.npy'}" for name, _, _ in inputs),
@@ -204,13 +198,22 @@ def _answer(graph: Graph) -> str:
     return "np.ndarray" if count == 1 else f'"tuple[{", ".join(["np.ndarray"] * count)}]"'
 
 
-def _public(plan: Plan, activations: Plan | None, training: Training | None, step: Step | None) -> Iterator[str]:
+def _public(
+    plan: Plan,
+    activations: Plan | None,
+    training: Training | None,
+    step: Step | None,
+    processing: Processing | None,
+    tiling: Tiling | None,
+) -> Iterator[str]:
     """The names in a module that are meant for others."""
     yield from ("INPUTS", "OUTPUTS", "predict")
     yield from ["activations"] if activations else []
     yield from ["reset_states"] if plan.graph.memory else []
     yield from ["start", "step"] if step else []
     yield from ["processes"] if plan.shares_work else []
+    yield from ["predict_tiled"] if tiling else []
+    yield from processing.public() if processing else ()
     if training:
         yield from ("forward", "backward")
         yield from ["train_step"] if training.options.loss else []

@@ -61,7 +61,7 @@ def _reports(got: dict[str, Any], expected: dict[str, Any], tolerance: float) ->
     for name, array in right.items():
         report = compare(f"d_{name}", got[name], array, tolerance=tolerance)
         own = float(np.abs(array).max(initial=0.0))
-        if 0 < own < FLOOR * largest or not own:
+        if own < FLOOR * largest or not own:
             report = replace(report, relative=report.absolute / (FLOOR * largest or 1.0))
         reports.append(report)
     return tuple(reports)

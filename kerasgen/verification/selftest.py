@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasgen.emit.body import by_rows
+from kerasgen.emit.body import function_of
 from kerasgen.emit.runtime.selftest import numbers, weighted_sum
 from kerasgen.errors import ParityError, UsageError
-from kerasgen.graph.facts import facts, is_copied
+from kerasgen.graph.facts import is_copied
 from kerasgen.graph.infer import infer
 from kerasgen.graph.ir import Node, Value
 from kerasgen.graph.plan import Plan
@@ -242,8 +242,8 @@ def _run(plan: Plan, arrays: Sequence[np.ndarray]) -> tuple[list[Call], list[Ans
         own.update(zip(node.outputs, node.call({**weights, **own}), strict=True))
         weights = {name: _wide(array) for name, array in weights.items()}
         right.update(zip(node.outputs, node.call({**weights, **right}), strict=True))
-        function = by_rows(node, plan) or node.kernel
-        if is_a_call(node, plan):
+        function = function_of(node, plan)
+        if function is not None:
             calls.append(_call(function.__code__.co_name, node, own, right))
         for name in {*node.reads, *node.outputs}.difference(graph.outputs):
             if last.get(name, -1) <= index:
@@ -252,13 +252,6 @@ def _run(plan: Plan, arrays: Sequence[np.ndarray]) -> tuple[list[Call], list[Ans
     own, right = {**loaded, **own}, {**loaded, **right}
     answers = ((np.asarray(right[name]), np.asarray(own[name])) for name in graph.outputs)
     return calls, [Answer(x, y, allowed(y.dtype.name)) for x, y in answers]
-
-
-def is_a_call(node: Node, plan: Plan) -> bool:
-    """Whether the line of this node calls a function of the module."""
-    if by_rows(node, plan) is not None:
-        return True
-    return is_copied(node.kernel) and (facts(node.kernel).syntax is None or node.outputs[0] in plan.out)
 
 
 def _wide(array: Any) -> Any:
