@@ -121,7 +121,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Choose each layer's kernel by what FILE says is fast; if there is none, measure and write it.",
+            help="Use the fastest kernel for each layer, as FILE names it; if there is none, measure and write FILE.",
             show_default=False,
         ),
     ] = None,
@@ -129,7 +129,7 @@ def export(
         int | None, typer.Option(min=1, help="Samples in a call that --tune measures. [default: 1]", show_default=False)
     ] = None,
     tunable: Annotated[
-        bool, typer.Option("--tunable", help="Let the module measure FILE itself: python model.py --tune FILE.")
+        bool, typer.Option("--tunable", help="Let the module write such a FILE: python model.py --tune FILE.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")] = False,
     verify: Annotated[

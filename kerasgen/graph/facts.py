@@ -68,7 +68,7 @@ class Facts:
     saturates: whether it is flat for large numbers, which hides errors of its operand.
     near_one: whether it computes with numbers around 1 or as large as its operand where its result is tiny, as
         exp(x) - 1 does, so that the result is as exact as those are.
-    cancels: how many ε of its result rounding may take, where the large numbers that it subtracts are inside of it.
+    cancels: the rounding error, in ε of the result, of a kernel that subtracts large numbers inside.
     ambiguous: whether there are several right results, such as vectors of either sign.
     gradient: the rule that emits its derivative, `stop` if the gradient ends at it, None if there is no rule: see
         `kerasgen.graph.derivatives`.

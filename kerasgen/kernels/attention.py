@@ -46,9 +46,9 @@ def mask_scores(scores, mask):
 
 
 def masked_softmax(scores, mask, *, axis=-1, lowest=None, zeroed=False):
-    """Softmax of the scores, where masked ones are `lowest`, by default the dtype's, halved; 0 there if `zeroed`.
+    """Softmax of the scores. Masked scores become `lowest`, by default half of the dtype's lowest number.
 
-    If all are masked, the weights are equal.
+    If `zeroed`, their weights are 0; otherwise the weights are equal if all scores are masked.
     """
     lowest = np.finfo(scores.dtype).min / 2 if lowest is None else lowest
     y = softmax(np.where(mask, scores, scores.dtype.type(lowest)), axis=axis)
