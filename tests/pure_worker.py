@@ -26,7 +26,14 @@ def run(path, inputs, outputs):
     return "numpy" in sys.modules
 
 
-print(sys.implementation.name, sys.version.split()[0])
+def tell(line):
+    """Print a line at once, not when the pipe's buffer is full."""
+    print(line)
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()
+
+
+tell(sys.implementation.name + " " + sys.version.split()[0])
 while True:
     line = sys.stdin.readline()
     if not line:
@@ -37,6 +44,4 @@ while True:
             problem = "it imports NumPy"
     except Exception as error:
         problem = type(error).__name__ + ": " + str(error)
-    print(json.dumps(problem))
-    if hasattr(sys.stdout, "flush"):
-        sys.stdout.flush()
+    tell(json.dumps(problem))
