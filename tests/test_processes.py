@@ -397,6 +397,19 @@ def test_they_sleep_between_calls(module: ModuleType) -> None:
         assert used == [sum(map(int, Path(f"/proc/{p.pid}/stat").read_text().split()[13:15])) for p in children(module)]
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
+def test_each_process_begins_on_a_core_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    moves: dict[int, list[list[int]]] = {0: [], 1: [], 2: []}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 8})
+    for rank, made in moves.items():
+        monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores, made=made: made.append(list(cores)))
+        workers.take_core(rank, 3)
+    assert sorted(first for (first,), _ in moves.values()) == [3, 5, 8]
+    assert all(free == [3, 5, 8] for _, free in moves.values())  # the system may move it again
+    workers.take_core(0, 4)  # more processes than cores
+    assert len(moves[2]) == 2
+
+
 def test_no_warning_of_resources(folder: Path) -> None:
     """Neither when the processes are ended nor when the module is let go."""
     with warnings.catch_warnings():

@@ -102,10 +102,10 @@ _STARTING_PROCESSES = Reach(
     attributes=_words("""
         Lock PIPE Popen RLock SimpleQueue TemporaryFile Thread __globals__ __name__ _exit acquire answer barrier
         basename buffer chunks close counters cpu_count detach dumps dup dup2 encode end environ executable fault fdopen
-        fence fileno finalize flush forget fromkeys ftruncate get_source hand_over hex inputs isdecimal key kill length
-        loads lock memfd_create memory mmap other path place places platform processes put rank readline
-        register_at_fork release results returncode seterr sleep spin splitlines start stdin stdout steps str suppress
-        swap urandom used wait warn weights workers write writeable yielded
+        fence fileno finalize flush forget fromkeys ftruncate get_source getppid hand_over hex inputs isdecimal key kill
+        length loads lock memfd_create memory mmap other path place places platform processes put rank readline
+        register_at_fork release results returncode sched_getaffinity sched_setaffinity seterr sleep spin splitlines
+        start stdin stdout steps str suppress swap urandom used wait warn weights workers write writeable yielded
         """),
 )
 _STARTING = Reach(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ class Plan:
         laid_out = {name: layout(weights[name], **settings) for name, (layout, settings) in self.layouts.items()}
         return {**self.graph.arrays, **laid_out}
 
-    @property
+    @cached_property
     def shares_work(self) -> bool:
         """Whether a team of processes may answer: some layer goes by blocks, no state is kept from call to call, and no
         function is the user's, of which only the name is known."""

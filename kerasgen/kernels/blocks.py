@@ -184,7 +184,7 @@ def elementwise(ufunc, *operands, out):
     """ufunc(*operands, out=out). One operand is `out`, (N, H, W, C); the others broadcast to it."""
     if out.flags.writeable:  # not shared by a team
         return ufunc(*operands, out=out)
-    operands = [x if np.ndim(x) == 0 else np.broadcast_to(x, out.shape) for x in operands]
+    operands = [x if np.shape(x) in ((), out.shape) else np.broadcast_to(x, out.shape) for x in operands]
     y = out.view()
     y.flags.writeable = True
     TEAM.barrier()  # until now, another process may have been reading it

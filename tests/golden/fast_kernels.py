@@ -1107,7 +1107,9 @@ def work_in_team(rank, size, keys, table, scope):
     np.seterr(all="ignore")  # otherwise each process would warn
     answers.write(READY)
     while True:
-        arrays = [memory.array(*where) for where in from_line(lines.get())]
+        line = lines.get()
+        take_core(rank, size)
+        arrays = [memory.array(*where) for where in from_line(line)]
         for array in arrays:
             array.flags.writeable = False
         try:
@@ -1125,6 +1127,18 @@ def listen(lines):
     for line in sys.stdin.buffer:
         lines.put(line)
     os._exit(0)
+
+
+def take_core(rank, size):
+    """Move to a core of its own. Processes that are woken at the same time may find themselves on one core for a while.
+
+    Afterwards the system may move the process again. The teams of different callers begin at different cores.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) >= size:
+        with contextlib.suppress(OSError):  # a core that was switched off
+            os.sched_setaffinity(0, [cores[(os.getppid() + rank) % len(cores)]])
+            os.sched_setaffinity(0, cores)
 
 
 def from_line(line):

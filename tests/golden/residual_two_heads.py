@@ -684,7 +684,7 @@ def elementwise(ufunc, *operands, out):
     """ufunc(*operands, out=out). One operand is `out`, (N, H, W, C); the others broadcast to it."""
     if out.flags.writeable:  # not shared by a team
         return ufunc(*operands, out=out)
-    operands = [x if np.ndim(x) == 0 else np.broadcast_to(x, out.shape) for x in operands]
+    operands = [x if np.shape(x) in ((), out.shape) else np.broadcast_to(x, out.shape) for x in operands]
     y = out.view()
     y.flags.writeable = True
     TEAM.barrier()  # until now, another process may have been reading it
@@ -1024,7 +1024,9 @@ def work_in_team(rank, size, keys, table, scope):
     np.seterr(all="ignore")  # otherwise each process would warn
     answers.write(READY)
     while True:
-        arrays = [memory.array(*where) for where in from_line(lines.get())]
+        line = lines.get()
+        take_core(rank, size)
+        arrays = [memory.array(*where) for where in from_line(line)]
         for array in arrays:
             array.flags.writeable = False
         try:
@@ -1042,6 +1044,18 @@ def listen(lines):
     for line in sys.stdin.buffer:
         lines.put(line)
     os._exit(0)
+
+
+def take_core(rank, size):
+    """Move to a core of its own. Processes that are woken at the same time may find themselves on one core for a while.
+
+    Afterwards the system may move the process again. The teams of different callers begin at different cores.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) >= size:
+        with contextlib.suppress(OSError):  # a core that was switched off
+            os.sched_setaffinity(0, [cores[(os.getppid() + rank) % len(cores)]])
+            os.sched_setaffinity(0, cores)
 
 
 def from_line(line):
