@@ -125,7 +125,6 @@ def test_a_wrong_rule(exported: Any, monkeypatch: pytest.MonkeyPatch, library: A
     monkeypatch.setitem(RULES, "Add", lambda layer, inputs: layer.emit(np.subtract, *inputs))
     divergence = found(kerasgen.verify(*exported(twin(library))))
     assert (divergence.stage, divergence.layer, divergence.kind) == ("rule", "inner/sum", "Add")
-    assert largest(divergence.inputs) < 1e-5
     assert largest(divergence.outputs) > 0.1
     assert "the rule for Add" in str(divergence)
     assert "inner/sum" in str(divergence)
@@ -194,7 +193,6 @@ def test_a_wrong_pass(exported: Any, monkeypatch: pytest.MonkeyPatch, activation
     monkeypatch.setitem(PIPELINES, LEVEL, pipeline)
     divergence = found(kerasgen.verify(*exported(image_model(), activations=activations)))
     assert (divergence.stage, divergence.culprit, divergence.layer) == ("pass", "fold_batch_norm", layer)
-    assert largest(divergence.inputs) < 1e-5
     assert "the pass fold_batch_norm" in str(divergence)
 
 
@@ -231,7 +229,6 @@ def test_an_altered_weight_of_a_fast_kernel(exported: Any, name: str) -> None:
     altered(module, lambda weights: weights[name].__iadd__(0.5))
     divergence = found(kerasgen.verify(path, module))
     assert (divergence.stage, divergence.culprit) == ("weights", name)
-    assert largest(divergence.inputs) < 1e-4
 
 
 def test_an_altered_line_of_a_fast_kernel(exported: Any) -> None:
@@ -274,7 +271,6 @@ def test_an_altered_line(exported: Any) -> None:
     divergence = found(kerasgen.verify(path, module))
     assert (divergence.stage, divergence.layer) == ("emitter", "relu_b")
     assert "negative_slope=0.7" in divergence.culprit
-    assert largest(divergence.inputs) < 1e-5
 
 
 def test_a_wrong_emitter(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +349,6 @@ def test_json(differing: Run) -> None:
     divergence = report["divergence"]
     assert (divergence["stage"], divergence["layer"], divergence["culprit"]) == ("weights", "two", "two/bias")
     assert divergence["outputs"][0]["relative"] > 0.1
-    assert divergence["inputs"][0]["relative"] < 1e-5
     out, _ = differing("verify", differing.files / "two.keras", "two.py", "--json", "--tolerance", "100")
     assert json.loads(out)["divergence"] is None
 

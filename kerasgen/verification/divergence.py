@@ -60,15 +60,14 @@ class Divergence:
 
     `layer` is its name, after the names of the models around it, with `#2` for its second call; "" if no layer is wrong
     by itself. `stage` is a key of `FAULTS`; `culprit` is the pass, the weights or the line of code. `outputs` compares
-    the layer's outputs with the expected ones, computed from the same arrays; `inputs` reports on those arrays.
-    `unseen` names the layers whose outputs Keras does not show, because another layer wraps them.
+    the layer's outputs with the expected ones, computed from the same inputs. `unseen` names the layers whose outputs
+    Keras does not show, because another layer wraps them.
     """
 
     stage: str
     layer: str = ""
     kind: str = ""
     culprit: str = ""
-    inputs: tuple[OutputReport, ...] = ()
     outputs: tuple[OutputReport, ...] = ()
     unseen: tuple[str, ...] = ()
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
@@ -82,19 +81,15 @@ class Divergence:
         """One readable line."""
         if not self.layer:
             return f"at fault: {self.fault}"
-        read = max((report.relative for report in self.inputs), default=0.0)
         wrong = max(self.outputs, key=lambda report: report.relative)
-        return (
-            f"first wrong layer: {printable(self.layer)} ({printable(self.kind)}), {wrong.measure}; "
-            f"what it reads: error {read:.2g}; at fault: {self.fault}"
-        )
+        layer = f"{printable(self.layer)} ({printable(self.kind)})"
+        return f"first wrong layer: {layer}, {wrong.measure}, from the right inputs; at fault: {self.fault}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
-        data = asdict(replace(self, inputs=(), outputs=(), evidence=None))
+        data = asdict(replace(self, outputs=(), evidence=None))
         del data["evidence"]
-        sides = {"inputs": self.inputs, "outputs": self.outputs}
-        return {**data, "fault": self.fault, **{k: [r.to_dict() for r in reports] for k, reports in sides.items()}}
+        return {**data, "fault": self.fault, "outputs": [report.to_dict() for report in self.outputs]}
 
 
 Arrays = Sequence[np.ndarray]
@@ -372,7 +367,6 @@ class Search:
             layer,
             self.kinds.get(layer, self.kinds.get(plain, "")),
             culprit,
-            tuple(compare(name, known[name], known[name]) for name in read),
             tuple(compare(r.name, got[r.name], right[r.name], tolerance=r.tolerance) for r in fault.reports),
             evidence=evidence,
         )
