@@ -16,16 +16,16 @@ from kerasgen.verification.compare import flat
 
 
 class Team:
-    """`size` copies of a module that share memory as processes do."""
+    """`size` copies of a module that share memory as processes do, and the layers that take `worth` multiplications."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, worth: float = 0) -> None:
         self.modules = [load_module(path) for _ in range(size)]
         self.memory = self.modules[0].new_memory()
         self.failed = False
         for rank, module in enumerate(self.modules):
             module.TEAM.join(rank, size, module.SharedMemory(self.memory.key, module.TEAMS))
             module.TEAM.spin, module.YIELD, module.TEAM.yielded = 0, 1 << 60, self.wait
-            module.COLUMNS = 1  # for the layers of tests are small
+            module.COLUMNS, module.WORTH = 1, worth  # for the layers of tests are small
             for array in getattr(module, "W", {}).values():
                 array.flags.writeable = False
 

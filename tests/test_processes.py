@@ -107,9 +107,11 @@ def test_processes(folder: Path, module: ModuleType, count: int) -> None:
     assert right(folder, module.predict(X))
 
 
+@pytest.mark.parametrize("worth", [0, 1e6, np.inf])
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_each_process_has_the_answer(folder: Path, size: int) -> None:
-    team = Team(folder / "net.py", size)
+def test_each_process_has_the_answer(folder: Path, size: int, worth: float) -> None:
+    """Whether all layers are shared, or the large ones, or none."""
+    team = Team(folder / "net.py", size, worth)
     for batch in (X[:1], X, X[:2]):
         assert all(right(folder, y) for (y,) in team.predict([batch]))
 

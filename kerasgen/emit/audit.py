@@ -74,7 +74,7 @@ _SHARING = Reach(
     names=_words("AttributeError BaseException KeyError RuntimeError hasattr"),
     attributes=_words("""
         CONFIG RLock SimpleQueue Thread __config__ acquire barrier buffers calls deque is_alive isdecimal local memory
-        perf_counter popleft processes put rank release seal share start stop threads writeable
+        perf_counter popleft processes put rank release share shares start stop threads writeable
         """),
 )
 # The settings and the state of `kerasgen.kernels.optimizers`.

@@ -25,15 +25,29 @@ def in_batches(predict, count, *inputs):
     return np.concatenate(parts)
 
 
-def bordered(shape, dtype, border, out):
-    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None."""
-    TEAM.barrier()  # until now, another process may have been reading it
+def bordered(shape, dtype, border, out, cost):
+    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None.
+
+    A team shares it if that takes many multiplications, `cost`; it is then read-only for the rest of the program.
+    """
+    shared = TEAM.shares(cost)
+    if shared:
+        TEAM.barrier()  # until now, another process may have been reading it
 
     def empty(shape, dtype):
-        return TEAM.empty(shape, dtype, out)
+        if shared:
+            return TEAM.empty(shape, dtype, out)
+        return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
 
     y, whole = (empty(shape, dtype),) * 2 if border is None else surround(shape, dtype, border, 0, empty)
-    return y, TEAM.seal(whole)
+    return y, read_only(whole) if shared else whole
+
+
+def read_only(y):
+    """A view of an array that cannot be written to."""
+    y = y.view()
+    y.flags.writeable = False
+    return y
 
 
 def tile_row(numbers, y):
@@ -89,7 +103,8 @@ def blocked_conv(
     matrix = kernel.reshape(kernel.size // f, f)
     cells = window_rows(padded(x, window, strides, dilation, pad), window, strides, dilation)
     shape = cells.shape[: x.ndim - 1] + (f,)
-    y, whole = bordered(shape, x.dtype, border, out)
+    cost = product(shape) * len(matrix)
+    y, whole = bordered(shape, x.dtype, border, out, cost)
     bias = tile_row(bias, y)
 
     def block(at, columns=None):
@@ -101,7 +116,7 @@ def blocked_conv(
 
     width = product(shape[2:-1])
     step = block_rows(width * len(matrix) * x.itemsize, width)
-    over_blocks(block, len(x), shape[1], step, y.size * len(matrix), f, row_cells(width, activation))
+    over_blocks(block, len(x), shape[1], step, cost, f, row_cells(width, activation))
     return whole
 
 
@@ -109,7 +124,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     """The product of every cell and the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
-    y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
+    y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out, x.size * f)
     bias = tile_row(bias, y)
 
     def block(at, columns=None):
@@ -121,7 +136,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
-    over_blocks(block, len(x), x.shape[1], step, y.size * c, f, row_cells(width, activation))
+    over_blocks(block, len(x), x.shape[1], step, x.size * f, f, row_cells(width, activation))
     return whole
 
 
@@ -136,7 +151,7 @@ def pool_by_rows(x, *, pool, size, strides, pads=None, border=None, out=None):
     edges = same_pads(x.shape[1:-1], size, strides, ones) if pads == "same" else pads or ((0, 0),) * len(size)
     full = [before + length + after for length, (before, after) in zip(x.shape[1:], edges)]
     counts = window_counts(full, size, strides, ones)
-    y, whole = bordered((len(x), *counts, x.shape[-1]), x.dtype, border, out)
+    y, whole = bordered((len(x), *counts, x.shape[-1]), x.dtype, border, out, 8 * x.size)
 
     def block(at):
         image, rows = at
@@ -146,13 +161,13 @@ def pool_by_rows(x, *, pool, size, strides, pads=None, border=None, out=None):
         part = x[image : image + 1, max(first, 0) : last]
         y[at] = pool(part, size=size, strides=strides, pad=pads and outside)[0]
 
-    over_blocks(block, len(x), counts[0], block_rows(4 * x[:1, : strides[0]].nbytes), x.size)
+    over_blocks(block, len(x), counts[0], block_rows(4 * x[:1, : strides[0]].nbytes), 8 * x.size)
     return whole
 
 
 def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
     """x * scale + shift, each per channel or a single number: (N, H, W, C) → (N, H, W, C)."""
-    y, whole = bordered(x.shape, x.dtype, border, out)
+    y, whole = bordered(x.shape, x.dtype, border, out, 8 * x.size)
     scale, shift = tile_row(scale, y), tile_row(shift, y)
 
     def block(at):
@@ -164,7 +179,7 @@ def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
 
 def clamp(x, low=None, high=None, *, border=None, out=None):
     """x clipped to limits, each per channel or a single number, None for no limit: (N, H, W, C) → (N, H, W, C)."""
-    y, whole = bordered(x.shape, x.dtype, border, out)
+    y, whole = bordered(x.shape, x.dtype, border, out, 8 * x.size)
     low, high = tile_row(low, y), tile_row(high, y)
 
     def block(at):
@@ -176,14 +191,16 @@ def clamp(x, low=None, high=None, *, border=None, out=None):
         if part is not target:
             target[...] = part
 
-    over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 2 * x.size)
+    over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 8 * x.size)
     return whole
 
 
 def elementwise(ufunc, *operands, out):
-    """ufunc(*operands, out=out). One operand is `out`, (N, H, W, C); the others broadcast to it."""
+    """ufunc(*operands), in place of the operand `out`, (N, H, W, C); the others broadcast to it."""
     if out.flags.writeable:  # not shared by a team
         return ufunc(*operands, out=out)
+    if not TEAM.shares(8 * out.size):
+        return ufunc(*operands)
     operands = [x if np.shape(x) in ((), out.shape) else np.broadcast_to(x, out.shape) for x in operands]
     y = out.view()
     y.flags.writeable = True
@@ -192,16 +209,17 @@ def elementwise(ufunc, *operands, out):
     def block(at):
         ufunc(*(x if np.ndim(x) == 0 else x[at] for x in operands), out=y[at])
 
-    over_blocks(block, len(y), y.shape[1], block_rows(y[:1, :1].nbytes), y.size)
+    over_blocks(block, len(y), y.shape[1], block_rows(y[:1, :1].nbytes), 8 * y.size)
     return out
 
 
 def join_rows(*xs, axis=-1, out):
     """Join along the last axis, into the buffer `out`: (N, H, W, C), (N, H, W, D) → (N, H, W, C + D)."""
-    y, whole = bordered((*xs[0].shape[:-1], sum(x.shape[-1] for x in xs)), np.result_type(*xs), None, out)
+    cost = 8 * sum(x.size for x in xs)
+    y, whole = bordered((*xs[0].shape[:-1], sum(x.shape[-1] for x in xs)), np.result_type(*xs), None, out, cost)
 
     def block(at):
         np.concatenate([x[at] for x in xs], axis=axis, out=y[at])
 
-    over_blocks(block, len(y), y.shape[1], y.shape[1], y.size)
+    over_blocks(block, len(y), y.shape[1], y.shape[1], cost)
     return whole

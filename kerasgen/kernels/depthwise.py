@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerasgen.kernels.blocks import bordered, epilogue, tile_row
-from kerasgen.kernels.threads import block_rows, over_blocks
+from kerasgen.kernels.threads import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, window_counts
 from kerasgen.kernels.winograd import into_tiles, out_of_tiles, winograd_filters
 
@@ -47,7 +47,8 @@ def tiled_depthwise_conv2d(
     (kh, kw, _), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
-    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out)
+    cost = 8 * len(x) * oh * ow * c * kh * kw
+    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out, cost)
     bias = tile_row(bias, y)
 
     def block(at):
@@ -62,7 +63,7 @@ def tiled_depthwise_conv2d(
         add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
         epilogue(target, bias, None, activation, target)
 
-    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
+    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), cost)
     return whole
 
 
@@ -82,7 +83,8 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
     (n, kw, _), (kh, _), c = kernel.shape, window, x.shape[-1]
     m = n - kh + 1
     x = np.ascontiguousarray(padded(x, window, (1, 1), (1, 1), pad))
-    y, whole = bordered((len(x), *size, c), x.dtype, border, out)
+    cost = 8 * len(x) * product(size) * c * n * kw // m
+    y, whole = bordered((len(x), *size, c), x.dtype, border, out, cost)
     bias = tile_row(bias, y)
 
     def block(at):
@@ -99,5 +101,5 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
         epilogue(part[: len(target)], None, None, activation, target)
 
     step = block_rows(n * x[:1, :1].nbytes)
-    over_blocks(block, len(x), (x.shape[1] - kh + 1) // m, step, 8 * y.size * n * kw // m)
+    over_blocks(block, len(x), (x.shape[1] - kh + 1) // m, step, cost)
     return whole

@@ -1,8 +1,8 @@
 """A team of processes that run the same `predict` at once. Each computes its share of a layer's rows, then all wait.
 
 Shared memory is written in blocks, each by one process, between two barriers; for the rest of the program it is
-read-only. Everything else is computed by every process for itself, in its own memory. So nothing can be written twice:
-a kernel that overwrites a shared array without sharing the work raises ValueError.
+read-only. Everything else, small layers included, is computed by every process for itself, in its own memory. So
+nothing can be written twice: a kernel that overwrites a shared array without sharing the work raises ValueError.
 """
 
 import os
@@ -13,6 +13,7 @@ import numpy as np
 
 CHUNK = 1 << 24  # least number of bytes to map at once
 LINE = 16  # int64 numbers; counters this far apart never share a cache line
+WORTH = 2_000_000  # multiplications from which on sharing a layer pays: about 60 us in one process
 SPIN = 1000  # reads of a counter before yielding the core: about 50 us
 YIELD = 300  # yields before sleeping
 
@@ -69,6 +70,10 @@ class Team:
         self.lock = threading.Lock()
         self.lock.acquire()
 
+    def shares(self, cost):
+        """Whether the team shares a layer that takes `cost` multiplications."""
+        return self.size > 1 and cost > WORTH
+
     def share(self, count):
         """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
         return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
@@ -80,8 +85,6 @@ class Team:
 
     def barrier(self):
         """Wait for all processes. Afterwards, what each has written is visible to the others."""
-        if self.size == 1:
-            return
         self.steps += 1
         self.fence()
         self.counters[LINE * self.rank] = self.steps
@@ -105,19 +108,10 @@ class Team:
 
     def empty(self, shape, dtype, out):
         """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
-        if self.size == 1:
-            return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
         size = dtype.itemsize
         for count in shape:
             size *= count
         return self.memory.array(self.place(size, out), shape, dtype)
-
-    def seal(self, y):
-        """The array as the rest of the program gets it: read-only if the team shares it."""
-        if self.size > 1:
-            y = y.view()
-            y.flags.writeable = False
-        return y
 
 
 TEAM = Team()

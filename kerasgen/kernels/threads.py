@@ -97,10 +97,11 @@ def set_block(size):
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
+    Those of a matrix product are meant: outside of a product, a number takes as long as 8 of them.
     In a team, each process does its share. A matrix product has `columns` columns, and `cells` cells in a row; it stays
     in this thread if the BLAS has its own threads for it.
     """
-    if TEAM.size > 1:
+    if TEAM.shares(cost):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end

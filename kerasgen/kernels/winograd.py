@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasgen.kernels.blocks import bordered, epilogue, only_columns, part_of, row_cells
 from kerasgen.kernels.matmul import matmul
-from kerasgen.kernels.threads import block_rows, over_blocks
+from kerasgen.kernels.threads import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, windows
 
 # The interpolation points, by n; the last point is infinity.
@@ -77,7 +77,8 @@ def winograd_conv2d(
     mh, mw = nh - rh + 1, nw - rw + 1
     x = padded(x, window, (1, 1), (1, 1), pad)
     tw = (x.shape[2] - rw + 1) // mw
-    y, whole = bordered((len(x), *size, f), x.dtype, border, out)
+    cost = 3 * len(x) * product(size) * f * c
+    y, whole = bordered((len(x), *size, f), x.dtype, border, out, cost)
     kernel = kernel.reshape(nh * nw, c, f)
 
     def block(at, columns=None):
@@ -96,5 +97,5 @@ def winograd_conv2d(
         epilogue(z[: len(target), : size[1]], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
-    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, f, row_cells(tw, activation))
+    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, cost, f, row_cells(tw, activation))
     return whole

@@ -315,7 +315,8 @@ def winograd_conv2d(
     mh, mw = nh - rh + 1, nw - rw + 1
     x = padded(x, window, (1, 1), (1, 1), pad)
     tw = (x.shape[2] - rw + 1) // mw
-    y, whole = bordered((len(x), *size, f), x.dtype, border, out)
+    cost = 3 * len(x) * product(size) * f * c
+    y, whole = bordered((len(x), *size, f), x.dtype, border, out, cost)
     kernel = kernel.reshape(nh * nw, c, f)
 
     def block(at, columns=None):
@@ -334,7 +335,7 @@ def winograd_conv2d(
         epilogue(z[: len(target), : size[1]], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
-    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, 3 * y.size * c, f, row_cells(tw, activation))
+    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, cost, f, row_cells(tw, activation))
     return whole
 
 
@@ -342,6 +343,9 @@ LINE = 16
 
 
 SPIN = 1000
+
+
+WORTH = 2_000_000
 
 
 YIELD = 300
@@ -366,6 +370,10 @@ class Team:
         self.lock = threading.Lock()
         self.lock.acquire()
 
+    def shares(self, cost):
+        """Whether the team shares a layer that takes `cost` multiplications."""
+        return self.size > 1 and cost > WORTH
+
     def share(self, count):
         """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
         return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
@@ -377,8 +385,6 @@ class Team:
 
     def barrier(self):
         """Wait for all processes. Afterwards, what each has written is visible to the others."""
-        if self.size == 1:
-            return
         self.steps += 1
         self.fence()
         self.counters[LINE * self.rank] = self.steps
@@ -402,33 +408,38 @@ class Team:
 
     def empty(self, shape, dtype, out):
         """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
-        if self.size == 1:
-            return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
         size = dtype.itemsize
         for count in shape:
             size *= count
         return self.memory.array(self.place(size, out), shape, dtype)
 
-    def seal(self, y):
-        """The array as the rest of the program gets it: read-only if the team shares it."""
-        if self.size > 1:
-            y = y.view()
-            y.flags.writeable = False
-        return y
-
 
 TEAM = Team()
 
 
-def bordered(shape, dtype, border, out):
-    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None."""
-    TEAM.barrier()  # until now, another process may have been reading it
+def bordered(shape, dtype, border, out, cost):
+    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None.
+
+    A team shares it if that takes many multiplications, `cost`; it is then read-only for the rest of the program.
+    """
+    shared = TEAM.shares(cost)
+    if shared:
+        TEAM.barrier()  # until now, another process may have been reading it
 
     def empty(shape, dtype):
-        return TEAM.empty(shape, dtype, out)
+        if shared:
+            return TEAM.empty(shape, dtype, out)
+        return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
 
     y, whole = (empty(shape, dtype),) * 2 if border is None else surround(shape, dtype, border, 0, empty)
-    return y, TEAM.seal(whole)
+    return y, read_only(whole) if shared else whole
+
+
+def read_only(y):
+    """A view of an array that cannot be written to."""
+    y = y.view()
+    y.flags.writeable = False
+    return y
 
 
 def block_rows(row, width=256):
@@ -457,10 +468,11 @@ PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
+    Those of a matrix product are meant: outside of a product, a number takes as long as 8 of them.
     In a team, each process does its share. A matrix product has `columns` columns, and `cells` cells in a row; it stays
     in this thread if the BLAS has its own threads for it.
     """
-    if TEAM.size > 1:
+    if TEAM.shares(cost):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
@@ -665,7 +677,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
     """The product of every cell and the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
-    y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out)
+    y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out, x.size * f)
     bias = tile_row(bias, y)
 
     def block(at, columns=None):
@@ -677,7 +689,7 @@ def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=No
 
     width = product(x.shape[2:-1])
     step = block_rows(width * max(c, f) * x.itemsize // 4, width)  # larger blocks: nothing is unfolded
-    over_blocks(block, len(x), x.shape[1], step, y.size * c, f, row_cells(width, activation))
+    over_blocks(block, len(x), x.shape[1], step, x.size * f, f, row_cells(width, activation))
     return whole
 
 
@@ -700,7 +712,8 @@ def tiled_depthwise_conv2d(
     (kh, kw, _), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
-    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out)
+    cost = 8 * len(x) * oh * ow * c * kh * kw
+    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out, cost)
     bias = tile_row(bias, y)
 
     def block(at):
@@ -715,7 +728,7 @@ def tiled_depthwise_conv2d(
         add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
         epilogue(target, bias, None, activation, target)
 
-    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
+    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), cost)
     return whole
 
 
@@ -754,7 +767,8 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
     (n, kw, _), (kh, _), c = kernel.shape, window, x.shape[-1]
     m = n - kh + 1
     x = np.ascontiguousarray(padded(x, window, (1, 1), (1, 1), pad))
-    y, whole = bordered((len(x), *size, c), x.dtype, border, out)
+    cost = 8 * len(x) * product(size) * c * n * kw // m
+    y, whole = bordered((len(x), *size, c), x.dtype, border, out, cost)
     bias = tile_row(bias, y)
 
     def block(at):
@@ -771,7 +785,7 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
         epilogue(part[: len(target)], None, None, activation, target)
 
     step = block_rows(n * x[:1, :1].nbytes)
-    over_blocks(block, len(x), (x.shape[1] - kh + 1) // m, step, 8 * y.size * n * kw // m)
+    over_blocks(block, len(x), (x.shape[1] - kh + 1) // m, step, cost)
     return whole
 
 

@@ -630,7 +630,8 @@ def tiled_depthwise_conv2d(
     (kh, kw, _), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
-    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out)
+    cost = 8 * len(x) * oh * ow * c * kh * kw
+    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out, cost)
     bias = tile_row(bias, y)
 
     def block(at):
@@ -645,7 +646,7 @@ def tiled_depthwise_conv2d(
         add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
         epilogue(target, bias, None, activation, target)
 
-    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), 8 * y.size * kh * kw)
+    over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), cost)
     return whole
 
 
@@ -653,6 +654,9 @@ LINE = 16
 
 
 SPIN = 1000
+
+
+WORTH = 2_000_000
 
 
 YIELD = 300
@@ -677,6 +681,10 @@ class Team:
         self.lock = threading.Lock()
         self.lock.acquire()
 
+    def shares(self, cost):
+        """Whether the team shares a layer that takes `cost` multiplications."""
+        return self.size > 1 and cost > WORTH
+
     def share(self, count):
         """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
         return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
@@ -688,8 +696,6 @@ class Team:
 
     def barrier(self):
         """Wait for all processes. Afterwards, what each has written is visible to the others."""
-        if self.size == 1:
-            return
         self.steps += 1
         self.fence()
         self.counters[LINE * self.rank] = self.steps
@@ -713,33 +719,38 @@ class Team:
 
     def empty(self, shape, dtype, out):
         """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
-        if self.size == 1:
-            return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
         size = dtype.itemsize
         for count in shape:
             size *= count
         return self.memory.array(self.place(size, out), shape, dtype)
 
-    def seal(self, y):
-        """The array as the rest of the program gets it: read-only if the team shares it."""
-        if self.size > 1:
-            y = y.view()
-            y.flags.writeable = False
-        return y
-
 
 TEAM = Team()
 
 
-def bordered(shape, dtype, border, out):
-    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None."""
-    TEAM.barrier()  # until now, another process may have been reading it
+def bordered(shape, dtype, border, out, cost):
+    """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None.
+
+    A team shares it if that takes many multiplications, `cost`; it is then read-only for the rest of the program.
+    """
+    shared = TEAM.shares(cost)
+    if shared:
+        TEAM.barrier()  # until now, another process may have been reading it
 
     def empty(shape, dtype):
-        return TEAM.empty(shape, dtype, out)
+        if shared:
+            return TEAM.empty(shape, dtype, out)
+        return np.empty(shape, dtype) if out is None else out.empty(shape, dtype)
 
     y, whole = (empty(shape, dtype),) * 2 if border is None else surround(shape, dtype, border, 0, empty)
-    return y, TEAM.seal(whole)
+    return y, read_only(whole) if shared else whole
+
+
+def read_only(y):
+    """A view of an array that cannot be written to."""
+    y = y.view()
+    y.flags.writeable = False
+    return y
 
 
 def tile_row(numbers, y):
@@ -775,10 +786,11 @@ PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
+    Those of a matrix product are meant: outside of a product, a number takes as long as 8 of them.
     In a team, each process does its share. A matrix product has `columns` columns, and `cells` cells in a row; it stays
     in this thread if the BLAS has its own threads for it.
     """
-    if TEAM.size > 1:
+    if TEAM.shares(cost):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
