@@ -20,7 +20,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -176,15 +177,25 @@ def trials(name: str) -> tuple[list[Trial], float]:
         return Trials(subject(name), Path(folder)).run(), time.monotonic() - start
 
 
+def trials_apart(name: str) -> tuple[list[Trial], float] | None:
+    """`trials` in a process of its own; None if a mutant ends it, as one that reads beyond its memory does."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            return pool.submit(trials, name).result()
+        except BrokenProcessPool:
+            return None
+
+
 def run(names: Sequence[str], processes: int) -> dict[str, list[Trial]]:
     """The trials of all these subjects."""
     done = {}
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        futures = {pool.submit(trials, name): name for name in reversed(names)}  # the large ones first
+    with ThreadPoolExecutor(processes) as pool:
+        futures = {pool.submit(trials_apart, name): name for name in reversed(names)}  # the large ones first
         for future in as_completed(futures):
-            name = futures[future]
-            done[name], seconds = future.result()
-            print(f"{name}: {len(done[name])} mutants, {seconds:.0f} s", file=sys.stderr, flush=True)
+            name, result = futures[future], future.result()
+            done[name], seconds = result or ([], 0.0)
+            said = f"{len(done[name])} mutants, {seconds:.0f} s" if result else "a mutant ended the process"
+            print(f"{name}: {said}", file=sys.stderr, flush=True)
     return {name: done[name] for name in names}
 
 
