@@ -6,7 +6,6 @@ import ast
 import dis
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import CodeType, ModuleType
@@ -69,11 +68,29 @@ def _import(module: str, name: str) -> str:
     return f"import {module}" + (f" as {name}" if name != module else "")
 
 
-# Cached, as `getsource` tokenises the rest of the file: half the time of printing a small module.
 @cache
+def _tree(scope: ModuleType) -> tuple[ast.Module, list[str]]:
+    """A module's syntax tree, and its lines."""
+    text = inspect.getsource(scope)
+    return ast.parse(text), text.splitlines()
+
+
+@cache
+def _definition(thing: Any) -> ast.FunctionDef | ast.ClassDef:
+    """The statement that defines a function or class at the top of its module."""
+    tree, _ = _tree(sys.modules[thing.__module__])
+    for node in reversed(tree.body):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == thing.__name__:
+            return node
+    raise UsageError(f"{thing.__name__} of {thing.__module__} must be defined at the top of its module, to be copied")
+
+
 def _text(thing: Any) -> str:
     """The source of a function or class."""
-    return inspect.getsource(thing).rstrip()
+    definition = _definition(thing)
+    _, lines = _tree(sys.modules[thing.__module__])
+    first = min(node.lineno for node in (definition, *definition.decorator_list))
+    return "\n".join(lines[first - 1 : definition.end_lineno])
 
 
 @cache
@@ -85,15 +102,22 @@ def _mentioned(text: str) -> tuple[str, ...]:
 @cache
 def _names(thing: Any) -> tuple[str, ...]:
     """The global names that a function or the methods of a class mention, in the order of the text."""
-    if inspect.isclass(thing):
-        bases = [base.__module__.lstrip("_").split(".")[0] for base in thing.__bases__]
-        functions = filter(inspect.isfunction, vars(thing).values())
-        return (*bases, *(name for function in functions for name in _names(function)))
-    (definition,) = ast.parse(textwrap.dedent(_text(thing))).body
-    assert isinstance(definition, ast.FunctionDef)
-    defaults = [d for d in (*definition.args.defaults, *definition.args.kw_defaults) if d is not None]
-    in_defaults = (node.id for default in defaults for node in ast.walk(default) if isinstance(node, ast.Name))
-    return tuple(dict.fromkeys([*in_defaults, *_code_names(thing.__code__)]))
+    definition = _definition(thing)
+    if isinstance(definition, ast.FunctionDef):
+        return tuple(dict.fromkeys(_function_names(thing, definition)))
+    names = [base.__module__.lstrip("_").split(".")[0] for base in thing.__bases__]
+    for method in definition.body:
+        if isinstance(method, ast.FunctionDef) and inspect.isfunction(vars(thing)[method.name]):
+            names += _function_names(vars(thing)[method.name], method)
+    return tuple(dict.fromkeys(names))
+
+
+def _function_names(function: Any, definition: ast.FunctionDef) -> Iterator[str]:
+    """Those of the defaults, then those of the body."""
+    for default in (*definition.args.defaults, *definition.args.kw_defaults):
+        if default is not None:
+            yield from (node.id for node in ast.walk(default) if isinstance(node, ast.Name))
+    yield from _code_names(function.__code__)
 
 
 def _code_names(code: CodeType) -> Iterator[str]:
@@ -111,17 +135,18 @@ def _is_chosen(name: str, home: ModuleType) -> bool:
 @cache
 def _imported(scope: ModuleType) -> dict[str, str]:
     """The module that each name comes from which a module imports by `from`."""
-    imports = (node for node in ast.parse(inspect.getsource(scope)).body if isinstance(node, ast.ImportFrom))
+    tree, _ = _tree(scope)
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
 @cache
 def _constants(scope: ModuleType) -> dict[str, str]:
     """The source of each assignment at the top of a module."""
-    text = inspect.getsource(scope)
+    tree, lines = _tree(scope)
     return {
-        target.id: ast.get_source_segment(text, node) or ""
-        for node in ast.parse(text).body
+        target.id: "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        for node in tree.body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)

@@ -36,7 +36,7 @@ KERAS, SELF_MADE = "by Keras", "self-made"
 # Limits of one run: as many samples are recorded as fit in them.
 MOST_NUMBERS = 2**27  # in all arrays
 MOST_AT_ONCE = 2**24  # in one array
-MOST_PRODUCTS = 2**32  # multiplications
+MOST_PRODUCTS = 2**30  # multiplications
 MOST_BATCHES = 8  # of one to four samples, for measuring a loss
 TOO_MANY_PRODUCTS = 2**34  # for one sample
 WHOLE = 1e-6  # the error allowed of integers
@@ -267,10 +267,20 @@ def _call(name: str, node: Node, own: Mapping[str, Any], right: Mapping[str, Any
     """
     cells = max(1, sum(np.size(right[name]) for name in node.outputs))
     sums = [sum(weighted_sum(side[name]) for name in node.outputs) / cells**0.5 for side in (right, own)]
-    squares = sum(float(np.square(np.abs(_finite(right[name]))).sum()) for name in node.outputs)
+    squares = sum(_squares(right[name]) for name in node.outputs)
     tolerance = max(allowed(np.asarray(own[name]).dtype.name) for name in node.outputs)
     error, (total,) = _rounded(sums[:1], sums[1:], tolerance * (math.sqrt(squares / cells) or 1.0))
     return name, error, total
+
+
+def _squares(array: Any) -> float:
+    """The sum of the squares of the finite numbers."""
+    array = np.asarray(array)
+    if array.dtype.kind in "fc":
+        total = float(np.vdot(array, array).real)
+        if math.isfinite(total):
+            return total
+    return float(np.square(np.abs(_finite(array))).sum())
 
 
 def _finite(array: Any) -> Any:

@@ -453,7 +453,7 @@ def thread_count(text, cores):
     return int(text)
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, besides the BLAS's own
 
 
 def conv_backward_kernel(x, d, *, window, strides, dilation, pad):
@@ -498,7 +498,7 @@ def pieces(shape, depth, itemsize):
     return [(slice(i, min(i + step // rows, n)), slice(0, rows)) for i in range(0, n, step // rows)]
 
 
-BLOCK = 1_048_576
+BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
 
 
 def block_rows(row, width=256):
@@ -506,10 +506,10 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
 
 
-PAYS = 4_000_000
+PAYS = 4_000_000  # multiplications from which on waking the threads pays
 
 
 def each(work, tasks, cost):

@@ -109,7 +109,7 @@ class ThreadMemory(threading.local):
 LOCAL = ThreadMemory()
 
 
-BLOCK = 1_048_576
+BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
 
 
 def buffers(count):
@@ -244,16 +244,16 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
     return whole[inside], whole
 
 
-LINE = 16
+LINE = 16  # int64 numbers; counters this far apart never share a cache line
 
 
-SPIN = 1000
+SPIN = 1000  # reads of a counter before yielding the core: about 50 us
 
 
-WORTH = 2_000_000
+WORTH = 2_000_000  # multiplications from which on sharing a layer pays: about 60 us in one process
 
 
-YIELD = 300
+YIELD = 300  # yields before sleeping
 
 
 class Team:
@@ -373,13 +373,13 @@ def thread_count(text, cores):
     return int(text)
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, besides the BLAS's own
 
 
-PAYS = 4_000_000
+PAYS = 4_000_000  # multiplications from which on waking the threads pays
 
 
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
 
 
 def has_blas():
@@ -426,7 +426,7 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
             work((image, slice(start, min(start + step, rows))))
 
 
-COLUMNS = 16
+COLUMNS = 16  # least number that a process computes of a product, if processes share columns
 
 
 def over_team_blocks(work, images, rows, step, columns, cells):
@@ -958,7 +958,7 @@ def share_weights(weights):
     return memory, table
 
 
-TEAMS = 1 << 39
+TEAMS = 1 << 39  # the team allocates memory from this offset on, the caller before it
 
 
 def new_memory():
@@ -979,7 +979,7 @@ def new_memory():
     return memory
 
 
-CHUNK = 1 << 24
+CHUNK = 1 << 24  # least number of bytes to map at once
 
 
 class SharedMemory:
