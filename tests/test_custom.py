@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from support import randomize, relative_error, run_python
 import kerasgen
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import KERNELS, RUNTIME
+from kerasgen.emit.source import collect
 
 X = np.random.RandomState(0).standard_normal((3, 4)).astype("float32")
 HERE = Path(__file__).parent
@@ -61,6 +64,19 @@ def test_a_function_that_makes_a_constant_is_copied_too(tmp_path: Path) -> None:
     model, path = saved(tmp_path, L.Lambda(lambda x: x * 8.0, name="scaled"), L.Dense(2))
     kerasgen.export(path, tmp_path / "module.py", custom={"scaled": scaled}, verify=False)
     assert relative_error(load_module(tmp_path / "module.py").predict(X), model(X)) < 1e-6
+
+
+def test_a_function_that_was_changed_and_reloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a notebook: its module is copied as it is now."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for text in ("FACTOR = 2  # twice\n\ndef times(x):\n    return x * FACTOR\n", "def times(x):\n    return 3 * x\n"):
+        (tmp_path / "mine.py").write_text(text)
+        monkeypatch.delitem(sys.modules, "mine", raising=False)
+        importlib.invalidate_caches()
+        times = importlib.import_module("mine").times
+        imports, blocks = collect([times])
+        assert imports == []
+        assert "\n\n".join(blocks.values()) + "\n" == text
 
 
 def test_no_line_of_a_function_means_anything(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import ast
 import dis
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import CodeType, ModuleType
 from typing import Any
@@ -68,29 +68,35 @@ def _import(module: str, name: str) -> str:
     return f"import {module}" + (f" as {name}" if name != module else "")
 
 
-@cache
-def _tree(scope: ModuleType) -> tuple[ast.Module, list[str]]:
-    """A module's syntax tree, and its lines."""
-    text = inspect.getsource(scope)
-    return ast.parse(text), text.splitlines()
+def _source(scope: ModuleType) -> str:
+    """The source of a module as it is now, since users may change theirs and reload it."""
+    return _own_source(scope) if scope.__name__.startswith("kerasgen.") else inspect.getsource(scope)
+
+
+_own_source = cache(inspect.getsource)
+_parsed = cache(ast.parse)
 
 
 @cache
 def _definition(thing: Any) -> ast.FunctionDef | ast.ClassDef:
     """The statement that defines a function or class at the top of its module."""
-    tree, _ = _tree(sys.modules[thing.__module__])
-    for node in reversed(tree.body):
+    for node in reversed(_parsed(_source(sys.modules[thing.__module__])).body):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == thing.__name__:
             return node
     raise UsageError(f"{thing.__name__} of {thing.__module__} must be defined at the top of its module, to be copied")
 
 
+@cache
 def _text(thing: Any) -> str:
     """The source of a function or class."""
     definition = _definition(thing)
-    _, lines = _tree(sys.modules[thing.__module__])
     first = min(node.lineno for node in (definition, *definition.decorator_list))
-    return "\n".join(lines[first - 1 : definition.end_lineno])
+    return _lines(_source(sys.modules[thing.__module__]), first, definition.end_lineno)
+
+
+def _lines(text: str, first: int, last: int | None) -> str:
+    """The lines of a text from `first` to `last`, counted from 1."""
+    return "\n".join(text.split("\n")[first - 1 : last])
 
 
 @cache
@@ -132,21 +138,27 @@ def _is_chosen(name: str, home: ModuleType) -> bool:
     return home.__name__.startswith("kerasgen.") and name in _constants(home)
 
 
-@cache
-def _imported(scope: ModuleType) -> dict[str, str]:
+def _imported(scope: ModuleType) -> Mapping[str, str]:
     """The module that each name comes from which a module imports by `from`."""
-    tree, _ = _tree(scope)
-    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
+    return _imports(_source(scope))
+
+
+@cache
+def _imports(text: str) -> Mapping[str, str]:
+    imports = (node for node in _parsed(text).body if isinstance(node, ast.ImportFrom))
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
+def _constants(scope: ModuleType) -> Mapping[str, str]:
+    """The source of each assignment at the top of a module, with a comment behind it."""
+    return _assignments(_source(scope))
+
+
 @cache
-def _constants(scope: ModuleType) -> dict[str, str]:
-    """The source of each assignment at the top of a module."""
-    tree, lines = _tree(scope)
+def _assignments(text: str) -> Mapping[str, str]:
     return {
-        target.id: "\n".join(lines[node.lineno - 1 : node.end_lineno])
-        for node in tree.body
+        target.id: _lines(text, node.lineno, node.end_lineno)
+        for node in _parsed(text).body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
