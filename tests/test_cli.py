@@ -21,6 +21,7 @@ from support import ROOT
 
 import kerasgen
 from kerasgen import api
+from kerasgen.cli.app import report
 from kerasgen.cli.flags import flags, flags_in
 from kerasgen.emit.load import load_module
 from kerasgen.emit.weights import split
@@ -63,6 +64,20 @@ USAGE: list[tuple[list[str], str]] = [
     (["verify", "{}/small.h5", "small.py", "--seed", "-1"], "--seed"),
     (["verify", "{}/small.h5", "small.py", "--tolerance", "-1"], "--tolerance"),
 ]
+
+
+def test_debug_ends_with_its_command(run: Run) -> None:
+    _, err = run("--debug", "inspect", "missing.h5", code=5)
+    assert err.startswith("Traceback")
+    run.fails(2, "exprt")
+
+
+def test_a_signal_while_a_class_is_made(run: Run) -> None:
+    """Python 3.11 raises RuntimeError from what the signal raised."""
+    for cause, code in ((SystemExit(143), 143), (KeyboardInterrupt(), 130)):
+        error = RuntimeError("Error calling __set_name__")
+        error.__cause__ = cause
+        assert report(error) == code
 
 
 @pytest.mark.parametrize(("arguments", "names"), USAGE, ids=[" ".join(words) for words, _ in USAGE])

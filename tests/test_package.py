@@ -31,7 +31,7 @@ HERE = "{}.{}".format(*sys.version_info)
 ARCH = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
 MEMORY = 128 * 2**20  # the smallest that Lambda gives to a function
 LIMITS = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")  # of version 1 and version 2
-WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+WITHOUT = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
 
 
 def run(*command: Any, cwd: Path, code: int = 0, **settings: Any) -> str:

@@ -152,7 +152,7 @@ def test_numbers_get_the_answer_of_keras(digits: Any, tmp_path: Path) -> None:
     assert rows[0][1] == f"{100 * expected[0, best[0]]:.1f} %"
     assert digits.locator("#outputs caption").all_inner_texts() == ["Sample 1", "Sample 2", "Sample 3"]
     with digits.expect_download() as saved:
-        digits.get_by_role("button", name="Save digit as .npy").click()
+        digits.get_by_role("button", name="Save as .npy: digit").click()
     saved.value.save_as(tmp_path / "out.npy")
     assert relative_error(np.load(tmp_path / "out.npy"), expected) < 1e-5
     npy = io.BytesIO()

@@ -145,7 +145,7 @@ def test_damaged_forms(service: Service, content: bytes, kind: str, status: int,
     answer = service.client.post("/api/jobs", content=content, headers={"Content-Type": kind})
     assert answer.status_code == status
     assert says in answer.json()["detail"]
-    assert service.folders() == before
+    assert set(service.folders()) <= set(before)  # jobs of other tests may end meanwhile
 
 
 def test_unsupported_models_list_their_problems(service: Service, tmp_path: Path) -> None:

@@ -159,13 +159,17 @@ def texts_of(page: Any, *ids: str) -> None:
 
 
 def test_upload_progress_and_download(page: Any, server: str, models: Path) -> None:
-    texts_of(page, "upload-text", "job-step", "job-state", "status")
-    submit(page, models / "small.keras")
-    job = wait_for_end(page, "done")
-    texts = page.evaluate("window.texts")
-    assert texts["upload-text"][-1].startswith("Uploading: ")
-    assert "running" in texts["job-state"]
-    assert "writing the code" in texts["job-step"]
+    for _ in range(10):  # on a busy machine, a job may be done before the page has heard of it
+        texts_of(page, "upload-text", "job-step", "job-state", "status")
+        submit(page, models / "small.keras")
+        job = wait_for_end(page, "done")
+        texts = page.evaluate("window.texts")
+        assert texts["upload-text"][-1].startswith("Uploading: ")
+        if "running" in texts["job-state"] and "writing the code" in texts["job-step"]:
+            break
+        page.goto(server)
+    else:
+        pytest.fail("the page never showed a job at work")
     assert texts["status"][-1] == "small.keras: done. The module is ready."
     assert page.evaluate("document.activeElement.id") == "job-title"
     assert "Kept on this server until" in page.locator("#job-expires").inner_text()

@@ -15,13 +15,14 @@ import kerasgen
 
 # In the order of the help, export first.
 from kerasgen.cli import batch, export, packaging, reporting, serve, show, speed, verify
-from kerasgen.cli.app import app, report
+from kerasgen.cli.app import Settings, app, report
 
 __all__ = ["app", "batch", "command", "export", "main", "packaging", "reporting", "serve", "show", "speed", "verify"]
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit with its code."""
+    Settings.quiet = Settings.debug = False
     signal.signal(signal.SIGTERM, _terminated)
     atexit.register(_unheard)
     if sys.stdout is None:

@@ -276,8 +276,13 @@ def gradient_options(
 def report(error: BaseException) -> int:
     """Print one line about an error; returns its exit code.
 
-    A closed pipe, as in `| head`, is not reported; its exit code is that of a shell for SIGPIPE.
+    A closed pipe, as in `| head`, is not reported; its exit code is that of a shell for SIGPIPE. What a signal raises
+    while Python makes a class is, before Python 3.12, only the cause of a RuntimeError.
     """
+    if isinstance(error.__cause__, SystemExit):
+        return int(error.__cause__.code or 0)
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        error = error.__cause__
     if isinstance(error, BrokenPipeError):
         _drop_stdout()
         return 141

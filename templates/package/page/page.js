@@ -245,7 +245,7 @@ function output({ name, shape, samples, left_out }, number) {
   const title = element("h3", "name", name);
   const save = element("button", "", "Save as .npy");
   save.type = "button";
-  save.setAttribute("aria-label", `Save ${name} as .npy`);
+  save.setAttribute("aria-label", `Save as .npy: ${name}`);
   save.addEventListener("click", () => download(name, number));
   head.append(title, element("span", "note", shape.join(" × ")), save);
   made.append(head, ...samples.map((rows, index) => table(rows, samples.length > 1 ? `Sample ${index + 1}` : "")));
