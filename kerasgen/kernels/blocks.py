@@ -196,7 +196,7 @@ def clamp(x, low=None, high=None, *, border=None, out=None):
 
 
 def elementwise(ufunc, *operands, out):
-    """ufunc(*operands), in place of the operand `out`, (N, H, W, C); the others broadcast to it."""
+    """ufunc(*operands), which may overwrite the operand `out`, (N, H, W, C); the others broadcast to it."""
     if out.flags.writeable:  # not shared by a team
         return ufunc(*operands, out=out)
     if not TEAM.shares(8 * out.size):
