@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import pickle
 import tracemalloc
@@ -307,12 +308,12 @@ def test_memory_is_constant() -> None:
             largest = max(largest, size) if number < 100 else largest
             assert size <= largest or number < 100
             if number % 256 == 255:  # the windows begin at the same place
+                gc.collect()  # what Python keeps for tuples to come does not count
                 traces = tracemalloc.take_snapshot().filter_traces(own).traces
                 traced.append(sum(trace.size for trace in traces))
     finally:
         tracemalloc.stop()
-    assert min(traced) > 0
-    assert max(traced[1:]) - min(traced[1:]) < 2_000  # of 768 calls
+    assert 0 < min(traced) <= max(traced) < min(traced) + 500
     _, state = module.step(np.zeros((1, 100_000, 2), "float32"), state)
     assert all(array.base is None or array.base.nbytes < 10_000 for array in state.values())
 
