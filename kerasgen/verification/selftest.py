@@ -36,7 +36,7 @@ KERAS, SELF_MADE = "by Keras", "self-made"
 # Limits of one run: as many samples are recorded as fit in them.
 MOST_NUMBERS = 2**27  # in all arrays
 MOST_AT_ONCE = 2**24  # in one array
-MOST_PRODUCTS = 2**30  # multiplications
+MOST_PRODUCTS = 2**32  # multiplications
 MOST_BATCHES = 8  # of one to four samples, for measuring a loss
 TOO_MANY_PRODUCTS = 2**34  # for one sample
 WHOLE = 1e-6  # the error allowed of integers
