@@ -164,12 +164,12 @@ def export(
     alone. Then `max_loss` bounds the error of the outputs, as a part of the largest number in one: by default as
     `kerasgen.emit.quantize.MAX_LOSS` has it. `streaming` adds functions `start` and `step`, which answer a sequence a
     few steps at a time. `tiled` adds `predict_tiled`, which answers to images of any size in bounded memory, part by
-    part; `predict` takes any size then, too. `tune` is a tuning file, which names the fastest kernel
-    for each layer on some machine; if it does not exist, the kernels are timed here, on batches of `tune_batch` samples
-    (default 1), and the file is written. A `tunable` module can write it, too: `python model.py --tune FILE`. `defines`
-    are values of globals that the functions of Lambda layers read, by name. Keras is not given the code of these
-    functions, but what was read of it; with `run_lambdas` it runs the code, which may do anything. `on_step` is called
-    with the name of each step when it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
+    part; `predict` takes any size then, too. `tune` is a tuning file, which names the fastest kernel for each layer on
+    some machine; if it does not exist, the kernels are timed here, on batches of `tune_batch` samples (default 1), and
+    the file is written. A `tunable` module can write it, too: `python model.py --tune FILE`. `defines` are values of
+    globals that the functions of Lambda layers read, by name. Keras is not given the code of these functions, but what
+    was read of it; with `run_lambdas` it runs the code, which may do anything. `on_step` is called with the name of
+    each step when it begins, a key of `kerasgen.display.STEPS`: a large model takes minutes.
 
     Raises InvalidModelError, UnsupportedModelError, ParityError (the module is then not written, unless `keep_failed`),
     FileError and UsageError.

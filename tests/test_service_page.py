@@ -159,7 +159,7 @@ def texts_of(page: Any, *ids: str) -> None:
 
 
 def test_upload_progress_and_download(page: Any, server: str, models: Path) -> None:
-    for _ in range(10):  # on a busy machine, a job may be done before the page has heard of it
+    for _ in range(3):  # on a busy machine, a job may be done before the page has heard of it
         texts_of(page, "upload-text", "job-step", "job-state", "status")
         submit(page, models / "small.keras")
         job = wait_for_end(page, "done")

@@ -28,7 +28,7 @@ def in_batches(predict, count, *inputs):
 def bordered(shape, dtype, border, out, cost):
     """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None.
 
-    A team shares it if that takes many multiplications, `cost`; it is then read-only for the rest of the program.
+    If filling it takes many multiplications (`cost`), a team shares it; it is read-only for the rest of the program.
     """
     shared = TEAM.shares(cost)
     if shared:

@@ -97,7 +97,7 @@ def set_block(size):
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
-    Those of a matrix product are meant: outside of a product, a number takes as long as 8 of them.
+    The unit is a multiplication inside a matrix product; an operation outside of one takes as long as 8.
     In a team, each process does its share. A matrix product has `columns` columns, and `cells` cells in a row; it stays
     in this thread if the BLAS has its own threads for it.
     """

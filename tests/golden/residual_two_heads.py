@@ -325,7 +325,7 @@ TEAM = Team()
 def bordered(shape, dtype, border, out, cost):
     """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None.
 
-    A team shares it if that takes many multiplications, `cost`; it is then read-only for the rest of the program.
+    If filling it takes many multiplications (`cost`), a team shares it; it is read-only for the rest of the program.
     """
     shared = TEAM.shares(cost)
     if shared:
@@ -409,7 +409,7 @@ BLAS = has_blas()
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
-    Those of a matrix product are meant: outside of a product, a number takes as long as 8 of them.
+    The unit is a multiplication inside a matrix product; an operation outside of one takes as long as 8.
     In a team, each process does its share. A matrix product has `columns` columns, and `cells` cells in a row; it stays
     in this thread if the BLAS has its own threads for it.
     """
