@@ -52,6 +52,15 @@ def test_inverses(kernel: Any) -> None:
     np.testing.assert_array_equal(inverse(kernel(X)), X)
 
 
+ELEMENTWISE = [kernel for kernel, row in FACTS.items() if row.activation and not setting(kernel, "axis")]
+
+
+@pytest.mark.parametrize("kernel", ELEMENTWISE, ids=lambda k: k.__name__)
+def test_increasing(kernel: Any) -> None:
+    y = kernel(np.linspace(-20, 20, 801))
+    assert facts(kernel).increasing == bool((np.diff(y) >= -1e-14 * np.abs(y).max()).all())
+
+
 @pytest.mark.parametrize("kernel", [kernel for kernel in FACTS if facts(kernel).limits], ids=lambda k: k.__name__)
 def test_limits(kernel: Any) -> None:
     low, high = facts(kernel).limits or (0, 0)

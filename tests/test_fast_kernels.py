@@ -86,6 +86,18 @@ def test_blocked_conv(sizes, window, strides, dilation, padding):
         check_all(want, kernels.blocked_conv, x, w, b, residual=residual, **settings)
 
 
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(("sizes", "window", "dilation"), [(a, k, d) for a, k, s, d in WINDOWS if {*s} == {1}], ids=str)
+def test_kn2row(sizes, window, dilation, padding):
+    x, w, b = random(3, *sizes, 4), random(*window, 4, 2, seed=1), random(2, seed=2)
+    ones = (1,) * len(sizes)
+    want = ops.conv(x, w, 1, padding, dilation_rate=dilation)
+    residual = random(*want.shape, seed=3)
+    for pad in [None] if padding == "valid" else ["same", kernels.same_pads(sizes, window, ones, dilation)]:
+        check_all(want, kernels.kn2row_conv, x, w, b, residual=residual, dilation=dilation, pad=pad)
+
+
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(("sizes", "window", "strides", "dilation"), WINDOWS, ids=str)
 def test_conv_by_taps(sizes, window, strides, dilation, padding):

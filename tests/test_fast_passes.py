@@ -160,11 +160,13 @@ def test_small_layers_stay(name: str) -> None:
         ((3, 3, 1, 4), (9, 9), kernels.conv2d),
         ((3, 3, 1, 4), (99, 99), kernels.blocked_conv),
         ((3, 3, 2, 4), (28, 28), kernels.conv2d),
+        ((3, 3, 16, 4), (99, 99), kernels.kn2row_conv),
+        ((3, 3, 15, 4), (99, 99), kernels.blocked_conv),
         ((1, 1, 1, 4), (99, 99), kernels.pointwise),
     ],
-    ids=["one channel", "few numbers", "many numbers", "two channels", "single cells"],
+    ids=["one channel", "few numbers", "many numbers", "two channels", "few filters", "more filters", "single cells"],
 )
-def test_one_channel_is_unfolded_by_taps(shape: Any, x: tuple[int, int], fast: Any) -> None:
+def test_few_channels_or_filters(shape: Any, x: tuple[int, int], fast: Any) -> None:
     before = planned([conv("c", activation=kernels.relu)], weights(c__kernel=shape), ("c",))
     shapes = {"image": (None, *x, shape[-2]), "c": (None, *x, 4)}
     sized = before.on(

@@ -34,6 +34,10 @@ def cut(output: str, x: str, **attrs: Any) -> Node:
     return Node((output,), kernels.relu6, (x,), attrs)
 
 
+def leaky(output: str, x: str, slope: float) -> Node:
+    return Node((output,), kernels.leaky_relu, (x,), {"negative_slope": slope})
+
+
 MOVED = {
     "fewer cells": [conv("a", "image"), mean("b", "a", **HALF)],
     "fewer channels": [
@@ -41,6 +45,8 @@ MOVED = {
         Node(("b",), kernels.conv2d, ("a", "few/kernel", "bias"), {**ONE, "activation": None}),
     ],
     "relu6": [cut("a", "image"), largest("b", "a", **HALF)],
+    "tanh": [Node(("a",), kernels.tanh, ("image",)), largest("b", "a", **HALF)],
+    "a setting": [leaky("a", "image", 0.3), largest("b", "a", **HALF)],
 }
 
 
@@ -84,12 +90,14 @@ COMPUTED = Node(("a",), kernels.conv2d, ("image", "k"), ONE)
         ([conv("a", "image"), largest("b", "a", **HALF)], ("b",)),
         ([cut("a", "image"), largest("b", "a", **SAME)], ("b",)),
         ([cut("a", "image"), mean("b", "a", **HALF)], ("b",)),
+        ([leaky("a", "image", -0.3), largest("b", "a", **HALF)], ("b",)),
+        ([Node(("a",), kernels.silu, ("image",)), largest("b", "a", **HALF)], ("b",)),
         ([Node(("k",), np.exp, ("many/kernel",)), COMPUTED, mean("b", "a", **HALF)], ("b",)),
     ],
     ids=[
         *("a result", "an activation", "strides", "zeros around", "a window", "as many cells", "more channels"),
         *("strided before few channels", "twice the channels", "the largest", "as many cells to cut"),
-        *("a mean of what is cut", "a computed kernel"),
+        *("a mean of what is cut", "a decreasing part", "not increasing", "a computed kernel"),
     ],
 )
 def test_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:

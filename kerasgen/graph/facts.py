@@ -52,6 +52,7 @@ class Facts:
         split; 0 where samples mix, or where that is unknown. The kernel's `axis` must not be the batch axis.
     activation: whether other kernels take it as their `activation`.
     limits: (low, high), if the kernel is max(low, min(high, x)).
+    increasing: whether a larger number never has a smaller result, as long as no setting is negative.
     conv_axes: the number of spatial axes of a plain convolution.
     output_axes: for a kernel that multiplies by a weight and adds a bias, the axes of the weight that become the
         output channels; empty for all others.
@@ -79,6 +80,7 @@ class Facts:
     samples: int
     activation: bool = False
     limits: tuple[float, float] | None = None
+    increasing: bool = False
     conv_axes: int | None = None
     output_axes: tuple[int, ...] = ()
     by_cell: bool = False
@@ -125,40 +127,42 @@ TRANSPOSED = replace(TRANSPOSED, gradient=conv.transposed, reads=windows.transpo
 
 FACTS: dict[Kernel, Facts] = {
     # activation
-    kernels.celu: replace(ACTIVATION, gradient=activation.celu),
-    kernels.elu: replace(ACTIVATION, gradient=activation.elu),
+    kernels.celu: replace(ACTIVATION, increasing=True, gradient=activation.celu),
+    kernels.elu: replace(ACTIVATION, increasing=True, gradient=activation.elu),
     kernels.erf: replace(CELLS, near_one=True, gradient=special.erf),
-    kernels.exponential: replace(ACTIVATION, gradient=activation.exponential),
+    kernels.exponential: replace(ACTIVATION, increasing=True, gradient=activation.exponential),
     kernels.gelu: replace(ACTIVATION, gradient=activation.gelu),
     kernels.general_relu: replace(BY_CELL, gradient=activation.general_relu),
     kernels.glu: replace(APART, gradient=activation.glu, reads=windows.in_place),
-    kernels.hard_shrink: replace(PIECEWISE, gradient=activation.shrink),
-    kernels.hard_sigmoid: replace(SATURATES, gradient=activation.hard_sigmoid),
-    kernels.hard_sigmoid_keras2: replace(SATURATES, gradient=activation.hard_sigmoid_keras2),
+    kernels.hard_shrink: replace(PIECEWISE, increasing=True, gradient=activation.shrink),
+    kernels.hard_sigmoid: replace(SATURATES, increasing=True, gradient=activation.hard_sigmoid),
+    kernels.hard_sigmoid_keras2: replace(SATURATES, increasing=True, gradient=activation.hard_sigmoid_keras2),
     kernels.hard_silu: replace(ACTIVATION, gradient=activation.hard_silu),
-    kernels.hard_tanh: replace(SATURATES, gradient=activation.hard_tanh),
-    kernels.identity: replace(BY_CELL, activation=True, linear=True, moves=True, gradient=activation.identity),
-    kernels.leaky_relu: replace(PIECEWISE, gradient=activation.leaky_relu),
-    kernels.log_sigmoid: replace(ACTIVATION, gradient=activation.log_sigmoid),
+    kernels.hard_tanh: replace(SATURATES, increasing=True, gradient=activation.hard_tanh),
+    kernels.identity: replace(
+        BY_CELL, activation=True, increasing=True, linear=True, moves=True, gradient=activation.identity
+    ),
+    kernels.leaky_relu: replace(PIECEWISE, increasing=True, gradient=activation.leaky_relu),
+    kernels.log_sigmoid: replace(ACTIVATION, increasing=True, gradient=activation.log_sigmoid),
     kernels.log_softmax: replace(ACTIVATION, gradient=activation.log_softmax),
     kernels.mish: replace(ACTIVATION, gradient=activation.mish),
     kernels.prelu: replace(CELLS, gradient=activation.prelu),
-    kernels.relu: replace(PIECEWISE, limits=(0.0, np.inf), gradient=activation.relu),
-    kernels.relu6: replace(PIECEWISE, limits=(0.0, 6.0), gradient=activation.relu6),
-    kernels.selu: replace(ACTIVATION, gradient=activation.selu),
-    kernels.sigmoid: replace(SATURATES, gradient=activation.sigmoid),
+    kernels.relu: replace(PIECEWISE, increasing=True, limits=(0.0, np.inf), gradient=activation.relu),
+    kernels.relu6: replace(PIECEWISE, increasing=True, limits=(0.0, 6.0), gradient=activation.relu6),
+    kernels.selu: replace(ACTIVATION, increasing=True, gradient=activation.selu),
+    kernels.sigmoid: replace(SATURATES, increasing=True, gradient=activation.sigmoid),
     kernels.silu: replace(ACTIVATION, gradient=activation.silu),
-    kernels.soft_shrink: replace(ACTIVATION, gradient=activation.shrink),
+    kernels.soft_shrink: replace(ACTIVATION, increasing=True, gradient=activation.shrink),
     kernels.softmax: replace(PIECEWISE, saturates=True, gradient=activation.softmax),
-    kernels.softplus: replace(ACTIVATION, gradient=activation.softplus),
-    kernels.softsign: replace(SATURATES, gradient=activation.softsign),
-    kernels.sparse_plus: replace(ACTIVATION, gradient=activation.sparse_plus),
-    kernels.sparse_sigmoid: replace(SATURATES, gradient=activation.sparse_sigmoid),
+    kernels.softplus: replace(ACTIVATION, increasing=True, gradient=activation.softplus),
+    kernels.softsign: replace(SATURATES, increasing=True, gradient=activation.softsign),
+    kernels.sparse_plus: replace(ACTIVATION, increasing=True, gradient=activation.sparse_plus),
+    kernels.sparse_sigmoid: replace(SATURATES, increasing=True, gradient=activation.sparse_sigmoid),
     kernels.sparsemax: replace(SATURATES, gradient=activation.sparsemax),
-    kernels.squareplus: replace(ACTIVATION, gradient=activation.squareplus),
+    kernels.squareplus: replace(ACTIVATION, increasing=True, gradient=activation.squareplus),
     kernels.stop_gradient: replace(MOVES, samples=0, gradient=stop, reads=windows.in_place),
-    kernels.tanh: replace(SATURATES, gradient=activation.tanh),
-    kernels.tanh_shrink: replace(ACTIVATION, gradient=activation.tanh_shrink),
+    kernels.tanh: replace(SATURATES, increasing=True, gradient=activation.tanh),
+    kernels.tanh_shrink: replace(ACTIVATION, increasing=True, gradient=activation.tanh_shrink),
     kernels.threshold: replace(BY_CELL, gradient=activation.threshold),
     # conv
     kernels.conv1d: CONVOLUTION[1],
@@ -179,6 +183,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.blocked_conv: APART,
     kernels.clamp: APART,
     kernels.dense_by_columns: APART,
+    kernels.kn2row_conv: APART,
     kernels.pointwise: APART,
     kernels.pool_by_rows: APART,
     kernels.scale_shift: APART,

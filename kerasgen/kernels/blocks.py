@@ -120,6 +120,37 @@ def blocked_conv(
     return whole
 
 
+def kn2row_conv(x, kernel, bias=None, residual=None, *, dilation, pad=None, activation=None, border=None, out=None):
+    """Convolution with few filters, plus `residual`: (N, H, W, C), (kh, kw, C, F) → (N, OH, OW, F), any number of axes.
+
+    Nothing is unfolded: each cell is multiplied with the whole kernel, and each window adds up its part of the products
+    (kn2row, Anderson et al. 2017). These lie filter by filter, so that the sums run along rows of the image.
+    """
+    window, (c, f) = kernel.shape[:-2], kernel.shape[-2:]
+    ones = (1,) * len(window)
+    x = padded(x, window, ones, dilation, pad)
+    counts = window_counts(x.shape[1:-1], window, ones, dilation)
+    matrix = np.swapaxes(kernel, -1, -2).reshape(kernel.size // c, c)
+    cost = product(counts) * len(x) * kernel.size
+    y, whole = bordered((len(x), *counts, f), x.dtype, border, out, cost)
+    bias, below = tile_row(bias, y), (window[0] - 1) * dilation[0]  # rows that a window needs below its first
+
+    def block(at):
+        image, rows = at
+        cells = x[image, rows.start : rows.stop + below]
+        products = matmul(matrix, cells.reshape(cells.size // c, c).T).reshape(*window, f, *cells.shape[:-1])
+        total = np.zeros((f, *y[at].shape[:-1]), x.dtype)
+        for tap in np.ndindex(*window):
+            cut = tuple(slice(i * d, i * d + size) for i, d, size in zip(tap, dilation, total.shape[1:]))
+            total += products[tap][(slice(None),) + cut]
+        part = np.ascontiguousarray(np.moveaxis(total, 0, -1))
+        epilogue(part, bias, part_of(residual, at), activation, y[at])
+
+    step = block_rows(product(x.shape[2:-1]) * len(matrix) * x.itemsize)
+    over_blocks(block, len(x), counts[0], max(step, 2 * below), cost)  # the rows below are computed twice
+    return whole
+
+
 def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=None, out=None):
     """The product of every cell and the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
     c, f = kernel.shape[-2:]

@@ -2,9 +2,9 @@
 
 average_pool(x W + b) = average_pool(x) W + b, for a convolution of single cells, as padding does not count. After
 pooling, there are fewer cells to multiply; if their number stays the same, it is better to pool fewer channels.
-max_pool(relu(x)) = relu(max_pool(x)), for a monotonic function: fewer cells to clip.
+max_pool(f(x)) = f(max_pool(x)), for an increasing function such as relu: fewer cells to compute it for.
 
-Declines where there is little to clip, where the array between the two has another reader, where the convolution has an
+Declines where there are few cells, where the array between the two has another reader, where the convolution has an
 activation, where pooling first would take more than twice the channels, and where a size is known only at run time.
 """
 
@@ -18,7 +18,7 @@ from kerasgen import kernels
 from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node, Shape
 
-LARGE = 1 << 14  # numbers from which clipping them separately pays
+LARGE = 1 << 14  # numbers from which an activation that is not fused pays
 
 
 def move_pools(graph: Graph, *, large: int = LARGE) -> Graph:
@@ -56,7 +56,7 @@ def _is_less_work(first: Node, last: Node, graph: Graph, large: int) -> bool:
     before, after = (None if spec is None else _sizes(spec.shape) for spec in specs)
     if before is None or after is None:
         return False
-    if facts(first.kernel).limits and not first.attrs:  # monotonic
+    if facts(first.kernel).increasing and all(value >= 0 for value in first.attrs.values()):
         return last.kernel is kernels.max_pool and math.prod(before) >= large and after.cells < before.cells
     if _multiplies_cells(first, graph):
         fewer = after.cells < before.cells and 2 * after.channels >= before.channels

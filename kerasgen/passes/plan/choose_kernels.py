@@ -10,6 +10,8 @@
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
 | a window of WINOGRAD, stride 1, on maps  | winograd_conv2d        | up to 4 times fewer products, at the price of    |
 | and with channels as large as it says    |                        | rounding                                         |
+| stride 1, FEWER filters than channels    | kn2row_conv            | adding up products takes less time than          |
+|                                          |                        | unfolding channels                               |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
@@ -40,13 +42,14 @@ from kerasgen.graph.plan import Layout, Plan
 
 SMALL = 1 << 18  # bytes
 FEW = 4_000_000  # multiplications
+FEWER = 4  # times
 TILE = 4096  # numbers in the inner loop of a tiled kernel
 # By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
 # saved.
 Choices = Sequence[tuple[tuple[int, int], int, int]]
 Tiles = Mapping[tuple[int, ...], Choices]
 WINOGRAD: Tiles = {
-    (3, 3): [((4, 4), 24, 16), ((2, 2), 12, 16)],
+    (3, 3): [((4, 4), 24, 32), ((2, 2), 12, 32)],
     (5, 5): [((2, 2), 12, 32)],
     (7, 7): [((2, 2), 12, 32)],
     (3, 1): [((4, 1), 24, 96)],
@@ -75,8 +78,8 @@ OTHER_WIDTHS = (TILE, 2048, 1024)
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution or dense layer with its shapes, the bytes of its unfolded windows for one sample, and whether its
-    products are few."""
+    """A convolution or dense layer with its shapes, the bytes of its unfolded windows for one sample, whether its
+    products are few, and whether they are of half precision."""
 
     node: Node
     x: Shape
@@ -84,6 +87,7 @@ class _Layer:
     kernel: tuple[int, ...]
     size: float
     few: bool
+    half: bool
 
     @property
     def activation(self) -> dict[str, Any]:
@@ -177,6 +181,8 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
             yield layer.by(kernels.pointwise, layer.activation), None
             return
         yield layer.by(kernels.blocked_conv, settings), None
+        if _has_fewer_filters(layer, 2):
+            yield _by_kn2row(layer), None
         if layer.kernel[-2] == 1 < max(window):
             yield layer.by(kernels.conv_by_taps, settings), None
         for m in () if exact else OTHER_TILES.get(window, ()):
@@ -196,7 +202,7 @@ def _layer(node: Node, graph: Graph, few: int = FEW) -> _Layer | None:
         return None
     x, y = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape
     products = math.prod(n or 1 for n in y[1:-1]) * math.prod(weight.shape)
-    return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape), products <= few)
+    return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape), products <= few, weight.itemsize < 4)
 
 
 def _as_it_is(layer: _Layer) -> Choice:
@@ -229,7 +235,21 @@ def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice:
     m = _tiles(layer, winograd.get(window, ()), min(layer.kernel[-2:]))
     if m is not None:
         return layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
-    return layer.by(kernels.blocked_conv, settings), None
+    by = _by_kn2row(layer) if _has_fewer_filters(layer, FEWER) else layer.by(kernels.blocked_conv, settings)
+    return by, None
+
+
+def _has_fewer_filters(layer: _Layer, times: int) -> bool:
+    """Whether `kn2row_conv` can compute the layer, and it has at least so many times as many channels as filters.
+
+    In half precision, its sums would be rounded at every step.
+    """
+    channels, filters = layer.kernel[-2:]
+    return set(layer.settings["strides"]) == {1} and not layer.half and channels >= times * filters
+
+
+def _by_kn2row(layer: _Layer) -> Node:
+    return layer.by(kernels.kn2row_conv, {key: value for key, value in layer.settings.items() if key != "strides"})
 
 
 def _depthwise(layer: _Layer, winograd: Tiles) -> Choice:
