@@ -255,9 +255,30 @@ def conv2d_transpose(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), c
 def paint(x, kernel, strides, dilation, crop):
     """Each cell times the kernel, added up: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes."""
     window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
+    if strides[-1] > 1 == dilation[-1] and (
+        window[-1] % strides[-1] == 0 or f < 32
+    ):  # else it costs more than it saves
+        return paint_strides(x, kernel, strides, dilation, crop)
     cells = kernel.size // (f * c)
     parts = matmul(x.reshape(x.size // c, c), kernel.reshape(cells, f, c).transpose(0, 2, 1))
     return scatter(parts.reshape((cells,) + x.shape[:-1] + (f,)), window, strides, dilation, crop)
+
+
+def paint_strides(x, kernel, strides, dilation, crop):
+    """`paint` with the cells of each stride along the last axis as channels of one: these are added in whole rows."""
+    *window, k, f, c = kernel.shape
+    *others, stride = strides
+    *crops, (before, after) = ((0, 0),) * len(strides) if crop is None else crop
+    size = (x.shape[-2] - 1) * stride + k - min(after, 0)
+    count = -(-(k - min(after, 0)) // stride)
+    wide = kernel
+    if count * stride > k:
+        wide = np.zeros((*window, count * stride, f, c), kernel.dtype)
+        wide[..., :k, :, :] = kernel
+    wide = wide.reshape(*window, count, stride * f, c)
+    y = paint(x, wide, (*others, 1), dilation, (*crops, (0, 0)))
+    y = y.reshape(*y.shape[:-2], y.shape[-2] * stride, f)
+    return y[..., before : size - max(after, 0), :]
 
 
 def scatter(parts, window, strides, dilation, crop):
