@@ -255,9 +255,8 @@ def conv2d_transpose(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), c
 def paint(x, kernel, strides, dilation, crop):
     """Each cell times the kernel, added up: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes."""
     window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
-    if strides[-1] > 1 == dilation[-1] and (
-        window[-1] % strides[-1] == 0 or f < 32
-    ):  # else it costs more than it saves
+    beside = strides[-1] > 1 == dilation[-1]
+    if beside and (window[-1] % strides[-1] == 0 or f < 32):  # else the zeros that are added to the kernel cost more
         return paint_strides(x, kernel, strides, dilation, crop)
     cells = kernel.size // (f * c)
     parts = matmul(x.reshape(x.size // c, c), kernel.reshape(cells, f, c).transpose(0, 2, 1))
