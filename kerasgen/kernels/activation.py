@@ -99,7 +99,10 @@ def leaky_relu(x, *, negative_slope=0.2):
 
 def prelu(x, alpha):
     """x above 0, alpha * x below, with an `alpha` that broadcasts over the samples."""
-    return np.maximum(x, 0) + alpha * np.minimum(x, 0)
+    y = np.minimum(x, 0)
+    y *= alpha
+    y += np.maximum(x, 0)
+    return y
 
 
 def elu(x, *, alpha=1.0):
