@@ -89,13 +89,14 @@ def test_blocked_conv(sizes, window, strides, dilation, padding):
 @pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(("sizes", "window", "dilation"), [(a, k, d) for a, k, s, d in WINDOWS if {*s} == {1}], ids=str)
-def test_kn2row(sizes, window, dilation, padding):
+def test_unfolded_less(sizes, window, dilation, padding):
     x, w, b = random(3, *sizes, 4), random(*window, 4, 2, seed=1), random(2, seed=2)
     ones = (1,) * len(sizes)
     want = ops.conv(x, w, 1, padding, dilation_rate=dilation)
     residual = random(*want.shape, seed=3)
     for pad in [None] if padding == "valid" else ["same", kernels.same_pads(sizes, window, ones, dilation)]:
-        check_all(want, kernels.kn2row_conv, x, w, b, residual=residual, dilation=dilation, pad=pad)
+        for kernel in (kernels.half_unfolded_conv,) * (len(sizes) > 1) + (kernels.kn2row_conv,):
+            check_all(want, kernel, x, w, b, residual=residual, dilation=dilation, pad=pad)
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])

@@ -108,7 +108,7 @@ CHOSEN = {
     "strided": (kernels.conv2d, (3, 3, 3, 4), {"strides": (2, 2), "pad": ((0, 1), (1, 1))}, kernels.blocked_conv),
     "1 x 1, strided": (kernels.conv2d, (1, 1, 3, 4), {"strides": (2, 2)}, kernels.blocked_conv),
     "dilated": (kernels.conv2d, (3, 3, 3, 4), {"dilation": (2, 1)}, kernels.blocked_conv),
-    "few channels": (kernels.conv2d, (3, 3, 3, 2), {}, kernels.blocked_conv),
+    "few channels": (kernels.conv2d, (3, 3, 3, 2), {}, kernels.half_unfolded_conv),
     "depthwise": (kernels.depthwise_conv2d, (3, 3, 3, 1), {"pad": "same"}, kernels.tiled_depthwise_conv2d),
     "depthwise, few rows": (kernels.depthwise_conv2d, (3, 3, 3, 1), {}, kernels.tiled_depthwise_conv2d),
     "depthwise, m = 2": (
@@ -161,10 +161,22 @@ def test_small_layers_stay(name: str) -> None:
         ((3, 3, 1, 4), (99, 99), kernels.blocked_conv),
         ((3, 3, 2, 4), (28, 28), kernels.conv2d),
         ((3, 3, 16, 4), (99, 99), kernels.kn2row_conv),
-        ((3, 3, 15, 4), (99, 99), kernels.blocked_conv),
+        ((3, 3, 15, 4), (99, 99), kernels.half_unfolded_conv),
+        ((3, 1, 15, 4), (99, 99), kernels.blocked_conv),
+        ((3, 3, 3, 4), (99, 99), kernels.blocked_conv),
         ((1, 1, 1, 4), (99, 99), kernels.pointwise),
     ],
-    ids=["one channel", "few numbers", "many numbers", "two channels", "few filters", "more filters", "single cells"],
+    ids=[
+        "one channel",
+        "few numbers",
+        "many numbers",
+        "two channels",
+        "few filters",
+        "more filters",
+        "a column",
+        "more filters than channels",
+        "single cells",
+    ],
 )
 def test_few_channels_or_filters(shape: Any, x: tuple[int, int], fast: Any) -> None:
     before = planned([conv("c", activation=kernels.relu)], weights(c__kernel=shape), ("c",))

@@ -59,6 +59,7 @@ CALLS = {
     "conv2d": lambda: kernels.conv2d(random(2, 8, 9, 6), random(3, 3, 6, 5)),
     "conv3d": lambda: kernels.conv3d(random(2, 5, 6, 7, 3), random(2, 3, 2, 3, 5)),
     "conv_by_taps": lambda: kernels.conv_by_taps(random(2, 8, 9, 1), random(3, 3, 1, 5), strides=ONES, dilation=ONES),
+    "half_unfolded_conv": lambda: kernels.half_unfolded_conv(random(2, 8, 9, 6), random(3, 3, 6, 5), dilation=ONES),
     "kn2row_conv": lambda: kernels.kn2row_conv(random(2, 8, 9, 20), random(3, 3, 20, 5), dilation=ONES),
     "grouped_conv2d": lambda: kernels.grouped_conv2d(random(2, 8, 9, 6), random(3, 3, 3, 4), groups=2),
     "conv2d_transpose": lambda: kernels.conv2d_transpose(random(2, 5, 6, 7), random(3, 3, 4, 7), strides=(2, 2)),

@@ -163,7 +163,7 @@ def test_equal_layers_are_one_work(works: Works) -> None:
     layers = {name: work for work in works.all for name in work[1]}
     assert layers["first_conv2d"] is layers["second_conv2d"]
     assert layers["first_conv2d"] is not layers["residual"]
-    expected = ["winograd_conv2d 4x4", "blocked_conv", "winograd_conv2d 2x2"]
+    expected = ["winograd_conv2d 4x4", "blocked_conv", "half_unfolded_conv", "kn2row_conv", "winograd_conv2d 2x2"]
     assert list(layers["first_conv2d"][2]) == list(layers["residual"][2]) == expected  # unfolded, it adds no residual
     assert list(layers["cells_conv2d"][2]) == ["pointwise", "conv2d"]
     expected = ["tiled_depthwise_conv2d 32", "winograd_depthwise_conv2d 4", "winograd_depthwise_conv2d 2"]

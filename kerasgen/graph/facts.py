@@ -183,6 +183,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.blocked_conv: APART,
     kernels.clamp: APART,
     kernels.dense_by_columns: APART,
+    kernels.half_unfolded_conv: APART,
     kernels.kn2row_conv: APART,
     kernels.pointwise: APART,
     kernels.pool_by_rows: APART,

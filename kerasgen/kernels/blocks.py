@@ -11,7 +11,7 @@ from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.matmul import BLAS, matmul
 from kerasgen.kernels.team import TEAM
 from kerasgen.kernels.threads import block_rows, over_blocks, product
-from kerasgen.kernels.window import padded, same_pads, surround, window_counts, window_rows
+from kerasgen.kernels.window import padded, same_pads, surround, window_counts, window_rows, windows
 
 
 def in_batches(predict, count, *inputs):
@@ -117,6 +117,38 @@ def blocked_conv(
     width = product(shape[2:-1])
     step = block_rows(width * len(matrix) * x.itemsize, width)
     over_blocks(block, len(x), shape[1], step, cost, f, row_cells(width, activation))
+    return whole
+
+
+def half_unfolded_conv(
+    x, kernel, bias=None, residual=None, *, dilation, pad=None, activation=None, border=None, out=None
+):
+    """Convolution, plus `residual`: (N, H, W, C) with a kernel (kh, kw, C, F) → (N, OH, OW, F), two axes or more.
+
+    Windows are unfolded along all axes but the last, along which the products of neighbours are added instead.
+    """
+    (*window, k), f = kernel.shape[:-2], kernel.shape[-1]
+    ones = (1,) * len(dilation)
+    x = padded(x, (*window, k), ones, dilation, pad)
+    counts = window_counts(x.shape[1:-1], (*window, k), ones, dilation)
+    cells = windows(x, (*window, 1), ones, dilation)
+    matrix = np.swapaxes(kernel, -3, -2).reshape(kernel.size // (k * f), k * f)
+    cost = product(counts) * len(x) * kernel.size
+    y, whole = bordered((len(x), *counts, f), x.dtype, border, out, cost)
+    bias, step = tile_row(bias, y), dilation[-1]
+
+    def block(at):
+        unfolded = np.ascontiguousarray(cells[at])
+        parts = matmul(unfolded.reshape(unfolded.size // len(matrix), len(matrix)), matrix)
+        parts = parts.reshape(unfolded.shape[: len(counts)] + (k, f))
+        first, *others = (parts[..., i * step : i * step + counts[-1], i, :] for i in range(k))
+        total = np.ascontiguousarray(first)
+        for part in others:
+            total += part
+        epilogue(total, bias, part_of(residual, at), activation, y[at])
+
+    rows = block_rows(product(x.shape[2:-1]) * max(matrix.shape) * x.itemsize)
+    over_blocks(block, len(x), counts[0], rows, cost)
     return whole
 
 

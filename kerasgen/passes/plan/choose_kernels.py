@@ -10,8 +10,10 @@
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
 | a window of WINOGRAD, stride 1, on maps  | winograd_conv2d        | up to 4 times fewer products, at the price of    |
 | and with channels as large as it says    |                        | rounding                                         |
-| stride 1, FEWER filters than channels    | kn2row_conv            | adding up products takes less time than          |
-|                                          |                        | unfolding channels                               |
+| stride 1, and CHANNELS_PER_FILTER        | kn2row_conv            | adding up products takes less time than          |
+|                                          |                        | unfolding the channels                           |
+| stride 1, up to MOST_FILTERS, and not    | half_unfolded_conv     | the same, along the last axis alone              |
+| more than channels                       |                        |                                                  |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
@@ -42,7 +44,8 @@ from kerasgen.graph.plan import Layout, Plan
 
 SMALL = 1 << 18  # bytes
 FEW = 4_000_000  # multiplications
-FEWER = 4  # times
+CHANNELS_PER_FILTER = 4  # at least
+MOST_FILTERS = 64
 TILE = 4096  # numbers in the inner loop of a tiled kernel
 # By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
 # saved.
@@ -181,8 +184,8 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
             yield layer.by(kernels.pointwise, layer.activation), None
             return
         yield layer.by(kernels.blocked_conv, settings), None
-        if _has_fewer_filters(layer, 2):
-            yield _by_kn2row(layer), None
+        if layer.kernel[-1] <= min(layer.kernel[-2], 2 * MOST_FILTERS):
+            yield from ((node, None) for node in _unfolded_less(layer).values())
         if layer.kernel[-2] == 1 < max(window):
             yield layer.by(kernels.conv_by_taps, settings), None
         for m in () if exact else OTHER_TILES.get(window, ()):
@@ -235,21 +238,26 @@ def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice:
     m = _tiles(layer, winograd.get(window, ()), min(layer.kernel[-2:]))
     if m is not None:
         return layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
-    by = _by_kn2row(layer) if _has_fewer_filters(layer, FEWER) else layer.by(kernels.blocked_conv, settings)
-    return by, None
-
-
-def _has_fewer_filters(layer: _Layer, times: int) -> bool:
-    """Whether `kn2row_conv` can compute the layer, and it has at least so many times as many channels as filters.
-
-    In half precision, its sums would be rounded at every step.
-    """
     channels, filters = layer.kernel[-2:]
-    return set(layer.settings["strides"]) == {1} and not layer.half and channels >= times * filters
+    unfolded_less = _unfolded_less(layer)
+    if channels >= CHANNELS_PER_FILTER * filters and kernels.kn2row_conv in unfolded_less:
+        return unfolded_less[kernels.kn2row_conv], None
+    if channels >= filters and filters <= MOST_FILTERS and kernels.half_unfolded_conv in unfolded_less:
+        return unfolded_less[kernels.half_unfolded_conv], None
+    return layer.by(kernels.blocked_conv, settings), None
 
 
-def _by_kn2row(layer: _Layer) -> Node:
-    return layer.by(kernels.kn2row_conv, {key: value for key, value in layer.settings.items() if key != "strides"})
+def _unfolded_less(layer: _Layer) -> dict[Callable[..., Any], Node]:
+    """The layer by the kernels that add up products instead of unfolding whole windows, as far as they can compute it.
+
+    Strided layers have none, nor have those of half precision, whose sums would be rounded at every step.
+    """
+    if set(layer.settings["strides"]) != {1} or layer.half:
+        return {}
+    attrs = {key: value for key, value in layer.settings.items() if key != "strides"}
+    window = layer.kernel[:-2]
+    fitting = [kernels.half_unfolded_conv] * (len(window) > 1 < window[-1]) + [kernels.kn2row_conv] * (max(window) > 1)
+    return {kernel: layer.by(kernel, attrs) for kernel in fitting}
 
 
 def _depthwise(layer: _Layer, winograd: Tiles) -> Choice:
