@@ -120,6 +120,20 @@ def test_pointwise(sizes):
 
 
 @pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("sizes", [(7,), (5, 6), (3, 4, 5)], ids=str)
+def test_layer_norm_by_rows(sizes):
+    x, gamma, beta = random(3, *sizes, 4), random(4, seed=1), random(4, seed=2)
+    want = kernels.layer_norm(x, gamma, beta, epsilon=0.1)
+    border = FRAME[: len(sizes)]
+    for frame, wanted in ((None, want), (border, np.pad(want, [(0, 0), *border, (0, 0)]))):
+        buffer = threads.Buffer()
+        got = kernels.layer_norm_by_rows(x, gamma, beta, epsilon=0.1, border=frame, out=buffer)
+        close(got, wanted)
+        assert np.shares_memory(got, buffer.memory)
+    close(kernels.layer_norm_by_rows(x), kernels.layer_norm(x))
+
+
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize(("window", "m"), TILES, ids=str)
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("sizes", [(8, 8), (7, 9), (13, 7), "as the window"], ids=str)

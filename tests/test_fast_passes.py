@@ -188,6 +188,19 @@ def test_few_channels_or_filters(shape: Any, x: tuple[int, int], fast: Any) -> N
         assert kernels_of(after) == [fast]
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis", "large"),
+    [((99, 99, 9), (-1,), True), ((9, 9, 9), (-1,), False), ((99, 99, 9), (-2, -1), False), ((99999,), (-1,), False)],
+    ids=["large", "small", "more axes", "no rows"],
+)
+def test_large_arrays_are_normalised_by_rows(shape: tuple[int, ...], axis: tuple[int, ...], large: bool) -> None:
+    node = Node(("n",), kernels.layer_norm, ("image",), {"axis": axis, "epsilon": 0.1})
+    before = planned([node], {}, ("n",))
+    sized = of_sizes(before, image=(None, *shape), n=(None, *shape))
+    for after in (choose_kernels(sized), choose_exact_kernels(sized)):
+        assert kernels_of(after) == [kernels.layer_norm_by_rows if large else kernels.layer_norm]
+
+
 def choose_none(before: Plan) -> None:
     assert choose_kernels(before, small=0, winograd=EVERY, depthwise=EVERY_DEPTHWISE) == before
 

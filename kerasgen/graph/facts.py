@@ -185,6 +185,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.dense_by_columns: APART,
     kernels.half_unfolded_conv: APART,
     kernels.kn2row_conv: APART,
+    kernels.layer_norm_by_rows: APART,
     kernels.pointwise: APART,
     kernels.pool_by_rows: APART,
     kernels.scale_shift: APART,

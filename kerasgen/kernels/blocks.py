@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.matmul import BLAS, matmul
+from kerasgen.kernels.norm import layer_norm
 from kerasgen.kernels.team import TEAM
 from kerasgen.kernels.threads import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, same_pads, surround, window_counts, window_rows, windows
@@ -225,6 +226,17 @@ def pool_by_rows(x, *, pool, size, strides, pads=None, border=None, out=None):
         y[at] = pool(part, size=size, strides=strides, pad=pads and outside)[0]
 
     over_blocks(block, len(x), counts[0], block_rows(4 * x[:1, : strides[0]].nbytes), 8 * x.size)
+    return whole
+
+
+def layer_norm_by_rows(x, gamma=None, beta=None, *, epsilon=1e-3, border=None, out=None):
+    """`layer_norm` over the channels of a large array: (N, H, W, C) → (N, H, W, C), any number of axes."""
+    y, whole = bordered(x.shape, x.dtype, border, out, 8 * x.size)
+
+    def block(at):
+        y[at] = layer_norm(x[at], gamma, beta, epsilon=epsilon)
+
+    over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), 8 * x.size)
     return whole
 
 

@@ -19,6 +19,8 @@
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
 | a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
 | pooling of more than SMALL bytes         | pool_by_rows           | what is pooled stays in the cache                |
+| layer normalisation of so many, over the | layer_norm_by_rows     | the same, and processes share its rows           |
+| last axis alone                          |                        |                                                  |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
 A size that is known only at run time counts as large, but excludes Winograd's tiles. A weight that training changes
@@ -123,9 +125,9 @@ def choose_kernels(
     readers = graph.readers()
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
-        if node.kernel in (kernels.max_pool, kernels.average_pool) and graph.sample_bytes(str(node.inputs[0])) > small:
-            attrs = {"pads" if key == "pad" else key: value for key, value in node.attrs.items()}
-            chosen[node.output] = replace(node, kernel=kernels.pool_by_rows, attrs={"pool": node.kernel, **attrs})
+        by_rows = _by_rows(node, graph)
+        if by_rows is not None and graph.sample_bytes(str(node.inputs[0])) > small:
+            chosen[node.output] = by_rows
         layer = _layer(node, graph, few)
         if layer is None:
             continue
@@ -191,6 +193,18 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
         for m in () if exact else OTHER_TILES.get(window, ()):
             if _has_tiles(layer):
                 yield layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
+
+
+def _by_rows(node: Node, graph: Graph) -> Node | None:
+    """A pooling, or a normalisation over the channels, by the kernel that goes through large arrays in blocks."""
+    if node.kernel in (kernels.max_pool, kernels.average_pool):
+        attrs = {"pads" if key == "pad" else key: value for key, value in node.attrs.items()}
+        return replace(node, kernel=kernels.pool_by_rows, attrs={"pool": node.kernel, **attrs})
+    over_channels = node.kernel is kernels.layer_norm and node.attrs.get("axis") == (-1,)
+    if over_channels and len(graph.specs[str(node.inputs[0])].shape) > 2:
+        attrs = {key: value for key, value in node.attrs.items() if key != "axis"}
+        return replace(node, kernel=kernels.layer_norm_by_rows, attrs=attrs)
+    return None
 
 
 def _changes(node: Node, graph: Graph) -> bool:
