@@ -198,7 +198,7 @@ def test_a_wrong_pass(exported: Any, monkeypatch: pytest.MonkeyPatch, activation
 
 def fast_model() -> Any:
     """Sizes for which the fast kernels are chosen, with buffers and weights in another layout."""
-    image = keras.Input((40, 40, 16), name="image")
+    image = keras.Input((40, 40, 32), name="image")
     x = L.Conv2D(32, 3, padding="same", activation="relu", name="wide")(image)
     y = L.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
     x = L.Add(name="join")([L.Conv2D(32, 1, name="project")(y), x])

@@ -119,6 +119,7 @@ CHOSEN = {
     ),
     "depthwise, m = 4": (kernels.depthwise_conv2d, (5, 5, 3, 1), {}, kernels.winograd_depthwise_conv2d),
     "depthwise, strided": (kernels.depthwise_conv2d, (3, 3, 3, 1), {"strides": (2, 2)}, kernels.tiled_depthwise_conv2d),
+    "groups": (kernels.grouped_conv2d, (3, 3, 1, 6), {"groups": 3}, kernels.grouped_conv2d),
     "as many groups as channels": (
         kernels.grouped_conv2d,
         (3, 3, 1, 3),
@@ -201,6 +202,26 @@ def test_large_arrays_are_normalised_by_rows(shape: tuple[int, ...], axis: tuple
         assert kernels_of(after) == [kernels.layer_norm_by_rows if large else kernels.layer_norm]
 
 
+@pytest.mark.parametrize(
+    ("channels", "filters", "groups", "merged"),
+    [(4, 4, 32, 4), (1, 6, 8, 2), (8, 3, 6, 2), (8, 8, 5, 1), (16, 16, 4, 1), (2, 2, 3, 3)],
+    ids=str,
+)
+def test_groups_are_merged(channels: int, filters: int, groups: int, merged: int) -> None:
+    node = Node(("c",), kernels.grouped_conv2d, ("image", "c/kernel"), {"groups": groups})
+    before = planned([node], weights(c__kernel=(3, 2, channels, filters * groups)), ("c",))
+    shapes = {"image": (None, 6, 7, channels * groups), "c": (None, 4, 6, filters * groups)}
+    specs = {name: Value(name, sizes, "float32") for name, sizes in shapes.items()}
+    sized = before.on(replace(before.graph, specs=specs))
+    after = choose_kernels(sized, small=0)
+    assert after.graph.nodes[0].attrs["groups"] == groups // merged
+    kernel = after.loaded()["c/kernel"]
+    x = np.random.default_rng(0).normal(size=(2, 6, 7, channels * groups)).astype(np.float32)
+    want = kernels.grouped_conv2d(x, before.loaded()["c/kernel"], groups=groups)
+    np.testing.assert_allclose(kernels.grouped_conv2d(x, kernel, groups=groups // merged), want, atol=1e-4)
+    assert choose_exact_kernels(sized).graph.nodes == before.graph.nodes
+
+
 def choose_none(before: Plan) -> None:
     assert choose_kernels(before, small=0, winograd=EVERY, depthwise=EVERY_DEPTHWISE) == before
 
@@ -223,7 +244,7 @@ def test_unknown_sizes_are_large(sizes: tuple[int | None, ...], name: str) -> No
 
 
 def test_what_no_fast_kernel_can_do_stays() -> None:
-    arrays = weights(c__kernel=(3, 3, 3, 2), g__kernel=(3, 3, 2, 6), d__kernel=(6, 4))
+    arrays = weights(c__kernel=(3, 3, 3, 2), g__kernel=(3, 3, 2, 18), d__kernel=(18, 4))
     nodes = [
         Node(("c",), kernels.depthwise_conv2d, ("image", "c/kernel")),
         Node(("g",), kernels.grouped_conv2d, ("c", "g/kernel"), {"groups": 3}),

@@ -133,6 +133,7 @@ CALLS: dict[str, Call] = {
         IMAGE, kernels.winograd_tile(random(3, 3, 4, 1), m=2, count=2), window=(3, 3), size=(4, 5)
     ),
     "winograd_filters": call(random(3, 3, 4, 5), m=(2, 2)),
+    "merge_groups": call(random(3, 2, 2, 12), groups=4, count=2),
     "winograd_tile": call(random(3, 3, 4, 1), m=2, count=2),
     # Windows and pooling
     "adaptive_average_pool": call(IMAGE, size=(2, 3)),

@@ -563,7 +563,7 @@ def test_source(path: Path) -> None:
         for child in ast.walk(node)
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name)
     }
-    layouts = {"conv_matrix", "winograd_filters", "tile", "winograd_tile"}
+    layouts = {"conv_matrix", "merge_groups", "winograd_filters", "tile", "winograd_tile"}
     learning = {"SGD", "Adam", "RMSprop"}
     assert called <= {
         "read_embedded",

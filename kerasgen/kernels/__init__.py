@@ -98,6 +98,7 @@ from kerasgen.kernels.conv import (
     grouped_conv1d,
     grouped_conv2d,
     grouped_conv3d,
+    merge_groups,
     transpose_crop,
 )
 from kerasgen.kernels.ctc import ctc_beam, ctc_greedy, ctc_loss
@@ -407,6 +408,7 @@ __all__ = [
     "masked_softmax",
     "max_pool",
     "mel_spectrum",
+    "merge_groups",
     "merge_steps",
     "meshgrid",
     "mish",

@@ -96,6 +96,19 @@ def convolve_groups(x, kernel, groups, strides, dilation, pad):
     return y.transpose(1, 0, 2).reshape(sizes + (f,))
 
 
+def merge_groups(kernel, *, groups, count):
+    """The kernel for a `count`-th of the groups, each of `count` merged, with zeros between them: fewer, longer copies.
+
+    (kh, kw, C/groups, F) → (kh, kw, count * C/groups, F), any number of axes.
+    """
+    *window, c, f = kernel.shape
+    few = kernel.reshape(*window, c, groups // count, count, f // groups)
+    merged = np.zeros((*window, count, c, *few.shape[-3:]), kernel.dtype)
+    for i in range(count):
+        merged[..., i, :, :, i, :] = few[..., i, :]
+    return merged.reshape(*window, count * c, f)
+
+
 def grouped_conv1d(x, kernel, bias=None, *, groups, strides=(1,), dilation=(1,), pad=None, activation=None):
     """Convolution of each group of channels on its own: (N, T, C) with a kernel (k, C/groups, F) → (N, OT, F)."""
     return finish(convolve_groups(x, kernel, groups, strides, dilation, pad), bias, activation)

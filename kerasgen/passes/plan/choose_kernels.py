@@ -14,6 +14,8 @@
 |                                          |                        | unfolding the channels                           |
 | stride 1, up to MOST_FILTERS, and not    | half_unfolded_conv     | the same, along the last axis alone              |
 | more than channels                       |                        |                                                  |
+| in groups of up to half of MERGED        | as it is, groups       | copies of a few channels take longer than the    |
+|                                          | merged                 | products with zeros                              |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
@@ -48,6 +50,7 @@ SMALL = 1 << 18  # bytes
 FEW = 4_000_000  # multiplications
 CHANNELS_PER_FILTER = 4  # at least
 MOST_FILTERS = 64
+MERGED = 16
 TILE = 4096  # numbers in the inner loop of a tiled kernel
 # By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
 # saved.
@@ -236,7 +239,20 @@ def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Cho
         return _as_it_is(layer) if layer.few else (layer.by(kernels.dense_by_columns, layer.activation), None)
     if layer.node.kernel is kernels.dense:
         return layer.by(kernels.pointwise, layer.activation), None
-    return _depthwise(layer, depthwise) if _is_depthwise(layer) else _as_it_is(layer)
+    if _is_depthwise(layer):
+        return _depthwise(layer, depthwise)
+    return _merged(layer) if winograd and "groups" in layer.node.attrs else _as_it_is(layer)
+
+
+def _merged(layer: _Layer) -> Choice:
+    """A grouped convolution with its groups merged, as many as have up to MERGED channels and filters."""
+    groups = layer.node.attrs["groups"]
+    channels = max(layer.kernel[-2], layer.kernel[-1] // groups)
+    count = max(n for n in range(1, groups + 1) if groups % n == 0 and (n == 1 or n * channels <= MERGED))
+    if count == 1:
+        return _as_it_is(layer)
+    attrs = {**layer.node.attrs, "groups": groups // count}
+    return layer.by(layer.node.kernel, attrs), (kernels.merge_groups, {"groups": groups, "count": count})
 
 
 def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice:
