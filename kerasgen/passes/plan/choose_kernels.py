@@ -49,7 +49,7 @@ from kerasgen.graph.plan import Layout, Plan
 SMALL = 1 << 18  # bytes
 FEW = 4_000_000  # multiplications
 CHANNELS_PER_FILTER = 4  # at least
-MOST_FILTERS = 64
+MOST_FILTERS = 32
 MERGED = 16
 TILE = 4096  # numbers in the inner loop of a tiled kernel
 # By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
