@@ -183,11 +183,12 @@ TRANSPOSED_2D = [
 ALL_TRANSPOSED = [tuple(None if v is None else (v,) for v in row) for row in TRANSPOSED_1D] + TRANSPOSED_2D
 
 
+@pytest.mark.parametrize("filters", [6, 40])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(("sizes", "window", "strides", "dilation", "output_padding"), ALL_TRANSPOSED, ids=str)
-def test_conv_transpose(sizes, window, strides, dilation, output_padding, padding):
+def test_conv_transpose(sizes, window, strides, dilation, output_padding, padding, filters):
     kernel = {1: kernels.conv1d_transpose, 2: kernels.conv2d_transpose}[len(sizes)]
-    x, w, b = random(3, *sizes, 4), random(*window, 6, 4, seed=1), random(6, seed=2)
+    x, w, b = random(3, *sizes, 4), random(*window, filters, 4, seed=1), random(filters, seed=2)
     want = ops.conv_transpose(x, w, strides, padding, output_padding, dilation_rate=dilation) + b
     crop = kernels.transpose_crop(window, strides, dilation, padding, output_padding)
     check(want, kernel, x, w, b, strides=strides, dilation=dilation, crop=crop)

@@ -305,7 +305,7 @@ def tab_to(page: Any, text: str) -> None:
 def choose_by_keyboard(page: Any, file: Path) -> None:
     """Press Space on the field that has the focus until the browser asks for a file.
 
-    Chromium ignores a key that it comes to more than five seconds late, as it may on a busy machine.
+    On a busy machine, the first press has once been without effect.
     """
     choosers: list[Any] = []
     page.on("filechooser", lambda chooser: choosers.append(chooser))

@@ -97,9 +97,9 @@ def convolve_groups(x, kernel, groups, strides, dilation, pad):
 
 
 def merge_groups(kernel, *, groups, count):
-    """The kernel for a `count`-th of the groups, each of `count` merged, with zeros between them: fewer, longer copies.
+    """Merge every `count` groups of a grouped convolution's kernel into one, with zeros between them.
 
-    (kh, kw, C/groups, F) → (kh, kw, count * C/groups, F), any number of axes.
+    (kh, kw, C/groups, F) → (kh, kw, count * C/groups, F), any number of axes. Windows are then copied in longer pieces.
     """
     *window, c, f = kernel.shape
     few = kernel.reshape(*window, c, groups // count, count, f // groups)
@@ -163,8 +163,8 @@ def scatter(parts, window, strides, dilation, crop):
 def paint(x, kernel, strides, dilation, crop):
     """Each cell times the kernel, added up: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes."""
     window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
-    beside = strides[-1] > 1 == dilation[-1]
-    if beside and (window[-1] % strides[-1] == 0 or f < 32):  # else the zeros that are added to the kernel cost more
+    divides = window[-1] % strides[-1] == 0  # otherwise zeros pad the kernel; with many filters, they cost too much
+    if strides[-1] > 1 == dilation[-1] and (divides or f < 32):
         return paint_strides(x, kernel, strides, dilation, crop)
     cells = kernel.size // (f * c)
     parts = matmul(x.reshape(x.size // c, c), kernel.reshape(cells, f, c).transpose(0, 2, 1))

@@ -255,8 +255,8 @@ def conv2d_transpose(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), c
 def paint(x, kernel, strides, dilation, crop):
     """Each cell times the kernel, added up: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes."""
     window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
-    beside = strides[-1] > 1 == dilation[-1]
-    if beside and (window[-1] % strides[-1] == 0 or f < 32):  # else the zeros that are added to the kernel cost more
+    divides = window[-1] % strides[-1] == 0  # otherwise zeros pad the kernel; with many filters, they cost too much
+    if strides[-1] > 1 == dilation[-1] and (divides or f < 32):
         return paint_strides(x, kernel, strides, dilation, crop)
     cells = kernel.size // (f * c)
     parts = matmul(x.reshape(x.size // c, c), kernel.reshape(cells, f, c).transpose(0, 2, 1))

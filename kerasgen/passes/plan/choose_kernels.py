@@ -1,4 +1,4 @@
-"""Choose how each convolution is computed, by its sizes. The sums stay the same, but for rounding.
+"""Choose how each layer is computed, by its sizes. The sums stay the same, but for rounding.
 
 | layer                                    | kernel                 | why                                              |
 |------------------------------------------|------------------------|--------------------------------------------------|
@@ -10,12 +10,12 @@
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
 | a window of WINOGRAD, stride 1, on maps  | winograd_conv2d        | up to 4 times fewer products, at the price of    |
 | and with channels as large as it says    |                        | rounding                                         |
-| stride 1, and CHANNELS_PER_FILTER        | kn2row_conv            | adding up products takes less time than          |
-|                                          |                        | unfolding the channels                           |
-| stride 1, up to MOST_FILTERS, and not    | half_unfolded_conv     | the same, along the last axis alone              |
-| more than channels                       |                        |                                                  |
-| in groups of up to half of MERGED        | as it is, groups       | copies of a few channels take longer than the    |
-|                                          | merged                 | products with zeros                              |
+| stride 1, with CHANNELS_PER_FILTER or    | kn2row_conv            | adding up products takes less time than          |
+| more                                     |                        | unfolding the channels                           |
+| stride 1, with MOST_FILTERS or fewer, and| half_unfolded_conv     | the same, along the last axis alone              |
+| no more filters than channels            |                        |                                                  |
+| groups of few channels and filters       | as it is, groups       | products with zeros take less time than copying  |
+|                                          | merged, up to MERGED   | a few channels at a time                         |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
 | stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
@@ -48,9 +48,9 @@ from kerasgen.graph.plan import Layout, Plan
 
 SMALL = 1 << 18  # bytes
 FEW = 4_000_000  # multiplications
-CHANNELS_PER_FILTER = 4  # at least
+CHANNELS_PER_FILTER = 4
 MOST_FILTERS = 32
-MERGED = 16
+MERGED = 16  # channels of a group, and filters
 TILE = 4096  # numbers in the inner loop of a tiled kernel
 # By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
 # saved.
@@ -123,7 +123,7 @@ Choice = tuple[Node, Layout | None]  # a node, and the weight's layout for its k
 def choose_kernels(
     plan: Plan, *, small: int = SMALL, few: int = FEW, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE
 ) -> Plan:
-    """The plan with the kernel that suits each convolution. Without tiles, none uses Winograd's transforms."""
+    """The plan with the kernel that suits each layer. Without `winograd`, no tiles and no merged groups."""
     graph, layouts = plan.graph, dict(plan.layouts)
     readers = graph.readers()
     chosen: dict[str, Node] = {}
@@ -152,7 +152,7 @@ def choose_exact_kernels(plan: Plan) -> Plan:
 def candidates(node: Node, graph: Graph, *, exact: bool = False) -> dict[str, Choice]:
     """Every way to compute a layer, by name; the default is the first. Empty where the node is no such layer.
 
-    `exact` leaves out Winograd's transforms.
+    `exact` leaves out Winograd's transforms, and merged groups.
     """
     layer = _layer(node, graph)
     if layer is None:
@@ -284,9 +284,12 @@ def _unfolded_less(layer: _Layer) -> dict[Callable[..., Any], Node]:
     """
     if set(layer.settings["strides"]) != {1} or layer.half:
         return {}
+    window, fitting = layer.kernel[:-2], []
+    if len(window) > 1 and window[-1] > 1:
+        fitting.append(kernels.half_unfolded_conv)
+    if max(window) > 1:
+        fitting.append(kernels.kn2row_conv)
     attrs = {key: value for key, value in layer.settings.items() if key != "strides"}
-    window = layer.kernel[:-2]
-    fitting = [kernels.half_unfolded_conv] * (len(window) > 1 < window[-1]) + [kernels.kn2row_conv] * (max(window) > 1)
     return {kernel: layer.by(kernel, attrs) for kernel in fitting}
 
 
