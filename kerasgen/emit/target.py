@@ -16,7 +16,8 @@ from kerasgen import kernels
 from kerasgen.emit import runtime
 from kerasgen.emit.audit import FUNCTIONS
 from kerasgen.errors import UsageError
-from kerasgen.graph.facts import Kernel, facts, is_copied
+from kerasgen.graph.facts import facts, is_copied
+from kerasgen.graph.rows import Kernel
 
 
 @dataclass(frozen=True)

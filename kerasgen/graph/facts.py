@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -36,94 +36,27 @@ from kerasgen.graph.derivatives import (
     special,
     window,
 )
-from kerasgen.graph.derivatives.call import Rule, stop
-from kerasgen.graph.macs import Shape
-
-Kernel = Callable[..., Any]
-ALL = sys.maxsize  # operands
-
-
-@dataclass(frozen=True)
-class Facts:
-    """One row.
-
-    aliases: whether the result may share memory with an operand.
-    samples: how many of the leading operands may hold samples that are computed independently, so that a batch may be
-        split; 0 where samples mix, or where that is unknown. The kernel's `axis` must not be the batch axis.
-    activation: whether other kernels take it as their `activation`.
-    limits: (low, high), if the kernel is max(low, min(high, x)).
-    increasing: whether a larger number never has a smaller result, as long as no setting is negative.
-    conv_axes: the number of spatial axes of a plain convolution.
-    output_axes: for a kernel that multiplies by a weight and adds a bias, the axes of the weight that become the
-        output channels; empty for all others.
-    by_cell: whether it works on its first operand elementwise, or along its `axis` alone, by default the last.
-    scales: whether it multiplies its normalised input by the second operand and adds the third.
-    inverse: the kernel that undoes it.
-    reshapes: "sample" if it keeps the cells of each sample in order, "all" those of the whole batch.
-    linear: whether it can compute with sizes that grow with the batch: see `graph.size`.
-    in_place: whether the result may be written over an operand of its shape and dtype.
-    macs: the sizes whose product is its multiply-adds per sample: see `kerasgen.graph.macs`.
-    gemm: the rows per sample, depth and columns, if it is a single matrix product.
-    syntax: how Python writes it, if not as a call: see `kerasgen.graph.syntax`.
-    moves: whether it hands the numbers of its operands on, at most mixed with those beside them or with a constant.
-    saturates: whether it is flat for large numbers, which hides errors of its operand.
-    near_one: whether it computes with numbers around 1 or as large as its operand where its result is tiny, as
-        exp(x) - 1 does, so that the result is as exact as those are.
-    cancels: the rounding error, in ε of the result, of a kernel that subtracts large numbers inside.
-    ambiguous: whether there are several right results, such as vectors of either sign.
-    gradient: the rule that emits its derivative, `stop` if the gradient ends at it, None if there is no rule: see
-        `kerasgen.graph.derivatives`.
-    reads: which cells of its operand each cell of its result reads, None if any: see `kerasgen.graph.windows`.
-    """
-
-    aliases: bool
-    samples: int
-    activation: bool = False
-    limits: tuple[float, float] | None = None
-    increasing: bool = False
-    conv_axes: int | None = None
-    output_axes: tuple[int, ...] = ()
-    by_cell: bool = False
-    scales: bool = False
-    inverse: Kernel | None = None
-    reshapes: str = ""
-    linear: bool = False
-    in_place: bool = False
-    macs: Callable[..., Shape] | None = None
-    gemm: Callable[[Shape, Shape, Shape], Shape] | None = None
-    syntax: Callable[..., str] | None = None
-    moves: bool = False
-    saturates: bool = False
-    near_one: bool = False
-    cancels: int = 0
-    ambiguous: bool = False
-    gradient: Rule | None = None
-    reads: windows.Rule | None = None
-
-    @property
-    def transposed(self) -> bool:
-        """Whether it is a transposed convolution, whose kernel is (..., F, C)."""
-        return self.output_axes == (-2,)
-
-
-OPAQUE = Facts(aliases=True, samples=0)
-CELLS = replace(OPAQUE, reads=windows.in_place)
-APART = Facts(aliases=False, samples=1)
-MOVES = Facts(aliases=True, samples=1, moves=True)
-REARRANGES = Facts(aliases=True, samples=0, moves=True)
-BY_CELL = replace(CELLS, by_cell=True)
-LINEAR = Facts(aliases=True, samples=0, linear=True)
-PIECEWISE = replace(BY_CELL, aliases=False, samples=1, activation=True)
-ACTIVATION = replace(PIECEWISE, near_one=True)
-SATURATES = replace(ACTIVATION, saturates=True)
-UFUNC = replace(CELLS, aliases=False, samples=ALL)
-DENSE = Facts(False, 1, output_axes=(-1,), macs=macs.at_each_output, gemm=macs.gemm_at_outputs, gradient=conv.dense)
-CONV = replace(DENSE, gradient=conv.conv, reads=windows.convolution)
-CONVOLUTION = {axes: replace(CONV, conv_axes=axes) for axes in (1, 2, 3)}
-GROUPED = replace(CONV, gemm=None, gradient=conv.grouped)
-DEPTHWISE = replace(GROUPED, output_axes=(-2, -1), gradient=None)
-TRANSPOSED = Facts(False, 1, output_axes=(-2,), macs=macs.at_each_input, gemm=macs.gemm_at_inputs)
-TRANSPOSED = replace(TRANSPOSED, gradient=conv.transposed, reads=windows.transposed)
+from kerasgen.graph.derivatives.call import stop
+from kerasgen.graph.numpy_facts import NUMPY
+from kerasgen.graph.rows import (
+    ACTIVATION,
+    APART,
+    BY_CELL,
+    CELLS,
+    CONVOLUTION,
+    DENSE,
+    DEPTHWISE,
+    GROUPED,
+    MOVES,
+    OPAQUE,
+    PIECEWISE,
+    REARRANGES,
+    SATURATES,
+    TRANSPOSED,
+    UFUNC,
+    Facts,
+    Kernel,
+)
 
 FACTS: dict[Kernel, Facts] = {
     # activation
@@ -387,177 +320,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.locally_connected: replace(OPAQUE, gradient=conv.locally_connected),
     kernels.sample_norm: replace(OPAQUE, gradient=special.sample_norm),
     kernels.srelu: replace(OPAQUE, gradient=special.srelu),
-    # NumPy
-    np.add: replace(UFUNC, linear=True, in_place=True, syntax=syntax.infix("+"), gradient=arithmetic.add),
-    np.subtract: replace(UFUNC, linear=True, in_place=True, syntax=syntax.infix("-"), gradient=arithmetic.subtract),
-    np.multiply: replace(UFUNC, linear=True, in_place=True, syntax=syntax.infix("*"), gradient=arithmetic.multiply),
-    np.divide: replace(UFUNC, syntax=syntax.infix("/"), gradient=arithmetic.divide),
-    np.matmul: Facts(
-        aliases=False, samples=ALL, macs=macs.along_last_axis, syntax=syntax.infix("@"), gradient=linalg.matmul
-    ),
-    np.equal: replace(UFUNC, syntax=syntax.infix("=="), gradient=stop),
-    np.not_equal: replace(UFUNC, syntax=syntax.infix("!="), gradient=stop),
-    np.greater: replace(UFUNC, syntax=syntax.infix(">"), gradient=stop),
-    np.greater_equal: replace(UFUNC, syntax=syntax.infix(">="), gradient=stop),
-    np.less: replace(UFUNC, syntax=syntax.infix("<"), gradient=stop),
-    np.less_equal: replace(UFUNC, syntax=syntax.infix("<="), gradient=stop),
-    np.abs: replace(UFUNC, gradient=arithmetic.absolute),
-    np.angle: replace(OPAQUE, gradient=arithmetic.angle),
-    np.arccos: replace(UFUNC, gradient=arithmetic.arccos),
-    np.arccosh: replace(UFUNC, gradient=arithmetic.arccosh),
-    np.arcsin: replace(UFUNC, gradient=arithmetic.arcsin),
-    np.arcsinh: replace(UFUNC, gradient=arithmetic.arcsinh),
-    np.arctan2: replace(UFUNC, gradient=arithmetic.arctan2),
-    np.arctan: replace(UFUNC, gradient=arithmetic.arctan),
-    np.arctanh: replace(UFUNC, gradient=arithmetic.arctanh),
-    np.cbrt: replace(UFUNC, gradient=arithmetic.cbrt),
-    np.conj: replace(UFUNC, gradient=arithmetic.conj),
-    np.cos: replace(UFUNC, gradient=arithmetic.cos),
-    np.cosh: replace(UFUNC, gradient=arithmetic.cosh),
-    np.deg2rad: replace(UFUNC, gradient=arithmetic.deg2rad),
-    np.exp2: replace(UFUNC, gradient=arithmetic.exp2),
-    np.exp: replace(UFUNC, gradient=arithmetic.exp),
-    np.expm1: replace(UFUNC, gradient=arithmetic.expm1),
-    np.fmax: replace(UFUNC, gradient=arithmetic.of_chosen),
-    np.fmin: replace(UFUNC, gradient=arithmetic.of_chosen),
-    np.fmod: replace(UFUNC, gradient=arithmetic.fmod),
-    np.heaviside: replace(UFUNC, gradient=arithmetic.heaviside),
-    np.hypot: replace(UFUNC, gradient=arithmetic.hypot),
-    np.imag: replace(OPAQUE, gradient=arithmetic.imag),
-    np.ldexp: replace(UFUNC, gradient=arithmetic.ldexp),
-    np.log10: replace(UFUNC, gradient=arithmetic.log10),
-    np.log1p: replace(UFUNC, gradient=arithmetic.log1p),
-    np.log2: replace(UFUNC, gradient=arithmetic.log2),
-    np.log: replace(UFUNC, gradient=arithmetic.log),
-    np.logaddexp2: replace(UFUNC, gradient=arithmetic.logaddexp2),
-    np.logaddexp: replace(UFUNC, gradient=arithmetic.logaddexp),
-    np.maximum: replace(UFUNC, gradient=arithmetic.maximum),
-    np.minimum: replace(UFUNC, gradient=arithmetic.minimum),
-    np.mod: replace(UFUNC, gradient=arithmetic.mod),
-    np.nan_to_num: replace(OPAQUE, gradient=arithmetic.nan_to_num),
-    np.negative: replace(UFUNC, gradient=arithmetic.negative),
-    np.power: replace(UFUNC, gradient=arithmetic.power),
-    np.rad2deg: replace(UFUNC, gradient=arithmetic.rad2deg),
-    np.real: replace(OPAQUE, gradient=arithmetic.real),
-    np.reciprocal: replace(UFUNC, gradient=arithmetic.reciprocal),
-    np.sin: replace(UFUNC, gradient=arithmetic.sin),
-    np.sinc: replace(OPAQUE, gradient=arithmetic.sinc),
-    np.sinh: replace(UFUNC, gradient=arithmetic.sinh),
-    np.sqrt: replace(UFUNC, gradient=arithmetic.sqrt),
-    np.square: replace(UFUNC, gradient=arithmetic.square),
-    np.tan: replace(UFUNC, gradient=arithmetic.tan),
-    np.tanh: replace(UFUNC, gradient=activation.tanh),
-    np.corrcoef: OPAQUE,
-    np.correlate: OPAQUE,
-    np.vander: OPAQUE,
-    np.expand_dims: replace(REARRANGES, linear=True, gradient=shape.expand_dims),
-    np.prod: replace(LINEAR, gradient=reduce.prod),
-    np.squeeze: replace(REARRANGES, linear=True, gradient=shape.squeeze),
-    np.sum: replace(LINEAR, gradient=reduce.sum_, reads=windows.in_place),
-    np.take: replace(LINEAR, gradient=index.take),
-    np.flip: replace(REARRANGES, gradient=shape.same),
-    np.swapaxes: replace(REARRANGES, gradient=shape.same),
-    np.transpose: replace(REARRANGES, gradient=shape.transpose),
-    np.append: replace(OPAQUE, gradient=shape.append),
-    np.broadcast_to: replace(OPAQUE, gradient=shape.broadcast_to),
-    np.cumprod: replace(OPAQUE, gradient=reduce.cumprod),
-    np.cumsum: replace(OPAQUE, gradient=reduce.cumsum),
-    np.diag: replace(OPAQUE, gradient=shape.moved),
-    np.diagflat: replace(OPAQUE, gradient=shape.moved),
-    np.diagonal: replace(OPAQUE, gradient=shape.diagonal),
-    np.diff: replace(OPAQUE, gradient=shape.diff),
-    np.fliplr: replace(OPAQUE, gradient=shape.same),
-    np.flipud: replace(OPAQUE, gradient=shape.same),
-    np.full_like: replace(OPAQUE, gradient=shape.full_like),
-    np.linalg.norm: replace(OPAQUE, gradient=reduce.norm),
-    np.linspace: replace(OPAQUE, gradient=index.linspace),
-    np.max: replace(CELLS, gradient=reduce.extreme),
-    np.mean: replace(CELLS, gradient=reduce.mean),
-    np.min: replace(CELLS, gradient=reduce.extreme),
-    np.moveaxis: replace(OPAQUE, gradient=shape.move_axis),
-    np.nancumprod: replace(OPAQUE, gradient=reduce.nancumprod),
-    np.nancumsum: replace(OPAQUE, gradient=reduce.nancumsum),
-    np.nanmax: replace(OPAQUE, gradient=reduce.extreme),
-    np.nanmean: replace(OPAQUE, gradient=reduce.nanmean),
-    np.nanmin: replace(OPAQUE, gradient=reduce.extreme),
-    np.nanprod: replace(OPAQUE, gradient=reduce.nanprod),
-    np.nanstd: replace(OPAQUE, gradient=reduce.nanstd),
-    np.nansum: replace(OPAQUE, gradient=reduce.nansum),
-    np.nanvar: replace(OPAQUE, gradient=reduce.nanvar),
-    np.pad: replace(OPAQUE, gradient=shape.pad),
-    np.ptp: replace(OPAQUE, gradient=reduce.ptp),
-    np.ravel: replace(OPAQUE, gradient=shape.reshape_whole),
-    np.repeat: replace(OPAQUE, gradient=shape.repeat),
-    np.reshape: replace(OPAQUE, gradient=shape.reshape_whole),
-    np.roll: replace(OPAQUE, gradient=shape.roll),
-    np.rot90: replace(OPAQUE, gradient=shape.rot90),
-    np.sort: replace(OPAQUE, gradient=index.sort),
-    np.std: replace(OPAQUE, gradient=reduce.std),
-    np.take_along_axis: replace(OPAQUE, gradient=shape.moved_along),
-    np.tile: replace(OPAQUE, gradient=shape.tile),
-    np.trace: replace(OPAQUE, gradient=shape.trace),
-    np.tril: replace(OPAQUE, gradient=shape.triangle),
-    np.triu: replace(OPAQUE, gradient=shape.triangle),
-    np.var: replace(OPAQUE, gradient=reduce.var),
-    np.dot: replace(OPAQUE, gradient=linalg.dot),
-    np.inner: replace(OPAQUE, gradient=linalg.inner),
-    np.kron: replace(OPAQUE, gradient=linalg.kron),
-    np.outer: replace(OPAQUE, gradient=linalg.outer),
-    np.tensordot: replace(OPAQUE, gradient=linalg.tensordot),
-    np.vdot: replace(OPAQUE, gradient=linalg.vdot),
-    np.where: replace(CELLS, gradient=attention.where),
-    np.linalg.det: replace(OPAQUE, gradient=linalg.det),
-    np.linalg.inv: replace(OPAQUE, gradient=linalg.inv),
-    np.linalg.eigh: replace(OPAQUE, ambiguous=True, gradient=linalg.eigh),
-    np.linalg.svd: replace(OPAQUE, ambiguous=True, gradient=linalg.svd),
-    # at which gradients end
-    **dict.fromkeys(
-        (
-            np.bitwise_and,
-            np.bitwise_or,
-            np.bitwise_xor,
-            np.ceil,
-            np.floor,
-            np.floor_divide,
-            np.gcd,
-            np.invert,
-            np.isfinite,
-            np.isinf,
-            np.isnan,
-            np.lcm,
-            np.left_shift,
-            np.logical_and,
-            np.logical_not,
-            np.logical_or,
-            np.logical_xor,
-            np.right_shift,
-            np.rint,
-            np.sign,
-            np.signbit,
-            np.trunc,
-        ),
-        replace(UFUNC, gradient=stop),
-    ),
-    **dict.fromkeys(
-        (
-            np.all,
-            np.any,
-            np.argmax,
-            np.argmin,
-            np.argsort,
-            np.digitize,
-            np.isclose,
-            np.isin,
-            np.isneginf,
-            np.isposinf,
-            np.isreal,
-            np.ones_like,
-            np.round,
-            np.searchsorted,
-            np.zeros_like,
-        ),
-        replace(OPAQUE, gradient=stop),
-    ),
+    **NUMPY,
 }
 
 
