@@ -16,11 +16,11 @@ from test_kernels import check, close, random
 
 from kerasgen import kernels
 from kerasgen.kernels import threads
-from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD
+from kerasgen.passes.plan.choose_kernels import OTHER_DEPTHWISE, WINOGRAD
 
 ROUNDING = {4: 1e-5, 6: 1e-4, 8: 2e-5, 10: 1e-4}  # of Winograd by the cells of a tile: a part of the largest result
 TILES = [(window, m) for window, tiles in WINOGRAD.items() for m, _, _ in tiles]
-ROWS = [(window, m) for window, tiles in DEPTHWISE.items() for (m, _), _, _ in tiles]
+ROWS = [(window, m) for window, tiles in OTHER_DEPTHWISE.items() for m, _ in tiles]
 FRAME = ((1, 2), (0, 3), (2, 1))
 
 
@@ -55,7 +55,7 @@ def how(request, monkeypatch):
     """How the work is divided."""
     pretend_blas(monkeypatch, request.param != "without a BLAS")
     if request.param not in ("whole", "without a BLAS"):
-        for module in ("blocks", "depthwise", "winograd"):
+        for module in ("attention", "blocks", "depthwise", "winograd"):
             monkeypatch.setattr(f"kerasgen.kernels.{module}.block_rows", lambda row, width=256: 1)
     if request.param.startswith("two threads"):
         monkeypatch.setattr(threads, "THREADS", 2)
@@ -134,6 +134,39 @@ def test_layer_norm_by_rows(sizes):
 
 
 @pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("axes", [1, 2])
+def test_project_by_rows(axes):
+    shape, kernel = ((2, 5, 6), (6, 3, 4)) if axes == 1 else ((2, 5, 3, 4), (3, 4, 6))
+    x, w, b = random(*shape), random(*kernel, seed=1), random(*kernel[axes:], seed=2)
+    want = np.tensordot(x, w, axes)
+    residual, buffer = random(*want.shape, seed=3), threads.Buffer()
+    close(kernels.project_by_rows(x, w, axes=axes), want)
+    got = kernels.project_by_rows(x, w, b, residual, axes=axes, activation=kernels.relu, out=buffer)
+    close(got, np.maximum(want + b + residual, 0))
+    assert np.shares_memory(got, buffer.memory)
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("mask", [None, (2, 1, 5, 7), (1, 1, 5, 7), (2, 1, 1, 7), (5, 1)], ids=str)
+def test_attention_by_rows(mask):
+    query, key, value = random(2, 5, 3, 4), random(2, 7, 3, 4, seed=1), random(2, 7, 3, 6, seed=2)
+    scores = np.einsum("nthd,nshd->nhts", query, key) / 2
+    buffer = threads.Buffer()
+    for zeroed in (False, True):
+        settings, masks = {"scale": 0.5}, ()
+        if mask is not None:
+            masks = (random(*mask, seed=3) > 0,)
+            settings.update(lowest=-1e9, zeroed=zeroed)
+            scores = np.where(*masks, scores, -1e9)
+        weights = ops.convert_to_numpy(ops.softmax(scores))
+        weights = np.where(*masks, weights, 0) if zeroed and masks else weights
+        want = np.einsum("nhts,nshe->nthe", weights, value)
+        got = kernels.attention_by_rows(query, key, value, *masks, out=buffer, **settings)
+        close(got, want)
+        assert np.shares_memory(got, buffer.memory)
+
+
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize(("window", "m"), TILES, ids=str)
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("sizes", [(8, 8), (7, 9), (13, 7), "as the window"], ids=str)
@@ -165,7 +198,7 @@ def test_tiled_depthwise_conv(sizes, window, strides, dilation, padding):
     want = np.concatenate([ops.conv(x, w, strides, padding, dilation_rate=dilation) for x, w in parts], axis=-1)
     pad = None if padding == "valid" else kernels.same_pads(sizes, window, strides, dilation)
     width = want.shape[2]
-    for count in range(1, width + 3 if strides[1] == 1 else 2):
+    for count in range(1, width + 3):
         tiled = kernels.tile(w, count=count)
         settings = {"strides": strides, "dilation": dilation, "pad": pad}
         check_all(want, kernels.tiled_depthwise_conv2d, x, tiled, b, residual=None, **settings)

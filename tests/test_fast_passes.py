@@ -34,7 +34,8 @@ from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.passes import PIPELINES, on_graph, optimize
 from kerasgen.passes.fold.absorb_pads import absorb_pads
-from kerasgen.passes.plan.choose_kernels import TILE, Tiles, choose_exact_kernels, choose_kernels
+from kerasgen.passes.plan.choose_kernels import LOOP, RowTiles, Tiles, choose_exact_kernels, choose_kernels
+from kerasgen.passes.plan.fuse_attention import fuse_attention
 
 KERNEL = weights(c__kernel=(3, 3, 3, 4))
 add_borders, fuse_residual, relu_by_rows = map(
@@ -89,10 +90,69 @@ def test_a_pad_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
     assert absorb_pads(before).nodes == before.nodes
 
 
+# --- fuse_attention --------------------------------------------------------------------------------------------------
+
+HEADS = [
+    Node(("q",), kernels.project, ("image", "q/kernel")),
+    Node(("k",), kernels.project, ("image", "k/kernel")),
+    Node(("m",), np.greater, ("mask", 0.0)),
+    Node(("s",), kernels.head_scores, ("q", "k"), {"scale": 0.5}),
+]
+PROJECTIONS = weights(q__kernel=(3, 2, 4), k__kernel=(3, 2, 4))
+ATTEND = Node(("a",), kernels.attend, ("w", "k"))
+
+
+def attention(*nodes: Node, outputs: tuple[str, ...] = ("a",)) -> Graph:
+    """Of the 6 rows of an image to its 7 columns, as if these were two sequences of one step more than that."""
+    steps = [Node(("t",), kernels.reshape, ("image",), {"shape": (42, 3)})]
+    heads = [replace(node, inputs=tuple("t" if i == "image" else i for i in node.inputs)) for node in HEADS]
+    mask = Node(("mask",), np.sum, ("t",), {"axis": -1})
+    rows = Node(("rows",), kernels.get_item, ("m",), {"index": (slice(None), None, None)})
+    return graph([*steps, mask, *heads[:3], rows, heads[3], *nodes], PROJECTIONS, outputs)
+
+
+PLAIN = Node(("w",), kernels.softmax, ("s",))
+MASKED = Node(("w",), kernels.masked_softmax, ("s", "rows"), {"axis": -1, "lowest": -1e9, "zeroed": True})
+
+
+@pytest.mark.parametrize("softmax", [PLAIN, MASKED], ids=["plain", "masked"])
+def test_attention_is_fused(softmax: Node) -> None:
+    before = attention(softmax, ATTEND)
+    after = fuse_attention(before, small=0)
+    same_answers(before, after)
+    assert kernels.attention_by_rows in kernels_of(after)
+    assert not {kernels.head_scores, softmax.kernel, kernels.attend} & set(kernels_of(after))
+    assert fuse_attention(before) == before, "it is small"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ([PLAIN, ATTEND], ("a", "w")),
+        ([PLAIN, ATTEND], ("a", "s")),
+        ([PLAIN.with_attrs(axis=-2), ATTEND], ("a",)),
+        ([Node(("u",), np.multiply, ("s", 2.0)), replace(PLAIN, inputs=("u",)), ATTEND], ("a",)),
+        ([replace(PLAIN, kernel=kernels.sigmoid), ATTEND], ("a",)),
+    ],
+    ids=["weights are read", "scores are read", "another axis", "more between", "no softmax"],
+)
+def test_attention_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
+    before = attention(*nodes, outputs=outputs)
+    assert fuse_attention(before, small=0) == before
+
+
+@pytest.mark.parametrize("few", [0, 10**9])
+def test_large_projections_go_by_rows(few: int) -> None:
+    before = Plan(attention(PLAIN, ATTEND))
+    for after in (choose_kernels(before, few=few), choose_kernels(before, few=few, winograd={}, depthwise={})):
+        same_answers(before, after)
+        assert (kernels.project_by_rows in kernels_of(after)) == (few == 0)
+
+
 # --- choose_kernels --------------------------------------------------------------------------------------------------
 
 EVERY: Tiles = {(3, 3): [((4, 4), 6, 3), ((2, 2), 4, 3)], (1, 7): [((1, 2), 4, 3)]}  # Winograd for small maps, too
-EVERY_DEPTHWISE: Tiles = {(5, 5): [((4, 1), 2, 3)], (3, 3): [((2, 1), 5, 3)]}
+EVERY_DEPTHWISE: RowTiles = {(5, 5): (4, 1), (3, 3): (2, 1)}
 EXACT = {
     kernels.winograd_conv2d: kernels.blocked_conv,
     kernels.winograd_depthwise_conv2d: kernels.tiled_depthwise_conv2d,
@@ -110,7 +170,7 @@ CHOSEN = {
     "dilated": (kernels.conv2d, (3, 3, 3, 4), {"dilation": (2, 1)}, kernels.blocked_conv),
     "few channels": (kernels.conv2d, (3, 3, 3, 2), {}, kernels.half_unfolded_conv),
     "depthwise": (kernels.depthwise_conv2d, (3, 3, 3, 1), {"pad": "same"}, kernels.tiled_depthwise_conv2d),
-    "depthwise, few rows": (kernels.depthwise_conv2d, (3, 3, 3, 1), {}, kernels.tiled_depthwise_conv2d),
+    "depthwise, another window": (kernels.depthwise_conv2d, (3, 2, 3, 1), {}, kernels.tiled_depthwise_conv2d),
     "depthwise, m = 2": (
         kernels.depthwise_conv2d,
         (3, 3, 3, 1),
@@ -240,7 +300,34 @@ def test_unknown_sizes_are_large(sizes: tuple[int | None, ...], name: str) -> No
     same_answers(before, after)
     assert kernels_of(after) == [EXACT.get(fast, fast)]
     if fast is kernels.tiled_depthwise_conv2d and sizes[1] is None and attrs.get("strides") is None:
-        assert after.layouts["c/kernel"] == (kernels.tile, {"count": TILE // 3})
+        assert after.layouts["c/kernel"] == (kernels.tile, {"count": LOOP.stop // 2 // 3})
+
+
+@pytest.mark.parametrize(
+    ("width", "channels", "strides", "count"),
+    [(56, 144, (1, 1), 14), (7, 960, (1, 1), 1), (37, 256, (1, 1), 4), (28, 3000, (1, 1), 1), (112, 4, (1, 1), 112)]
+    + [(28, 96, (2, 2), 1), (28, 95, (2, 2), 14), (28, 96, (2, 1), 14)],
+    ids=str,
+)
+def test_tiles_of_cells(width: int, channels: int, strides: tuple[int, int], count: int) -> None:
+    node = Node(("c",), kernels.depthwise_conv2d, ("image", "c/kernel"), {"strides": strides})
+    before = planned([node], weights(c__kernel=(3, 3, channels, 1)), ("c",))
+    shapes = {"image": (None, 9, 9, channels), "c": (None, 9, width, channels)}
+    specs = {name: Value(name, sizes, "float32") for name, sizes in shapes.items()}
+    after = choose_kernels(before.on(replace(before.graph, specs=specs)), small=0)
+    assert after.layouts["c/kernel"] == (kernels.tile, {"count": count})
+
+
+@pytest.mark.parametrize(
+    ("size", "fast"), [(6, kernels.tiled_depthwise_conv2d), (70, kernels.winograd_depthwise_conv2d)]
+)
+def test_transforms_pay_for_large_maps(size: int, fast: Any) -> None:
+    node = Node(("c",), kernels.depthwise_conv2d, ("image", "c/kernel"), {"pad": ((2, 2), (2, 2))})
+    before = planned([node], weights(c__kernel=(5, 5, 999, 1)), ("c",))
+    specs = {name: Value(name, (None, size, size, 999), "float32") for name in ("image", "c")}
+    sized = before.on(replace(before.graph, specs=specs))
+    assert kernels_of(choose_kernels(sized)) == [fast]
+    assert kernels_of(choose_exact_kernels(sized)) == [kernels.tiled_depthwise_conv2d]
 
 
 def test_what_no_fast_kernel_can_do_stays() -> None:

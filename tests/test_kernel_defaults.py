@@ -99,6 +99,8 @@ CALLS: dict[str, Call] = {
     "mask_scores": call(random(2, 5, 5), MASK[:, None]),
     "masked_softmax": call(random(2, 5, 5), MASK[:, None]),
     "project": call(SERIES, random(4, 2, 3)),
+    "project_by_rows": call(SERIES, random(4, 2, 3)),
+    "attention_by_rows": call(random(2, 5, 2, 4), random(2, 6, 2, 4), random(2, 6, 2, 3)),
     # Convolutions
     "blocked_conv": call(IMAGE, random(3, 2, 4, 5), strides=TWO, dilation=TWO),
     "clamp": call(IMAGE),
@@ -325,6 +327,7 @@ def test_nothing_of_what_was_in_memory_is_left(name: str, poison: Callable[[int]
 # What stands for None, as a function of the result and of the first operand; "kernel.parameter" where it differs.
 NEUTRAL: dict[str, Callable[[np.ndarray, Any], Any]] = {
     "activation": lambda y, x: kernels.identity,
+    "attention_by_rows.mask": lambda y, x: np.ones(1, bool),
     "beta": lambda y, x: np.zeros(1, y.dtype),
     "bias": lambda y, x: np.zeros(1, y.dtype),
     "c": lambda y, x: np.zeros(y.shape, y.dtype),

@@ -41,7 +41,8 @@ LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupport
 
 # What only passes put into a graph that is differentiated already.
 FAST_KERNELS = (
-    *(kernels.blocked_conv, kernels.clamp, kernels.conv_by_matrix, kernels.conv_by_taps, kernels.dense_by_columns),
+    *(kernels.attention_by_rows, kernels.blocked_conv, kernels.clamp, kernels.conv_by_matrix, kernels.conv_by_taps),
+    *(kernels.dense_by_columns, kernels.project_by_rows),
     *(kernels.half_unfolded_conv, kernels.kn2row_conv, kernels.layer_norm_by_rows),
     *(kernels.pointwise, kernels.pool_by_rows),
     *(kernels.scale_shift, kernels.tiled_depthwise_conv2d, kernels.winograd_conv2d, kernels.winograd_depthwise_conv2d),

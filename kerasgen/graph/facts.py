@@ -196,6 +196,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.additive_scores: Facts(
         aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.additive_scores
     ),
+    kernels.attention_by_rows: replace(APART, samples=0),
     kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend, gradient=attention.attend),
     kernels.band_mask: replace(OPAQUE, gradient=stop),
     kernels.dot_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.dot_scores),
@@ -203,6 +204,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.mask_scores: replace(OPAQUE, gradient=attention.mask_scores),
     kernels.masked_softmax: replace(OPAQUE, gradient=attention.masked_softmax),
     kernels.project: Facts(aliases=True, samples=0, macs=macs.project, gradient=attention.project),
+    kernels.project_by_rows: APART,
     # reduce
     kernels.arg_max: replace(OPAQUE, gradient=stop),
     kernels.arg_min: replace(OPAQUE, gradient=stop),

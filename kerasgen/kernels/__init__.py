@@ -55,12 +55,14 @@ from kerasgen.kernels.arithmetic import (
 from kerasgen.kernels.attention import (
     additive_scores,
     attend,
+    attention_by_rows,
     band_mask,
     dot_scores,
     head_scores,
     mask_scores,
     masked_softmax,
     project,
+    project_by_rows,
 )
 from kerasgen.kernels.blocks import (
     blocked_conv,
@@ -285,6 +287,7 @@ __all__ = [
     "array_split",
     "as_input",
     "attend",
+    "attention_by_rows",
     "auto_contrast",
     "average_pool",
     "band_mask",
@@ -428,6 +431,7 @@ __all__ = [
     "power",
     "prelu",
     "project",
+    "project_by_rows",
     "projective_transform",
     "psnr",
     "qr",

@@ -6,8 +6,10 @@ Sequences are (N, steps, features) or, with heads, (N, steps, heads, features).
 import numpy as np
 
 from kerasgen.kernels.activation import softmax
+from kerasgen.kernels.blocks import bordered, pointwise
 from kerasgen.kernels.conv import finish
 from kerasgen.kernels.matmul import matmul
+from kerasgen.kernels.threads import block_rows, over_blocks, product
 
 
 def dot_scores(query, key):
@@ -60,3 +62,40 @@ def project(x, kernel, bias=None, *, axes=1, activation=None):
     c = int(np.prod(kernel.shape[:axes]))
     y = matmul(x.reshape(x.size // c, c), kernel.reshape(c, kernel.size // c))
     return finish(y.reshape(x.shape[: x.ndim - axes] + kernel.shape[axes:]), bias, activation)
+
+
+def project_by_rows(x, kernel, bias=None, residual=None, *, axes=1, activation=None, out=None):
+    """`project` plus `residual`, in blocks: (N, T, C) with (C, H, D) or, for two axes, (N, T, H, D) with (H, D, C)."""
+    c, shape = product(kernel.shape[:axes]), x.shape[: x.ndim - axes] + kernel.shape[axes:]
+    cells, matrix = x.reshape(*x.shape[: x.ndim - axes], c), kernel.reshape(c, kernel.size // c)
+    bias = None if bias is None else bias.reshape(-1)
+    residual = None if residual is None else residual.reshape(*cells.shape[:-1], matrix.shape[1])
+    return pointwise(cells, matrix, bias, residual, activation=activation, out=out).reshape(shape)
+
+
+def attention_by_rows(query, key, value, mask=None, *, scale=1.0, lowest=None, zeroed=False, out=None):
+    """`attend` by softmax of `head_scores`, in blocks: (N, T, H, D), (N, S, H, D), (N, S, H, E) → (N, T, H, E).
+
+    Only the scores of one block exist at once: of several heads, or of some queries of one. `masked_softmax` explains
+    the mask and its settings.
+    """
+    (n, t, heads, d), s, e = query.shape, key.shape[1], value.shape[-1]
+    mask = None if mask is None else np.broadcast_to(mask, (n, heads, t, s))
+    cost = n * heads * t * s * (d + e + 32)  # softmax has four operations
+    y, whole = bordered((n, t, heads, e), value.dtype, None, out, cost)
+    count = min(heads, block_rows(t * s * query.itemsize))
+    groups = -(-heads // count)
+
+    def block(at):
+        (image, group), rows = divmod(at[0], groups), at[1]
+        several = slice(group * count, (group + 1) * count)
+        queries = (query[image, rows, several] * scale).transpose(1, 0, 2)
+        scores = matmul(queries, key[image, :, several].transpose(1, 2, 0))
+        if mask is None:
+            weights = softmax(scores)
+        else:
+            weights = masked_softmax(scores, mask[image, several, rows], lowest=lowest, zeroed=zeroed)
+        y[image, rows, several] = matmul(weights, value[image, :, several].transpose(1, 0, 2)).transpose(1, 0, 2)
+
+    over_blocks(block, n * groups, t, block_rows(count * s * query.itemsize), cost, e)
+    return whole

@@ -31,6 +31,7 @@ from kerasgen.passes.fold.move_pools import move_pools
 from kerasgen.passes.fold.scale_by_blocks import scale_by_blocks
 from kerasgen.passes.plan.add_borders import add_borders
 from kerasgen.passes.plan.choose_kernels import choose_exact_kernels, choose_kernels
+from kerasgen.passes.plan.fuse_attention import fuse_attention
 from kerasgen.passes.plan.fuse_residual import fuse_residual
 from kerasgen.passes.plan.plan_memory import plan_memory
 from kerasgen.passes.plan.relu_by_rows import relu_by_rows
@@ -71,8 +72,8 @@ FOLD = phase(
 )
 MOVE = phase("fold", move_pools, scale_by_blocks, fuse_activation)
 FUSE = phase("fold", fuse_activation)
-EXACT_KERNELS = Phase("plan", (choose_exact_kernels,))
-FAST_KERNELS = Phase("plan", (unroll_small, choose_kernels))
+EXACT_KERNELS = Phase("plan", (on_graph(fuse_attention), choose_exact_kernels))
+FAST_KERNELS = Phase("plan", (on_graph(fuse_attention), unroll_small, choose_kernels))
 EPILOGUES = phase("plan", fuse_residual, fuse_activation, relu_by_rows)
 FINISH = phase("clean", drop_unused, schedule)
 BUFFERS = Phase("plan", (on_graph(add_borders), plan_memory, split_batch))

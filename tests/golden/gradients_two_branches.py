@@ -627,7 +627,7 @@ def tiled_depthwise_conv2d(
     x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, activation=None, border=None, out=None
 ):
     """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `tile` → (N, OH, OW, C)."""
-    (kh, kw, _), c = kernel.shape, x.shape[-1]
+    (kh, kw, q), c = kernel.shape, x.shape[-1]
     x = np.ascontiguousarray(padded(x, (kh, kw), strides, dilation, pad))
     oh, ow = window_counts(x.shape[1:-1], (kh, kw), strides, dilation)
     cost = 8 * len(x) * oh * ow * c * kh * kw
@@ -637,13 +637,16 @@ def tiled_depthwise_conv2d(
     def block(at):
         image, rows = at
         cells = x[image, rows.start * strides[0] : (rows.stop - 1) * strides[0] + (kh - 1) * dilation[0] + 1]
-        down, column = cells.strides[0], cells.strides[1] * dilation[1]
-        if strides[1] > 1:
+        down, across, item = cells.strides
+        column, tile_step = across * dilation[1], q * item
+        if q == c:  # a tile is one cell
+            tile_step = across * strides[1]
+        elif strides[1] > 1:
             cells = side_by_side(cells, kw, ow, strides[1], dilation[1])
-            down, column = cells.strides[:2]
+            down, column, _ = cells.strides
         target = y[at]
         results = target.reshape(len(target), ow * c)  # a view, inside a border too
-        add_up("hbijq,ijq->hbq", cells, (strides[0] * down,), (dilation[0] * down, column), kernel, results)
+        add_up("hbijq,ijq->hbq", cells, (strides[0] * down, tile_step), (dilation[0] * down, column), kernel, results)
         epilogue(target, bias, None, activation, target)
 
     over_blocks(block, len(x), oh, block_rows(2 * ow * c * x.itemsize), cost)
@@ -930,15 +933,15 @@ def side_by_side(x, width, count, stride, dilation):
 def add_up(equation, x, steps, taps, kernel, results):
     """The sums of `equation`, by `np.einsum`, for every row of `results` (..., OW * C) with a kernel (..., count * C).
 
-    `steps` and `taps` are strides of `x` in bytes, to the next row and the next tap. The inner loop is as long as the
+    `steps` and `taps` are strides of `x` in bytes: to the next row, tile and tap. The inner loop is as long as the
     tiled kernel instead of one cell. The last cells of a row use the part of the kernel that they need.
     """
     *rows, width = results.shape
     q, window, item = kernel.shape[-1], kernel.shape[-1 - len(taps) : -1], x.itemsize
     for first, count, size in ((0, width // q, q), (width // q * q, 1, width % q)):
         if count * size:
-            shape, apart = (*rows, count, *window, size), (*steps, q * item, *taps, item)
-            seen = np.ndarray(shape, x.dtype, x, first * item, apart)
+            shape = (*rows, count, *window, size)
+            seen = np.ndarray(shape, x.dtype, x, first * item, (*steps, *taps, item))
             place = results[..., first : first + count * size].reshape(*rows, count, size)
             np.einsum(equation, seen, kernel[..., :size], out=place)
 

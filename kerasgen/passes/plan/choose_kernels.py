@@ -18,11 +18,13 @@
 |                                          | merged, up to MERGED   | a few channels at a time                         |
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
-| stride 1, on maps as high as it says     | conv2d                 | 3 x 3, the transforms take most of what is saved |
+| stride 1, of more than SMALL bytes       | conv2d                 | 3 x 3, the transforms take what is saved         |
 | a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
 | pooling of more than SMALL bytes         | pool_by_rows           | what is pooled stays in the cache                |
 | layer normalisation of so many, over the | layer_norm_by_rows     | the same, and processes share its rows           |
 | last axis alone                          |                        |                                                  |
+| a projection to heads, or back, of more  | project_by_rows        | what is added to it is in the cache, and         |
+| than FEW products                        |                        | processes share its rows                         |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
 A size that is known only at run time counts as large, but excludes Winograd's tiles. A weight that training changes
@@ -42,7 +44,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph.facts import facts
+from kerasgen.graph.facts import facts, multiply_adds
 from kerasgen.graph.ir import Graph, Node, Shape
 from kerasgen.graph.plan import Layout, Plan
 
@@ -51,11 +53,13 @@ FEW = 4_000_000  # multiplications
 CHANNELS_PER_FILTER = 4
 MOST_FILTERS = 32
 MERGED = 16  # channels of a group, and filters
-TILE = 4096  # numbers in the inner loop of a tiled kernel
+LOOP = range(512, 2048)  # numbers in the inner loop of a tiled kernel
+WIDE = 96  # channels from which on a strided tile is one cell
 # By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
 # saved.
 Choices = Sequence[tuple[tuple[int, int], int, int]]
 Tiles = Mapping[tuple[int, ...], Choices]
+RowTiles = Mapping[tuple[int, ...], tuple[int, int]]
 WINOGRAD: Tiles = {
     (3, 3): [((4, 4), 24, 32), ((2, 2), 12, 32)],
     (5, 5): [((2, 2), 12, 32)],
@@ -65,11 +69,7 @@ WINOGRAD: Tiles = {
     (7, 1): [((2, 1), 12, 96)],
     (1, 7): [((1, 2), 12, 96)],
 }
-DEPTHWISE: Tiles = {
-    (3, 3): [((4, 1), 56, 16)],
-    (5, 5): [((4, 1), 7, 16)],
-    (7, 7): [((4, 1), 7, 16)],
-}
+DEPTHWISE: RowTiles = {(5, 5): (4, 1), (7, 7): (4, 1)}
 # What else is worth a try: tiles on maps of any size, with any number of channels, and other widths of rows.
 OTHER_TILES: Mapping[tuple[int, ...], Sequence[tuple[int, int]]] = {
     (3, 3): [(4, 4), (2, 2)],
@@ -80,8 +80,10 @@ OTHER_TILES: Mapping[tuple[int, ...], Sequence[tuple[int, int]]] = {
     (7, 1): [(2, 1)],
     (1, 7): [(1, 2)],
 }
-OTHER_DEPTHWISE = ((4, 1), (2, 1))
-OTHER_WIDTHS = (TILE, 2048, 1024)
+OTHER_DEPTHWISE: Mapping[tuple[int, ...], Sequence[tuple[int, int]]] = dict.fromkeys(
+    [(3, 3), (5, 5), (7, 7)], ((4, 1), (2, 1))
+)
+OTHER_LOOPS = (4096, 2048, 1024)
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,20 @@ Choice = tuple[Node, Layout | None]  # a node, and the weight's layout for its k
 
 
 def choose_kernels(
-    plan: Plan, *, small: int = SMALL, few: int = FEW, winograd: Tiles = WINOGRAD, depthwise: Tiles = DEPTHWISE
+    plan: Plan,
+    *,
+    small: int = SMALL,
+    few: int = FEW,
+    winograd: Tiles = WINOGRAD,
+    depthwise: RowTiles = DEPTHWISE,
 ) -> Plan:
     """The plan with the kernel that suits each layer. Without `winograd`, no tiles and no merged groups."""
     graph, layouts = plan.graph, dict(plan.layouts)
     readers = graph.readers()
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
-        by_rows = _by_rows(node, graph)
-        if by_rows is not None and graph.sample_bytes(str(node.inputs[0])) > small:
+        by_rows = _by_rows(node, graph, small, few)
+        if by_rows is not None:
             chosen[node.output] = by_rows
         layer = _layer(node, graph, few)
         if layer is None:
@@ -158,8 +165,9 @@ def candidates(node: Node, graph: Graph, *, exact: bool = False) -> dict[str, Ch
     if layer is None:
         return {}
     may_lay_out = graph.readers()[str(node.inputs[1])] == 1 and not _changes(node, graph)
-    tiles: tuple[Tiles, Tiles] = ({}, {}) if exact or not may_lay_out else (WINOGRAD, DEPTHWISE)
-    default, *others = _choose(layer, SMALL, *tiles), *_others(layer, exact), _as_it_is(layer)
+    plain = exact or not may_lay_out
+    default = _choose(layer, SMALL, {} if plain else WINOGRAD, {} if plain else DEPTHWISE)
+    others = (*_others(layer, exact), _as_it_is(layer))
     if default[1] and not may_lay_out:
         default = _as_it_is(layer)
     return {name_of(choice): choice for choice in (default, *others) if not choice[1] or may_lay_out}
@@ -179,9 +187,9 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
     if kernel is kernels.dense and len(layer.x) > 2:
         yield layer.by(kernels.pointwise, layer.activation), None
     elif _is_depthwise(layer):
-        for width in OTHER_WIDTHS:
-            yield _tiled_depthwise(layer, width)
-        for m in () if exact or window not in DEPTHWISE else OTHER_DEPTHWISE:
+        for numbers in OTHER_LOOPS:
+            yield _tiled_depthwise(layer, _even_count(layer, numbers))
+        for m in () if exact else OTHER_DEPTHWISE.get(window, ()):
             if _has_tiles(layer):
                 yield _winograd_depthwise(layer, m)
     elif facts(kernel).conv_axes:
@@ -198,13 +206,18 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
                 yield layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
 
 
-def _by_rows(node: Node, graph: Graph) -> Node | None:
-    """A pooling, or a normalisation over the channels, by the kernel that goes through large arrays in blocks."""
+def _by_rows(node: Node, graph: Graph, small: int, few: int) -> Node | None:
+    """A large pooling, normalisation over the channels or projection, by the kernel that goes through it in blocks."""
+    if node.kernel is kernels.project:
+        products = multiply_adds(node, {**graph.specs, **graph.arrays})
+        return replace(node, kernel=kernels.project_by_rows) if products is None or products > few else None
+    if not node.reads or graph.sample_bytes(node.reads[0]) <= small:
+        return None
     if node.kernel in (kernels.max_pool, kernels.average_pool):
         attrs = {"pads" if key == "pad" else key: value for key, value in node.attrs.items()}
         return replace(node, kernel=kernels.pool_by_rows, attrs={"pool": node.kernel, **attrs})
     over_channels = node.kernel is kernels.layer_norm and node.attrs.get("axis") == (-1,)
-    if over_channels and len(graph.specs[str(node.inputs[0])].shape) > 2:
+    if over_channels and len(graph.specs[node.reads[0]].shape) > 2:
         attrs = {key: value for key, value in node.attrs.items() if key != "axis"}
         return replace(node, kernel=kernels.layer_norm_by_rows, attrs=attrs)
     return None
@@ -229,7 +242,7 @@ def _as_it_is(layer: _Layer) -> Choice:
     return layer.node, None
 
 
-def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Choice:
+def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: RowTiles) -> Choice:
     """The kernel that suits a layer on most machines."""
     if facts(layer.node.kernel).conv_axes:
         return _choose_conv(layer, small, winograd)
@@ -240,7 +253,7 @@ def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: Tiles) -> Cho
     if layer.node.kernel is kernels.dense:
         return layer.by(kernels.pointwise, layer.activation), None
     if _is_depthwise(layer):
-        return _depthwise(layer, depthwise)
+        return _depthwise(layer, small, depthwise)
     return _merged(layer) if winograd and "groups" in layer.node.attrs else _as_it_is(layer)
 
 
@@ -293,27 +306,39 @@ def _unfolded_less(layer: _Layer) -> dict[Callable[..., Any], Node]:
     return {kernel: layer.by(kernel, attrs) for kernel in fitting}
 
 
-def _depthwise(layer: _Layer, winograd: Tiles) -> Choice:
-    m = _tiles(layer, winograd.get(layer.kernel[:-2], ()), layer.y[-1] or 0)
-    return _tiled_depthwise(layer, TILE) if m is None else _winograd_depthwise(layer, m)
+def _depthwise(layer: _Layer, small: int, winograd: RowTiles) -> Choice:
+    m = winograd.get(layer.kernel[:-2])
+    if m is not None and _has_tiles(layer) and 4 * math.prod(n or 0 for n in layer.y[1:]) > small:
+        return _winograd_depthwise(layer, m)
+    return _tiled_depthwise(layer, _count(layer))
 
 
-def _tiled_depthwise(layer: _Layer, width: int) -> Choice:
+def _tiled_depthwise(layer: _Layer, count: int) -> Choice:
     attrs = {key: value for key, value in layer.node.attrs.items() if key != "groups"}
-    return layer.by(kernels.tiled_depthwise_conv2d, attrs), (kernels.tile, {"count": _count(layer, width)})
+    return layer.by(kernels.tiled_depthwise_conv2d, attrs), (kernels.tile, {"count": count})
 
 
 def _winograd_depthwise(layer: _Layer, m: tuple[int, int]) -> Choice:
-    layout = kernels.winograd_tile, {"m": m[0], "count": _count(layer, TILE)}
+    layout = kernels.winograd_tile, {"m": m[0], "count": _count(layer)}
     return layer.by(kernels.winograd_depthwise_conv2d, _tiled(layer, m)), layout
 
 
-def _count(layer: _Layer, numbers: int) -> int:
-    """How many cells a tile of about so many numbers has."""
+def _count(layer: _Layer) -> int:
+    """How many cells a tile has, so that its loop is as long as LOOP says; if possible, no cells are left over."""
+    _, _, width, channels = layer.y
+    assert channels
+    if layer.node.attrs.get("strides", (1, 1))[1] > 1 and channels >= WIDE:
+        return 1
+    divisors = (n for n in range(1, width + 1) if width % n == 0) if width is not None else ()
+    return max((n for n in divisors if n * channels in LOOP), default=_even_count(layer, LOOP.stop // 2))
+
+
+def _even_count(layer: _Layer, numbers: int) -> int:
+    """The cells of tiles of at most about so many numbers: as few tiles, but of equal size."""
     _, _, width, channels = layer.y
     assert channels
     count = max(1, numbers // channels)
-    return count if width is None else -(-width // -(-width // count))  # as few tiles, but of equal size
+    return count if width is None else -(-width // -(-width // count))
 
 
 def _is_depthwise(layer: _Layer) -> bool:
