@@ -55,17 +55,18 @@ MOST_FILTERS = 32
 MERGED = 16  # channels of a group, and filters
 LOOP = range(512, 2048)  # numbers in the inner loop of a tiled kernel
 WIDE = 96  # channels from which on a strided tile is one cell
-# By window: the outputs per tile along each axis, the least map size, the least channels. Along one axis alone, less is
-# saved.
+# By window: the outputs per tile along each axis, the least map size, and the least harmonic mean of channels and
+# filters, to which the products saved for each number transformed are proportional. The first that fits is used. Along
+# one axis alone, less is saved.
 Choices = Sequence[tuple[tuple[int, int], int, int]]
 Tiles = Mapping[tuple[int, ...], Choices]
 RowTiles = Mapping[tuple[int, ...], tuple[int, int]]
 WINOGRAD: Tiles = {
-    (3, 3): [((4, 4), 24, 32), ((2, 2), 12, 32)],
+    (3, 3): [((4, 4), 24, 32), ((4, 4), 16, 48), ((2, 2), 12, 48), ((2, 2), 10, 256), ((2, 2), 8, 384)],
     (5, 5): [((2, 2), 12, 32)],
     (7, 7): [((2, 2), 12, 32)],
-    (3, 1): [((4, 1), 24, 96)],
-    (1, 3): [((1, 4), 24, 96)],
+    (3, 1): [((4, 1), 24, 96), ((2, 1), 8, 384)],
+    (1, 3): [((1, 4), 24, 96), ((1, 2), 8, 384)],
     (7, 1): [((2, 1), 12, 96)],
     (1, 7): [((1, 2), 12, 96)],
 }
@@ -278,7 +279,7 @@ def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice:
         return layer.by(kernels.pointwise, layer.activation), None
     if layer.within(small):
         return _as_it_is(layer)
-    m = _tiles(layer, winograd.get(window, ()), min(layer.kernel[-2:]))
+    m = _tiles(layer, winograd.get(window, ()))
     if m is not None:
         return layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
     channels, filters = layer.kernel[-2:]
@@ -362,12 +363,14 @@ def _has_tiles(layer: _Layer) -> bool:
     return {*strides, *dilation} <= {1} and layer.node.attrs.get("pad") != "same" and None not in layer.y[1:-1]
 
 
-def _tiles(layer: _Layer, choices: Choices, channels: int) -> tuple[int, int] | None:
+def _tiles(layer: _Layer, choices: Choices) -> tuple[int, int] | None:
     """The outputs per Winograd tile along each axis, if the layer can be cut into tiles and that pays."""
     if not _has_tiles(layer):
         return None
+    channels, filters = layer.kernel[-2:]
+    mean = 2 * channels * filters / (channels + filters)
     for m, size, least in choices:
-        if channels >= least and min(n or 0 for n, k in zip(layer.y[1:-1], m, strict=True) if k > 1) >= size:
+        if mean >= least and min(n or 0 for n, k in zip(layer.y[1:-1], m, strict=True) if k > 1) >= size:
             return m
     return None
 
