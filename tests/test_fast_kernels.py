@@ -117,6 +117,8 @@ def test_pointwise(sizes):
     residual = random(3, *sizes, 6, seed=3)
     for kernel in (w, w.reshape(4, 6)):
         check_all(ops.conv(x, w), kernels.pointwise, x, kernel, b, residual=residual)
+    gate = random(3, *[1] * len(sizes), 4, seed=4)
+    close(kernels.pointwise(x, w, b, residual, gate), ops.conv(x * gate, w) + b + residual)
 
 
 @pytest.mark.usefixtures("how")

@@ -34,6 +34,7 @@ from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.passes import PIPELINES, on_graph, optimize
 from kerasgen.passes.fold.absorb_pads import absorb_pads
+from kerasgen.passes.fold.fold_gate import fold_gate
 from kerasgen.passes.plan.choose_kernels import LOOP, RowTiles, Tiles, choose_exact_kernels, choose_kernels
 from kerasgen.passes.plan.fuse_attention import fuse_attention
 
@@ -351,6 +352,42 @@ def test_a_kernel_that_two_layers_read_keeps_its_layout() -> None:
     after = choose_kernels(before, small=0, winograd={})  # these need no layout
     same_answers(before, after)
     assert kernels_of(after) == [kernels.blocked_conv] * 2
+
+
+# --- fold_gate -------------------------------------------------------------------------------------------------------
+
+GATE = Node(("g",), kernels.global_average_pool, ("image",), {"keepdims": True})
+GATED = Node(("m",), np.multiply, ("image", "g"))
+PROJECT = Node(("y",), kernels.pointwise, ("m", "d/kernel"))
+
+
+@pytest.mark.parametrize("product", [GATED, replace(GATED, inputs=("g", "image"))], ids=["image first", "gate first"])
+@pytest.mark.parametrize("others", [(), ("c/bias",), ("c/bias", "image"), (None, "image")], ids=str)
+def test_a_gate_scales_the_weights(product: Node, others: tuple[Any, ...]) -> None:
+    project = replace(PROJECT, inputs=("m", "d/kernel", *others))
+    before = graph([GATE, product, project], SQUARE, ("y",))
+    after = fold_gate(before)
+    assert kernels_of(after) == [kernels.global_average_pool, kernels.pointwise]
+    same_answers(before, after)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ([GATE, GATED, PROJECT], ("y", "m")),
+        ([GATE, replace(GATED, kernel=np.add), PROJECT], ("y",)),
+        ([GATE, replace(GATED, inputs=("image", 2.0)), PROJECT], ("y",)),
+        ([GATE, replace(GATED, inputs=("image", "c/bias")), PROJECT], ("y",)),
+        ([GATE, replace(GATED, inputs=("image", "image")), PROJECT], ("y",)),
+        ([GATE, GATED, conv("y", "m", "d/kernel")], ("y",)),
+        ([Node(("g",), np.sum, ("image",), {"axis": -1, "keepdims": True}), GATED, PROJECT], ("y",)),
+        ([GATE, GATED, replace(PROJECT, inputs=("m", "w/kernel"))], ("y",)),
+    ],
+    ids=["read twice", "a sum", "a number", "a weight", "an image", "not by cells", "one number", "many filters"],
+)
+def test_a_gate_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
+    before = graph(nodes, {**SQUARE, **weights(w__kernel=(1, 1, 3, 22))}, outputs)
+    assert fold_gate(before) == before
 
 
 # --- fuse_residual ---------------------------------------------------------------------------------------------------

@@ -161,15 +161,16 @@ class Body:
             ufunc = [self.target.name(node.kernel)] if shared is elementwise else []
             return f"{shared.__name__}({', '.join([*ufunc, *operands, f'out={self._name(str(out))}'])})"
         defaults = _defaults(node.kernel)
-        while operands and node.inputs[len(operands) - 1] is None and defaults.get(len(operands) - 1, "") is None:
-            operands.pop()
-        settings = [
+        left_out = next((i for i, item in enumerate(node.inputs) if item is None is defaults.get(i, "")), len(operands))
+        named = zip(_parameters(node.kernel)[left_out:], operands[left_out:], node.inputs[left_out:], strict=False)
+        settings = [f"{name}={operand}" for name, operand, item in named if item is not None]
+        settings += [
             f"{key}={literal(value)}"
             for key, value in node.attrs.items()
             if key not in defaults or defaults[key] != value
         ]
         settings += [f"out={self._name(out)}"] if out else []
-        return f"{self.target.name(node.kernel)}({', '.join([*operands, *settings])})"
+        return f"{self.target.name(node.kernel)}({', '.join([*operands[:left_out], *settings])})"
 
 
 def with_shapes(text: str, plan: Plan) -> str:
@@ -237,6 +238,12 @@ def literal(value: Any) -> str:
         return "..."
     assert isinstance(value, (str, int, float, bool, type(None))), value
     return ascii(value)
+
+
+@cache
+def _parameters(kernel: Callable[..., Any]) -> list[str]:
+    """The names of the parameters of one of our kernels, none for NumPy's functions."""
+    return list(inspect.signature(kernel).parameters) if is_copied(kernel) else []
 
 
 @cache

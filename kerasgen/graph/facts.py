@@ -196,7 +196,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.additive_scores: Facts(
         aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.additive_scores
     ),
-    kernels.attention_by_rows: replace(APART, samples=0),
+    kernels.attention_by_rows: replace(APART, samples=3),
     kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend, gradient=attention.attend),
     kernels.band_mask: replace(OPAQUE, gradient=stop),
     kernels.dot_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.dot_scores),

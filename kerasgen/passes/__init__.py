@@ -22,6 +22,7 @@ from kerasgen.passes.clean.schedule import schedule
 from kerasgen.passes.fold.absorb_pads import absorb_pads
 from kerasgen.passes.fold.fold_batch_norm import fold_batch_norm
 from kerasgen.passes.fold.fold_constants import fold_constants
+from kerasgen.passes.fold.fold_gate import fold_gate
 from kerasgen.passes.fold.fold_input_scale import fold_input_scale
 from kerasgen.passes.fold.fold_norm_scale import fold_norm_scale
 from kerasgen.passes.fold.fold_scale import fold_scale
@@ -74,6 +75,7 @@ MOVE = phase("fold", move_pools, scale_by_blocks, fuse_activation)
 FUSE = phase("fold", fuse_activation)
 EXACT_KERNELS = Phase("plan", (on_graph(fuse_attention), choose_exact_kernels))
 FAST_KERNELS = Phase("plan", (on_graph(fuse_attention), unroll_small, choose_kernels))
+GATES = phase("fold", fold_gate)
 EPILOGUES = phase("plan", fuse_residual, fuse_activation, relu_by_rows)
 FINISH = phase("clean", drop_unused, schedule)
 BUFFERS = Phase("plan", (on_graph(add_borders), plan_memory, split_batch))
@@ -83,7 +85,7 @@ Pipeline = Sequence[Phase]
 PIPELINES: Mapping[int, Pipeline] = {
     0: (STOPS, CLEAN, FUSE, FINISH),
     1: (STOPS, CLEAN, JOIN, FUSE, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
-    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, FAST_KERNELS, EPILOGUES, FINISH, BUFFERS),
+    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, FAST_KERNELS, EPILOGUES, GATES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
 # The same for a module without NumPy, whose kernels have no faster forms.

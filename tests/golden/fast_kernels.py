@@ -673,17 +673,21 @@ def epilogue(part, bias, residual, activation, target):
         target[...] = part
 
 
-def pointwise(x, kernel, bias=None, residual=None, *, activation=None, border=None, out=None):
-    """The product of every cell and the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F)."""
+def pointwise(x, kernel, bias=None, residual=None, gate=None, *, activation=None, border=None, out=None):
+    """The product of every cell and the kernel, plus `residual`: (N, ..., C) with a kernel (C, F) → (N, ..., F).
+
+    x * gate (N, ..., 1, C) is multiplied instead of x, but it is the kernel that is scaled: it has fewer numbers.
+    """
     c, f = kernel.shape[-2:]
     matrix = kernel.reshape(c, f)
+    matrices = [matrix] * len(x) if gate is None else gate.reshape(len(x), c, 1) * matrix
     y, whole = bordered(x.shape[:-1] + (f,), x.dtype, border, out, x.size * f)
     bias = tile_row(bias, y)
 
     def block(at, columns=None):
         target, left = part_of(y, at, columns), x[at].reshape(x[at].size // c, c)
         place = target.reshape(len(left), target.shape[-1]) if target.flags.c_contiguous else None
-        part = matmul(left, only_columns(matrix, columns), out=place).reshape(target.shape)
+        part = matmul(left, only_columns(matrices[at[0]], columns), out=place).reshape(target.shape)
         target = target if place is None else part
         epilogue(part, only_columns(bias, columns), part_of(residual, at, columns), activation, target)
 
