@@ -55,8 +55,8 @@ def how(request, monkeypatch):
     """How the work is divided."""
     pretend_blas(monkeypatch, request.param != "without a BLAS")
     if request.param not in ("whole", "without a BLAS"):
-        for module in ("attention", "blocks", "depthwise", "winograd"):
-            monkeypatch.setattr(f"kerasgen.kernels.{module}.block_rows", lambda row, width=256: 1)
+        for module in ("attention", "blocks", "depthwise", "resize", "winograd"):
+            monkeypatch.setattr(sys.modules[f"kerasgen.kernels.{module}"], "block_rows", lambda row, width=256: 1)
     if request.param.startswith("two threads"):
         monkeypatch.setattr(threads, "THREADS", 2)
         monkeypatch.setattr(threads, "PRODUCTS", request.param == "two threads")
@@ -133,6 +133,18 @@ def test_layer_norm_by_rows(sizes):
         close(got, wanted)
         assert np.shares_memory(got, buffer.memory)
     close(kernels.layer_norm_by_rows(x), kernels.layer_norm(x))
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("size", [(10, 12), (15, 18), (7, 9), (3, 20), (1, 1), (5, 6)], ids=str)
+def test_bilinear_by_rows(size):
+    x = random(2, 5, 6, 3)
+    want = ops.convert_to_numpy(ops.image.resize(x, size))
+    for frame, wanted in ((None, want), (FRAME[:2], np.pad(want, [(0, 0), *FRAME[:2], (0, 0)]))):
+        buffer = threads.Buffer()
+        got = kernels.bilinear_by_rows(x, size=size, border=frame, out=buffer)
+        close(got, wanted)
+        assert np.shares_memory(got, buffer.memory)
 
 
 @pytest.mark.usefixtures("how")

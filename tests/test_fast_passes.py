@@ -264,6 +264,29 @@ def test_large_arrays_are_normalised_by_rows(shape: tuple[int, ...], axis: tuple
 
 
 @pytest.mark.parametrize(
+    ("kernel", "attrs", "sizes", "fast"),
+    [
+        (kernels.upsample, {"size": (2, 3)}, (60, 50), True),
+        (kernels.upsample, {"size": (2, 3)}, (60, 40), False),
+        (kernels.upsample, {"size": (2, 3)}, (6, 50), False),
+        (kernels.upsample, {"size": (2, 3)}, (None, 50), False),
+        (kernels.upsample, {"size": (2, 3), "half_pixel_centers": False}, (60, 50), False),
+        (kernels.upsample, {"size": (2, 3), "interpolation": "bicubic"}, (60, 50), False),
+        (kernels.resize, {"size": (120, 150)}, (60, 50), True),
+        (kernels.resize, {"size": (120, 150), "antialias": True}, (60, 50), False),
+    ],
+    ids=["factors", "narrow", "small", "open", "corners", "bicubic", "any size", "antialiased"],
+)
+def test_wide_images_are_resized_by_rows(kernel: Any, attrs: Any, sizes: tuple[int | None, int], fast: bool) -> None:
+    node = Node(("u",), kernel, ("image",), {"interpolation": "bilinear", **attrs})
+    new = (sizes[0] and 2 * sizes[0], 3 * sizes[1])
+    before = of_sizes(planned([node], {}, ("u",)), image=(None, *sizes, 9), u=(None, *new, 9))
+    for after in (choose_kernels(before), choose_exact_kernels(before)):
+        assert kernels_of(after) == [kernels.bilinear_by_rows if fast else kernel]
+        assert not fast or after.graph.nodes[0].attrs == {"size": new}
+
+
+@pytest.mark.parametrize(
     ("channels", "filters", "groups", "merged"),
     [(4, 4, 32, 4), (1, 6, 8, 2), (8, 3, 6, 2), (8, 8, 5, 1), (16, 16, 4, 1), (2, 2, 3, 3)],
     ids=str,

@@ -41,7 +41,14 @@ LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupport
 
 # What only passes put into a graph that is differentiated already.
 FAST_KERNELS = (
-    *(kernels.attention_by_rows, kernels.blocked_conv, kernels.clamp, kernels.conv_by_matrix, kernels.conv_by_taps),
+    *(
+        kernels.attention_by_rows,
+        kernels.bilinear_by_rows,
+        kernels.blocked_conv,
+        kernels.clamp,
+        kernels.conv_by_matrix,
+        kernels.conv_by_taps,
+    ),
     *(kernels.dense_by_columns, kernels.project_by_rows),
     *(kernels.half_unfolded_conv, kernels.kn2row_conv, kernels.layer_norm_by_rows),
     *(kernels.pointwise, kernels.pool_by_rows),

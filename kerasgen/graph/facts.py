@@ -241,6 +241,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.solve: replace(OPAQUE, gradient=linalg.solve),
     kernels.solve_triangular: replace(OPAQUE, gradient=linalg.solve_triangular),
     # resize
+    kernels.bilinear_by_rows: APART,
     kernels.crop_to_aspect_ratio: replace(REARRANGES, gradient=resize.crop_to_aspect_ratio),
     kernels.pad_to_aspect_ratio: replace(REARRANGES, gradient=resize.pad_to_aspect_ratio),
     kernels.resize: replace(REARRANGES, gradient=resize.resize),

@@ -203,7 +203,14 @@ from kerasgen.kernels.reduce import (
     unique,
     weighted_average,
 )
-from kerasgen.kernels.resize import crop_to_aspect_ratio, pad_to_aspect_ratio, resize, resize_corners, upsample
+from kerasgen.kernels.resize import (
+    bilinear_by_rows,
+    crop_to_aspect_ratio,
+    pad_to_aspect_ratio,
+    resize,
+    resize_corners,
+    upsample,
+)
 from kerasgen.kernels.scatter import rearrange, scatter_nd, scatter_update, slice_at, slice_update, unstack
 from kerasgen.kernels.segment import segment_max, segment_min, segment_prod, segment_sum
 from kerasgen.kernels.shape import (
@@ -294,6 +301,7 @@ __all__ = [
     "batch_dot",
     "batch_norm",
     "bessel_i0",
+    "bilinear_by_rows",
     "binary_crossentropy",
     "blocked_conv",
     "both_sides",

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from kerasgen.kernels.blocks import bordered
 from kerasgen.kernels.matmul import matmul
+from kerasgen.kernels.threads import block_rows, over_blocks
 from kerasgen.kernels.window import pad
 
 
@@ -42,11 +44,14 @@ def shared(size, new):
     return np.maximum(np.minimum(edges[1:], cells + 1) - np.maximum(edges[:-1], cells), 0)
 
 
+def centres_of(size, new):
+    """Where the new cells' centres lie; in float32 as TensorFlow has them, so that ties round to the same side."""
+    return (np.arange(new, dtype=np.float32) + 0.5) * np.float32(size / new) - 0.5
+
+
 def resize_matrix(size, new, interpolation, antialias):
     """The (new, size) matrix that resizes one axis: row i holds the weights of the cells that make up new cell i."""
-    scale = size / new
-    # In float32 as TensorFlow computes them, so that ties round to the same side.
-    centres = (np.arange(new, dtype=np.float32) + 0.5) * np.float32(scale) - 0.5
+    scale, centres = size / new, centres_of(size, new)
     if interpolation == "bicubic" and not antialias:
         centres = np.rint(centres * 1024) / 1024  # TensorFlow reads these weights from a table of 1024 steps
     cells = np.arange(size, dtype=np.float32)
@@ -98,6 +103,42 @@ def upsample(x, *, size, interpolation, half_pixel_centers=True):
     if not half_pixel_centers:
         return resize_corners(x, size=new, interpolation=interpolation)
     return resize(x, size=new, interpolation=interpolation)
+
+
+def neighbours(size, new):
+    """The two cells beside the centre of each new cell, and how far it is from the first to the second."""
+    centres = centres_of(size, new)
+    low = np.floor(centres)
+    cells = np.clip(low, 0, size - 1).astype(int), np.clip(low + 1, 0, size - 1).astype(int)
+    return (*cells, centres - low)
+
+
+def bilinear_by_rows(x, *, size, border=None, out=None):
+    """`resize` of a large array, bilinear and without antialiasing: (N, H, W, C) → (N, *size, C).
+
+    Only the two cells beside a new one are read, where `resize` multiplies all by a matrix of mostly zeros.
+    """
+    n, h, w, c = x.shape
+    y, whole = bordered((n, *size, c), x.dtype, border, out, 24 * n * c * size[0] * size[1])
+    (top, bottom, down), (left, right, across) = neighbours(h, size[0]), neighbours(w, size[1])
+    down, across = down.astype(x.dtype)[:, np.newaxis, np.newaxis], across.astype(x.dtype)[:, np.newaxis]
+
+    def block(at):
+        image, rows = at
+        first = top[rows.start]
+        cells = x[image, first : bottom[rows.stop - 1] + 1]
+        cells = between(cells.take(left, axis=1), cells.take(right, axis=1), across)
+        between(cells.take(top[rows] - first, axis=0), cells.take(bottom[rows] - first, axis=0), down[rows], out=y[at])
+
+    over_blocks(block, n, size[0], block_rows(2 * size[1] * c * x.itemsize), 24 * y.size)
+    return whole
+
+
+def between(first, second, part, out=None):
+    """first + (second - first) * part, into `out` or over `second`, which is overwritten in any case."""
+    second -= first
+    second *= part
+    return np.add(first, second, out=second if out is None else out)
 
 
 def crop_to_aspect_ratio(x, *, size):

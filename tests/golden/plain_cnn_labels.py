@@ -324,9 +324,7 @@ def nearest(x, *, size):
 
 def resize_matrix(size, new, interpolation, antialias):
     """The (new, size) matrix that resizes one axis: row i holds the weights of the cells that make up new cell i."""
-    scale = size / new
-    # In float32 as TensorFlow computes them, so that ties round to the same side.
-    centres = (np.arange(new, dtype=np.float32) + 0.5) * np.float32(scale) - 0.5
+    scale, centres = size / new, centres_of(size, new)
     if interpolation == "bicubic" and not antialias:
         centres = np.rint(centres * 1024) / 1024  # TensorFlow reads these weights from a table of 1024 steps
     cells = np.arange(size, dtype=np.float32)
@@ -344,6 +342,11 @@ def resize_matrix(size, new, interpolation, antialias):
     else:
         weights = lanczos(distance, {"lanczos3": 3, "lanczos5": 5}[interpolation])
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def centres_of(size, new):
+    """Where the new cells' centres lie; in float32 as TensorFlow has them, so that ties round to the same side."""
+    return (np.arange(new, dtype=np.float32) + 0.5) * np.float32(size / new) - 0.5
 
 
 def shared(size, new):

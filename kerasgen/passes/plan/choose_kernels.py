@@ -21,6 +21,8 @@
 | stride 1, of more than SMALL bytes       | conv2d                 | 3 x 3, the transforms take what is saved         |
 | a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
 | pooling of more than SMALL bytes         | pool_by_rows           | what is pooled stays in the cache                |
+| bilinear resizing of images from WIDE_   | bilinear_by_rows       | two products for each number, not one for each   |
+| IMAGE on, without antialiasing           |                        | cell of a row or column                          |
 | layer normalisation of so many, over the | layer_norm_by_rows     | the same, and processes share its rows           |
 | last axis alone                          |                        |                                                  |
 | a projection to heads, or back, of more  | project_by_rows        | what is added to it is in the cache, and         |
@@ -55,6 +57,7 @@ MOST_FILTERS = 32
 MERGED = 16  # channels of a group, and filters
 LOOP = range(512, 2048)  # numbers in the inner loop of a tiled kernel
 WIDE = 96  # channels from which on a strided tile is one cell
+WIDE_IMAGE = 48  # cells of a row
 # By window: the outputs per tile along each axis, the least map size, and the least harmonic mean of channels and
 # filters, to which the products saved for each number transformed are proportional. The first that fits is used. Along
 # one axis alone, less is saved.
@@ -208,10 +211,12 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
 
 
 def _by_rows(node: Node, graph: Graph, small: int, few: int) -> Node | None:
-    """A large pooling, normalisation over the channels or projection, by the kernel that goes through it in blocks."""
+    """A large pooling, normalisation, projection or resizing, by the kernel that goes through it in blocks."""
     if node.kernel is kernels.project:
         products = multiply_adds(node, {**graph.specs, **graph.arrays})
         return replace(node, kernel=kernels.project_by_rows) if products is None or products > few else None
+    if node.kernel in (kernels.resize, kernels.upsample):
+        return _bilinear(node, graph, small)
     if not node.reads or graph.sample_bytes(node.reads[0]) <= small:
         return None
     if node.kernel in (kernels.max_pool, kernels.average_pool):
@@ -222,6 +227,19 @@ def _by_rows(node: Node, graph: Graph, small: int, few: int) -> Node | None:
         attrs = {key: value for key, value in node.attrs.items() if key != "axis"}
         return replace(node, kernel=kernels.layer_norm_by_rows, attrs=attrs)
     return None
+
+
+def _bilinear(node: Node, graph: Graph, small: int) -> Node | None:
+    """A bilinear resizing of a wide image, by the kernel that reads only the cells beside each new one."""
+    by_weights = node.attrs.get("half_pixel_centers", True) and not node.attrs.get("antialias", False)
+    if node.attrs.get("interpolation", "bilinear") != "bilinear" or not by_weights:
+        return None
+    x, y = graph.specs[node.reads[0]], graph.specs[node.output]
+    size = y.shape[1:-1]
+    if None in size or (x.shape[2] or 0) < WIDE_IMAGE or x.dtype not in ("float32", "float64"):
+        return None
+    large = graph.sample_bytes(node.output) > small
+    return replace(node, kernel=kernels.bilinear_by_rows, attrs={"size": size}) if large else None
 
 
 def _changes(node: Node, graph: Graph) -> bool:
