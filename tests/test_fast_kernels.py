@@ -241,6 +241,19 @@ def test_winograd_depthwise_conv(sizes, padding, window, m):
 
 
 @pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("sizes", [(9,), (7, 8), (4, 5, 6)], ids=str)
+def test_activation_by_rows(sizes):
+    x, border = random(2, *sizes, 3), FRAME[: len(sizes)]
+    want = np.where(x > 0, x, 0.1 * x)
+    for frame, wanted in ((None, want), (border, np.pad(want, [(0, 0), *border, (0, 0)]))):
+        buffer = threads.Buffer()
+        settings = {"activation": kernels.leaky_relu, "negative_slope": 0.1}
+        got = kernels.activation_by_rows(x, border=frame, out=buffer, **settings)
+        close(got, wanted)
+        assert np.shares_memory(got, buffer.memory)
+
+
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("limits", [("low", None), (None, "high"), ("low", "high"), ("zero", "one")])
 @pytest.mark.parametrize("sizes", [(9,), (7, 8), (4, 5, 6)])
 def test_clamp(sizes, limits):

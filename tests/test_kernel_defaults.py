@@ -123,6 +123,7 @@ CALLS: dict[str, Call] = {
     "locally_connected": call(SERIES, random(5, 12, 6), random(5, 6), size=(3,), strides=ONE),
     "dense_by_columns": call(X, random(5, 4)),
     "pointwise": call(IMAGE, random(4, 5)),
+    "activation_by_rows": call(IMAGE, activation=kernels.tanh),
     "bilinear_by_rows": call(IMAGE, size=(7, 9)),
     "layer_norm_by_rows": call(IMAGE),
     "pool_by_rows": call(IMAGE, pool=kernels.max_pool, size=TWO, strides=TWO),

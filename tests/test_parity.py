@@ -30,7 +30,7 @@ from kerasgen.graph.ir import Graph
 from kerasgen.graph.plan import Plan
 from kerasgen.lowering import lower
 from kerasgen.passes import DIFFERENTIABLE, LEVEL, PIPELINES, PURE, Phase, Pipeline, optimize
-from kerasgen.passes.plan.choose_kernels import DEPTHWISE, WINOGRAD, Tiles
+from kerasgen.passes.plan.choose_kernels import OTHER_DEPTHWISE, WINOGRAD, RowTiles, Tiles
 from kerasgen.readers import read
 from kerasgen.scanner.configs import look_through
 from kerasgen.verification.compare import flat
@@ -149,15 +149,16 @@ def forced(limits: Mapping[str, Mapping[str, Any]]) -> Pipeline:
 
 
 ALWAYS: Tiles = {window: [(m, max(m), 1) for m, _, _ in tiles] for window, tiles in WINOGRAD.items()}
-ROWS: Tiles = {window: [(m, m[0], 1) for m, _, _ in tiles] for window, tiles in DEPTHWISE.items()}
+ROWS: RowTiles = {window: tiles[0] for window, tiles in OTHER_DEPTHWISE.items()}
 # Every fast kernel wherever it can stand, for the cases are so small that none is worth it, or all are unrolled.
 FAST = forced(
     {
         "unroll_small": {"limit": 0},
-        "choose_kernels": {"small": 0, "few": 0, "winograd": ALWAYS, "depthwise": ROWS},
+        "fuse_attention": {"small": 0},
+        "choose_kernels": {"small": 0, "few": 0, "wide": 1, "winograd": ALWAYS, "depthwise": ROWS},
         "scale_by_blocks": {"large": 1},
         "move_pools": {"large": 0},
-        "relu_by_rows": {"large": 1},
+        "activations_by_rows": {"large": 1, "larger": 1},
         "plan_memory": {"large": 1},
         "split_batch": {"max_bytes": 1},
     }

@@ -49,7 +49,7 @@ FAST_KERNELS = (
         kernels.conv_by_matrix,
         kernels.conv_by_taps,
     ),
-    *(kernels.dense_by_columns, kernels.project_by_rows),
+    *(kernels.activation_by_rows, kernels.dense_by_columns, kernels.project_by_rows),
     *(kernels.half_unfolded_conv, kernels.kn2row_conv, kernels.layer_norm_by_rows),
     *(kernels.pointwise, kernels.pool_by_rows),
     *(kernels.scale_shift, kernels.tiled_depthwise_conv2d, kernels.winograd_conv2d, kernels.winograd_depthwise_conv2d),

@@ -113,6 +113,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.grouped_conv2d: GROUPED,
     kernels.grouped_conv3d: GROUPED,
     # blocks
+    kernels.activation_by_rows: APART,
     kernels.blocked_conv: APART,
     kernels.clamp: APART,
     kernels.dense_by_columns: APART,

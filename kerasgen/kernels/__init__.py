@@ -65,6 +65,7 @@ from kerasgen.kernels.attention import (
     project_by_rows,
 )
 from kerasgen.kernels.blocks import (
+    activation_by_rows,
     blocked_conv,
     clamp,
     dense_by_columns,
@@ -285,6 +286,7 @@ ACTIVATIONS = {
 
 __all__ = [
     "ACTIVATIONS",
+    "activation_by_rows",
     "adaptive_average_pool",
     "adaptive_max_pool",
     "additive_scores",

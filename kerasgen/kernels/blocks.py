@@ -256,6 +256,18 @@ def scale_shift(x, scale, shift, *, activation=None, border=None, out=None):
     return whole
 
 
+def activation_by_rows(x, *, activation, border=None, out=None, **settings):
+    """An activation of a large array, with its settings: (N, H, W, C) → (N, H, W, C), any number of axes."""
+    cost = 32 * x.size  # most have four operations
+    y, whole = bordered(x.shape, x.dtype, border, out, cost)
+
+    def block(at):
+        y[at] = activation(x[at], **settings)
+
+    over_blocks(block, len(x), x.shape[1], block_rows(4 * x[:1, :1].nbytes), cost)
+    return whole
+
+
 def clamp(x, low=None, high=None, *, border=None, out=None):
     """x clipped to limits, each per channel or a single number, None for no limit: (N, H, W, C) → (N, H, W, C)."""
     y, whole = bordered(x.shape, x.dtype, border, out, 8 * x.size)

@@ -30,12 +30,12 @@ from kerasgen.passes.fold.fold_through_relu import fold_through_relu
 from kerasgen.passes.fold.fuse_activation import fuse_activation
 from kerasgen.passes.fold.move_pools import move_pools
 from kerasgen.passes.fold.scale_by_blocks import scale_by_blocks
+from kerasgen.passes.plan.activations_by_rows import activations_by_rows
 from kerasgen.passes.plan.add_borders import add_borders
 from kerasgen.passes.plan.choose_kernels import choose_exact_kernels, choose_kernels
 from kerasgen.passes.plan.fuse_attention import fuse_attention
 from kerasgen.passes.plan.fuse_residual import fuse_residual
 from kerasgen.passes.plan.plan_memory import plan_memory
-from kerasgen.passes.plan.relu_by_rows import relu_by_rows
 from kerasgen.passes.plan.split_batch import split_batch
 from kerasgen.passes.plan.unroll_small import unroll_small
 
@@ -76,7 +76,7 @@ FUSE = phase("fold", fuse_activation)
 EXACT_KERNELS = Phase("plan", (on_graph(fuse_attention), choose_exact_kernels))
 FAST_KERNELS = Phase("plan", (on_graph(fuse_attention), unroll_small, choose_kernels))
 GATES = phase("fold", fold_gate)
-EPILOGUES = phase("plan", fuse_residual, fuse_activation, relu_by_rows)
+EPILOGUES = phase("plan", fuse_residual, fuse_activation, activations_by_rows)
 FINISH = phase("clean", drop_unused, schedule)
 BUFFERS = Phase("plan", (on_graph(add_borders), plan_memory, split_batch))
 

@@ -131,6 +131,7 @@ def choose_kernels(
     *,
     small: int = SMALL,
     few: int = FEW,
+    wide: int = WIDE_IMAGE,
     winograd: Tiles = WINOGRAD,
     depthwise: RowTiles = DEPTHWISE,
 ) -> Plan:
@@ -139,7 +140,7 @@ def choose_kernels(
     readers = graph.readers()
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
-        by_rows = _by_rows(node, graph, small, few)
+        by_rows = _by_rows(node, graph, small, few, wide)
         if by_rows is not None:
             chosen[node.output] = by_rows
         layer = _layer(node, graph, few)
@@ -210,13 +211,13 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
                 yield layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
 
 
-def _by_rows(node: Node, graph: Graph, small: int, few: int) -> Node | None:
+def _by_rows(node: Node, graph: Graph, small: int, few: int, wide: int) -> Node | None:
     """A large pooling, normalisation, projection or resizing, by the kernel that goes through it in blocks."""
     if node.kernel is kernels.project:
         products = multiply_adds(node, {**graph.specs, **graph.arrays})
         return replace(node, kernel=kernels.project_by_rows) if products is None or products > few else None
     if node.kernel in (kernels.resize, kernels.upsample):
-        return _bilinear(node, graph, small)
+        return _bilinear(node, graph, small, wide)
     if not node.reads or graph.sample_bytes(node.reads[0]) <= small:
         return None
     if node.kernel in (kernels.max_pool, kernels.average_pool):
@@ -229,14 +230,14 @@ def _by_rows(node: Node, graph: Graph, small: int, few: int) -> Node | None:
     return None
 
 
-def _bilinear(node: Node, graph: Graph, small: int) -> Node | None:
+def _bilinear(node: Node, graph: Graph, small: int, wide: int) -> Node | None:
     """A bilinear resizing of a wide image, by the kernel that reads only the cells beside each new one."""
     by_weights = node.attrs.get("half_pixel_centers", True) and not node.attrs.get("antialias", False)
     if node.attrs.get("interpolation", "bilinear") != "bilinear" or not by_weights:
         return None
     x, y = graph.specs[node.reads[0]], graph.specs[node.output]
     size = y.shape[1:-1]
-    if None in size or (x.shape[2] or 0) < WIDE_IMAGE or x.dtype not in ("float32", "float64"):
+    if None in size or (x.shape[2] or 0) < wide or x.dtype not in ("float32", "float64"):
         return None
     large = graph.sample_bytes(node.output) > small
     return replace(node, kernel=kernels.bilinear_by_rows, attrs={"size": size}) if large else None
