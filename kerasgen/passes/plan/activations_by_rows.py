@@ -28,7 +28,7 @@ def activations_by_rows(graph: Graph, *, large: int = LARGE, larger: int = LARGE
 
 def _by_rows(node: Node, graph: Graph, large: int, larger: int) -> Node | None:
     spec, row = graph.specs.get(node.outputs[0]), facts(node.kernel)
-    if spec is None or len(spec.shape) < 3 or np.dtype(spec.dtype).kind != "f":
+    if len(node.outputs) > 1 or spec is None or len(spec.shape) < 3 or np.dtype(spec.dtype).kind != "f":
         return None
     size = graph.sample_bytes(node.output)
     if row.limits is not None and not node.attrs:

@@ -214,8 +214,7 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
 def _by_rows(node: Node, graph: Graph, small: int, few: int, wide: int) -> Node | None:
     """A large pooling, normalisation, projection or resizing, by the kernel that goes through it in blocks."""
     if node.kernel is kernels.project:
-        products = multiply_adds(node, {**graph.specs, **graph.arrays})
-        return replace(node, kernel=kernels.project_by_rows) if products is None or products > few else None
+        return _project(node, graph, few)
     if node.kernel in (kernels.resize, kernels.upsample):
         return _bilinear(node, graph, small, wide)
     if not node.reads or graph.sample_bytes(node.reads[0]) <= small:
@@ -228,6 +227,16 @@ def _by_rows(node: Node, graph: Graph, small: int, few: int, wide: int) -> Node 
         attrs = {key: value for key, value in node.attrs.items() if key != "axis"}
         return replace(node, kernel=kernels.layer_norm_by_rows, attrs=attrs)
     return None
+
+
+def _project(node: Node, graph: Graph, few: int) -> Node | None:
+    """A projection of many products, of sequences, with a bias for each number that it makes of a step."""
+    axes, arrays = node.attrs.get("axes", 1), graph.arrays
+    x, kernel, *bias = (arrays.get(name, graph.specs.get(name)) for name in node.reads)
+    if x is None or kernel is None or len(x.shape) < axes + 2 or any(b.shape != kernel.shape[axes:] for b in bias):
+        return None
+    products = multiply_adds(node, {**graph.specs, **arrays})
+    return replace(node, kernel=kernels.project_by_rows) if products is None or products > few else None
 
 
 def _bilinear(node: Node, graph: Graph, small: int, wide: int) -> Node | None:
