@@ -231,11 +231,12 @@ def _by_rows(node: Node, graph: Graph, small: int, few: int, wide: int) -> Node 
 
 def _project(node: Node, graph: Graph, few: int) -> Node | None:
     """A projection of many products, of sequences, with a bias for each number that it makes of a step."""
-    axes, arrays = node.attrs.get("axes", 1), graph.arrays
-    x, kernel, *bias = (arrays.get(name, graph.specs.get(name)) for name in node.reads)
-    if x is None or kernel is None or len(x.shape) < axes + 2 or any(b.shape != kernel.shape[axes:] for b in bias):
+    axes: int = node.attrs.get("axes", 1)
+    values: dict[str, Any] = {**graph.specs, **graph.arrays}
+    x, kernel, *bias = (values[name].shape for name in node.reads)
+    if len(x) < axes + 2 or any(shape != kernel[axes:] for shape in bias):
         return None
-    products = multiply_adds(node, {**graph.specs, **arrays})
+    products = multiply_adds(node, values)
     return replace(node, kernel=kernels.project_by_rows) if products is None or products > few else None
 
 
