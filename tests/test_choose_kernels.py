@@ -1,4 +1,4 @@
-"""How the kernel of each layer is chosen, and how attention is fused: the algebra, and what is declined."""
+"""The passes that choose kernels, fuse attention and go by rows: their algebra, and what each declines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.passes.plan.choose_kernels import LOOP, RowTiles, Tiles, choose_exact_kernels, choose_kernels
 from kerasgen.passes.plan.fuse_attention import fuse_attention
+from kerasgen.passes.plan.large_by_rows import large_by_rows
 
 KERNEL = weights(c__kernel=(3, 3, 3, 4))
 
@@ -118,42 +119,6 @@ def test_few_channels_or_filters(shape: Any, x: tuple[int, int], fast: Any) -> N
     )
     for after in (choose_kernels(sized, depthwise={}), choose_exact_kernels(sized)):
         assert kernels_of(after) == [fast]
-
-
-@pytest.mark.parametrize(
-    ("shape", "axis", "large"),
-    [((99, 99, 9), (-1,), True), ((9, 9, 9), (-1,), False), ((99, 99, 9), (-2, -1), False), ((99999,), (-1,), False)],
-    ids=["large", "small", "more axes", "no rows"],
-)
-def test_large_arrays_are_normalised_by_rows(shape: tuple[int, ...], axis: tuple[int, ...], large: bool) -> None:
-    node = Node(("n",), kernels.layer_norm, ("image",), {"axis": axis, "epsilon": 0.1})
-    before = planned([node], {}, ("n",))
-    sized = of_sizes(before, image=(None, *shape), n=(None, *shape))
-    for after in (choose_kernels(sized), choose_exact_kernels(sized)):
-        assert kernels_of(after) == [kernels.layer_norm_by_rows if large else kernels.layer_norm]
-
-
-@pytest.mark.parametrize(
-    ("kernel", "attrs", "sizes", "fast"),
-    [
-        (kernels.upsample, {"size": (2, 3)}, (60, 50), True),
-        (kernels.upsample, {"size": (2, 3)}, (60, 40), False),
-        (kernels.upsample, {"size": (2, 3)}, (6, 50), False),
-        (kernels.upsample, {"size": (2, 3)}, (None, 50), False),
-        (kernels.upsample, {"size": (2, 3), "half_pixel_centers": False}, (60, 50), False),
-        (kernels.upsample, {"size": (2, 3), "interpolation": "bicubic"}, (60, 50), False),
-        (kernels.resize, {"size": (120, 150)}, (60, 50), True),
-        (kernels.resize, {"size": (120, 150), "antialias": True}, (60, 50), False),
-    ],
-    ids=["factors", "narrow", "small", "open", "corners", "bicubic", "any size", "antialiased"],
-)
-def test_wide_images_are_resized_by_rows(kernel: Any, attrs: Any, sizes: tuple[int | None, int], fast: bool) -> None:
-    node = Node(("u",), kernel, ("image",), {"interpolation": "bilinear", **attrs})
-    new = (sizes[0] and 2 * sizes[0], 3 * sizes[1])
-    before = of_sizes(planned([node], {}, ("u",)), image=(None, *sizes, 9), u=(None, *new, 9))
-    for after in (choose_kernels(before), choose_exact_kernels(before)):
-        assert kernels_of(after) == [kernels.bilinear_by_rows if fast else kernel]
-        assert not fast or after.graph.nodes[0].attrs == {"size": new}
 
 
 @pytest.mark.parametrize(
@@ -298,9 +263,68 @@ def test_attention_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
     assert fuse_attention(before, small=0) == before
 
 
+# --- large_by_rows ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "large"),
+    [((99, 99, 9), (-1,), True), ((9, 9, 9), (-1,), False), ((99, 99, 9), (-2, -1), False), ((99999,), (-1,), False)],
+    ids=["large", "small", "more axes", "no rows"],
+)
+def test_large_arrays_are_normalised_by_rows(shape: tuple[int, ...], axis: tuple[int, ...], large: bool) -> None:
+    node = Node(("n",), kernels.layer_norm, ("image",), {"axis": axis, "epsilon": 0.1})
+    before = graph([node], {}, ("n",))
+    after = large_by_rows(of_sizes(before, image=(None, *shape), n=(None, *shape)))
+    assert kernels_of(after) == [kernels.layer_norm_by_rows if large else kernels.layer_norm]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "attrs", "sizes", "fast"),
+    [
+        (kernels.upsample, {"size": (2, 3)}, (60, 50), True),
+        (kernels.upsample, {"size": (2, 3)}, (60, 40), False),
+        (kernels.upsample, {"size": (2, 3)}, (6, 50), False),
+        (kernels.upsample, {"size": (2, 3)}, (None, 50), False),
+        (kernels.upsample, {"size": (2, 3), "half_pixel_centers": False}, (60, 50), False),
+        (kernels.upsample, {"size": (2, 3), "interpolation": "bicubic"}, (60, 50), False),
+        (kernels.resize, {"size": (120, 150)}, (60, 50), True),
+        (kernels.resize, {"size": (120, 150), "antialias": True}, (60, 50), False),
+    ],
+    ids=["factors", "narrow", "small", "open", "corners", "bicubic", "any size", "antialiased"],
+)
+def test_wide_images_are_resized_by_rows(kernel: Any, attrs: Any, sizes: tuple[int | None, int], fast: bool) -> None:
+    node = Node(("u",), kernel, ("image",), {"interpolation": "bilinear", **attrs})
+    new = (sizes[0] and 2 * sizes[0], 3 * sizes[1])
+    before = of_sizes(graph([node], {}, ("u",)), image=(None, *sizes, 9), u=(None, *new, 9))
+    after = large_by_rows(before)
+    assert kernels_of(after) == [kernels.bilinear_by_rows if fast else kernel]
+    assert not fast or after.nodes[0].attrs == {"size": new}
+
+
 @pytest.mark.parametrize("few", [0, 10**9])
 def test_large_projections_go_by_rows(few: int) -> None:
-    before = Plan(attention(PLAIN, ATTEND))
-    for after in (choose_kernels(before, few=few), choose_kernels(before, few=few, winograd={}, depthwise={})):
-        same_answers(before, after)
-        assert (kernels.project_by_rows in kernels_of(after)) == (few == 0)
+    before = attention(PLAIN, ATTEND)
+    after = large_by_rows(before, few=few)
+    same_answers(before, after)
+    assert (kernels.project_by_rows in kernels_of(after)) == (few == 0)
+
+
+@pytest.mark.parametrize(
+    ("x", "bias"), [("image", (7, 4)), ("row", (4,))], ids=["a bias for each column", "no sequence"]
+)
+def test_a_projection_stays(x: str, bias: tuple[int, ...]) -> None:
+    nodes = [
+        Node(("row",), kernels.global_average_pool, ("image",)),
+        Node(("p",), kernels.project, (x, "p/kernel", "p/bias")),
+    ]
+    before = graph(nodes, weights(p__kernel=(3, 4), p__bias=bias), ("p", "row"))
+    assert large_by_rows(before, few=0) == before
+
+
+@pytest.mark.parametrize("pool", [kernels.max_pool, kernels.average_pool])
+def test_large_pools_go_by_rows(pool: Any) -> None:
+    before = graph([Node(("a",), pool, ("image",), {"size": (2, 3), "strides": (2, 1), "pad": "same"})], {}, ("a",))
+    after = large_by_rows(before, small=0)
+    same_answers(before, after)
+    assert kernels_of(after) == [kernels.pool_by_rows]
+    assert large_by_rows(before) == before, "it is small"

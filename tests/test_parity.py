@@ -155,7 +155,8 @@ FAST = forced(
     {
         "unroll_small": {"limit": 0},
         "fuse_attention": {"small": 0},
-        "choose_kernels": {"small": 0, "few": 0, "wide": 1, "winograd": ALWAYS, "depthwise": ROWS},
+        "large_by_rows": {"small": 0, "few": 0, "wide": 1},
+        "choose_kernels": {"small": 0, "few": 0, "winograd": ALWAYS, "depthwise": ROWS},
         "scale_by_blocks": {"large": 1},
         "move_pools": {"large": 0},
         "activations_by_rows": {"large": 1, "larger": 1},

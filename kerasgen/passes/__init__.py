@@ -35,6 +35,7 @@ from kerasgen.passes.plan.add_borders import add_borders
 from kerasgen.passes.plan.choose_kernels import choose_exact_kernels, choose_kernels
 from kerasgen.passes.plan.fuse_attention import fuse_attention
 from kerasgen.passes.plan.fuse_residual import fuse_residual
+from kerasgen.passes.plan.large_by_rows import large_by_rows
 from kerasgen.passes.plan.plan_memory import plan_memory
 from kerasgen.passes.plan.split_batch import split_batch
 from kerasgen.passes.plan.unroll_small import unroll_small
@@ -73,8 +74,9 @@ FOLD = phase(
 )
 MOVE = phase("fold", move_pools, scale_by_blocks, fuse_activation)
 FUSE = phase("fold", fuse_activation)
-EXACT_KERNELS = Phase("plan", (on_graph(fuse_attention), choose_exact_kernels))
-FAST_KERNELS = Phase("plan", (on_graph(fuse_attention), unroll_small, choose_kernels))
+BY_ROWS = phase("plan", fuse_attention, large_by_rows)
+EXACT_KERNELS = Phase("plan", (choose_exact_kernels,))
+FAST_KERNELS = Phase("plan", (unroll_small, choose_kernels))
 GATES = phase("fold", fold_gate)
 EPILOGUES = phase("plan", fuse_residual, fuse_activation, activations_by_rows)
 FINISH = phase("clean", drop_unused, schedule)
@@ -84,8 +86,8 @@ Pipeline = Sequence[Phase]
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
 PIPELINES: Mapping[int, Pipeline] = {
     0: (STOPS, CLEAN, FUSE, FINISH),
-    1: (STOPS, CLEAN, JOIN, FUSE, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
-    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, FAST_KERNELS, EPILOGUES, GATES, FINISH, BUFFERS),
+    1: (STOPS, CLEAN, JOIN, FUSE, BY_ROWS, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
+    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, BY_ROWS, FAST_KERNELS, EPILOGUES, GATES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
 # The same for a module without NumPy, whose kernels have no faster forms.

@@ -20,13 +20,6 @@
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
 | stride 1, of more than SMALL bytes       | conv2d                 | 3 x 3, the transforms take what is saved         |
 | a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
-| pooling of more than SMALL bytes         | pool_by_rows           | what is pooled stays in the cache                |
-| bilinear resizing of images from WIDE_   | bilinear_by_rows       | two products for each number, not one for each   |
-| IMAGE on, without antialiasing           |                        | cell of a row or column                          |
-| layer normalisation of so many, over the | layer_norm_by_rows     | the same, and processes share its rows           |
-| last axis alone                          |                        |                                                  |
-| a projection to heads, or back, of more  | project_by_rows        | what is added to it is in the cache, and         |
-| than FEW products                        |                        | processes share its rows                         |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
 A size that is known only at run time counts as large, but excludes Winograd's tiles. A weight that training changes
@@ -46,7 +39,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph.facts import facts, multiply_adds
+from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node, Shape
 from kerasgen.graph.plan import Layout, Plan
 
@@ -57,7 +50,6 @@ MOST_FILTERS = 32
 MERGED = 16  # channels of a group, and filters
 LOOP = range(512, 2048)  # numbers in the inner loop of a tiled kernel
 WIDE = 96  # channels from which on a strided tile is one cell
-WIDE_IMAGE = 48  # cells of a row
 # By window: the outputs per tile along each axis, the least map size, and the least harmonic mean of channels and
 # filters, to which the products saved for each number transformed are proportional. The first that fits is used. Along
 # one axis alone, less is saved.
@@ -131,7 +123,6 @@ def choose_kernels(
     *,
     small: int = SMALL,
     few: int = FEW,
-    wide: int = WIDE_IMAGE,
     winograd: Tiles = WINOGRAD,
     depthwise: RowTiles = DEPTHWISE,
 ) -> Plan:
@@ -140,9 +131,6 @@ def choose_kernels(
     readers = graph.readers()
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
-        by_rows = _by_rows(node, graph, small, few, wide)
-        if by_rows is not None:
-            chosen[node.output] = by_rows
         layer = _layer(node, graph, few)
         if layer is None:
             continue
@@ -209,48 +197,6 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
         for m in () if exact else OTHER_TILES.get(window, ()):
             if _has_tiles(layer):
                 yield layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
-
-
-def _by_rows(node: Node, graph: Graph, small: int, few: int, wide: int) -> Node | None:
-    """A large pooling, normalisation, projection or resizing, by the kernel that goes through it in blocks."""
-    if node.kernel is kernels.project:
-        return _project(node, graph, few)
-    if node.kernel in (kernels.resize, kernels.upsample):
-        return _bilinear(node, graph, small, wide)
-    if not node.reads or graph.sample_bytes(node.reads[0]) <= small:
-        return None
-    if node.kernel in (kernels.max_pool, kernels.average_pool):
-        attrs = {"pads" if key == "pad" else key: value for key, value in node.attrs.items()}
-        return replace(node, kernel=kernels.pool_by_rows, attrs={"pool": node.kernel, **attrs})
-    over_channels = node.kernel is kernels.layer_norm and node.attrs.get("axis") == (-1,)
-    if over_channels and len(graph.specs[node.reads[0]].shape) > 2:
-        attrs = {key: value for key, value in node.attrs.items() if key != "axis"}
-        return replace(node, kernel=kernels.layer_norm_by_rows, attrs=attrs)
-    return None
-
-
-def _project(node: Node, graph: Graph, few: int) -> Node | None:
-    """A projection of many products, of sequences, with a bias for each number that it makes of a step."""
-    axes: int = node.attrs.get("axes", 1)
-    values: dict[str, Any] = {**graph.specs, **graph.arrays}
-    x, kernel, *bias = (values[name].shape for name in node.reads)
-    if len(x) < axes + 2 or any(shape != kernel[axes:] for shape in bias):
-        return None
-    products = multiply_adds(node, values)
-    return replace(node, kernel=kernels.project_by_rows) if products is None or products > few else None
-
-
-def _bilinear(node: Node, graph: Graph, small: int, wide: int) -> Node | None:
-    """A bilinear resizing of a wide image, by the kernel that reads only the cells beside each new one."""
-    by_weights = node.attrs.get("half_pixel_centers", True) and not node.attrs.get("antialias", False)
-    if node.attrs.get("interpolation", "bilinear") != "bilinear" or not by_weights:
-        return None
-    x, y = graph.specs[node.reads[0]], graph.specs[node.output]
-    size = y.shape[1:-1]
-    if None in size or (x.shape[2] or 0) < wide or x.dtype not in ("float32", "float64"):
-        return None
-    large = graph.sample_bytes(node.output) > small
-    return replace(node, kernel=kernels.bilinear_by_rows, attrs={"size": size}) if large else None
 
 
 def _changes(node: Node, graph: Graph) -> bool:
