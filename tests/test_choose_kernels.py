@@ -214,27 +214,26 @@ def test_a_kernel_that_two_layers_read_keeps_its_layout() -> None:
 
 # --- fuse_attention --------------------------------------------------------------------------------------------------
 
-HEADS = [
-    Node(("q",), kernels.project, ("image", "q/kernel")),
-    Node(("k",), kernels.project, ("image", "k/kernel")),
-    Node(("m",), np.greater, ("mask", 0.0)),
+PROJECTIONS = weights(q__kernel=(3, 2, 4), k__kernel=(3, 2, 4))
+SCORES = [
+    Node(("steps",), kernels.reshape, ("image",), {"shape": (42, 3)}),
+    Node(("q",), kernels.project, ("steps", "q/kernel")),
+    Node(("k",), kernels.project, ("steps", "k/kernel")),
+    Node(("sums",), np.sum, ("steps",), {"axis": -1}),
+    Node(("seen",), np.greater, ("sums", 0.0)),
+    Node(("mask",), kernels.get_item, ("seen",), {"index": (slice(None), None, None)}),
     Node(("s",), kernels.head_scores, ("q", "k"), {"scale": 0.5}),
 ]
-PROJECTIONS = weights(q__kernel=(3, 2, 4), k__kernel=(3, 2, 4))
 ATTEND = Node(("a",), kernels.attend, ("w", "k"))
 
 
 def attention(*nodes: Node, outputs: tuple[str, ...] = ("a",)) -> Graph:
-    """Of the 6 rows of an image to its 7 columns, as if these were two sequences of one step more than that."""
-    steps = [Node(("t",), kernels.reshape, ("image",), {"shape": (42, 3)})]
-    heads = [replace(node, inputs=tuple("t" if i == "image" else i for i in node.inputs)) for node in HEADS]
-    mask = Node(("mask",), np.sum, ("t",), {"axis": -1})
-    rows = Node(("rows",), kernels.get_item, ("m",), {"index": (slice(None), None, None)})
-    return graph([*steps, mask, *heads[:3], rows, heads[3], *nodes], PROJECTIONS, outputs)
+    """Of the cells of an image to each other, up to the scores; then these nodes."""
+    return graph([*SCORES, *nodes], PROJECTIONS, outputs)
 
 
 PLAIN = Node(("w",), kernels.softmax, ("s",))
-MASKED = Node(("w",), kernels.masked_softmax, ("s", "rows"), {"axis": -1, "lowest": -1e9, "zeroed": True})
+MASKED = Node(("w",), kernels.masked_softmax, ("s", "mask"), {"axis": -1, "lowest": -1e9, "zeroed": True})
 
 
 @pytest.mark.parametrize("softmax", [PLAIN, MASKED], ids=["plain", "masked"])

@@ -119,7 +119,8 @@ def bilinear_by_rows(x, *, size, border=None, out=None):
     Only the two cells beside a new one are read, where `resize` multiplies all by a matrix of mostly zeros.
     """
     n, h, w, c = x.shape
-    y, whole = bordered((n, *size, c), x.dtype, border, out, 24 * n * c * size[0] * size[1])
+    cost = 24 * n * size[0] * size[1] * c
+    y, whole = bordered((n, *size, c), x.dtype, border, out, cost)
     (top, bottom, down), (left, right, across) = neighbours(h, size[0]), neighbours(w, size[1])
     down, across = down.astype(x.dtype)[:, np.newaxis, np.newaxis], across.astype(x.dtype)[:, np.newaxis]
 
@@ -130,7 +131,7 @@ def bilinear_by_rows(x, *, size, border=None, out=None):
         cells = between(cells.take(left, axis=1), cells.take(right, axis=1), across)
         between(cells.take(top[rows] - first, axis=0), cells.take(bottom[rows] - first, axis=0), down[rows], out=y[at])
 
-    over_blocks(block, n, size[0], block_rows(2 * size[1] * c * x.itemsize), 24 * y.size)
+    over_blocks(block, n, size[0], block_rows(2 * size[1] * c * x.itemsize), cost)
     return whole
 
 
