@@ -31,13 +31,13 @@ WIDE = 48  # cells of a row
 
 def large_by_rows(graph: Graph, *, small: int = SMALL, few: int = FEW, wide: int = WIDE) -> Graph:
     """The graph with every such layer by rows."""
-    limits, known = {"small": small, "few": few, "wide": wide}, {*graph.specs, *graph.arrays}
+    limits = {"small": small, "few": few, "wide": wide}
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
         rule = RULES.get(node.kernel)
-        by_rows = rule(node, graph, limits) if rule is not None and known.issuperset(node.reads) else None
-        if by_rows is not None:
-            chosen[node.output] = by_rows
+        if rule is not None and graph.specs.keys() >= {str(node.inputs[0]), node.output}:
+            by_rows = rule(node, graph, limits)
+            chosen.update({} if by_rows is None else {node.output: by_rows})
     return graph.substitute(chosen)
 
 
