@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +12,14 @@ from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.graph.plan import Plan
 
-RANDOM = np.random.RandomState(0)
-X = RANDOM.standard_normal((2, 6, 7, 3)).astype("float32")
+X = np.random.RandomState(0).standard_normal((2, 6, 7, 3)).astype("float32")
 
 
 def weights(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Random weights; variances are positive."""
-    arrays = {name.replace("__", "/"): RANDOM.uniform(0.5, 1.5, shape) for name, shape in shapes.items()}
-    return {name: array.astype("float32") for name, array in arrays.items()}
+    """Random weights, the same for the same name and shape; variances are positive."""
+    seeds = {name: zlib.crc32(repr((name, shape)).encode()) for name, shape in shapes.items()}
+    arrays = {name: np.random.RandomState(seeds[name]).uniform(0.5, 1.5, shape) for name, shape in shapes.items()}
+    return {name.replace("__", "/"): array.astype("float32") for name, array in arrays.items()}
 
 
 def norm_weights(channels: int, layer: str = "norm") -> dict[str, np.ndarray]:

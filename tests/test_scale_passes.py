@@ -347,7 +347,7 @@ def test_no_limit_that_cuts_nothing(scale: list[int], by: Any, limits: tuple[str
     arrays = {**ARRAYS, "s": np.array(scale, np.float32)}
     before = graph([*SHIFTED, cut("r", "a", by), conv("c", "r")], arrays, ("c",))
     after = fold_through_relu(before)
-    same_answers(before, after)
+    same_answers(before, after, 5e-5)  # where all is cut off, the new bias cancels 27 products of up to 4
     assert after.nodes[0].inputs == limits
 
 
