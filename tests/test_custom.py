@@ -15,9 +15,13 @@ from keras import layers as L
 from support import randomize, relative_error, run_python
 
 import kerasgen
+from kerasgen.emit.body import Body
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import KERNELS, RUNTIME
 from kerasgen.emit.source import collect
+from kerasgen.emit.target import NUMPY
+from kerasgen.graph.ir import Graph, Node, Value
+from kerasgen.graph.plan import Plan
 
 X = np.random.RandomState(0).standard_normal((3, 4)).astype("float32")
 HERE = Path(__file__).parent
@@ -177,3 +181,29 @@ def test_what_custom_does_not_mean(tmp_path: Path, text: str) -> None:
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "m.py").exists()
+
+
+def first_or(x: Any, y: Any = None, z: Any = None) -> Any:
+    return x if y is None else z
+
+
+def rest_of(x: Any, y: Any = None, *rest: Any) -> Any:
+    return rest
+
+
+@pytest.mark.parametrize(
+    ("kernel", "operands", "arguments"),
+    [
+        (first_or, ("image",), "image"),
+        (first_or, ("image", None, None), "image"),
+        (first_or, ("image", None, "image"), "image, z=image"),
+        (first_or, ("image", "image", None), "image, image"),
+        (rest_of, ("image", None, "image", "image"), "image, None, image, image"),
+    ],
+    ids=str,
+)
+def test_operands_behind_one_left_out_go_by_name(kernel: Any, operands: tuple[Any, ...], arguments: str) -> None:
+    plan = Plan(
+        Graph((Value("image", (None, 6, 7, 3), "float32"),), (Node(("y",), kernel, operands),), ("y",), {}, ("y",))
+    )
+    assert Body(plan, NUMPY).lines()[-1].endswith(f"{kernel.__name__}({arguments})".replace("image", "x"))

@@ -11,8 +11,8 @@ import pytest
 from graphs import X
 
 from kerasgen import kernels
+from kerasgen.graph.fact_kinds import OPAQUE, UFUNC
 from kerasgen.graph.facts import FACTS, facts, setting
-from kerasgen.graph.rows import OPAQUE, UFUNC
 
 # What no node calls: the module around the nodes does, a layout of a weight, or the builder.
 NOT_NODES = {

@@ -161,16 +161,23 @@ class Body:
             ufunc = [self.target.name(node.kernel)] if shared is elementwise else []
             return f"{shared.__name__}({', '.join([*ufunc, *operands, f'out={self._name(str(out))}'])})"
         defaults = _defaults(node.kernel)
-        left_out = next((i for i, item in enumerate(node.inputs) if item is None is defaults.get(i, "")), len(operands))
-        named = zip(_parameters(node.kernel)[left_out:], operands[left_out:], node.inputs[left_out:], strict=False)
-        settings = [f"{name}={operand}" for name, operand, item in named if item is not None]
+        operands, settings = self._arguments(node, operands)
         settings += [
             f"{key}={literal(value)}"
             for key, value in node.attrs.items()
             if key not in defaults or defaults[key] != value
         ]
         settings += [f"out={self._name(out)}"] if out else []
-        return f"{self.target.name(node.kernel)}({', '.join([*operands[:left_out], *settings])})"
+        return f"{self.target.name(node.kernel)}({', '.join([*operands, *settings])})"
+
+    def _arguments(self, node: Node, operands: list[str]) -> tuple[list[str], list[str]]:
+        """The operands by position, and those by name: behind the first that is None, which is the default."""
+        parameters = [p for p in _parameters(node.kernel) if p.kind is p.POSITIONAL_OR_KEYWORD][: len(operands)]
+        if len(parameters) < len(operands):  # some have no name
+            return operands, []
+        rows = list(zip(parameters, operands, node.inputs, strict=True))
+        first = next((i for i, (p, _, item) in enumerate(rows) if item is None is p.default), len(rows))
+        return operands[:first], [f"{p.name}={operand}" for p, operand, item in rows[first:] if item is not None]
 
 
 def with_shapes(text: str, plan: Plan) -> str:
@@ -241,15 +248,12 @@ def literal(value: Any) -> str:
 
 
 @cache
-def _parameters(kernel: Callable[..., Any]) -> list[str]:
-    """The names of the parameters of one of our kernels, none for NumPy's functions."""
-    return list(inspect.signature(kernel).parameters) if is_copied(kernel) else []
+def _parameters(kernel: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a kernel; none for NumPy's functions, as their defaults differ between its versions."""
+    return list(inspect.signature(kernel).parameters.values()) if is_copied(kernel) else []
 
 
 @cache
-def _defaults(kernel: Callable[..., Any]) -> dict[Any, Any]:
-    """The default of each parameter that has one, by name and by position."""
-    if not is_copied(kernel):
-        return {}  # those of NumPy's functions differ between its versions
-    parameters = inspect.signature(kernel).parameters.values()
-    return {key: p.default for i, p in enumerate(parameters) if p.default is not p.empty for key in (i, p.name)}
+def _defaults(kernel: Callable[..., Any]) -> dict[str, Any]:
+    """The default of each parameter of a kernel that has one."""
+    return {p.name: p.default for p in _parameters(kernel) if p.default is not p.empty}

@@ -16,8 +16,8 @@ from kerasgen import kernels
 from kerasgen.emit import runtime
 from kerasgen.emit.audit import FUNCTIONS
 from kerasgen.errors import UsageError
+from kerasgen.graph.fact_kinds import Kernel
 from kerasgen.graph.facts import facts, is_copied
-from kerasgen.graph.rows import Kernel
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,7 @@ from kerasgen.graph.derivatives import (
     window,
 )
 from kerasgen.graph.derivatives.call import stop
-from kerasgen.graph.numpy_facts import NUMPY
-from kerasgen.graph.rows import (
+from kerasgen.graph.fact_kinds import (
     ACTIVATION,
     APART,
     BY_CELL,
@@ -57,6 +56,7 @@ from kerasgen.graph.rows import (
     Facts,
     Kernel,
 )
+from kerasgen.graph.numpy_facts import NUMPY
 
 FACTS: dict[Kernel, Facts] = {
     # activation

@@ -12,7 +12,7 @@ import numpy as np
 from kerasgen.graph import macs, syntax, windows
 from kerasgen.graph.derivatives import activation, arithmetic, attention, index, linalg, reduce, shape
 from kerasgen.graph.derivatives.call import stop
-from kerasgen.graph.rows import ALL, CELLS, LINEAR, OPAQUE, REARRANGES, UFUNC, Facts, Kernel
+from kerasgen.graph.fact_kinds import ALL, CELLS, LINEAR, OPAQUE, REARRANGES, UFUNC, Facts, Kernel
 
 NUMPY: dict[Kernel, Facts] = {
     np.add: replace(UFUNC, linear=True, in_place=True, syntax=syntax.infix("+"), gradient=arithmetic.add),

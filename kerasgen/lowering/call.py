@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasgen.graph.fact_kinds import Kernel
 from kerasgen.graph.ir import Node, Operand, Value
-from kerasgen.graph.rows import Kernel
 
 Sizes = tuple[int, ...]
 

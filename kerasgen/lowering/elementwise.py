@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph.rows import Kernel
+from kerasgen.graph.fact_kinds import Kernel
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, lowers, only
 from kerasgen.pure_kernels import activation, arithmetic
 

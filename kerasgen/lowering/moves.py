@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph.rows import Kernel
+from kerasgen.graph.fact_kinds import Kernel
 from kerasgen.kernels.resize import resize_matrix
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, Sizes, lowers
 from kerasgen.lowering.window import image, stepwise

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerasgen import kernels
+from kerasgen.graph.fact_kinds import Kernel
 from kerasgen.graph.ir import Operand
-from kerasgen.graph.rows import Kernel
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, lowers
 from kerasgen.lowering.elementwise import CELLS, ROWS
 from kerasgen.lowering.window import stepwise

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph.rows import Kernel
+from kerasgen.graph.fact_kinds import Kernel
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, Sizes, lowers, only
 from kerasgen.lowering.elementwise import along_axis, broadcast_shapes, finished, fused
 from kerasgen.pure_kernels import arithmetic, linalg, norm, reduce

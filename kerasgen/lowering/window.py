@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph.rows import Kernel
+from kerasgen.graph.fact_kinds import Kernel
 from kerasgen.kernels.window import same_pads
 from kerasgen.lowering.call import Call, Expression, NoCounterpart, Result, Sizes, changed, lowers
 from kerasgen.lowering.elementwise import finished, fused

@@ -1,4 +1,4 @@
-"""Scale the weights of a 1 x 1 convolution by the gate of its channels, in place of the whole image.
+"""Scale the weights of a 1 x 1 convolution by the gate of its input channels, instead of the whole image.
 
 pointwise(x * g, W) = pointwise(x, W, gate=g) = x * (g W), for a gate of each sample, as of squeeze-and-excitation
 
@@ -26,19 +26,19 @@ def fold_gate(graph: Graph) -> Graph:
         if product is None or product.kernel is not np.multiply or readers[product.output] > 1 or len(node.inputs) > 4:
             continue
         for image, gate in (product.inputs, product.inputs[::-1]):
-            if _gates(gate, image, node, graph):
-                _, *others = (*node.inputs, None, None)[:4]
+            if _gates(str(gate), str(image), node, graph):
+                _, *others = (*node.inputs, None, None)[:4]  # the kernel, a bias and a residual
                 folded[node.output] = replace(node, inputs=(image, *others, gate))
                 removed.add(product.output)
                 break
     return graph.substitute(folded, removed=removed)
 
 
-def _gates(gate: object, image: object, node: Node, graph: Graph) -> bool:
+def _gates(gate: str, image: str, node: Node, graph: Graph) -> bool:
     """Whether `gate` has one number for each channel of each sample of `image`, and it pays to scale the weights."""
     if not {gate, image} <= graph.specs.keys():
         return False
-    (n, *ones, c), (_, *sizes, channels) = graph.specs[str(gate)].shape, graph.specs[str(image)].shape
+    (n, *ones, c), (_, *sizes, channels) = graph.specs[gate].shape, graph.specs[image].shape
     if n is not None or c != channels or ones != [1] * len(sizes) or None in (*sizes, c):
         return False
     filters: int = graph.arrays[str(node.inputs[1])].shape[-1]

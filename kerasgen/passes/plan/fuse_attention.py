@@ -1,4 +1,4 @@
-"""Compute attention for some queries at a time, so that their scores stay in the cache and the others do not exist.
+"""Compute attention in blocks: the scores of a block stay in the cache, and all of them never exist at once.
 
 attend(softmax(head_scores(q, k, scale=s)), v) = attention_by_rows(q, k, v, scale=s)
 attend(masked_softmax(head_scores(q, k), m), v) = attention_by_rows(q, k, v, m)

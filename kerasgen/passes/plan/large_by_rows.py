@@ -1,4 +1,4 @@
-"""Compute large layers that have no kernel of their own choice a few rows at a time, which then stay in the cache.
+"""Pool, normalise, project and resize large arrays a few rows at a time, which then stay in the cache.
 
 | layer                                       | kernel             | why                                            |
 |---------------------------------------------|--------------------|------------------------------------------------|
@@ -11,14 +11,14 @@
 | rows of WIDE cells on, without antialiasing |                    | cell of a row or column                        |
 
 Processes share the rows. The sums stay the same, but for rounding. A size that is known only at run time counts as
-large, but declines resizing.
+large, but images of such a size are resized as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from kerasgen import kernels
 from kerasgen.graph.facts import multiply_adds
@@ -29,9 +29,17 @@ FEW = 4_000_000  # multiplications
 WIDE = 48  # cells of a row
 
 
+class Limits(NamedTuple):
+    """From which sizes on layers are large: bytes, multiplications, and cells of a row."""
+
+    small: int
+    few: int
+    wide: int
+
+
 def large_by_rows(graph: Graph, *, small: int = SMALL, few: int = FEW, wide: int = WIDE) -> Graph:
     """The graph with every such layer by rows."""
-    limits = {"small": small, "few": few, "wide": wide}
+    limits = Limits(small, few, wide)
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
         rule = RULES.get(node.kernel)
@@ -41,11 +49,8 @@ def large_by_rows(graph: Graph, *, small: int = SMALL, few: int = FEW, wide: int
     return graph.substitute(chosen)
 
 
-Limits = Mapping[str, int]
-
-
 def _pool(node: Node, graph: Graph, limits: Limits) -> Node | None:
-    if graph.sample_bytes(node.reads[0]) <= limits["small"]:
+    if graph.sample_bytes(node.reads[0]) <= limits.small:
         return None
     attrs = {"pads" if key == "pad" else key: value for key, value in node.attrs.items()}
     return replace(node, kernel=kernels.pool_by_rows, attrs={"pool": node.kernel, **attrs})
@@ -53,7 +58,7 @@ def _pool(node: Node, graph: Graph, limits: Limits) -> Node | None:
 
 def _layer_norm(node: Node, graph: Graph, limits: Limits) -> Node | None:
     over_channels = node.attrs.get("axis") == (-1,) and len(graph.specs[node.reads[0]].shape) > 2
-    if not over_channels or graph.sample_bytes(node.reads[0]) <= limits["small"]:
+    if not over_channels or graph.sample_bytes(node.reads[0]) <= limits.small:
         return None
     attrs = {key: value for key, value in node.attrs.items() if key != "axis"}
     return replace(node, kernel=kernels.layer_norm_by_rows, attrs=attrs)
@@ -67,7 +72,7 @@ def _project(node: Node, graph: Graph, limits: Limits) -> Node | None:
     if len(x) < axes + 2 or any(shape != kernel[axes:] for shape in bias):
         return None
     products = multiply_adds(node, values)
-    many = products is None or products > limits["few"]
+    many = products is None or products > limits.few
     return replace(node, kernel=kernels.project_by_rows) if many else None
 
 
@@ -77,9 +82,9 @@ def _resize(node: Node, graph: Graph, limits: Limits) -> Node | None:
     if node.attrs.get("interpolation", "bilinear") != "bilinear" or not by_centres:
         return None
     x, size = graph.specs[node.reads[0]], graph.specs[node.output].shape[1:-1]
-    if None in size or (x.shape[2] or 0) < limits["wide"] or x.dtype not in ("float32", "float64"):
+    if None in size or (x.shape[2] or 0) < limits.wide or x.dtype not in ("float32", "float64"):
         return None
-    large = graph.sample_bytes(node.output) > limits["small"]
+    large = graph.sample_bytes(node.output) > limits.small
     return replace(node, kernel=kernels.bilinear_by_rows, attrs={"size": size}) if large else None
 
 
