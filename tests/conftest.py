@@ -3,6 +3,7 @@
 import compileall
 import gc
 import os
+import re
 import signal
 import sys
 import zlib
@@ -56,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # pytest groups tests by the fixtures that they share afterwards
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if re.search("at 0x[0-9a-f]+", item.nodeid):
+            raise pytest.UsageError(f"{item.nodeid}: the address differs between processes; give the case another id")
     if not config.getoption("--thorough"):
         left_out = [item for item in items if not taken(item)]
         config.hook.pytest_deselected(items=left_out)

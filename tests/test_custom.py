@@ -200,7 +200,6 @@ def rest_of(x: Any, y: Any = None, *rest: Any) -> Any:
         (first_or, ("image", "image", None), "image, image"),
         (rest_of, ("image", None, "image", "image"), "image, None, image, image"),
     ],
-    ids=str,
 )
 def test_operands_behind_one_left_out_go_by_name(kernel: Any, operands: tuple[Any, ...], arguments: str) -> None:
     plan = Plan(
