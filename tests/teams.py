@@ -22,12 +22,16 @@ class Team:
         self.modules = [load_module(path) for _ in range(size)]
         self.memory = self.modules[0].new_memory()
         self.failed = False
-        for rank, module in enumerate(self.modules):
-            module.TEAM.join(rank, size, module.SharedMemory(self.memory.key, module.TEAMS))
-            module.TEAM.spin, module.YIELD, module.TEAM.yielded = 0, 1 << 60, self.wait
+        self.threads = [ThreadPoolExecutor(1) for _ in range(size)]
+        for rank, (module, thread) in enumerate(zip(self.modules, self.threads, strict=True)):
+            thread.submit(self._join, rank, module).result()
             module.COLUMNS, module.WORTH = 1, worth  # for the layers of tests are small
             for array in getattr(module, "W", {}).values():
                 array.flags.writeable = False
+
+    def _join(self, rank: int, module: ModuleType) -> None:
+        module.TEAM.join(rank, len(self.modules), module.SharedMemory(self.memory.key, module.TEAMS))
+        module.TEAM.spin, module.YIELD, module.TEAM.yielded = 0, 1 << 60, self.wait
 
     def wait(self) -> None:
         """Let another thread run, as long as none has failed."""
@@ -36,8 +40,8 @@ class Team:
 
     def predict(self, inputs: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """What each copy returns."""
-        with ThreadPoolExecutor(len(self.modules)) as pool:
-            calls = [pool.submit(self._answer, module, inputs) for module in self.modules]
+        both = zip(self.modules, self.threads, strict=True)
+        calls = [thread.submit(self._answer, module, inputs) for module, thread in both]
         errors = [call.exception() for call in calls if call.exception() is not None]
         for error in sorted(filter(None, errors), key=lambda each: isinstance(each, AssertionError)):
             raise error

@@ -78,14 +78,23 @@ def test_geometric_mean() -> None:
 
 
 def test_means_of_groups() -> None:
-    means = {(m["group"], m["against"]): (m["models"], m["ratio"]) for m in REPORT.means()}
+    means = {(m["group"], m["engine"], m["against"]): (m["models"], m["ratio"]) for m in REPORT.means()}
     fastest = "faster of ONNX Runtime and LiteRT"
     assert means == {
-        ("all", "tf.function"): (2, pytest.approx(1.0)),  # 0.5 and 2
-        ("all", fastest): (3, pytest.approx((2.0 * 4.0 * 0.5) ** (1 / 3))),
-        ("only A", "tf.function"): (1, pytest.approx(0.5)),
-        ("only A", fastest): (1, pytest.approx(2.0)),
+        ("all", "kerasgen", "tf.function"): (2, pytest.approx(1.0)),  # 0.5 and 2
+        ("all", "kerasgen", fastest): (3, pytest.approx((2.0 * 4.0 * 0.5) ** (1 / 3))),
+        ("only A", "kerasgen", "tf.function"): (1, pytest.approx(0.5)),
+        ("only A", "kerasgen", fastest): (1, pytest.approx(2.0)),
     }
+
+
+def test_means_of_processes() -> None:
+    net = Comparison("A", 1, (timing("kerasgen", 0.03), timing("kerasgen, processes", 0.02), timing("LiteRT", 0.01)))
+    both = Report(2, 3, {}, (net,), {"all": ("A",)}).means()
+    assert [(m["engine"], m["ratio"]) for m in both] == [
+        ("kerasgen", pytest.approx(3.0)),
+        ("kerasgen, processes", pytest.approx(2.0)),
+    ]
 
 
 def test_the_table() -> None:
@@ -94,7 +103,8 @@ def test_the_table() -> None:
     assert table[1][6] == "0.5 x"
     assert table[6][:4] == ("B", "1", "LiteRT", "fails: no")
     assert report.sentences(REPORT)[-1] == (
-        "only A, batch 1: 2.00 times the time of faster of ONNX Runtime and LiteRT (geometric mean over 1)"
+        "only A, batch 1: kerasgen takes 2.00 times the time of faster of ONNX Runtime and LiteRT "
+        "(geometric mean over 1)"
     )
 
 
@@ -107,7 +117,9 @@ def test_markdown(tmp_path: Path) -> None:
         "| A, batch 1 | 20.0 ms | 40.0 ms (0.5 x) | 10.0 ms (2 x) |  |",
         "| B, batch 1 | 40.0 ms | 20.0 ms (2 x) | fails | 10.0 ms (4 x) |",
     ]
-    assert lines[8].startswith("* all, batch 1: 1.00 times the time of tf.function (geometric mean over 2)")
+    assert lines[8].startswith(
+        "* all, batch 1: kerasgen takes 1.00 times the time of tf.function (geometric mean over 2)"
+    )
     assert lines[-1] == "| C, batch 1 | 2.00 s, 50 MB |  | 2.00 s, 50 MB | 2.00 s, 50 MB |"
     file = tmp_path / "README.md"
     file.write_text("".join(["above\n", *report.MARKS, "\nbelow\n"]))
@@ -309,7 +321,9 @@ def test_machines_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert head.startswith("| median time | kerasgen, A | kerasgen, B | tf.function, A | tf.function, B |")
     assert "| A, batch 1 | 20.0 ms |  | 40.0 ms (0.5 x) |  | 10.0 ms (2 x) |  |  |  |" in lines
     assert "| B, batch 1 | 40.0 ms | 40.0 ms | 20.0 ms (2 x) | 20.0 ms (2 x) | fails | fails |" in "\n".join(lines)
-    assert any(line.startswith("* B: all, batch 1: 2.00 times the time of tf.function") for line in lines)
+    assert any(
+        line.startswith("* B: all, batch 1: kerasgen takes 2.00 times the time of tf.function") for line in lines
+    )
 
 
 @pytest.mark.parametrize(

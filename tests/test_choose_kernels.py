@@ -13,7 +13,7 @@ from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.passes.plan.choose_kernels import LOOP, RowTiles, Tiles, choose_exact_kernels, choose_kernels
-from kerasgen.passes.plan.fuse_attention import fuse_attention
+from kerasgen.passes.plan.fuse_attention import fuse_attention, fuse_band_attention
 from kerasgen.passes.plan.large_by_rows import large_by_rows
 
 KERNEL = weights(c__kernel=(3, 3, 3, 4))
@@ -260,6 +260,40 @@ def test_attention_is_fused(softmax: Node) -> None:
 def test_attention_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
     before = attention(*nodes, outputs=outputs)
     assert fuse_attention(before, small=0) == before
+
+
+BANDS: list[tuple[dict[str, Any], tuple[int, int], bool]] = [
+    ({"causal": True}, (42, 42), True),
+    ({"causal": True}, (42, 50), True),
+    ({"causal": True, "window": 3}, (42, 42), True),
+    ({"window": 3}, (42, 42), True),
+    ({"window": 3}, (42, 41), False),  # a query may see no key
+]
+
+
+@pytest.mark.parametrize("masked", ["masked_softmax", "mask_scores"])
+@pytest.mark.parametrize(("settings", "sizes", "fused"), BANDS, ids=str)
+def test_attention_under_a_band_is_fused(
+    settings: dict[str, Any], sizes: tuple[int, int], fused: bool, masked: str
+) -> None:
+    band = Node(("b",), kernels.band_mask, ("s",), settings)
+    if masked == "masked_softmax":
+        softmax = [Node(("w",), kernels.masked_softmax, ("s", "b"), {"axis": -1, "lowest": -1e9})]
+    else:
+        softmax = [Node(("m",), kernels.mask_scores, ("s", "b")), Node(("w",), kernels.softmax, ("m",))]
+    before = attention(band, *softmax, ATTEND)
+    before = of_sizes(before, s=(None, 2, *sizes))
+    assert fuse_attention(before, small=0) == before
+    after = fuse_band_attention(before, small=0)
+    assert (kernels.band_attention_by_rows in kernels_of(after)) == fused
+    if fused:
+        same_answers(before, after)
+        assert not {kernels.head_scores, kernels.band_mask, kernels.attend} & set(kernels_of(after))
+        assert fuse_band_attention(of_sizes(before, w=(None, 2, 9, 9))) == of_sizes(before, w=(None, 2, 9, 9))
+    assert fuse_band_attention(attention(MASKED, ATTEND), small=0) == attention(MASKED, ATTEND), "no band"
+    for outputs in ("s", "b", "w"):
+        read = replace(before, outputs=("a", outputs), output_names=("a", outputs))
+        assert fuse_band_attention(read, small=0) == read
 
 
 # --- large_by_rows ---------------------------------------------------------------------------------------------------

@@ -135,6 +135,7 @@ NOTHING_TO_DO: dict[Any, tuple[list[Any], dict[str, Any]]] = {
     kernels.layer_norm: ([None, None], {"axis": (-1,)}),
     kernels.batch_norm: ([None, None, np.zeros(2, "float32"), np.ones(2, "float32")], {"axis": -1}),
     kernels.attention_by_rows: ([np.ones((1, 1, 1, 2), "float32")] * 2, {}),
+    kernels.band_attention_by_rows: ([np.ones((1, 1, 1, 2), "float32")] * 2, {}),
     kernels.dense_by_columns: ([np.eye(2, dtype="float32")], {}),
     kernels.project_by_rows: ([np.eye(2, dtype="float32")], {}),
     kernels.conv_by_matrix: ([np.eye(2, dtype="float32")], {"shape": (1, 1, 2)}),

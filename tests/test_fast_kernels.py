@@ -181,6 +181,23 @@ def test_attention_by_rows(mask):
 
 
 @pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("settings", [{"causal": True}, {"window": 1}, {"window": 3}, {"causal": True, "window": 2}])
+@pytest.mark.parametrize("steps", [(5, 7), (6, 6), (7, 5), (1, 1)], ids=str)
+def test_band_attention_by_rows(settings, steps, monkeypatch):
+    """The same as with all scores, in blocks of two queries."""
+    monkeypatch.setattr(kernels.attention, "BAND", 2)
+    if "window" in settings and steps[0] > steps[1]:
+        steps = steps[::-1]  # each query sees a key
+    query, key, value = random(2, steps[0], 3, 4), random(2, steps[1], 3, 4, seed=1), random(2, steps[1], 3, 6, seed=2)
+    scores = kernels.head_scores(query, key, scale=0.5)
+    want = kernels.attend(kernels.masked_softmax(scores, kernels.band_mask(scores, **settings)), value)
+    buffer = threads.Buffer()
+    got = kernels.band_attention_by_rows(query, key, value, scale=0.5, out=buffer, **settings)
+    close(got, want)
+    assert np.shares_memory(got, buffer.memory)
+
+
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize(("window", "m"), TILES, ids=str)
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("sizes", [(8, 8), (7, 9), (13, 7), "as the window"], ids=str)

@@ -101,6 +101,7 @@ CALLS: dict[str, Call] = {
     "project": call(SERIES, random(4, 2, 3)),
     "project_by_rows": call(SERIES, random(4, 2, 3)),
     "attention_by_rows": call(random(2, 5, 2, 4), random(2, 6, 2, 4), random(2, 6, 2, 3)),
+    "band_attention_by_rows": call(random(2, 5, 2, 4), random(2, 6, 2, 4), random(2, 6, 2, 3)),
     # Convolutions
     "blocked_conv": call(IMAGE, random(3, 2, 4, 5), strides=TWO, dilation=TWO),
     "clamp": call(IMAGE),

@@ -155,6 +155,7 @@ FAST = forced(
     {
         "unroll_small": {"limit": 0},
         "fuse_attention": {"small": 0},
+        "fuse_band_attention": {"small": 0},
         "large_by_rows": {"small": 0, "few": 0, "wide": 1},
         "choose_kernels": {"small": 0, "few": 0, "winograd": ALWAYS, "depthwise": ROWS},
         "scale_by_blocks": {"large": 1},

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import zipfile
@@ -14,11 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from keras import layers as L
+from pairs import find_python, from_index
 from support import randomize, relative_error, run_python, save
 from teams import Team
 
@@ -131,8 +134,10 @@ def test_what_is_shared_is_read_only(folder: Path) -> None:
         team.predict([X])
 
 
-def test_inputs_and_results_of_every_kind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locked", [True, False], ids=["processes", "threads"])
+def test_inputs_and_results_of_every_kind(tmp_path: Path, locked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several, by name; one of another dtype."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: locked, raising=False)
     left, index = keras.Input((16, 16, 4), name="left"), keras.Input((2,), dtype="int32", name="index")
     x = L.Conv2D(64, 3, padding="same")(L.Conv2D(64, 3, padding="same", activation="relu")(left))
     y = L.Flatten()(L.Embedding(5, 3)(index))
@@ -422,3 +427,136 @@ def test_no_warning_of_resources(folder: Path) -> None:
             module.predict(X)
             pids = [process.pid for process in children(module)]
         assert all(map(gone, pids))
+
+
+# --- Threads, in Python without a global interpreter lock -------------------------------------------------------------
+
+
+@pytest.fixture
+def unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if Python had no lock: threads take turns then, and the answers are the same."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+
+
+def team_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if "work_in_thread" in thread.name]
+
+
+@pytest.mark.usefixtures("unlocked")
+@pytest.mark.parametrize("count", [2, 4])
+def test_threads(folder: Path, module: ModuleType, count: int) -> None:
+    """They end with the statement, and OpenBLAS has its threads back."""
+    get_threads, set_threads = module.blas_threads()
+    before, threads = team_threads(), get_threads()
+    set_threads(3)
+    try:
+        with module.processes(count):
+            answers = [module.predict(X[:size]) for size in (1, 3, 0, 2, 3)]
+            mine = [thread for thread in team_threads() if thread not in before]
+            assert len(mine) == count
+            assert get_threads() == 3
+    finally:
+        set_threads(threads)
+    for answer in answers:
+        assert answer.flags.owndata
+        assert answer.flags.writeable
+        assert right(folder, answer)
+    for thread in mine:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert right(folder, module.predict(X))
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_with_another_blas_there_are_processes(
+    folder: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPENBLAS", ("other_%s",))
+    with module.processes(2):
+        assert right(folder, module.predict(X))
+        assert len(children(module)) == 2
+
+
+@pytest.mark.usefixtures("unlocked")
+def test_many_threads_call_a_team_of_threads(folder: Path, module: ModuleType) -> None:
+    with module.processes(2), ThreadPoolExecutor(8) as pool:
+        assert all(right(folder, y) for y in pool.map(module.predict, [X[: 1 + i % 3] for i in range(24)]))
+
+
+@pytest.mark.usefixtures("unlocked")
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_thread_fails(folder: Path, module: ModuleType, failing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call raises its error, the others do not wait for it, and the next call has new threads."""
+    convolve = module.winograd_conv2d
+
+    def fail(*arguments: Any, **settings: Any) -> Any:
+        if module.TEAM.rank == failing:
+            raise MemoryError("of one thread")
+        return convolve(*arguments, **settings)
+
+    with module.processes(2):
+        module.predict(X)
+        before = team_threads()
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "winograd_conv2d", fail)
+            with pytest.raises(MemoryError, match="of one thread"):
+                module.predict(X)
+        assert right(folder, module.predict(X))
+        assert not {*before} & {*team_threads()}
+
+
+INTERRUPTED = """
+import net, numpy, signal, sys, time
+sys._is_gil_enabled = lambda: False
+x = numpy.load("x.npy")
+net.predict(x)
+pool = net.global_max_pool
+net.global_max_pool = lambda *arguments, **settings: time.sleep(1) or pool(*arguments, **settings)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+begun = time.monotonic()
+try:
+    net.predict(x)
+except KeyboardInterrupt:
+    assert time.monotonic() - begun < 0.9, "it waits for the threads"
+    numpy.save("after.npy", net.predict(x))
+"""
+
+
+def test_ctrl_c_while_threads_compute(folder: Path) -> None:
+    (folder / "after.npy").unlink(missing_ok=True)
+    done = run_python("-c", INTERRUPTED, cwd=folder, env={**os.environ, "KERASGEN_PROCESSES": "2"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert right(folder, np.load(folder / "after.npy"))
+
+
+@pytest.mark.usefixtures("unlocked")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_beside_a_team_of_threads(folder: Path, module: ModuleType) -> None:
+    with module.processes(2):
+        module.predict(X)
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                assert module.PROCESSES.workers is None
+                assert right(folder, module.predict(X))
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert right(folder, module.predict(X))
+
+
+def test_python_without_a_lock(folder: Path, tmp_path: Path) -> None:
+    """The real one, where the machine has it."""
+    python = find_python("3.13t") or find_python("3.14t")
+    if python is None:
+        pytest.skip("the machine has no Python without a global interpreter lock")
+    settings = {**os.environ, "KERASGEN_PROCESSES": "2", **from_index(python, "2.4.*", tmp_path)}
+    code = f"{PROGRAM} import sys; assert not sys._is_gil_enabled(); print(type(net.PROCESSES.workers).__name__)"
+    done = subprocess.run(
+        [python, "-W", "error", "-c", code], cwd=folder, env=settings, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("ThreadTeam\n", "")
+    assert right(folder, np.load(folder / "y.npy"))

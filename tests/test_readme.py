@@ -43,6 +43,7 @@ LEFT_OUT = "<!-- unsupported: made from the table -->\n", "<!-- end of unsupport
 FAST_KERNELS = (
     *(
         kernels.attention_by_rows,
+        kernels.band_attention_by_rows,
         kernels.bilinear_by_rows,
         kernels.blocked_conv,
         kernels.clamp,

@@ -16,7 +16,19 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasgen.emit import pure_runtime
-from kerasgen.emit.runtime import dtypes, files, inputs, program, selftest, streaming, tiles, tuning, weights, workers
+from kerasgen.emit.runtime import (
+    dtypes,
+    files,
+    inputs,
+    program,
+    selftest,
+    streaming,
+    thread_team,
+    tiles,
+    tuning,
+    weights,
+    workers,
+)
 from kerasgen.kernels import team
 
 
@@ -92,20 +104,24 @@ _RUNNING = Reach(
         batch exists parse_known_args perf_counter print_usage processor sort strerror tune
         """),
 )
-# What `kerasgen.kernels.team` and `kerasgen.emit.runtime.workers` need: they start Python on the module's own source.
+# What `kerasgen.kernels.team` and the teams of `kerasgen.emit.runtime` need: they start Python on the module's source.
 _STARTING_PROCESSES = Reach(
-    modules=_words("contextlib json mmap os queue signal subprocess sys tempfile threading time warnings weakref"),
+    modules=_words(
+        "contextlib ctypes json mmap os queue signal subprocess sys tempfile threading time warnings weakref"
+    ),
     names=_words("""
         ArithmeticError AttributeError BaseException ImportError KeyError MemoryError OSError RuntimeError TypeError
         UnicodeDecodeError getattr hasattr memoryview open type
         """),
     attributes=_words("""
-        Lock PIPE Popen RLock SimpleQueue TemporaryFile Thread __globals__ __name__ _exit acquire answer barrier
-        basename buffer chunks close counters cpu_count detach dumps dup dup2 encode end environ executable fault fdopen
-        fence fileno finalize flush forget fromkeys ftruncate get_source getppid hand_over hex inputs isdecimal key kill
-        length loads lock memfd_create memory mmap other path place places platform processes put rank readline
-        register_at_fork release results returncode sched_getaffinity sched_setaffinity seterr sleep spin splitlines
-        start stdin stdout steps str suppress swap urandom used wait warn weights workers write writeable yielded
+        CDLL Lock PIPE Popen RLock SimpleQueue TemporaryFile Thread __file__ __globals__ __name__ _exit
+        _is_gil_enabled _umath_linalg acquire answer answers barrier basename buffer calls chunks close counters
+        cpu_count detach dumps dup dup2 encode end environ executable fault fdopen fence fileno finalize flush
+        forget fromkeys ftruncate get_source getppid hand_over hex inputs isdecimal key kill leave length loads
+        local lock memfd_create memory mmap other path place places platform processes put rank readline
+        register_at_fork release results returncode sched_getaffinity sched_setaffinity set_threads seterr sleep
+        spin splitlines start stdin stdout steps str suppress swap threads urandom used wait warn watches_forks
+        weights workers write writeable yielded
         """),
 )
 _STARTING = Reach(
@@ -157,7 +173,7 @@ def _defined(module: ModuleType) -> set[str]:
 _RUNTIME = set().union(
     *map(_defined, (program, files, selftest, streaming, tiles, tuning, inputs, weights, dtypes, pure_runtime))
 )
-_PROCESSES = set().union(*map(_defined, (team, workers)))
+_PROCESSES = set().union(*map(_defined, (team, thread_team, workers)))
 _LOADERS = {"load", "read_array"}  # NumPy's functions that can unpickle
 
 

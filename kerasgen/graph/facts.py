@@ -199,6 +199,7 @@ FACTS: dict[Kernel, Facts] = {
     ),
     kernels.attention_by_rows: replace(APART, samples=3),
     kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend, gradient=attention.attend),
+    kernels.band_attention_by_rows: replace(APART, samples=3),
     kernels.band_mask: replace(OPAQUE, gradient=stop),
     kernels.dot_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.dot_scores),
     kernels.head_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.head_scores),

@@ -11,6 +11,8 @@ from kerasgen.kernels.conv import finish
 from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.threads import block_rows, over_blocks, product
 
+BAND = 128  # most queries in a block of `band_attention_by_rows`: more of them would see keys that others do not
+
 
 def dot_scores(query, key):
     """The dot product of each query with each key: (N, T, D), (N, S, D) → (N, T, S)."""
@@ -37,9 +39,14 @@ def attend(weights, value):
 def band_mask(scores, *, causal=False, window=None):
     """Keys that each query may see: if `causal`, none after it; those within `window`: (N, ..., T, S) → (1, T, S)."""
     t, s = scores.shape[-2:]
-    ahead = np.arange(s) - np.arange(t)[None, :, None]
-    mask = ahead <= (0 if causal else s)
-    return mask if window is None else mask & (np.abs(ahead) < window)
+    return in_band(np.arange(t), np.arange(s), causal, window)[None]
+
+
+def in_band(queries, keys, causal, window):
+    """Whether each query may see each key, from their steps: (T), (S) → (T, S)."""
+    ahead = keys - queries[:, None]
+    seen = ahead <= (0 if causal else np.inf)
+    return seen if window is None else seen & (np.abs(ahead) < window)
 
 
 def mask_scores(scores, mask):
@@ -98,4 +105,25 @@ def attention_by_rows(query, key, value, mask=None, *, scale=1.0, lowest=None, z
         y[image, rows, several] = matmul(weights, value[image, :, several].transpose(1, 0, 2)).transpose(1, 0, 2)
 
     over_blocks(block, n * groups, t, block_rows(count * s * query.itemsize), cost, e)
+    return whole
+
+
+def band_attention_by_rows(query, key, value, *, scale=1.0, causal=False, window=None, out=None):
+    """`attention_by_rows` under a `band_mask`: each block of queries is multiplied by the keys that one of them sees.
+
+    Every query must see a key: without `causal`, there are no more queries than keys.
+    """
+    (n, t, heads, d), s, e = query.shape, key.shape[1], value.shape[-1]
+    cost = n * heads * t * s * (d + e + 32)
+    y, whole = bordered((n, t, heads, e), value.dtype, None, out, cost)
+
+    def block(at):
+        (image, head), rows = divmod(at[0], heads), at[1]
+        reach = t + s if window is None else window - 1
+        first, stop = max(0, rows.start - reach), min(s, rows.stop + (0 if causal else reach))
+        seen = in_band(np.arange(rows.start, rows.stop), np.arange(first, stop), causal, window)
+        scores = matmul(query[image, rows, head] * scale, key[image, first:stop, head].T)
+        y[image, rows, head] = matmul(masked_softmax(scores, seen), value[image, first:stop, head])
+
+    over_blocks(block, n * heads, t, min(BAND, block_rows(s * query.itemsize)), cost, e)
     return whole

@@ -3,11 +3,14 @@
 Shared memory is written in blocks, each by one process, between two barriers; for the rest of the program it is
 read-only. Everything else, small layers included, is computed by every process for itself, in its own memory. So
 nothing can be written twice: a kernel that overwrites a shared array without sharing the work raises ValueError.
+
+In Python without a global interpreter lock, a team consists of threads of one process, which work in the same way.
 """
 
 import os
 import threading
 import time
+import weakref
 
 import numpy as np
 
@@ -16,6 +19,8 @@ LINE = 16  # int64 numbers; counters this far apart never share a cache line
 WORTH = 2_000_000  # multiplications from which on sharing a layer pays: about 60 us in one process
 SPIN = 1000  # reads of a counter before yielding the core: about 50 us
 YIELD = 300  # yields before sleeping
+TEAMS = 1 << 39  # the team allocates memory from this offset on, the caller before it
+LEFT = 1 << 62  # more steps than anybody takes
 
 
 class SharedMemory:
@@ -51,8 +56,26 @@ class SharedMemory:
         return np.ndarray(shape, dtype, self.chunks[start], first, strides)
 
 
-class Team:
-    """This process's place in its team. A pickled copy is alone, as every process is until it joins a team."""
+def new_memory():
+    """Memory that can be shared, in a file without a name, which takes no more space than is written to it."""
+    if os.name == "nt":
+        return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
+    create = getattr(os, "memfd_create", None)  # since Python 3.8
+    if create is not None:
+        key = create("kerasgen")
+    else:
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            key = os.dup(file.fileno())
+    memory = SharedMemory(key, 0)
+    weakref.finalize(memory, os.close, key)
+    os.ftruncate(key, 2 * TEAMS)
+    return memory
+
+
+class Team(threading.local):
+    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team."""
 
     rank, size = 0, 1
 
@@ -97,6 +120,10 @@ class Team:
                 elif waited > 0:
                     self.yielded()
         self.fence()
+
+    def leave(self):
+        """Let the others pass all barriers: this one will not come to them any more."""
+        self.counters[LINE * self.rank] = LEFT
 
     def place(self, size, out):
         """The place of an array in the buffer `out`, or of a new array."""

@@ -33,7 +33,7 @@ from kerasgen.passes.fold.scale_by_blocks import scale_by_blocks
 from kerasgen.passes.plan.activations_by_rows import activations_by_rows
 from kerasgen.passes.plan.add_borders import add_borders
 from kerasgen.passes.plan.choose_kernels import choose_exact_kernels, choose_kernels
-from kerasgen.passes.plan.fuse_attention import fuse_attention
+from kerasgen.passes.plan.fuse_attention import fuse_attention, fuse_band_attention
 from kerasgen.passes.plan.fuse_residual import fuse_residual
 from kerasgen.passes.plan.large_by_rows import large_by_rows
 from kerasgen.passes.plan.plan_memory import plan_memory
@@ -74,6 +74,7 @@ FOLD = phase(
 )
 MOVE = phase("fold", move_pools, scale_by_blocks, fuse_activation)
 FUSE = phase("fold", fuse_activation)
+BANDS = phase("plan", fuse_band_attention)
 BY_ROWS = phase("plan", fuse_attention, large_by_rows)
 EXACT_KERNELS = Phase("plan", (choose_exact_kernels,))
 FAST_KERNELS = Phase("plan", (unroll_small, choose_kernels))
@@ -87,7 +88,7 @@ Pipeline = Sequence[Phase]
 PIPELINES: Mapping[int, Pipeline] = {
     0: (STOPS, CLEAN, FUSE, FINISH),
     1: (STOPS, CLEAN, JOIN, FUSE, BY_ROWS, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
-    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, BY_ROWS, FAST_KERNELS, EPILOGUES, GATES, FINISH, BUFFERS),
+    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, BANDS, BY_ROWS, FAST_KERNELS, EPILOGUES, GATES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
 # The same for a module without NumPy, whose kernels have no faster forms.

@@ -665,8 +665,11 @@ WORTH = 2_000_000  # multiplications from which on sharing a layer pays: about 6
 YIELD = 300  # yields before sleeping
 
 
-class Team:
-    """This process's place in its team. A pickled copy is alone, as every process is until it joins a team."""
+LEFT = 1 << 62  # more steps than anybody takes
+
+
+class Team(threading.local):
+    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team."""
 
     rank, size = 0, 1
 
@@ -711,6 +714,10 @@ class Team:
                 elif waited > 0:
                     self.yielded()
         self.fence()
+
+    def leave(self):
+        """Let the others pass all barriers: this one will not come to them any more."""
+        self.counters[LINE * self.rank] = LEFT
 
     def place(self, size, out):
         """The place of an array in the buffer `out`, or of a new array."""

@@ -51,7 +51,7 @@ def predict(image: np.ndarray) -> "dict[str, np.ndarray]":
     The result may share memory with the inputs.
     """
     x = as_input(image, *INPUTS[0])  # (N, ?, ?, 3)
-    if PROCESSES.count > 1:
+    if PROCESSES.count > TEAM.size:
         return in_processes(predict, x)
     a, b, c = buffers(3)
     stem = blocked_conv(
@@ -256,8 +256,11 @@ WORTH = 2_000_000  # multiplications from which on sharing a layer pays: about 6
 YIELD = 300  # yields before sleeping
 
 
-class Team:
-    """This process's place in its team. A pickled copy is alone, as every process is until it joins a team."""
+LEFT = 1 << 62  # more steps than anybody takes
+
+
+class Team(threading.local):
+    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team."""
 
     rank, size = 0, 1
 
@@ -302,6 +305,10 @@ class Team:
                 elif waited > 0:
                     self.yielded()
         self.fence()
+
+    def leave(self):
+        """Let the others pass all barriers: this one will not come to them any more."""
+        self.counters[LINE * self.rank] = LEFT
 
     def place(self, size, out):
         """The place of an array in the buffer `out`, or of a new array."""
@@ -765,10 +772,19 @@ class Processes:
         """Begin without a team: it starts when it is first needed."""
         self.count = process_count(os.environ.get("KERASGEN_PROCESSES") or "1", os.cpu_count())
         self.lock, self.workers, self.weights = threading.RLock(), None, None
+        self.watches_forks = False
 
     def __reduce__(self):
         """Pickle it without its team."""
         return Processes, ()
+
+    def start(self, predict):
+        """Start the team: threads if Python runs them at the same time. Raises OSError or RuntimeError if none can."""
+        if not self.watches_forks and hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget)
+            self.watches_forks = True
+        team = ThreadTeam if threads_suffice() else Workers
+        self.workers = team(predict, self.count)
 
     def end(self):
         """End the team."""
@@ -793,30 +809,147 @@ def process_count(text, cores):
     return int(text)
 
 
-PROCESSES = Processes()
+def threads_suffice():
+    """Whether Python runs threads at the same time, with a BLAS that can be told to use no others."""
+    return hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled() and blas_threads() is not None
 
 
-def in_processes(predict, *arrays):
-    """What `predict` returns for these arrays, computed by the team, which starts if it has not yet.
+OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
 
-    If no team can start, this process warns and computes from then on. Raises RuntimeError if a process has ended, and
-    any error of `predict`.
-    """
-    with PROCESSES.lock:
-        if PROCESSES.workers is None:
-            try:
-                PROCESSES.workers = Workers(predict, PROCESSES.count)
-            except (ImportError, OSError, RuntimeError) as error:
-                import warnings
 
-                PROCESSES.count = 1
-                warnings.warn(f"predict runs in one process, as no others can start here: {error}", stacklevel=3)
-                return predict(*arrays)
+def blas_threads():
+    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
+    import ctypes
+
+    blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    for name in OPENBLAS:
+        if hasattr(blas, name % "set"):
+            return blas[name % "get"], blas[name % "set"]
+    return None
+
+
+class ThreadTeam:
+    """The threads of a team, as their caller sees them."""
+
+    def __init__(self, predict, count):
+        """Start them. Raises OSError or RuntimeError if that is impossible."""
+        self.calls, self.answers = [queue.SimpleQueue() for _ in range(count)], queue.SimpleQueue()
+        self.end = weakref.finalize(self, end_threads, self.calls)  # at exit, too
+        get_threads, self.set_threads = blas_threads()
+        self.threads, memory = get_threads(), new_memory()
+        for rank, calls in enumerate(self.calls):
+            args = rank, count, memory, predict, calls, self.answers
+            threading.Thread(target=work_in_thread, args=args, daemon=True).start()
+
+    def answer(self, arrays):
+        """What `predict` returns for these arrays."""
+        arrays = [x.view() for x in arrays]
+        for x in arrays:
+            x.flags.writeable = False
+        self.set_threads(1)
         try:
-            return PROCESSES.workers.answer(arrays)
-        except BaseException:  # Ctrl-C, too: nobody waits for their answer any more
-            PROCESSES.end()
-            raise
+            for calls in self.calls:
+                calls.put(arrays)
+            answer = self.answers.get()
+        finally:
+            self.set_threads(self.threads)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def forget(self):
+        """After a fork: the threads are in the other process."""
+        self.end.detach()
+
+
+def end_threads(calls):
+    """Let the threads with these queues end, after what they are doing."""
+    for each in calls:
+        each.put(None)
+
+
+TEAMS = 1 << 39  # the team allocates memory from this offset on, the caller before it
+
+
+def new_memory():
+    """Memory that can be shared, in a file without a name, which takes no more space than is written to it."""
+    if os.name == "nt":
+        return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
+    create = getattr(os, "memfd_create", None)  # since Python 3.8
+    if create is not None:
+        key = create("kerasgen")
+    else:
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            key = os.dup(file.fileno())
+    memory = SharedMemory(key, 0)
+    weakref.finalize(memory, os.close, key)
+    os.ftruncate(key, 2 * TEAMS)
+    return memory
+
+
+CHUNK = 1 << 24  # least number of bytes to map at once
+
+
+class SharedMemory:
+    """Memory that several processes map, in chunks. `key` is the descriptor of an unnamed file; on Windows, a prefix.
+
+    It vanishes with the last process that uses it, however that process ends. Arrays are allocated one after the other
+    from offset `first` on, so processes that allocate the same arrays find them at the same places.
+    """
+
+    def __init__(self, key, first):
+        """Map nothing yet."""
+        self.key, self.start, self.length, self.used, self.chunks = key, first, 0, 0, {}
+
+    def take(self, size):
+        """Allocate `size` bytes: the start and the length of their chunk, and the offset of the first byte in it."""
+        if self.used + size > self.length:
+            self.start += -(-self.length // CHUNK) * CHUNK
+            self.length, self.used = max(size, CHUNK), 0
+        place = self.start, self.length, self.used
+        self.used += -(-size // 64) * 64
+        return place
+
+    def array(self, place, shape, dtype, strides=None):
+        """The array at this place."""
+        start, length, first = place
+        if start not in self.chunks:
+            import mmap
+
+            if os.name == "nt":
+                self.chunks[start] = mmap.mmap(-1, length, f"{self.key}-{start}")
+            else:
+                self.chunks[start] = mmap.mmap(self.key, length, offset=start)
+        return np.ndarray(shape, dtype, self.chunks[start], first, strides)
+
+
+def work_in_thread(rank, size, memory, predict, calls, answers):
+    """Run one thread of a team: answer each call in the queue until it holds None."""
+    TEAM.join(rank, size, SharedMemory(memory.key, TEAMS))
+    np.seterr(all="ignore")  # otherwise each thread would warn
+    for arrays in iter(calls.get, None):
+        try:
+            answer = copied(predict(*arrays))
+            TEAM.results = 0
+            TEAM.barrier()
+        except BaseException as error:
+            answers.put(error)
+            TEAM.leave()
+            return
+        if rank == 0:
+            answers.put(answer)
+
+
+def copied(result):
+    """A copy of what `predict` returned, which may lie in the team's memory."""
+    if isinstance(result, dict):
+        return {name: np.array(y) for name, y in result.items()}
+    return tuple(map(np.array, result)) if isinstance(result, tuple) else np.array(result)
+
+
+PROCESSES = Processes()
 
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -846,8 +979,6 @@ class Workers:
         text, scope = source_text(predict.__globals__), predict.__globals__
         if PROCESSES.weights is None:
             PROCESSES.weights = share_weights(scope.get("W", {}))
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=PROCESSES.forget)
         memory, table = PROCESSES.weights
         self.memory, self.inputs, self.processes = new_memory(), {}, []
         self.end = weakref.finalize(self, end_processes, self.processes)  # at exit, too
@@ -965,63 +1096,6 @@ def share_weights(weights):
     return memory, table
 
 
-TEAMS = 1 << 39  # the team allocates memory from this offset on, the caller before it
-
-
-def new_memory():
-    """Memory that can be shared, in a file without a name, which takes no more space than is written to it."""
-    if os.name == "nt":
-        return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
-    create = getattr(os, "memfd_create", None)  # since Python 3.8
-    if create is not None:
-        key = create("kerasgen")
-    else:
-        import tempfile
-
-        with tempfile.TemporaryFile() as file:
-            key = os.dup(file.fileno())
-    memory = SharedMemory(key, 0)
-    weakref.finalize(memory, os.close, key)
-    os.ftruncate(key, 2 * TEAMS)
-    return memory
-
-
-CHUNK = 1 << 24  # least number of bytes to map at once
-
-
-class SharedMemory:
-    """Memory that several processes map, in chunks. `key` is the descriptor of an unnamed file; on Windows, a prefix.
-
-    It vanishes with the last process that uses it, however that process ends. Arrays are allocated one after the other
-    from offset `first` on, so processes that allocate the same arrays find them at the same places.
-    """
-
-    def __init__(self, key, first):
-        """Map nothing yet."""
-        self.key, self.start, self.length, self.used, self.chunks = key, first, 0, 0, {}
-
-    def take(self, size):
-        """Allocate `size` bytes: the start and the length of their chunk, and the offset of the first byte in it."""
-        if self.used + size > self.length:
-            self.start += -(-self.length // CHUNK) * CHUNK
-            self.length, self.used = max(size, CHUNK), 0
-        place = self.start, self.length, self.used
-        self.used += -(-size // 64) * 64
-        return place
-
-    def array(self, place, shape, dtype, strides=None):
-        """The array at this place."""
-        start, length, first = place
-        if start not in self.chunks:
-            import mmap
-
-            if os.name == "nt":
-                self.chunks[start] = mmap.mmap(-1, length, f"{self.key}-{start}")
-            else:
-                self.chunks[start] = mmap.mmap(self.key, length, offset=start)
-        return np.ndarray(shape, dtype, self.chunks[start], first, strides)
-
-
 def end_processes(team):
     """Kill these processes and close their pipes."""
     for process in team:
@@ -1113,6 +1187,29 @@ def watch_process(process, team):
     process.wait()
     for other in team:
         other.kill()
+
+
+def in_processes(predict, *arrays):
+    """What `predict` returns for these arrays, computed by the team, which starts if it has not yet.
+
+    If no team can start, this process warns and computes from then on. Raises RuntimeError if a process has ended, and
+    any error of `predict`.
+    """
+    with PROCESSES.lock:
+        if PROCESSES.workers is None:
+            try:
+                PROCESSES.start(predict)
+            except (ImportError, OSError, RuntimeError) as error:
+                import warnings
+
+                PROCESSES.count = 1
+                warnings.warn(f"predict runs in one process, as no others can start here: {error}", stacklevel=3)
+                return predict(*arrays)
+        try:
+            return PROCESSES.workers.answer(arrays)
+        except BaseException:  # Ctrl-C, too: nobody waits for their answer any more
+            PROCESSES.end()
+            raise
 
 
 def processes(count: int) -> "Using":

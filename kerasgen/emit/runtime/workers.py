@@ -5,6 +5,8 @@ the threads of this process's BLAS, and forking is unsafe beside other threads. 
 thread each, and neither Ctrl-C nor other work in this process disturbs them. They read the module's source up to its
 weights; these lie in shared memory, once for all processes including this one. Between calls the processes wait for a
 line on stdin, which closes when this process ends, however it ends.
+
+Python without a global interpreter lock needs no processes: there the team consists of threads.
 """
 
 import contextlib
@@ -16,7 +18,8 @@ import weakref
 
 import numpy as np
 
-from kerasgen.kernels.team import TEAM, SharedMemory
+from kerasgen.emit.runtime.thread_team import ThreadTeam, threads_suffice
+from kerasgen.kernels.team import TEAM, TEAMS, SharedMemory, new_memory
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 PROGRAM = """
@@ -42,10 +45,19 @@ class Processes:
         """Begin without a team: it starts when it is first needed."""
         self.count = process_count(os.environ.get("KERASGEN_PROCESSES") or "1", os.cpu_count())
         self.lock, self.workers, self.weights = threading.RLock(), None, None
+        self.watches_forks = False
 
     def __reduce__(self):
         """Pickle it without its team."""
         return Processes, ()
+
+    def start(self, predict):
+        """Start the team: threads if Python runs them at the same time. Raises OSError or RuntimeError if none can."""
+        if not self.watches_forks and hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget)
+            self.watches_forks = True
+        team = ThreadTeam if threads_suffice() else Workers
+        self.workers = team(predict, self.count)
 
     def end(self):
         """End the team."""
@@ -100,7 +112,7 @@ def in_processes(predict, *arrays):
     with PROCESSES.lock:
         if PROCESSES.workers is None:
             try:
-                PROCESSES.workers = Workers(predict, PROCESSES.count)
+                PROCESSES.start(predict)
             except (ImportError, OSError, RuntimeError) as error:
                 import warnings
 
@@ -128,8 +140,6 @@ class Workers:
         text, scope = source_text(predict.__globals__), predict.__globals__
         if PROCESSES.weights is None:
             PROCESSES.weights = share_weights(scope.get("W", {}))
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=PROCESSES.forget)
         memory, table = PROCESSES.weights
         self.memory, self.inputs, self.processes = new_memory(), {}, []
         self.end = weakref.finalize(self, end_processes, self.processes)  # at exit, too
@@ -249,27 +259,6 @@ def before_weights(lines):
             break
         text.append(line)
     return "".join(text)
-
-
-def new_memory():
-    """Memory that can be shared, in a file without a name, which takes no more space than is written to it."""
-    if os.name == "nt":
-        return SharedMemory(f"kerasgen-{os.urandom(16).hex()}", 0)
-    create = getattr(os, "memfd_create", None)  # since Python 3.8
-    if create is not None:
-        key = create("kerasgen")
-    else:
-        import tempfile
-
-        with tempfile.TemporaryFile() as file:
-            key = os.dup(file.fileno())
-    memory = SharedMemory(key, 0)
-    weakref.finalize(memory, os.close, key)
-    os.ftruncate(key, 2 * TEAMS)
-    return memory
-
-
-TEAMS = 1 << 39  # the team allocates memory from this offset on, the caller before it
 
 
 def share_weights(weights):
