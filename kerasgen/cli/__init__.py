@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import signal
 import sys
@@ -20,8 +21,13 @@ from kerasgen.cli.app import Settings, app, report
 __all__ = ["app", "batch", "command", "export", "main", "packaging", "reporting", "serve", "show", "speed", "verify"]
 
 
+# How many new objects make Python look for garbage: imports alone make a hundred thousand that stay.
+GARBAGE = 100_000
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit with its code."""
+    gc.set_threshold(GARBAGE)
     Settings.quiet = Settings.debug = False
     signal.signal(signal.SIGTERM, _terminated)
     atexit.register(_unheard)
@@ -34,6 +40,7 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:  # from the options before the command, or from printing
         code = report(error)
+    gc.freeze()  # Python need not look for garbage at its end
     sys.exit(code or 0)
 
 
