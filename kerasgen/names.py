@@ -25,7 +25,7 @@ RESERVED = frozenset(
     "numbers watch selftest same_calls difference blas read_inputs read_input read_file read_text read_image in_order "
     "fit_input format_of save_arrays parser_of print_arrays print_classes write_arrays "
     "complete_windows conv_steps conv_each over_windows repeat_state check_steps with_steps same_steps "
-    "answer predict_sample TABLE WEIGHTS PROCESSES TEAM in_processes elementwise join_rows "
+    "answer predict_sample TABLE WEIGHTS PROCESSES TEAM THREADS in_team elementwise join_rows "
     "predict_tiled TILES in_tiles parts_of listed outputs_for check_tiles".split()
 )
 

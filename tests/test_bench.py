@@ -356,7 +356,7 @@ def test_each_size_of_batch_is_converted_once(file: Path, tmp_path: Path, monkey
 
 def test_threads() -> None:
     assert engines.OWN.threads(3)["OPENBLAS_NUM_THREADS"] == "3"
-    assert engines.OWN.threads(3)["KERASGEN_THREADS"] == "1"
+    assert engines.OWN.threads(3)["KERASGEN_THREADS"] == "", "the default"
     assert engines.OWN.threads(3)["KERASGEN_PROCESSES"] == "1"
     assert engines.PROCESSES.threads(3)["KERASGEN_PROCESSES"] == "3"
 

@@ -88,7 +88,7 @@ def gone(pid: int) -> bool:
 
 def test_what_is_tested(folder: Path) -> None:
     text = (folder / "net.py").read_text(encoding="utf-8").partition("# Kernels")[0]
-    for name in ("elementwise(", "join_rows(", "winograd_conv2d(", "blocked_conv(", "in_processes("):
+    for name in ("elementwise(", "join_rows(", "winograd_conv2d(", "blocked_conv(", "in_team("):
         assert name in text
 
 

@@ -38,7 +38,7 @@ class Engine:
     def threads(self, count: int) -> dict[str, str]:
         """The environment variables that give this engine this many threads."""
         processes = str(count if self.processes else 1)
-        return {**dict.fromkeys(BLAS_THREADS, str(count)), "KERASGEN_THREADS": "1", "KERASGEN_PROCESSES": processes}
+        return {**dict.fromkeys(BLAS_THREADS, str(count)), "KERASGEN_THREADS": "", "KERASGEN_PROCESSES": processes}
 
 
 OWN = Engine(MODULE, "module")

@@ -118,8 +118,8 @@ class Body:
         if len(names) > 1:
             yield f"check_batch(INPUTS, {', '.join(names)})"
         if self.plan.shares_work and self.answers:
-            yield "if PROCESSES.count > TEAM.size:"
-            yield f"    return in_processes(predict, {', '.join(names)})"
+            yield "if PROCESSES.count > TEAM.size or THREADS > TEAM.threads:"
+            yield f"    return in_team(predict, {', '.join(names)})"
         if self.plan.max_batch and not self.every_layer:
             yield f"if len({names[0]}) > {self.plan.max_batch}:"
             yield f"    return in_batches(predict, {self.plan.max_batch}, {', '.join(names)})"

@@ -127,11 +127,13 @@ def emit(
     blocks.update((name, black.format_str(blocks[name], mode=target.style).rstrip()) for name in yours & blocks.keys())
     if plan.block and "BLOCK" in blocks:
         blocks["BLOCK"] = f"BLOCK = {plan.block}"
+    if "THREADS" in blocks:
+        blocks["THREADS"] = blocks["THREADS"].replace('or "1"', f'or "{plan.threads}"')
     loaders = [target.runtime.read_sidecar if sidecar else target.runtime.read_embedded] if weights else []
     loaders += [target.runtime.decode_weights] if decodes else []
     if training and training.plan.trainable:
         loaders += [target.runtime.write_weights, target.runtime.read_weights]
-    sharing = [target.runtime.in_processes, target.runtime.processes] if plan.shares_work else []
+    sharing = [target.runtime.in_team, target.runtime.processes] if plan.shares_work else []
     programs = [] if minimal else [target.runtime.main]
     programs += [target.runtime.with_steps] if step and not minimal else []
     programs += [target.runtime.check_tiles] if tiling and not minimal else []

@@ -119,11 +119,12 @@ def _names(thing: Any) -> tuple[str, ...]:
 
 
 def _function_names(function: Any, definition: ast.FunctionDef) -> Iterator[str]:
-    """Those of the defaults, then those of the body."""
-    for default in (*definition.args.defaults, *definition.args.kw_defaults):
-        if default is not None:
-            yield from (node.id for node in ast.walk(default) if isinstance(node, ast.Name))
-    yield from _code_names(function.__code__)
+    """Those of the decorators and of the defaults, then those of the body."""
+    arguments = definition.args
+    for expression in (*definition.decorator_list, *arguments.defaults, *arguments.kw_defaults):
+        if expression is not None:
+            yield from (node.id for node in ast.walk(expression) if isinstance(node, ast.Name))
+    yield from _code_names(inspect.unwrap(function).__code__)
 
 
 def _code_names(code: CodeType) -> Iterator[str]:

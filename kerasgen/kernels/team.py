@@ -7,6 +7,7 @@ nothing can be written twice: a kernel that overwrites a shared array without sh
 In Python without a global interpreter lock, a team consists of threads of one process, which work in the same way.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -75,9 +76,13 @@ def new_memory():
 
 
 class Team(threading.local):
-    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team."""
+    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
 
-    rank, size = 0, 1
+    `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
+    has one thread, and `products` is true.
+    """
+
+    rank, size, threads, products = 0, 1, 1, False
 
     def __reduce__(self):
         """Pickle it without its team."""
@@ -142,3 +147,35 @@ class Team(threading.local):
 
 
 TEAM = Team()
+OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
+
+
+def blas_threads():
+    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
+    try:
+        import ctypes
+
+        blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    except (AttributeError, ImportError, OSError, TypeError):
+        return None
+    for name in OPENBLAS:
+        if hasattr(blas, name % "set"):
+            return blas[name % "get"], blas[name % "set"]
+    return None
+
+
+@contextlib.contextmanager
+def one_blas_thread():
+    """For a `with` statement: inside it, OpenBLAS has one thread. The value is false if NumPy has another BLAS.
+
+    If it has only one already, because another call is inside or the program wants it so, that is not changed.
+    """
+    get_threads, set_threads = blas_threads() or (None, None)
+    before = get_threads() if get_threads else 1
+    if before > 1:
+        set_threads(1)
+    try:
+        yield get_threads is not None
+    finally:
+        if before > 1:
+            set_threads(before)

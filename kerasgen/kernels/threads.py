@@ -1,6 +1,7 @@
 """What calls share: the buffers that each thread keeps for its results, and a pool of threads for a layer's blocks."""
 
 import collections
+import contextlib
 import math
 import os
 import queue
@@ -9,19 +10,22 @@ import threading
 import numpy as np
 
 from kerasgen.kernels.matmul import BLAS
-from kerasgen.kernels.team import TEAM
+from kerasgen.kernels.team import TEAM, blas_threads, one_blas_thread
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
+    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has."""
     if text == "auto":
         return cores or 1
+    if text == "blas":
+        control = blas_threads()
+        return control[0]() if control else 1
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
     return int(text)
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, besides the BLAS's own
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share a layer
 PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
 BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
 COLUMNS = 16  # least number that a process computes of a product, if processes share columns
@@ -94,6 +98,23 @@ def set_block(size):
     BLOCK = size
 
 
+@contextlib.contextmanager
+def own_threads(count):
+    """For a `with` statement: inside it, `count` threads share the blocks of the layers that this thread computes.
+
+    They share products as well if NumPy's BLAS is OpenBLAS, which has one thread meanwhile in the whole program.
+    """
+    if count == 1:
+        yield
+        return
+    with one_blas_thread() as has_one:
+        TEAM.threads, TEAM.products = count, has_one
+        try:
+            yield
+        finally:
+            TEAM.threads, TEAM.products = 1, False
+
+
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
@@ -105,8 +126,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or columns is None):
-        step = min(step, -(-rows // THREADS))
+    count = max(THREADS, TEAM.threads)
+    if count > 1 and cost > PAYS and (TEAM.products or PRODUCTS or not BLAS or columns is None):
+        step = min(step, -(-rows // count))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
     for image in range(images):
@@ -183,12 +205,12 @@ def acquire(locks):
 def thread_pool():
     """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
 
-    The number is 0 if no thread can start (Pyodide, WASI), and smaller than THREADS - 1 if not all of them can.
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than wanted if not all of them can.
     """
     if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
         calls, threads = queue.SimpleQueue(), []
         try:
-            for _ in range(THREADS - 1):
+            for _ in range(max(THREADS, TEAM.threads) - 1):
                 thread = threading.Thread(target=serve, args=(calls,), daemon=True)
                 thread.start()
                 threads.append(thread)

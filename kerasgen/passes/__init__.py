@@ -33,6 +33,7 @@ from kerasgen.passes.fold.scale_by_blocks import scale_by_blocks
 from kerasgen.passes.plan.activations_by_rows import activations_by_rows
 from kerasgen.passes.plan.add_borders import add_borders
 from kerasgen.passes.plan.choose_kernels import choose_exact_kernels, choose_kernels
+from kerasgen.passes.plan.choose_threads import choose_threads
 from kerasgen.passes.plan.fuse_attention import fuse_attention, fuse_band_attention
 from kerasgen.passes.plan.fuse_residual import fuse_residual
 from kerasgen.passes.plan.large_by_rows import large_by_rows
@@ -76,8 +77,8 @@ MOVE = phase("fold", move_pools, scale_by_blocks, fuse_activation)
 FUSE = phase("fold", fuse_activation)
 BANDS = phase("plan", fuse_band_attention)
 BY_ROWS = phase("plan", fuse_attention, large_by_rows)
-EXACT_KERNELS = Phase("plan", (choose_exact_kernels,))
-FAST_KERNELS = Phase("plan", (unroll_small, choose_kernels))
+EXACT_KERNELS = Phase("plan", (choose_threads, choose_exact_kernels))
+FAST_KERNELS = Phase("plan", (choose_threads, unroll_small, choose_kernels))
 GATES = phase("fold", fold_gate)
 EPILOGUES = phase("plan", fuse_residual, fuse_activation, activations_by_rows)
 FINISH = phase("clean", drop_unused, schedule)

@@ -20,7 +20,7 @@ from kerasgen.emit.publish import check_target, staged
 from kerasgen.emit.runtime.tuning import BLOCKS, FORMAT, tuning_of
 from kerasgen.errors import FileError, UsageError
 from kerasgen.graph.plan import Tuning
-from kerasgen.kernels.threads import BLOCK
+from kerasgen.kernels.threads import BLOCK, own_threads
 from kerasgen.names import printable
 from kerasgen.tuning.works import Works
 
@@ -63,7 +63,8 @@ def measured(path: str | os.PathLike[str], works: Works, batch: int = 1) -> Tune
     if batch < 1:
         raise UsageError(f"tune_batch is 1 or more, not {batch!r}")
     check_target(Path(path), sources=(), force=False)
-    text = tuning_of(works.all, batch, works.max_batch)
+    with own_threads(works.threads):
+        text = tuning_of(works.all, batch, works.max_batch)
     with staged({Path(path): lambda file: file.write(text.encode())}, force=False):
         pass
     return _checked_in(printable(str(path)), json.loads(text), works, None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from kerasgen.errors import UsageError
 from kerasgen.graph.facts import setting
 from kerasgen.graph.ir import Graph, Node, Shape
 from kerasgen.graph.plan import Plan
-from kerasgen.kernels.threads import Buffer
+from kerasgen.kernels.threads import Buffer, thread_count
 from kerasgen.passes import PIPELINES, passes
 from kerasgen.passes.plan.choose_kernels import Choice, candidates, choose_exact_kernels, choose_kernels
 
@@ -24,10 +25,11 @@ CHOOSERS = {choose_kernels.__name__: False, choose_exact_kernels.__name__: True}
 
 @dataclass(frozen=True)
 class Works:
-    """The works of a model, and the maximum samples per run, None for any number."""
+    """The works of a model, the maximum samples per run, None for any number, and how many threads share a layer."""
 
     all: tuple[Work, ...]
     max_batch: int | None
+    threads: int
 
     def by_layer(self) -> dict[str, Work]:
         """The work of each layer."""
@@ -63,7 +65,8 @@ def works_of(graph: Graph, level: int, source: str) -> Works:
         if text and default and (len(ways) > 1 or "out" in default[2]):  # a kernel with a buffer has blocks, too
             layers = found[text][1] if text in found else ()
             found[text] = text, (*layers, node.output), ways
-    return Works(tuple(found.values()), after.max_batch)
+    count = thread_count(os.environ.get("KERASGEN_THREADS") or after.threads, os.cpu_count())
+    return Works(tuple(found.values()), after.max_batch, count)
 
 
 def _passed(plan: Plan, steps: list[Any]) -> Plan:

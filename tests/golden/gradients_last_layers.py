@@ -445,15 +445,35 @@ def batch_norm_backward(d, gamma, variance, *, axis=-1, epsilon=1e-3):
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
+    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has."""
     if text == "auto":
         return cores or 1
+    if text == "blas":
+        control = blas_threads()
+        return control[0]() if control else 1
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
     return int(text)
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, besides the BLAS's own
+OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
+
+
+def blas_threads():
+    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
+    try:
+        import ctypes
+
+        blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    except (AttributeError, ImportError, OSError, TypeError):
+        return None
+    for name in OPENBLAS:
+        if hasattr(blas, name % "set"):
+            return blas[name % "get"], blas[name % "set"]
+    return None
+
+
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share a layer
 
 
 def conv_backward_kernel(x, d, *, window, strides, dilation, pad):
@@ -574,15 +594,104 @@ class ThreadPool:
 POOL = ThreadPool()
 
 
+LINE = 16  # int64 numbers; counters this far apart never share a cache line
+
+
+SPIN = 1000  # reads of a counter before yielding the core: about 50 us
+
+
+WORTH = 2_000_000  # multiplications from which on sharing a layer pays: about 60 us in one process
+
+
+YIELD = 300  # yields before sleeping
+
+
+LEFT = 1 << 62  # more steps than anybody takes
+
+
+class Team(threading.local):
+    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
+
+    `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
+    has one thread, and `products` is true.
+    """
+
+    rank, size, threads, products = 0, 1, 1, False
+
+    def __reduce__(self):
+        """Pickle it without its team."""
+        return Team, ()
+
+    def join(self, rank, size, memory):
+        """Become number `rank` of `size` processes with the same `memory`."""
+        self.rank, self.size, self.memory = rank, size, memory
+        self.counters = memoryview(memory.array(memory.take(8 * LINE * size), (LINE * size,), np.int64))
+        self.steps, self.results, self.places = 0, 0, {}
+        self.spin = SPIN if size <= (os.cpu_count() or 1) else 0
+        self.yielded = getattr(os, "sched_yield", lambda: time.sleep(0))
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    def shares(self, cost):
+        """Whether the team shares a layer that takes `cost` multiplications."""
+        return self.size > 1 and cost > WORTH
+
+    def share(self, count):
+        """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
+        return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
+
+    def fence(self):
+        """A full memory fence: releasing and acquiring a lock is one, on x86 and Armv8."""
+        self.lock.release()
+        self.lock.acquire()
+
+    def barrier(self):
+        """Wait for all processes. Afterwards, what each has written is visible to the others."""
+        self.steps += 1
+        self.fence()
+        self.counters[LINE * self.rank] = self.steps
+        for other in range(self.size):
+            waited = -self.spin
+            while self.counters[LINE * other] < self.steps:
+                waited += 1
+                if waited > YIELD:
+                    time.sleep(5e-5)
+                elif waited > 0:
+                    self.yielded()
+        self.fence()
+
+    def leave(self):
+        """Let the others pass all barriers: this one will not come to them any more."""
+        self.counters[LINE * self.rank] = LEFT
+
+    def place(self, size, out):
+        """The place of an array in the buffer `out`, or of a new array."""
+        self.results += out is None
+        key = self.results if out is None else out
+        if key not in self.places or self.places[key][0] < size:
+            self.places[key] = size, self.memory.take(size)
+        return self.places[key][1]
+
+    def empty(self, shape, dtype, out):
+        """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
+        size = dtype.itemsize
+        for count in shape:
+            size *= count
+        return self.memory.array(self.place(size, out), shape, dtype)
+
+
+TEAM = Team()
+
+
 def thread_pool():
     """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
 
-    The number is 0 if no thread can start (Pyodide, WASI), and smaller than THREADS - 1 if not all of them can.
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than wanted if not all of them can.
     """
     if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
         calls, threads = queue.SimpleQueue(), []
         try:
-            for _ in range(THREADS - 1):
+            for _ in range(max(THREADS, TEAM.threads) - 1):
                 thread = threading.Thread(target=serve, args=(calls,), daemon=True)
                 thread.start()
                 threads.append(thread)

@@ -669,9 +669,13 @@ LEFT = 1 << 62  # more steps than anybody takes
 
 
 class Team(threading.local):
-    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team."""
+    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
 
-    rank, size = 0, 1
+    `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
+    has one thread, and `products` is true.
+    """
+
+    rank, size, threads, products = 0, 1, 1, False
 
     def __reduce__(self):
         """Pickle it without its team."""
@@ -776,15 +780,35 @@ def tile_row(numbers, y):
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
+    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has."""
     if text == "auto":
         return cores or 1
+    if text == "blas":
+        control = blas_threads()
+        return control[0]() if control else 1
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
     return int(text)
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, besides the BLAS's own
+OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
+
+
+def blas_threads():
+    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
+    try:
+        import ctypes
+
+        blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    except (AttributeError, ImportError, OSError, TypeError):
+        return None
+    for name in OPENBLAS:
+        if hasattr(blas, name % "set"):
+            return blas[name % "get"], blas[name % "set"]
+    return None
+
+
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share a layer
 
 
 PAYS = 4_000_000  # multiplications from which on waking the threads pays
@@ -804,8 +828,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or columns is None):
-        step = min(step, -(-rows // THREADS))
+    count = max(THREADS, TEAM.threads)
+    if count > 1 and cost > PAYS and (TEAM.products or PRODUCTS or not BLAS or columns is None):
+        step = min(step, -(-rows // count))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
     for image in range(images):
@@ -888,12 +913,12 @@ POOL = ThreadPool()
 def thread_pool():
     """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
 
-    The number is 0 if no thread can start (Pyodide, WASI), and smaller than THREADS - 1 if not all of them can.
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than wanted if not all of them can.
     """
     if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
         calls, threads = queue.SimpleQueue(), []
         try:
-            for _ in range(THREADS - 1):
+            for _ in range(max(THREADS, TEAM.threads) - 1):
                 thread = threading.Thread(target=serve, args=(calls,), daemon=True)
                 thread.start()
                 threads.append(thread)

@@ -51,8 +51,8 @@ def predict(image: np.ndarray) -> "dict[str, np.ndarray]":
     The result may share memory with the inputs.
     """
     x = as_input(image, *INPUTS[0])  # (N, ?, ?, 3)
-    if PROCESSES.count > TEAM.size:
-        return in_processes(predict, x)
+    if PROCESSES.count > TEAM.size or THREADS > TEAM.threads:
+        return in_team(predict, x)
     a, b, c = buffers(3)
     stem = blocked_conv(
         x, W["stem/kernel"], W["stem/bias"], strides=(1, 1), dilation=(1, 1), pad=((1, 1), (1, 1)), out=a
@@ -260,9 +260,13 @@ LEFT = 1 << 62  # more steps than anybody takes
 
 
 class Team(threading.local):
-    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team."""
+    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
 
-    rank, size = 0, 1
+    `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
+    has one thread, and `products` is true.
+    """
+
+    rank, size, threads, products = 0, 1, 1, False
 
     def __reduce__(self):
         """Pickle it without its team."""
@@ -372,15 +376,35 @@ def block_rows(row, width=256):
 
 
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number, or `auto` for one per core."""
+    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has."""
     if text == "auto":
         return cores or 1
+    if text == "blas":
+        control = blas_threads()
+        return control[0]() if control else 1
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
     return int(text)
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # for a layer, besides the BLAS's own
+OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
+
+
+def blas_threads():
+    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
+    try:
+        import ctypes
+
+        blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    except (AttributeError, ImportError, OSError, TypeError):
+        return None
+    for name in OPENBLAS:
+        if hasattr(blas, name % "set"):
+            return blas[name % "get"], blas[name % "set"]
+    return None
+
+
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share a layer
 
 
 PAYS = 4_000_000  # multiplications from which on waking the threads pays
@@ -424,8 +448,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    if THREADS > 1 and cost > PAYS and (PRODUCTS or not BLAS or columns is None):
-        step = min(step, -(-rows // THREADS))
+    count = max(THREADS, TEAM.threads)
+    if count > 1 and cost > PAYS and (TEAM.products or PRODUCTS or not BLAS or columns is None):
+        step = min(step, -(-rows // count))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
     for image in range(images):
@@ -508,12 +533,12 @@ POOL = ThreadPool()
 def thread_pool():
     """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
 
-    The number is 0 if no thread can start (Pyodide, WASI), and smaller than THREADS - 1 if not all of them can.
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than wanted if not all of them can.
     """
     if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
         calls, threads = queue.SimpleQueue(), []
         try:
-            for _ in range(THREADS - 1):
+            for _ in range(max(THREADS, TEAM.threads) - 1):
                 thread = threading.Thread(target=serve, args=(calls,), daemon=True)
                 thread.start()
                 threads.append(thread)
@@ -778,14 +803,6 @@ class Processes:
         """Pickle it without its team."""
         return Processes, ()
 
-    def start(self, predict):
-        """Start the team: threads if Python runs them at the same time. Raises OSError or RuntimeError if none can."""
-        if not self.watches_forks and hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.forget)
-            self.watches_forks = True
-        team = ThreadTeam if threads_suffice() else Workers
-        self.workers = team(predict, self.count)
-
     def end(self):
         """End the team."""
         with self.lock:
@@ -809,23 +826,52 @@ def process_count(text, cores):
     return int(text)
 
 
+PROCESSES = Processes()
+
+
+def in_team(predict, *arrays):
+    """What `predict` returns for these arrays, computed by several processes, or by this one with its own threads."""
+    if PROCESSES.count > 1:
+        return in_processes(predict, *arrays)
+    with own_threads(THREADS):
+        return predict(*arrays)
+
+
+def in_processes(predict, *arrays):
+    """What `predict` returns for these arrays, computed by the team, which starts if it has not yet.
+
+    If no team can start, this process warns and computes from then on. Raises RuntimeError if a process has ended, and
+    any error of `predict`.
+    """
+    with PROCESSES.lock:
+        if PROCESSES.workers is None:
+            try:
+                start_team(predict)
+            except (ImportError, OSError, RuntimeError) as error:
+                import warnings
+
+                PROCESSES.count = 1
+                warnings.warn(f"predict runs in one process, as no others can start here: {error}", stacklevel=4)
+                return predict(*arrays)
+        try:
+            return PROCESSES.workers.answer(arrays)
+        except BaseException:  # Ctrl-C, too: nobody waits for their answer any more
+            PROCESSES.end()
+            raise
+
+
+def start_team(predict):
+    """Start the team: threads if Python runs them at the same time. Raises OSError or RuntimeError if none can."""
+    if not PROCESSES.watches_forks and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=PROCESSES.forget)
+        PROCESSES.watches_forks = True
+    team = ThreadTeam if threads_suffice() else Workers
+    PROCESSES.workers = team(predict, PROCESSES.count)
+
+
 def threads_suffice():
     """Whether Python runs threads at the same time, with a BLAS that can be told to use no others."""
     return hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled() and blas_threads() is not None
-
-
-OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
-
-
-def blas_threads():
-    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
-    import ctypes
-
-    blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
-    for name in OPENBLAS:
-        if hasattr(blas, name % "set"):
-            return blas[name % "get"], blas[name % "set"]
-    return None
 
 
 class ThreadTeam:
@@ -835,8 +881,7 @@ class ThreadTeam:
         """Start them. Raises OSError or RuntimeError if that is impossible."""
         self.calls, self.answers = [queue.SimpleQueue() for _ in range(count)], queue.SimpleQueue()
         self.end = weakref.finalize(self, end_threads, self.calls)  # at exit, too
-        get_threads, self.set_threads = blas_threads()
-        self.threads, memory = get_threads(), new_memory()
+        memory = new_memory()
         for rank, calls in enumerate(self.calls):
             args = rank, count, memory, predict, calls, self.answers
             threading.Thread(target=work_in_thread, args=args, daemon=True).start()
@@ -846,13 +891,10 @@ class ThreadTeam:
         arrays = [x.view() for x in arrays]
         for x in arrays:
             x.flags.writeable = False
-        self.set_threads(1)
-        try:
+        with one_blas_thread():
             for calls in self.calls:
                 calls.put(arrays)
             answer = self.answers.get()
-        finally:
-            self.set_threads(self.threads)
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -928,6 +970,7 @@ class SharedMemory:
 def work_in_thread(rank, size, memory, predict, calls, answers):
     """Run one thread of a team: answer each call in the queue until it holds None."""
     TEAM.join(rank, size, SharedMemory(memory.key, TEAMS))
+    TEAM.threads = THREADS  # no others help
     np.seterr(all="ignore")  # otherwise each thread would warn
     for arrays in iter(calls.get, None):
         try:
@@ -949,7 +992,21 @@ def copied(result):
     return tuple(map(np.array, result)) if isinstance(result, tuple) else np.array(result)
 
 
-PROCESSES = Processes()
+@contextlib.contextmanager
+def one_blas_thread():
+    """For a `with` statement: inside it, OpenBLAS has one thread. The value is false if NumPy has another BLAS.
+
+    If it has only one already, because another call is inside or the program wants it so, that is not changed.
+    """
+    get_threads, set_threads = blas_threads() or (None, None)
+    before = get_threads() if get_threads else 1
+    if before > 1:
+        set_threads(1)
+    try:
+        yield get_threads is not None
+    finally:
+        if before > 1:
+            set_threads(before)
 
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -1189,27 +1246,21 @@ def watch_process(process, team):
         other.kill()
 
 
-def in_processes(predict, *arrays):
-    """What `predict` returns for these arrays, computed by the team, which starts if it has not yet.
+@contextlib.contextmanager
+def own_threads(count):
+    """For a `with` statement: inside it, `count` threads share the blocks of the layers that this thread computes.
 
-    If no team can start, this process warns and computes from then on. Raises RuntimeError if a process has ended, and
-    any error of `predict`.
+    They share products as well if NumPy's BLAS is OpenBLAS, which has one thread meanwhile in the whole program.
     """
-    with PROCESSES.lock:
-        if PROCESSES.workers is None:
-            try:
-                PROCESSES.start(predict)
-            except (ImportError, OSError, RuntimeError) as error:
-                import warnings
-
-                PROCESSES.count = 1
-                warnings.warn(f"predict runs in one process, as no others can start here: {error}", stacklevel=3)
-                return predict(*arrays)
+    if count == 1:
+        yield
+        return
+    with one_blas_thread() as has_one:
+        TEAM.threads, TEAM.products = count, has_one
         try:
-            return PROCESSES.workers.answer(arrays)
-        except BaseException:  # Ctrl-C, too: nobody waits for their answer any more
-            PROCESSES.end()
-            raise
+            yield
+        finally:
+            TEAM.threads, TEAM.products = 1, False
 
 
 def processes(count: int) -> "Using":

@@ -9,12 +9,12 @@ from kerasgen.emit.runtime.streaming import with_steps
 from kerasgen.emit.runtime.tiles import check_tiles
 from kerasgen.emit.runtime.tuning import tune_main
 from kerasgen.emit.runtime.weights import read_embedded, read_sidecar, read_weights, write_weights
-from kerasgen.emit.runtime.workers import in_processes, processes
+from kerasgen.emit.runtime.workers import in_team, processes
 
 __all__ = [
     "check_tiles",
     "decode_weights",
-    "in_processes",
+    "in_team",
     "main",
     "processes",
     "read_embedded",

@@ -11,25 +11,13 @@ import weakref
 
 import numpy as np
 
-from kerasgen.kernels.team import TEAM, TEAMS, SharedMemory, new_memory
-
-OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
+from kerasgen.kernels.team import TEAM, TEAMS, SharedMemory, blas_threads, new_memory, one_blas_thread
+from kerasgen.kernels.threads import THREADS
 
 
 def threads_suffice():
     """Whether Python runs threads at the same time, with a BLAS that can be told to use no others."""
     return hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled() and blas_threads() is not None
-
-
-def blas_threads():
-    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
-    import ctypes
-
-    blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
-    for name in OPENBLAS:
-        if hasattr(blas, name % "set"):
-            return blas[name % "get"], blas[name % "set"]
-    return None
 
 
 class ThreadTeam:
@@ -39,8 +27,7 @@ class ThreadTeam:
         """Start them. Raises OSError or RuntimeError if that is impossible."""
         self.calls, self.answers = [queue.SimpleQueue() for _ in range(count)], queue.SimpleQueue()
         self.end = weakref.finalize(self, end_threads, self.calls)  # at exit, too
-        get_threads, self.set_threads = blas_threads()
-        self.threads, memory = get_threads(), new_memory()
+        memory = new_memory()
         for rank, calls in enumerate(self.calls):
             args = rank, count, memory, predict, calls, self.answers
             threading.Thread(target=work_in_thread, args=args, daemon=True).start()
@@ -50,13 +37,10 @@ class ThreadTeam:
         arrays = [x.view() for x in arrays]
         for x in arrays:
             x.flags.writeable = False
-        self.set_threads(1)
-        try:
+        with one_blas_thread():
             for calls in self.calls:
                 calls.put(arrays)
             answer = self.answers.get()
-        finally:
-            self.set_threads(self.threads)
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -75,6 +59,7 @@ def end_threads(calls):
 def work_in_thread(rank, size, memory, predict, calls, answers):
     """Run one thread of a team: answer each call in the queue until it holds None."""
     TEAM.join(rank, size, SharedMemory(memory.key, TEAMS))
+    TEAM.threads = THREADS  # no others help
     np.seterr(all="ignore")  # otherwise each thread would warn
     for arrays in iter(calls.get, None):
         try:

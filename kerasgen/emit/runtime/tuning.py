@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from kerasgen.emit.runtime.selftest import blas
-from kerasgen.kernels.threads import BLOCK, Buffer, set_block
+from kerasgen.kernels.threads import BLOCK, THREADS, Buffer, own_threads, set_block
 
 FORMAT = "kerasgen tuning 1"
 BLOCKS = (262_144, 1_048_576, 4_194_304)  # bytes, the default among them
@@ -166,7 +166,8 @@ def tune_main(works, max_batch, arguments=None):
         parser.error("--batch is 1 or more")
     if os.path.exists(options.tune):
         parser.error(f"{options.tune} exists")
-    text = tuning_of(works, options.batch, max_batch)
+    with own_threads(THREADS):
+        text = tuning_of(works, options.batch, max_batch)
     try:
         with open(options.tune, "x", encoding="utf-8") as file:
             file.write(text)

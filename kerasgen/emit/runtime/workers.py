@@ -20,6 +20,7 @@ import numpy as np
 
 from kerasgen.emit.runtime.thread_team import ThreadTeam, threads_suffice
 from kerasgen.kernels.team import TEAM, TEAMS, SharedMemory, new_memory
+from kerasgen.kernels.threads import THREADS, own_threads
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 PROGRAM = """
@@ -50,14 +51,6 @@ class Processes:
     def __reduce__(self):
         """Pickle it without its team."""
         return Processes, ()
-
-    def start(self, predict):
-        """Start the team: threads if Python runs them at the same time. Raises OSError or RuntimeError if none can."""
-        if not self.watches_forks and hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.forget)
-            self.watches_forks = True
-        team = ThreadTeam if threads_suffice() else Workers
-        self.workers = team(predict, self.count)
 
     def end(self):
         """End the team."""
@@ -103,6 +96,23 @@ def processes(count: int) -> "Using":
     return Using(process_count(str(count), os.cpu_count()))
 
 
+def start_team(predict):
+    """Start the team: threads if Python runs them at the same time. Raises OSError or RuntimeError if none can."""
+    if not PROCESSES.watches_forks and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=PROCESSES.forget)
+        PROCESSES.watches_forks = True
+    team = ThreadTeam if threads_suffice() else Workers
+    PROCESSES.workers = team(predict, PROCESSES.count)
+
+
+def in_team(predict, *arrays):
+    """What `predict` returns for these arrays, computed by several processes, or by this one with its own threads."""
+    if PROCESSES.count > 1:
+        return in_processes(predict, *arrays)
+    with own_threads(THREADS):
+        return predict(*arrays)
+
+
 def in_processes(predict, *arrays):
     """What `predict` returns for these arrays, computed by the team, which starts if it has not yet.
 
@@ -112,12 +122,12 @@ def in_processes(predict, *arrays):
     with PROCESSES.lock:
         if PROCESSES.workers is None:
             try:
-                PROCESSES.start(predict)
+                start_team(predict)
             except (ImportError, OSError, RuntimeError) as error:
                 import warnings
 
                 PROCESSES.count = 1
-                warnings.warn(f"predict runs in one process, as no others can start here: {error}", stacklevel=3)
+                warnings.warn(f"predict runs in one process, as no others can start here: {error}", stacklevel=4)
                 return predict(*arrays)
         try:
             return PROCESSES.workers.answer(arrays)

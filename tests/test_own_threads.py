@@ -1,0 +1,174 @@
+"""A module whose own threads share the blocks of its layers, instead of those of the BLAS."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from graphs import of_sizes, weights
+from keras import layers as L
+from support import randomize, relative_error, run_python, save
+
+import kerasgen
+from kerasgen import kernels
+from kerasgen.emit.load import load_module
+from kerasgen.graph.ir import Graph, Node, Value
+from kerasgen.graph.plan import Plan
+from kerasgen.kernels import team, threads
+from kerasgen.passes.plan.choose_threads import choose_threads
+from kerasgen.tuning import file as tuning_file
+
+X = np.random.RandomState(0).uniform(-1, 1, (2, 64, 64, 3)).astype("float32")
+
+
+def network() -> keras.Model:
+    """Most of its work is in two convolutions of 151 and 134 million multiply-adds."""
+    image = keras.Input((64, 64, 3), name="image")
+    x = L.Conv2D(64, 3, padding="same", activation="relu")(image)
+    x = L.Conv2D(64, 3, padding="same", activation="relu")(x)
+    x = L.Conv2D(128, 3, strides=2, padding="same")(L.Conv2D(64, 3, padding="same")(x))
+    return keras.Model(image, L.Dense(3, activation="softmax")(L.GlobalAveragePooling2D()(x)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with net.py, x.npy, and answer.npy, which Keras gave."""
+    folder = tmp_path_factory.mktemp("threads")
+    model = randomize(network())
+    save(model, folder / "net.keras")
+    kerasgen.export(folder / "net.keras", folder / "net.py", verify=False)
+    np.save(folder / "x.npy", X)
+    np.save(folder / "answer.npy", model(X))
+    return folder
+
+
+PROGRAM = """
+import net, numpy
+control = net.blas_threads()
+before = control[0]()
+y = net.predict(numpy.load("x.npy"))
+assert control[0]() == before
+numpy.save("y.npy", y)
+print(net.THREADS if net.THREADS != before else "all", len(net.POOL.threads) == net.THREADS - 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"OPENBLAS_NUM_THREADS": "2"}, "all True"),
+        ({"OPENBLAS_NUM_THREADS": "1"}, "all True"),
+        ({"OPENBLAS_NUM_THREADS": "2", "KERASGEN_THREADS": "3"}, "3 True"),
+        ({"OPENBLAS_NUM_THREADS": "1", "KERASGEN_THREADS": "3"}, "3 True"),
+        ({"OPENBLAS_NUM_THREADS": "1", "KERASGEN_THREADS": "3", "KERASGEN_PROCESSES": "2"}, "3 False"),
+    ],
+    ids=str,
+)
+def test_as_many_as_the_blas_has(folder: Path, environment: dict[str, str], expected: str) -> None:
+    """Or as many as asked for; afterwards the BLAS has its own again."""
+    if team.blas_threads() is None:
+        pytest.skip("NumPy has no OpenBLAS")
+    done = run_python("-W", "error", "-c", PROGRAM, cwd=folder, env={**os.environ, **environment})
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+    assert relative_error(np.load(folder / "y.npy"), np.load(folder / "answer.npy")) < 1e-5
+
+
+@pytest.fixture
+def module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module with two threads, whatever the BLAS of this process has."""
+    module = load_module(folder / "net.py")
+    monkeypatch.setattr(module, "THREADS", 2)
+    return module
+
+
+class Blas:
+    """OpenBLAS's number of threads, and those that it was set to."""
+
+    def __init__(self, count: int) -> None:
+        self.history = [count]
+
+    def control(self) -> Any:
+        return lambda: self.history[-1], self.history.append
+
+
+def test_the_blas_has_one_thread_meanwhile(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its own again after an error; if it has one already, that is not changed."""
+    blas = Blas(4)
+    monkeypatch.setattr(module, "blas_threads", blas.control)
+    module.predict(X)
+    assert blas.history == [4, 1, 4]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "dense", None)
+        with pytest.raises(TypeError):
+            module.predict(X)
+    assert blas.history == [4, 1, 4, 1, 4]
+    blas.history = [1]
+    module.predict(X)
+    assert blas.history == [1]
+    assert (module.TEAM.threads, module.TEAM.products) == (1, False)
+
+
+def test_another_blas_shares_its_products_itself(
+    folder: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared: list[Any] = []
+    monkeypatch.setattr(module, "blas_threads", lambda: None)
+    monkeypatch.setattr(module, "PRODUCTS", False)
+    monkeypatch.setattr(module, "share", lambda work, tasks: shared.append([work(task) for task in tasks]))
+    answer = np.load(folder / "answer.npy")
+    assert relative_error(module.predict(X), answer) < 1e-5
+    assert not shared
+    monkeypatch.setattr(module, "blas_threads", Blas(2).control)
+    assert relative_error(module.predict(X), answer) < 1e-5
+    assert shared
+
+
+def test_many_callers(folder: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gets its answer; the last to leave finds a BLAS with one thread, and the first gave it its own."""
+    blas = Blas(2)
+    monkeypatch.setattr(module, "blas_threads", blas.control)
+    answer = np.load(folder / "answer.npy")
+    with ThreadPoolExecutor(8) as pool:
+        assert all(relative_error(y, answer[:1]) < 1e-5 for y in pool.map(module.predict, [X[:1]] * 24))
+    assert blas.history[-1] == 2
+
+
+@pytest.mark.parametrize(("asked", "count"), [("3", 3), ("1", 1)])
+def test_kernels_are_timed_with_as_many(folder: Path, asked: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `--tune`: what is fastest with them is wanted."""
+
+    def tuning_of(*works: Any) -> str:
+        raise LookupError(team.TEAM.threads)
+
+    monkeypatch.setenv("KERASGEN_THREADS", asked)
+    monkeypatch.setattr(tuning_file, "tuning_of", tuning_of)
+    with pytest.raises(LookupError, match=f"^{count}$"):
+        kerasgen.export(folder / "net.keras", folder / "tuned.py", tune=folder / "net.tune.json", verify=False)
+
+
+@pytest.mark.parametrize("names", [(), ("other_%s",)])
+def test_blas_threads(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "OPENBLAS", names)
+    assert team.blas_threads() is None
+    assert threads.thread_count("blas", 8) == 1
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "own"),
+    [(3, 256, True), (1, 256, False), (3, 64, False), (3, None, False)],
+    ids=["large", "no window", "small", "open"],
+)
+def test_which_networks_have_own_threads(window: int, size: int | None, own: bool) -> None:
+    kernel = {"pad": "same", "strides": (1, 1), "dilation": (1, 1)}
+    arrays = weights(c__kernel=(window, window, 16, 64))
+    node = Node(("c",), kernels.conv2d, ("image", "c/kernel"), kernel)
+    graph = Graph((Value("image", (None, 8, 8, 16), "float32"),), (node,), ("c",), arrays, ("c",))
+    specs = {"image": graph.inputs[0], "c": Value("c", (None, 8, 8, 64), "float32")}
+    graph = of_sizes(Graph(**{**vars(graph), "specs": specs}), image=(None, size, size, 16), c=(None, size, size, 64))
+    assert choose_threads(Plan(graph)).own_threads == own
