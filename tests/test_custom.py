@@ -84,6 +84,34 @@ def test_a_function_that_was_changed_and_reloaded(tmp_path: Path, monkeypatch: p
     assert copied(mine.times) == after
 
 
+def test_a_decorated_function_is_copied_with_its_decorator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """import functools
+
+FACTOR = 3
+
+
+def twice(function):
+    @functools.wraps(function)
+    def both(x):
+        return function(function(x))
+
+    return both
+
+
+@twice
+def times(x):
+    return x * FACTOR
+"""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "decorated.py").write_text(text)
+    times = importlib.import_module("decorated").times
+    imports, blocks = collect([times])
+    assert imports == ["import functools"]
+    scope: dict[str, Any] = {}
+    exec("\n".join([*imports, *blocks.values()]), scope)
+    assert scope["times"](2) == times(2) == 18
+
+
 def copied(function: Any) -> str:
     """What a module gets with a function."""
     _, blocks = collect([function])

@@ -18,8 +18,8 @@ from kerasgen.graph.facts import is_copied
 def collect(functions: Iterable[Callable[..., Any]]) -> tuple[list[str], dict[str, str]]:
     """Import lines, and source blocks by name, of these functions and everything they call.
 
-    A function is followed by the helpers that it is the first to use. A constant precedes its first user and follows
-    the functions that compute it.
+    A function is followed by the helpers that it is the first to use, and preceded by its decorators. A constant
+    precedes its first user and follows the functions that compute it.
 
     Raises UsageError where a user's function cannot be copied into a module.
     """
@@ -56,6 +56,9 @@ def _collect(thing: Any, imports: set[str], things: dict[str, Any], blocks: dict
             blocks.setdefault(key, text)
         elif not is_copied(value):
             imports.add(f"from {value.__module__} import {value.__name__}")
+    for key in _decorators(_definition(thing)):
+        if is_copied(used.get(key)):
+            _collect(used[key], imports, things, blocks)
     blocks[name] = _text(thing)
     for value in used.values():
         if is_copied(value):
@@ -105,6 +108,12 @@ def _mentioned(text: str) -> tuple[str, ...]:
     return tuple(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
 
 
+def _decorators(definition: ast.FunctionDef | ast.ClassDef) -> Iterator[str]:
+    """The names that the decorators of a function or class mention."""
+    for decorator in definition.decorator_list:
+        yield from (node.id for node in ast.walk(decorator) if isinstance(node, ast.Name))
+
+
 @cache
 def _names(thing: Any) -> tuple[str, ...]:
     """The global names that a function or the methods of a class mention, in the order of the text."""
@@ -120,10 +129,10 @@ def _names(thing: Any) -> tuple[str, ...]:
 
 def _function_names(function: Any, definition: ast.FunctionDef) -> Iterator[str]:
     """Those of the decorators and of the defaults, then those of the body."""
-    arguments = definition.args
-    for expression in (*definition.decorator_list, *arguments.defaults, *arguments.kw_defaults):
-        if expression is not None:
-            yield from (node.id for node in ast.walk(expression) if isinstance(node, ast.Name))
+    yield from _decorators(definition)
+    for default in (*definition.args.defaults, *definition.args.kw_defaults):
+        if default is not None:
+            yield from (node.id for node in ast.walk(default) if isinstance(node, ast.Name))
     yield from _code_names(inspect.unwrap(function).__code__)
 
 
