@@ -153,10 +153,16 @@ def test_kernels_are_timed_with_as_many(folder: Path, asked: str, count: int, mo
 
 
 @pytest.mark.parametrize("names", [(), ("other_%s",)])
-def test_blas_threads(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_openblas(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(team, "OPENBLAS", names)
     assert team.blas_threads() is None
     assert threads.thread_count("blas", 8) == 1
+
+
+@pytest.mark.parametrize(("of_blas", "count"), [(1, 1), (4, 4), (64, 8)])
+def test_no_more_than_python_can_run(of_blas: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "blas_threads", Blas(of_blas).control)
+    assert threads.thread_count("blas", 2) == count
 
 
 @pytest.mark.parametrize(

@@ -444,13 +444,19 @@ def batch_norm_backward(d, gamma, variance, *, axis=-1, epsilon=1e-3):
     return d * (scale if axis is None else along(scale, (axis,), d.ndim))
 
 
+MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
+
+
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has."""
+    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has.
+
+    But with `blas`, no more than MOST.
+    """
     if text == "auto":
         return cores or 1
     if text == "blas":
         control = blas_threads()
-        return control[0]() if control else 1
+        return min(control[0](), MOST) if control else 1
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
     return int(text)

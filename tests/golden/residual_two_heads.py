@@ -375,13 +375,19 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
+MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
+
+
 def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has."""
+    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has.
+
+    But with `blas`, no more than MOST.
+    """
     if text == "auto":
         return cores or 1
     if text == "blas":
         control = blas_threads()
-        return control[0]() if control else 1
+        return min(control[0](), MOST) if control else 1
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
     return int(text)
