@@ -262,6 +262,18 @@ def test_attention_stays(nodes: list[Node], outputs: tuple[str, ...]) -> None:
     assert fuse_attention(before, small=0) == before
 
 
+@pytest.mark.parametrize(("size", "by_rows"), [(64, True), (None, True), (8, False)])
+def test_large_transposed_convolutions_go_by_rows(size: int | None, by_rows: bool) -> None:
+    settings = {"strides": (2, 2), "dilation": (1, 1), "crop": ((0, 0), (0, 0))}
+    node = Node(("t",), kernels.conv2d_transpose, ("image", "t/kernel", "t/bias"), settings)
+    arrays = weights(t__kernel=(2, 2, 8, 3), t__bias=(8,))
+    new = None if size is None else 2 * size
+    before = of_sizes(planned([node], arrays, ("t",)), image=(None, size, size, 3), t=(None, new, new, 8))
+    after = choose_kernels(before)
+    same_answers(before, after)
+    assert kernels_of(after) == [kernels.conv_transpose_by_rows if by_rows else kernels.conv2d_transpose]
+
+
 BANDS: list[tuple[dict[str, Any], tuple[int, int], bool]] = [
     ({"causal": True}, (42, 42), True),
     ({"causal": True}, (42, 50), True),

@@ -147,6 +147,33 @@ def test_bilinear_by_rows(size):
         assert np.shares_memory(got, buffer.memory)
 
 
+PAINTED = [  # sizes, window, strides, dilation
+    ((9,), (3,), (2,), (1,)),
+    ((2,), (2,), (3,), (1,)),
+    ((5, 4), (3, 3), (2, 2), (1, 1)),
+    ((5, 4), (4, 2), (2, 1), (1, 1)),
+    ((6, 5), (3, 2), (1, 1), (2, 3)),
+    ((4, 3), (1, 1), (3, 2), (1, 1)),
+    ((3, 4, 2), (3, 2, 3), (2, 3, 1), (1, 1, 1)),
+]
+
+
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize("extra", [None, 0])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("sizes", "window", "strides", "dilation"), PAINTED, ids=str)
+def test_conv_transpose_by_rows(sizes, window, strides, dilation, padding, extra):
+    """The same as in one piece."""
+    x, w, b = random(2, *sizes, 3), random(*window, 4, 3, seed=1), random(4, seed=2)
+    plain = (kernels.conv1d_transpose, kernels.conv2d_transpose, kernels.conv3d_transpose)[len(sizes) - 1]
+    more = None if extra is None else (extra,) * len(sizes)
+    for crop in (None, kernels.transpose_crop(window, strides, dilation, padding, more)):
+        settings = {"strides": strides, "dilation": dilation, "crop": crop}
+        want = plain(x, w, **settings)
+        residual = random(*want.shape, seed=3)
+        check_all(want, kernels.conv_transpose_by_rows, x, w, b, residual=residual, **settings)
+
+
 @pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("axes", [1, 2])
 def test_project_by_rows(axes):

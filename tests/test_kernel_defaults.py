@@ -115,6 +115,7 @@ CALLS: dict[str, Call] = {
     "conv_by_taps": call(random(2, 6, 7, 1), random(3, 2, 1, 5), strides=TWO, dilation=TWO),
     "half_unfolded_conv": call(IMAGE, random(3, 2, 4, 5), dilation=TWO),
     "kn2row_conv": call(IMAGE, random(3, 2, 4, 5), dilation=TWO),
+    "conv_transpose_by_rows": call(IMAGE, random(3, 2, 5, 4), strides=TWO, dilation=ONE * 2),
     "conv_matrix": call(random(2, 2, 3, 4), sizes=(3, 4), strides=TWO, dilation=TWO, pad=None),
     "depthwise_conv1d": call(SERIES, random(3, 4, 2)),
     "depthwise_conv2d": call(IMAGE, random(3, 2, 4, 2)),

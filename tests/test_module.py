@@ -35,6 +35,7 @@ IMPORTS = set("binascii collections contextlib hashlib io math numpy os queue sy
 INSIDE = {
     "PIL.Image",
     "argparse",
+    "ctypes",
     "json",
     "mmap",
     "platform",

@@ -49,6 +49,7 @@ FAST_KERNELS = (
         kernels.clamp,
         kernels.conv_by_matrix,
         kernels.conv_by_taps,
+        kernels.conv_transpose_by_rows,
     ),
     *(kernels.activation_by_rows, kernels.dense_by_columns, kernels.project_by_rows),
     *(kernels.half_unfolded_conv, kernels.kn2row_conv, kernels.layer_norm_by_rows),

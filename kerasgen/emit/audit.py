@@ -116,7 +116,7 @@ _STARTING_PROCESSES = Reach(
         """),
     attributes=_words("""
         CDLL Lock PIPE Popen RLock SimpleQueue TemporaryFile Thread __file__ __globals__ __name__ _exit
-        _is_gil_enabled _umath_linalg acquire answer answers barrier basename buffer calls chunks close
+        _umath_linalg acquire answer answers barrier basename buffer calls chunks close
         contextmanager counters cpu_count detach dumps dup dup2 encode end environ executable fault fdopen fence
         fileno finalize flush forget fromkeys ftruncate get_source getppid hand_over hex inputs isdecimal key
         kill leave length loads local lock memfd_create memory mmap other path place places platform processes

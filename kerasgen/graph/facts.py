@@ -123,6 +123,8 @@ FACTS: dict[Kernel, Facts] = {
     kernels.pointwise: APART,
     kernels.pool_by_rows: APART,
     kernels.scale_shift: APART,
+    # conv_transpose
+    kernels.conv_transpose_by_rows: APART,
     # depthwise
     kernels.tiled_depthwise_conv2d: APART,
     kernels.winograd_depthwise_conv2d: APART,

@@ -105,6 +105,7 @@ from kerasgen.kernels.conv import (
     merge_groups,
     transpose_crop,
 )
+from kerasgen.kernels.conv_transpose import conv_transpose_by_rows
 from kerasgen.kernels.ctc import ctc_beam, ctc_greedy, ctc_loss
 from kerasgen.kernels.depthwise import tile, tiled_depthwise_conv2d, winograd_depthwise_conv2d, winograd_tile
 from kerasgen.kernels.hashing import (
@@ -333,6 +334,7 @@ __all__ = [
     "conv_by_taps",
     "conv_lstm",
     "conv_matrix",
+    "conv_transpose_by_rows",
     "cosine",
     "count_nonzero",
     "crop",

@@ -147,7 +147,12 @@ class Team(threading.local):
 
 
 TEAM = Team()
-OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
+OPENBLAS = (  # how the builds of NumPy 2, of NumPy from 1.22 on, and all others name its functions
+    "scipy_openblas_%s_num_threads64_",
+    "scipy_openblas_%s_num_threads",
+    "openblas_%s_num_threads64_",
+    "openblas_%s_num_threads",
+)
 
 
 def blas_threads():

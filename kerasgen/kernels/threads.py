@@ -133,7 +133,7 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
     count = max(THREADS, TEAM.threads)
     if count > 1 and cost > PAYS and (TEAM.products or PRODUCTS or not BLAS or columns is None):
-        step = min(step, -(-rows // count))
+        step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
     for image in range(images):

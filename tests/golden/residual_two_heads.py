@@ -393,7 +393,12 @@ def thread_count(text, cores):
     return int(text)
 
 
-OPENBLAS = ("scipy_openblas_%s_num_threads64_", "scipy_openblas_%s_num_threads", "openblas_%s_num_threads")
+OPENBLAS = (  # how the builds of NumPy 2, of NumPy from 1.22 on, and all others name its functions
+    "scipy_openblas_%s_num_threads64_",
+    "scipy_openblas_%s_num_threads",
+    "openblas_%s_num_threads64_",
+    "openblas_%s_num_threads",
+)
 
 
 def blas_threads():
@@ -456,7 +461,7 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
     count = max(THREADS, TEAM.threads)
     if count > 1 and cost > PAYS and (TEAM.products or PRODUCTS or not BLAS or columns is None):
-        step = min(step, -(-rows // count))
+        step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
     for image in range(images):
@@ -877,7 +882,8 @@ def start_team(predict):
 
 def threads_suffice():
     """Whether Python runs threads at the same time, with a BLAS that can be told to use no others."""
-    return hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled() and blas_threads() is not None
+    takes_turns = getattr(sys, "_is_gil_enabled", lambda: True)  # since Python 3.13
+    return not takes_turns() and blas_threads() is not None
 
 
 class ThreadTeam:

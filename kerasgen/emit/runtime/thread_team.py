@@ -17,7 +17,8 @@ from kerasgen.kernels.threads import THREADS
 
 def threads_suffice():
     """Whether Python runs threads at the same time, with a BLAS that can be told to use no others."""
-    return hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled() and blas_threads() is not None
+    takes_turns = getattr(sys, "_is_gil_enabled", lambda: True)  # since Python 3.13
+    return not takes_turns() and blas_threads() is not None
 
 
 class ThreadTeam:

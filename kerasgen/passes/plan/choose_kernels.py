@@ -19,6 +19,8 @@
 | one filter for each channel              | tiled_depthwise_conv2d | long loops instead of one for each cell          |
 | such a one, of a window of DEPTHWISE,    | winograd_depthwise_    | half of the products or fewer, at that price; of |
 | stride 1, of more than SMALL bytes       | conv2d                 | 3 x 3, the transforms take what is saved         |
+| a transposed one, of more than SMALL     | conv_transpose_by_rows | they stay in the cache                           |
+| bytes of products                        |                        |                                                  |
 | a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
@@ -107,7 +109,7 @@ class _Layer:
     @property
     def settings(self) -> dict[str, Any]:
         """The node's settings, strides and dilation always among them."""
-        ones = (1,) * (facts(self.node.kernel).conv_axes or 0)
+        ones = (1,) * (len(self.kernel) - 2)
         return {"strides": ones, "dilation": ones, **self.node.attrs}
 
     def by(self, kernel: Callable[..., Any], attrs: Mapping[str, Any]) -> Node:
@@ -185,6 +187,8 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
         for m in () if exact else OTHER_DEPTHWISE.get(window, ()):
             if _has_tiles(layer):
                 yield _winograd_depthwise(layer, m)
+    elif facts(kernel).transposed:
+        yield _transposed(layer)
     elif facts(kernel).conv_axes:
         if _is_pointwise(layer):
             yield layer.by(kernels.pointwise, layer.activation), None
@@ -222,6 +226,9 @@ def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: RowTiles) -> 
     """The kernel that suits a layer on most machines."""
     if facts(layer.node.kernel).conv_axes:
         return _choose_conv(layer, small, winograd)
+    if facts(layer.node.kernel).transposed:
+        products = 4 * math.prod(math.inf if n is None else n for n in (*layer.x[1:-1], *layer.kernel[:-1]))
+        return _transposed(layer) if products > small else _as_it_is(layer)
     if layer.within(small // 8):
         return _as_it_is(layer)
     if layer.node.kernel is kernels.dense and len(layer.x) == 2:
@@ -231,6 +238,10 @@ def _choose(layer: _Layer, small: int, winograd: Tiles, depthwise: RowTiles) -> 
     if _is_depthwise(layer):
         return _depthwise(layer, small, depthwise)
     return _merged(layer) if winograd and "groups" in layer.node.attrs else _as_it_is(layer)
+
+
+def _transposed(layer: _Layer) -> Choice:
+    return layer.by(kernels.conv_transpose_by_rows, layer.settings), None
 
 
 def _merged(layer: _Layer) -> Choice:

@@ -32,6 +32,6 @@ def choose_threads(plan: Plan, *, large: int = LARGE) -> Plan:
 
 
 def _has_window(node: Node, values: dict[str, Any]) -> bool:
-    """Whether it is a convolution with a window of several cells."""
-    axes = facts(node.kernel).conv_axes
-    return axes is not None and prod(values[node.reads[1]].shape[:axes]) > 1
+    """Whether it is a convolution with a window of several cells, or a transposed one."""
+    kind = facts(node.kernel)
+    return (kind.conv_axes is not None or kind.transposed) and prod(values[node.reads[1]].shape[:-2]) > 1
