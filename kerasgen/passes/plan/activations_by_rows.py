@@ -16,12 +16,12 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node
+from kerasgen.graph.large import SMALL
 
-LARGE = 1 << 15  # bytes of one sample, for a relu
-LARGER = 1 << 18  # for others
+LARGE = 1 << 15  # bytes of one sample, for a relu; others begin with SMALL
 
 
-def activations_by_rows(graph: Graph, *, large: int = LARGE, larger: int = LARGER) -> Graph:
+def activations_by_rows(graph: Graph, *, large: int = LARGE, larger: int = SMALL) -> Graph:
     """The graph with every activation of a large array by rows."""
     return replace(graph, nodes=tuple(_by_rows(node, graph, large, larger) or node for node in graph.nodes))
 

@@ -43,10 +43,9 @@ import numpy as np
 from kerasgen import kernels
 from kerasgen.graph.facts import facts
 from kerasgen.graph.ir import Graph, Node, Shape
+from kerasgen.graph.large import FEW, SMALL
 from kerasgen.graph.plan import Layout, Plan
 
-SMALL = 1 << 18  # bytes
-FEW = 4_000_000  # multiplications
 CHANNELS_PER_FILTER = 4
 MOST_FILTERS = 32
 MERGED = 16  # channels of a group, and filters

@@ -20,8 +20,8 @@ from dataclasses import replace
 
 from kerasgen import kernels
 from kerasgen.graph.ir import Graph, Node
+from kerasgen.graph.large import SMALL
 
-SMALL = 1 << 18  # bytes of the scores of one sample
 # The kernels between the products of attention, from its weights back to its scores.
 CHAINS = (
     [kernels.softmax, kernels.head_scores],

@@ -23,9 +23,8 @@ from typing import Any, NamedTuple
 from kerasgen import kernels
 from kerasgen.graph.facts import multiply_adds
 from kerasgen.graph.ir import Graph, Node
+from kerasgen.graph.large import FEW, SMALL
 
-SMALL = 1 << 18  # bytes of one sample
-FEW = 4_000_000  # multiplications
 WIDE = 48  # cells of a row
 
 
