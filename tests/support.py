@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import kerasgen
+
 ROOT = Path(__file__).parents[1]
 SHARED_MODELS = ROOT.parent / "shared" / "models"
 
@@ -47,6 +49,14 @@ def save(model: Any, path: Path) -> Path:
         warnings.simplefilter("ignore")
         model.save(path)
     return path
+
+
+def export_with_answer(model: Any, x: np.ndarray, folder: Path) -> None:
+    """Put net.keras, its module net.py, x.npy, and answer.npy, which Keras gave, into a folder."""
+    save(model, folder / "net.keras")
+    kerasgen.export(folder / "net.keras", folder / "net.py", verify=False)
+    np.save(folder / "x.npy", x)
+    np.save(folder / "answer.npy", model(x))
 
 
 def relative_error(got: Any, expected: Any) -> float:

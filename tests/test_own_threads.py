@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from graphs import of_sizes, weights
 from keras import layers as L
-from support import randomize, relative_error, run_python, save
+from support import export_with_answer, randomize, relative_error, run_python
 
 import kerasgen
 from kerasgen import kernels
@@ -40,11 +40,7 @@ def network() -> keras.Model:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with net.py, x.npy, and answer.npy, which Keras gave."""
     folder = tmp_path_factory.mktemp("threads")
-    model = randomize(network())
-    save(model, folder / "net.keras")
-    kerasgen.export(folder / "net.keras", folder / "net.py", verify=False)
-    np.save(folder / "x.npy", X)
-    np.save(folder / "answer.npy", model(X))
+    export_with_answer(randomize(network()), X, folder)
     return folder
 
 
@@ -77,6 +73,15 @@ def test_as_many_as_the_blas_has(folder: Path, environment: dict[str, str], expe
     done = run_python("-W", "error", "-c", PROGRAM, cwd=folder, env={**os.environ, **environment})
     assert (done.stdout, done.stderr) == (f"{expected}\n", "")
     assert relative_error(np.load(folder / "y.npy"), np.load(folder / "answer.npy")) < 1e-5
+
+
+def test_a_limit_of_memory_leaves_the_threads_to_the_blas(folder: Path, tmp_path: Path) -> None:
+    """Each of the module's threads would need a block of its own, and how many there are depends on the machine."""
+    text = (folder / "net.py").read_text(encoding="utf-8")
+    assert 'THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "blas"' in text
+    kerasgen.export(folder / "net.keras", tmp_path / "net.py", max_memory=1 << 30, verify=False)
+    text = (tmp_path / "net.py").read_text(encoding="utf-8")
+    assert 'THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1"' in text
 
 
 @pytest.fixture
@@ -130,7 +135,7 @@ def test_another_blas_shares_its_products_itself(
 
 
 def test_many_callers(folder: Path, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each gets its answer; the last to leave finds a BLAS with one thread, and the first gave it its own."""
+    """Each gets its answer, and the BLAS has its own threads again after the last."""
     blas = Blas(2)
     monkeypatch.setattr(module, "blas_threads", blas.control)
     answer = np.load(folder / "answer.npy")

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from keras import layers as L
 from pairs import find_python, from_index
-from support import randomize, relative_error, run_python, save
+from support import export_with_answer, randomize, relative_error, run_python, save
 from teams import Team
 
 import kerasgen
@@ -50,11 +50,7 @@ def network() -> keras.Model:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with net.py, x.npy, and answer.npy, which Keras gave."""
     folder = tmp_path_factory.mktemp("processes")
-    model = randomize(network())
-    save(model, folder / "net.keras")
-    kerasgen.export(folder / "net.keras", folder / "net.py", verify=False)
-    np.save(folder / "x.npy", X)
-    np.save(folder / "answer.npy", model(X))
+    export_with_answer(randomize(network()), X, folder)
     return folder
 
 
@@ -359,24 +355,33 @@ def test_ctrl_c_is_not_theirs(folder: Path, module: ModuleType) -> None:
         assert children(module) == before
 
 
+def forked(check: Callable[[], None]) -> int:
+    """The exit code of a fork that makes this check."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            check()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitpid(pid, 0)[1]
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_fork(folder: Path, module: ModuleType) -> None:
     """A fork starts its own processes, and leaves its parent's alone, even when it ends."""
     with module.processes(2):
         module.predict(X)
         before = children(module)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                assert module.PROCESSES.workers is None
-                assert right(folder, module.predict(X))
-                assert {p.pid for p in before}.isdisjoint(p.pid for p in children(module))
-                module.PROCESSES.end()
-                code = 0
-            finally:
-                os._exit(code)
-        assert os.waitpid(pid, 0)[1] == 0
+
+        def check() -> None:
+            assert module.PROCESSES.workers is None
+            assert right(folder, module.predict(X))
+            assert {p.pid for p in before}.isdisjoint(p.pid for p in children(module))
+            module.PROCESSES.end()
+
+        assert forked(check) == 0
         assert right(folder, module.predict(X))
         assert children(module) == before
 
@@ -535,16 +540,12 @@ def test_ctrl_c_while_threads_compute(folder: Path) -> None:
 def test_fork_beside_a_team_of_threads(folder: Path, module: ModuleType) -> None:
     with module.processes(2):
         module.predict(X)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                assert module.PROCESSES.workers is None
-                assert right(folder, module.predict(X))
-                code = 0
-            finally:
-                os._exit(code)
-        assert os.waitpid(pid, 0)[1] == 0
+
+        def check() -> None:
+            assert module.PROCESSES.workers is None
+            assert right(folder, module.predict(X))
+
+        assert forked(check) == 0
         assert right(folder, module.predict(X))
 
 

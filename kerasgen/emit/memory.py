@@ -1,4 +1,4 @@
-"""Modules that fit a memory limit: smaller blocks take less memory, but more calls."""
+"""Modules that fit a memory limit: smaller blocks take less memory, but more calls, and so does one block at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def within(limit: int, plan: Plan, emit: Callable[[Plan], Module], sidecar: str)
             raise UsageError(f"input {value.name!a} leaves a size open, so the memory of a call is unknown")
     needed = []
     for block in BLOCKS:
-        module = emit(replace(plan, block=block, max_batch=1 if plan.max_batch else None))
+        module = emit(replace(plan, block=block, max_batch=1 if plan.max_batch else None, own_threads=False))
         needed.append(call_bytes(module, plan, sidecar))
         if needed[-1] <= limit:
             return module

@@ -26,10 +26,12 @@ def conv_transpose_by_rows(
         start, stop = rows.start + top, rows.stop + top
         first = max(0, min(start // stride, -((reach - start) // stride), x.shape[1] - 1))
         last = min((stop - 1) // stride + 1, x.shape[1])
-        start, stop, span = start - first * stride, stop - first * stride, (last - first - 1) * stride + reach + 1
-        part = paint(x[image : image + 1, first:last], kernel, strides, dilation, ((start, span - stop), *crops))[0]
+        span = (last - first - 1) * stride + reach + 1  # rows that these paint
+        crop = (start - first * stride, span - (stop - first * stride))
+        part = paint(x[image : image + 1, first:last], kernel, strides, dilation, (crop, *crops))[0]
         epilogue(part, bias, part_of(residual, at), activation, y[at])
 
+    # Rows at the edges of blocks are multiplied twice, so these are larger than elsewhere.
     row = product(x.shape[2:-1]) * (kernel.size // c) * x.itemsize
     over_blocks(block, len(x), shape[1], max(4 * stride * block_rows(row), 8 * reach), cost)
     return whole

@@ -484,7 +484,7 @@ def blas_threads():
     return None
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share a layer
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share the blocks of a layer
 
 
 def conv_backward_kernel(x, d, *, window, strides, dilation, pad):

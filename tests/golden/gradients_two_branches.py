@@ -819,7 +819,7 @@ def blas_threads():
     return None
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share a layer
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share the blocks of a layer
 
 
 PAYS = 4_000_000  # multiplications from which on waking the threads pays

@@ -415,7 +415,7 @@ def blas_threads():
     return None
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share a layer
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share the blocks of a layer
 
 
 PAYS = 4_000_000  # multiplications from which on waking the threads pays
@@ -986,15 +986,15 @@ def work_in_thread(rank, size, memory, predict, calls, answers):
     np.seterr(all="ignore")  # otherwise each thread would warn
     for arrays in iter(calls.get, None):
         try:
-            answer = copied(predict(*arrays))
+            result = predict(*arrays)
             TEAM.results = 0
             TEAM.barrier()
+            if rank == 0:
+                answers.put(copied(result))
         except BaseException as error:
             answers.put(error)
             TEAM.leave()
             return
-        if rank == 0:
-            answers.put(answer)
 
 
 def copied(result):

@@ -64,15 +64,15 @@ def work_in_thread(rank, size, memory, predict, calls, answers):
     np.seterr(all="ignore")  # otherwise each thread would warn
     for arrays in iter(calls.get, None):
         try:
-            answer = copied(predict(*arrays))
+            result = predict(*arrays)
             TEAM.results = 0
             TEAM.barrier()
+            if rank == 0:
+                answers.put(copied(result))
         except BaseException as error:
             answers.put(error)
             TEAM.leave()
             return
-        if rank == 0:
-            answers.put(answer)
 
 
 def copied(result):

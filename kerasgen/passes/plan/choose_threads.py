@@ -2,9 +2,11 @@
 
 The BLAS's threads share a product and nothing else. The module's share blocks of rows, with all that is done to a block
 before its product and after it, in which a convolution with a window spends half of its time. But to wake a thread
-takes some 50 us, which smaller layers do not gain, and both kinds of threads at once are in each other's way.
+takes some 50 us, more than smaller layers save, and both kinds of threads at once are in each other's way.
 
-U-Nets and VGG16 gain a third on two cores, ResNet50 gains nothing, MobileNetV2 would lose.
+U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose.
+
+Declines where sizes are open, as the work is unknown then.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ CHAINS = (
 
 
 def fuse_attention(graph: Graph, *, small: int = SMALL) -> Graph:
-    """The graph with every large attention as one node, unless only a band is not masked."""
+    """The graph with every large attention as one node, except under a band mask, which also reads the scores."""
     readers = graph.readers()
     fused: dict[str, Node] = {}
     removed: set[str] = set()
