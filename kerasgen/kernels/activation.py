@@ -58,10 +58,14 @@ def stop_gradient(x):
 
 
 def relu(x, out=None):
-    """max(x, 0), against a row of zeros: against a single zero, NumPy takes four times as long."""
+    """max(x, 0), against an array of zeros: against a single zero, NumPy takes two to four times as long.
+
+    An array of the shape of x is the fastest while it stays in the cache; then, one row of an image.
+    """
     if by_bits(x):
         return clip_bits(x, np.inf, out)
-    return np.maximum(x, np.zeros(x.shape[-1:], x.dtype), out=out)
+    zeros = np.zeros(x.shape if x.size < 32768 else x.shape[1:][-2:], x.dtype)
+    return np.maximum(x, zeros, out=out)
 
 
 def relu6(x, out=None):

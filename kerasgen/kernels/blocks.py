@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from kerasgen.kernels.activation import relu, relu6
-from kerasgen.kernels.matmul import BLAS, matmul
+from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.norm import layer_norm
 from kerasgen.kernels.team import TEAM
 from kerasgen.kernels.threads import block_rows, over_blocks, product
@@ -69,9 +69,7 @@ def epilogue(part, bias, residual, activation, target):
         part += bias
     if residual is not None:
         part += residual
-    if activation is relu and BLAS:
-        np.maximum(part, np.zeros(part.shape[1:][-2:], part.dtype), out=target)  # a row of zeros: half the time
-    elif activation in (relu, relu6):
+    if activation in (relu, relu6):
         activation(part, out=target)
     elif activation is not None:
         rows = block_rows(4 * part[:1].nbytes)  # its temporaries must fit in the cache, too

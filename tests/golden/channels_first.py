@@ -83,7 +83,8 @@ def conv2d(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), pad=None, a
 def finish(y, bias, activation):
     """Add the bias in place, as `y` is always a new array, then apply the activation."""
     if bias is not None:
-        y += bias
+        part = y.reshape(bias.shape) if y.size == bias.size else y  # arrays of one shape take a third of the time
+        part += bias
     return y if activation is None else activation(y)
 
 
@@ -190,7 +191,7 @@ def matmul(x, y, out=None):
     The inner loop of `einsum` goes along y as it lies in memory: the longer, the faster.
     """
     if BLAS:
-        return np.matmul(x, y, out=out)
+        return x.dot(y) if out is None and x.ndim == y.ndim == 2 else np.matmul(x, y, out=out)  # less overhead
     (rows, depth), columns = x.shape[-2:], y.shape[-1]
     if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
         y = by_columns(y)
