@@ -94,7 +94,9 @@ _SHARING = Reach(
 _LEARNING = _words("beta_1 beta_2 epsilon iterations learning_rate m momentum nesterov rho setdefault v velocity")
 _RUNNING = Reach(
     modules=_words("PIL.Image argparse json platform signal sys zipfile"),
-    names=_words("AttributeError Exception ImportError KeyError OSError PIL SystemExit TypeError hasattr open print"),
+    names=_words("""
+        AttributeError Exception ImportError KeyError OSError PIL SystemExit TypeError hasattr memoryview open print
+        """),
     attributes=_words("""
         ArgumentParser BytesIO CONFIG Image RawIOBase SEEK_END SEEK_SET SIGPIPE SIG_DFL ZipFile __code__ __config__
         __version__ a2b_base64 add_argument argv array2string blas_opt_info co_filename co_name convert decode dumps
