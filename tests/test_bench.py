@@ -187,7 +187,7 @@ def test_sizes_of_matrix_products(tmp_path: Path) -> None:
     keras.Sequential([keras.Input((9, 8, 3)), *layers]).save(tmp_path / "net.keras")
     assert lines.products(build(read(tmp_path / "net.keras")), batch=2) == {
         "conv/kernel": (2 * 5 * 4, 3 * 2 * 3, 4),
-        "up/kernel": (2 * 3 * 2, 4, 2 * 2 * 5),  # each cell paints a window
+        "up/kernel": (2 * 3 * 2, 4, 2 * 2 * 5),  # each cell adds to a window
         "cells/kernel": (2 * 6 * 4, 5, 7),
     }
 

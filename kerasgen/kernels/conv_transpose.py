@@ -1,7 +1,7 @@
 """Transposed convolutions in blocks of rows, so that intermediate results stay in the cache."""
 
 from kerasgen.kernels.blocks import bordered, epilogue, part_of, tile_row
-from kerasgen.kernels.conv import paint
+from kerasgen.kernels.conv import convolve_transpose
 from kerasgen.kernels.threads import block_rows, over_blocks, product
 
 
@@ -10,7 +10,7 @@ def conv_transpose_by_rows(
 ):
     """Transposed convolution plus `residual`: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes.
 
-    A block of rows is painted by the rows of x that reach it; some of these reach the next block as well.
+    A block of rows is added up from the rows of x that reach it; some of these reach the next block as well.
     """
     window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
     (top, bottom), *crops = ((0, 0),) * len(window) if crop is None else crop
@@ -26,9 +26,9 @@ def conv_transpose_by_rows(
         start, stop = rows.start + top, rows.stop + top
         first = max(0, min(start // stride, -((reach - start) // stride), x.shape[1] - 1))
         last = min((stop - 1) // stride + 1, x.shape[1])
-        span = (last - first - 1) * stride + reach + 1  # rows that these paint
+        span = (last - first - 1) * stride + reach + 1  # rows that these reach
         crop = (start - first * stride, span - (stop - first * stride))
-        part = paint(x[image : image + 1, first:last], kernel, strides, dilation, (crop, *crops))[0]
+        part = convolve_transpose(x[image : image + 1, first:last], kernel, strides, dilation, (crop, *crops))[0]
         epilogue(part, bias, part_of(residual, at), activation, y[at])
 
     # Rows at the edges of blocks are multiplied twice, so these are larger than elsewhere.

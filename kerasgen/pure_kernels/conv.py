@@ -80,7 +80,7 @@ def depthwise_conv2d(
 
 
 def conv_transpose(x, kernel, bias=None, *, shape, window, strides, dilation, crops, activation=None):
-    """Transposed convolution, each cell paints a window: (H, W, C) with kh * kw * F rows of C → (OH, OW, F).
+    """Transposed convolution, each cell adds to a window: (H, W, C) with kh * kw * F rows of C → (OH, OW, F).
 
     Uncropped, an axis has (size - 1) * stride + (k - 1) * dilation + 1 cells; a negative crop appends zeros.
     """

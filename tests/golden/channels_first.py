@@ -249,23 +249,23 @@ def slide(ufunc, x, axis, k, s, start, count, out=None):
 
 
 def conv2d_transpose(x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), crop=None, activation=None):
-    """Transposed convolution, each input cell paints a window: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F)."""
-    return finish(paint(x, kernel, strides, dilation, crop), bias, activation)
+    """Transposed convolution, each input cell adds to a window: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F)."""
+    return finish(convolve_transpose(x, kernel, strides, dilation, crop), bias, activation)
 
 
-def paint(x, kernel, strides, dilation, crop):
+def convolve_transpose(x, kernel, strides, dilation, crop):
     """Each cell times the kernel, added up: (N, H, W, C), (kh, kw, F, C) → (N, OH, OW, F), any number of axes."""
     window, (f, c) = kernel.shape[:-2], kernel.shape[-2:]
     divides = window[-1] % strides[-1] == 0  # otherwise zeros pad the kernel; with many filters, they cost too much
     if strides[-1] > 1 == dilation[-1] and (divides or f < 32):
-        return paint_strides(x, kernel, strides, dilation, crop)
+        return convolve_transpose_subpixel(x, kernel, strides, dilation, crop)
     cells = kernel.size // (f * c)
     parts = matmul(x.reshape(x.size // c, c), kernel.reshape(cells, f, c).transpose(0, 2, 1))
-    return scatter(parts.reshape((cells,) + x.shape[:-1] + (f,)), window, strides, dilation, crop)
+    return col2im(parts.reshape((cells,) + x.shape[:-1] + (f,)), window, strides, dilation, crop)
 
 
-def paint_strides(x, kernel, strides, dilation, crop):
-    """`paint` with the cells of each stride along the last axis as channels of one: these are added in whole rows."""
+def convolve_transpose_subpixel(x, kernel, strides, dilation, crop):
+    """`convolve_transpose` with the cells of a last stride as channels of one (Shi et al., 2016): adds whole rows."""
     *window, k, f, c = kernel.shape
     *others, stride = strides
     *crops, (before, after) = ((0, 0),) * len(strides) if crop is None else crop
@@ -276,12 +276,12 @@ def paint_strides(x, kernel, strides, dilation, crop):
         wide = np.zeros((*window, count * stride, f, c), kernel.dtype)
         wide[..., :k, :, :] = kernel
     wide = wide.reshape(*window, count, stride * f, c)
-    y = paint(x, wide, (*others, 1), dilation, (*crops, (0, 0)))
+    y = convolve_transpose(x, wide, (*others, 1), dilation, (*crops, (0, 0)))
     y = y.reshape(*y.shape[:-2], y.shape[-2] * stride, f)
     return y[..., before : size - max(after, 0), :]
 
 
-def scatter(parts, window, strides, dilation, crop):
+def col2im(parts, window, strides, dilation, crop):
     """Add up overlapping windows, the reverse of `taps`: (kh * kw, N, H, W, F) → (N, OH, OW, F).
 
     Uncropped, an axis has (size - 1) * stride + (k - 1) * dilation + 1 cells. `crop` removes (before, after) of them;
@@ -364,8 +364,8 @@ class Base64File(io.RawIOBase):
         count = max(0, min(len(buffer), self.size - self.position))
         line, skip = divmod(self.position, self.width)
         stop = (skip + count - 1) // self.width + 1 if count else 0
-        text = self.lines[line * self.step : (line + stop) * self.step]
-        buffer[:count] = binascii.a2b_base64(text)[skip : skip + count]
+        text = memoryview(self.lines)[line * self.step : (line + stop) * self.step]
+        buffer[:count] = memoryview(binascii.a2b_base64(text))[skip : skip + count]  # views: no copies of them
         self.position += count
         return count
 

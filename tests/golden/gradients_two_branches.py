@@ -594,7 +594,7 @@ def depthwise_conv2d_backward_kernel(x, d, *, window, strides, dilation, pad):
 
 
 def depthwise_conv2d_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
-    """Each cell of d paints its window, each channel by itself: (N, OH, OW, C * m), (kh, kw, C, m) → (N, H, W, C)."""
+    """Each cell of d adds to its window, each channel by itself: (N, OH, OW, C * m), (kh, kw, C, m) → (N, H, W, C)."""
     kh, kw, c, m = kernel.shape
     sizes = like.shape[1:-1] if shape is None else shape[:-1]
     crops = backward_pads(d.shape[1:-1], sizes, (kh, kw), strides, dilation, pad)
@@ -613,7 +613,7 @@ def depthwise_conv2d_backward(d, kernel, like=None, *, shape=None, strides, dila
 
 
 def backward_pads(counts, sizes, window, strides, dilation, pads):
-    """What `scatter` crops from the windows that a convolution has made of `sizes`, (before, after) per axis."""
+    """What `col2im` crops from the windows that a convolution has made of `sizes`, (before, after) per axis."""
     if pads is None:
         pads = ((0, 0),) * len(sizes)
     elif pads == "same":
@@ -1086,7 +1086,7 @@ def each(work, tasks, cost):
 
 
 def conv_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
-    """Each cell of d paints its window with the kernel: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
+    """Each cell of d adds to its window with the kernel: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
 
     Without strides this is a convolution with the kernel turned round, which is faster where it unfolds no more.
     """
@@ -1105,7 +1105,7 @@ def conv_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
 
     def work(at):
         part = d[at].reshape(d[at].size // f, f) @ matrices
-        y[at] = scatter(part.reshape(matrices.shape[:1] + d[at].shape[:-1] + (c,)), window, strides, dilation, crops)
+        y[at] = col2im(part.reshape(matrices.shape[:1] + d[at].shape[:-1] + (c,)), window, strides, dilation, crops)
 
     cells = product(d.shape[1:-1])
     step = block_rows(cells * len(matrices) * c * d.itemsize, cells)
@@ -1130,7 +1130,7 @@ def convolve_pieces(x, kernel, strides, dilation):
     return y
 
 
-def scatter(parts, window, strides, dilation, crop):
+def col2im(parts, window, strides, dilation, crop):
     """Add up overlapping windows, the reverse of `taps`: (kh * kw, N, H, W, F) → (N, OH, OW, F).
 
     Uncropped, an axis has (size - 1) * stride + (k - 1) * dilation + 1 cells. `crop` removes (before, after) of them;
@@ -1206,8 +1206,8 @@ class Base64File(io.RawIOBase):
         count = max(0, min(len(buffer), self.size - self.position))
         line, skip = divmod(self.position, self.width)
         stop = (skip + count - 1) // self.width + 1 if count else 0
-        text = self.lines[line * self.step : (line + stop) * self.step]
-        buffer[:count] = binascii.a2b_base64(text)[skip : skip + count]
+        text = memoryview(self.lines)[line * self.step : (line + stop) * self.step]
+        buffer[:count] = memoryview(binascii.a2b_base64(text))[skip : skip + count]  # views: no copies of them
         self.position += count
         return count
 

@@ -453,8 +453,8 @@ class Base64File(io.RawIOBase):
         count = max(0, min(len(buffer), self.size - self.position))
         line, skip = divmod(self.position, self.width)
         stop = (skip + count - 1) // self.width + 1 if count else 0
-        text = self.lines[line * self.step : (line + stop) * self.step]
-        buffer[:count] = binascii.a2b_base64(text)[skip : skip + count]
+        text = memoryview(self.lines)[line * self.step : (line + stop) * self.step]
+        buffer[:count] = memoryview(binascii.a2b_base64(text))[skip : skip + count]  # views: no copies of them
         self.position += count
         return count
 

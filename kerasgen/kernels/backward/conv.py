@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgen.kernels.conv import scatter
+from kerasgen.kernels.conv import col2im
 from kerasgen.kernels.depthwise import tile, tiled_depthwise_conv2d
 from kerasgen.kernels.shape import crop
 from kerasgen.kernels.threads import PAYS, PRODUCTS, THREADS, block_rows, product, share
@@ -36,7 +36,7 @@ def fitted(x, pads):
 
 
 def backward_pads(counts, sizes, window, strides, dilation, pads):
-    """What `scatter` crops from the windows that a convolution has made of `sizes`, (before, after) per axis."""
+    """What `col2im` crops from the windows that a convolution has made of `sizes`, (before, after) per axis."""
     if pads is None:
         pads = ((0, 0),) * len(sizes)
     elif pads == "same":
@@ -81,7 +81,7 @@ def convolve_pieces(x, kernel, strides, dilation):
 
 
 def conv_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
-    """Each cell of d paints its window with the kernel: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
+    """Each cell of d adds to its window with the kernel: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
 
     Without strides this is a convolution with the kernel turned round, which is faster where it unfolds no more.
     """
@@ -100,7 +100,7 @@ def conv_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
 
     def work(at):
         part = d[at].reshape(d[at].size // f, f) @ matrices
-        y[at] = scatter(part.reshape(matrices.shape[:1] + d[at].shape[:-1] + (c,)), window, strides, dilation, crops)
+        y[at] = col2im(part.reshape(matrices.shape[:1] + d[at].shape[:-1] + (c,)), window, strides, dilation, crops)
 
     cells = product(d.shape[1:-1])
     step = block_rows(cells * len(matrices) * c * d.itemsize, cells)
@@ -156,7 +156,7 @@ def grouped_conv_backward_kernel(x, d, *, groups, window, strides, dilation, pad
 
 
 def depthwise_conv2d_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
-    """Each cell of d paints its window, each channel by itself: (N, OH, OW, C * m), (kh, kw, C, m) → (N, H, W, C)."""
+    """Each cell of d adds to its window, each channel by itself: (N, OH, OW, C * m), (kh, kw, C, m) → (N, H, W, C)."""
     kh, kw, c, m = kernel.shape
     sizes = like.shape[1:-1] if shape is None else shape[:-1]
     crops = backward_pads(d.shape[1:-1], sizes, (kh, kw), strides, dilation, pad)
@@ -194,7 +194,7 @@ def beside(pad):
 
 
 def depthwise_conv1d_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
-    """Each cell of d paints its window, each channel by itself: (N, OT, C * m), (k, C, m) → (N, T, C)."""
+    """Each cell of d adds to its window, each channel by itself: (N, OT, C * m), (k, C, m) → (N, T, C)."""
     sizes = like.shape[1:] if shape is None else shape
     settings = {"strides": (1, *strides), "dilation": (1, *dilation), "pad": beside(pad)}
     return depthwise_conv2d_backward(d[:, np.newaxis], kernel[np.newaxis], shape=(1, *sizes), **settings)[:, 0]
@@ -207,7 +207,7 @@ def depthwise_conv1d_backward_kernel(x, d, *, window, strides, dilation, pad):
 
 
 def locally_connected_backward(d, kernel, like=None, *, shape=None, size, strides, channels_first=False):
-    """Each cell of d paints its window with a matrix of its own: (N, OH, OW, F), (OH * OW, …, F) → (N, H, W, C)."""
+    """Each cell of d adds to its window with a matrix of its own: (N, OH, OW, F), (OH * OW, …, F) → (N, H, W, C)."""
     *sizes, c = like.shape[1:] if shape is None else shape
     n, places, ones = len(d), d.shape[1:-1], (1,) * len(size)
     parts = np.matmul(d.reshape(n, len(kernel), d.shape[-1]).swapaxes(0, 1), kernel.swapaxes(1, 2))
@@ -215,7 +215,7 @@ def locally_connected_backward(d, kernel, like=None, *, shape=None, size, stride
     if channels_first:
         parts = parts.reshape(len(kernel), n, c, cells).swapaxes(2, 3)
     parts = parts.reshape(len(kernel), n, cells, c).transpose(2, 1, 0, 3).reshape(cells, n, *places, c)
-    return scatter(parts, size, strides, ones, backward_pads(places, sizes, size, strides, ones, None))
+    return col2im(parts, size, strides, ones, backward_pads(places, sizes, size, strides, ones, None))
 
 
 def locally_connected_backward_kernel(x, d, *, size, strides, channels_first=False):

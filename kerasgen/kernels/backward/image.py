@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerasgen.kernels.backward.conv import backward_pads
-from kerasgen.kernels.conv import scatter
+from kerasgen.kernels.conv import col2im
 from kerasgen.kernels.image_ops import fold, placed_matrix, projective_transform
 from kerasgen.kernels.threads import product
 from kerasgen.kernels.window import windows
@@ -41,7 +41,7 @@ def extract_patches_backward(d, like=None, *, shape=None, size, strides, dilatio
     dilation = dilation or (1,) * len(size)
     counts = d.shape[1:-1]
     parts = np.moveaxis(d.reshape((len(d), *counts, product(size), c)), -2, 0)
-    return scatter(parts, size, strides, dilation, backward_pads(counts, sizes, size, strides, dilation, pad))
+    return col2im(parts, size, strides, dilation, backward_pads(counts, sizes, size, strides, dilation, pad))
 
 
 def unfold_backward(d, like=None, *, shape=None, size, strides, dilation, pads):
@@ -99,7 +99,7 @@ def ssim_backward(d, a, b, window, *, max_val=1.0, k1=0.01, k2=0.03):
         return np.einsum("nhwijc,ij->nhwc", windows(x, window.shape, ones, ones), window)
 
     def spread(x):
-        return scatter(window.reshape(window.size, 1, 1, 1, 1) * x, window.shape, ones, ones, None)
+        return col2im(window.reshape(window.size, 1, 1, 1, 1) * x, window.shape, ones, ones, None)
 
     c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
     mean_a, mean_b = mean(a), mean(b)
