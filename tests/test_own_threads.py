@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from graphs import of_sizes, weights
+from graphs import weights
 from keras import layers as L
 from support import export_with_answer, randomize, relative_error, run_python
 
@@ -170,16 +171,43 @@ def test_no_more_than_python_can_run(of_blas: int, count: int, monkeypatch: pyte
     assert threads.thread_count("blas", 2) == count
 
 
+NUMBERS = -(-125_000_000 * 16 // (3 * 3 * 16 * 64))  # of an image with 16 channels, whose layer is just large
+
+
 @pytest.mark.parametrize(
     ("window", "size", "own"),
-    [(3, 256, True), (1, 256, False), (3, 64, False), (3, None, False)],
-    ids=["large", "no window", "small", "open"],
+    [(3, 256, 0), (1, 256, None), (3, 64, None), (3, None, NUMBERS), (1, None, None)],
+    ids=["large", "no window", "small", "open", "open, no window"],
 )
-def test_which_networks_have_own_threads(window: int, size: int | None, own: bool) -> None:
+def test_which_networks_have_own_threads(window: int, size: int | None, own: int | None) -> None:
     kernel = {"pad": "same", "strides": (1, 1), "dilation": (1, 1)}
     arrays = weights(c__kernel=(window, window, 16, 64))
     node = Node(("c",), kernels.conv2d, ("image", "c/kernel"), kernel)
-    graph = Graph((Value("image", (None, 8, 8, 16), "float32"),), (node,), ("c",), arrays, ("c",))
-    specs = {"image": graph.inputs[0], "c": Value("c", (None, 8, 8, 64), "float32")}
-    graph = of_sizes(Graph(**{**vars(graph), "specs": specs}), image=(None, size, size, 16), c=(None, size, size, 64))
+    image, c = (Value(name, (None, size, size, count), "float32") for name, count in (("image", 16), ("c", 64)))
+    graph = Graph((image,), (node,), ("c",), arrays, ("c",))
+    graph = Graph(**{**vars(graph), "specs": {"image": image, "c": c}})
     assert choose_threads(Plan(graph)).own_threads == own
+
+
+def test_images_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those from the size on at which the layers that together are most of the work are large, each by itself."""
+    image = keras.Input((None, None, 3), name="image")
+    x = L.Conv2D(48, 3, strides=2, padding="same", activation="relu")(image)
+    x = L.Conv2D(48, 3, padding="same")(x)
+    x = L.Conv2D(16, 3, padding="same", activation="relu")(L.UpSampling2D()(x))
+    model = randomize(keras.Model(image, L.Dense(3)(L.GlobalAveragePooling2D()(x))))
+    least = math.ceil(125_000_000 * 3 / (9 * 48 * 48 / 4))  # where the second layer is
+    small, large = (
+        np.random.RandomState(0).uniform(-1, 1, (2, side, side, 3)).astype("float32") for side in (154, 156)
+    )
+    assert small[0].size < least <= large[0].size
+    export_with_answer(model, large, tmp_path)
+    assert f"[:1].size >= {least})" in (tmp_path / "net.py").read_text(encoding="utf-8")
+    module = load_module(tmp_path / "net.py")
+    monkeypatch.setattr(module, "THREADS", 2)
+    blas = Blas(2)
+    monkeypatch.setattr(module, "blas_threads", blas.control)
+    assert relative_error(module.predict(small), model.predict(small, verbose=0)) < 1e-5
+    assert blas.history == [2]  # a batch of small images stays small
+    assert relative_error(module.predict(large), np.load(tmp_path / "answer.npy")) < 1e-5
+    assert blas.history == [2, 1, 2]

@@ -31,7 +31,8 @@ class Plan:
     `buffers` names the memory that results are put into; `out` maps a value to its buffer, or to the value that it
     overwrites. `max_batch` is the maximum samples per run, None for any number. `block` is the size of a block in
     bytes, None for what suits most caches, and `choices` are the kernels that were measured to be fast: see `Tuning`.
-    With `own_threads`, it is by default the module's threads that share a layer, instead of those of the BLAS.
+    For samples of `own_threads` numbers and more, it is by default the module's threads that share a layer, instead of
+    those of the BLAS; for none if it is None.
     """
 
     graph: Graph
@@ -41,7 +42,7 @@ class Plan:
     max_batch: int | None = None
     block: int | None = None
     choices: Mapping[str, str] = field(default_factory=dict)
-    own_threads: bool = False
+    own_threads: int | None = None
 
     def on(self, graph: Graph) -> Plan:
         """The plan for another graph, without the layouts and results that it no longer has."""
@@ -71,7 +72,7 @@ class Plan:
     @property
     def threads(self) -> str:
         """How many threads share a layer if nothing else is asked for: see `kerasgen.kernels.threads.thread_count`."""
-        return "blas" if self.own_threads and self.shares_work else "1"
+        return "1" if self.own_threads is None or not self.shares_work else "blas"
 
     def run(self, *arrays: np.ndarray, states: dict[str, Any] | None = None) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs: see `Graph.run`."""

@@ -131,8 +131,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    count = max(THREADS, TEAM.threads)
-    if count > 1 and cost > PAYS and (TEAM.products or PRODUCTS or not BLAS or columns is None):
+    alone = TEAM.products or PRODUCTS or not BLAS  # no threads of the BLAS are in the way
+    count = max(THREADS, TEAM.threads) if alone else TEAM.threads
+    if count > 1 and cost > PAYS and (alone or columns is None):
         step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return

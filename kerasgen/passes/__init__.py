@@ -77,8 +77,9 @@ MOVE = phase("fold", move_pools, scale_by_blocks, fuse_activation)
 FUSE = phase("fold", fuse_activation)
 BANDS = phase("plan", fuse_band_attention)
 BY_ROWS = phase("plan", fuse_attention, large_by_rows)
-EXACT_KERNELS = Phase("plan", (choose_threads, choose_exact_kernels))
-FAST_KERNELS = Phase("plan", (choose_threads, unroll_small, choose_kernels))
+THREADS = Phase("plan", (choose_threads,))
+EXACT_KERNELS = Phase("plan", (choose_exact_kernels,))
+FAST_KERNELS = Phase("plan", (unroll_small, choose_kernels))
 GATES = phase("fold", fold_gate)
 EPILOGUES = phase("plan", fuse_residual, fuse_activation, activations_by_rows)
 FINISH = phase("clean", drop_unused, schedule)
@@ -88,8 +89,8 @@ Pipeline = Sequence[Phase]
 # By level of optimisation: the most readable code; every layer's own arithmetic; all that keeps the answers.
 PIPELINES: Mapping[int, Pipeline] = {
     0: (STOPS, CLEAN, FUSE, FINISH),
-    1: (STOPS, CLEAN, JOIN, FUSE, BY_ROWS, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
-    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, BANDS, BY_ROWS, FAST_KERNELS, EPILOGUES, GATES, FINISH, BUFFERS),
+    1: (STOPS, CLEAN, JOIN, FUSE, THREADS, BY_ROWS, EXACT_KERNELS, EPILOGUES, FINISH, BUFFERS),
+    2: (STOPS, CLEAN, JOIN, FOLD, MOVE, THREADS, BANDS, BY_ROWS, FAST_KERNELS, EPILOGUES, GATES, FINISH, BUFFERS),
 }
 LEVEL = max(PIPELINES)
 # The same for a module without NumPy, whose kernels have no faster forms.

@@ -463,6 +463,9 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
+
+
 MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
 
 
@@ -509,9 +512,6 @@ THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count()
 PAYS = 4_000_000  # multiplications from which on waking the threads pays
 
 
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
-
-
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
@@ -523,8 +523,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    count = max(THREADS, TEAM.threads)
-    if count > 1 and cost > PAYS and (TEAM.products or PRODUCTS or not BLAS or columns is None):
+    alone = TEAM.products or PRODUCTS or not BLAS  # no threads of the BLAS are in the way
+    count = max(THREADS, TEAM.threads) if alone else TEAM.threads
+    if count > 1 and cost > PAYS and (alone or columns is None):
         step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return

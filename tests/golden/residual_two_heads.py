@@ -51,7 +51,7 @@ def predict(image: np.ndarray) -> "dict[str, np.ndarray]":
     The result may share memory with the inputs.
     """
     x = as_input(image, *INPUTS[0])  # (N, ?, ?, 3)
-    if PROCESSES.count > TEAM.size or THREADS > TEAM.threads:
+    if PROCESSES.count > TEAM.size or (THREADS > TEAM.threads and x[:1].size >= 10416667):  # smaller ones gain nothing
         return in_team(predict, x)
     a, b, c = buffers(3)
     stem = blocked_conv(
@@ -375,6 +375,33 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
+
+
+def has_blas():
+    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
+    try:
+        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
+            return False
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    x = np.ones((48, 48), np.float32)
+    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
+
+
+def best_time(function, *arrays):
+    """The seconds that the fastest of three calls takes."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(*arrays)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+BLAS = has_blas()
+
+
 MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
 
 
@@ -415,37 +442,10 @@ def blas_threads():
     return None
 
 
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share the blocks of a layer
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "blas", os.cpu_count())  # that share the blocks of a layer
 
 
 PAYS = 4_000_000  # multiplications from which on waking the threads pays
-
-
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
-
-
-def has_blas():
-    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
-    try:
-        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
-            return False
-    except (AttributeError, KeyError):  # before NumPy 1.26
-        pass
-    x = np.ones((48, 48), np.float32)
-    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
-
-
-def best_time(function, *arrays):
-    """The seconds that the fastest of three calls takes."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        function(*arrays)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-BLAS = has_blas()
 
 
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
@@ -459,8 +459,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    count = max(THREADS, TEAM.threads)
-    if count > 1 and cost > PAYS and (TEAM.products or PRODUCTS or not BLAS or columns is None):
+    alone = TEAM.products or PRODUCTS or not BLAS  # no threads of the BLAS are in the way
+    count = max(THREADS, TEAM.threads) if alone else TEAM.threads
+    if count > 1 and cost > PAYS and (alone or columns is None):
         step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return

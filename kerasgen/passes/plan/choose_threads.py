@@ -6,34 +6,69 @@ takes some 50 us, more than smaller layers save, and both kinds of threads at on
 
 U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose.
 
-Declines where sizes are open, as the work is unknown then.
+Where sizes are open, a layer's work is in proportion to the image, so images of so many numbers and more have them.
+Declines where several inputs have open sizes.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 from kerasgen.graph.facts import facts, multiply_adds
-from kerasgen.graph.ir import Node
+from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.graph.plan import Plan
+from kerasgen.graph.receptive_field import spatial_axes
 
-LARGE = 100_000_000  # multiply-adds of a layer
+LARGE = 125_000_000  # multiply-adds of a layer
 MOST = 0.6  # of all multiply-adds
+SIDE = 1024  # cells of each open axis of the image for which work is counted
 
 
 def choose_threads(plan: Plan, *, large: int = LARGE) -> Plan:
-    """The plan, with `own_threads` if most of its work is in large convolutions of windows."""
+    """The plan, with `own_threads` where most of its work is in large convolutions of windows."""
     graph = plan.graph
-    values: dict[str, Any] = {**graph.specs, **graph.arrays}
+    is_open = len(graph.inputs) == 1 and None in graph.inputs[0].shape[1:]
+    values = {**graph.specs, **(_of_one_size(graph) if is_open else {})}
+    work = _least_of_most({**values, **graph.arrays}, graph)
+    if not work or (work <= large and not is_open):
+        return replace(plan, own_threads=None)
+    numbers = math.prod(size or 1 for size in values[graph.inputs[0].name].shape[1:]) if is_open else 0
+    return replace(plan, own_threads=math.ceil(numbers * large / work))
+
+
+def _least_of_most(values: Mapping[str, Any], graph: Graph) -> int:
+    """The work of the smallest of the largest convolutions that together are most of a network; 0 if none are."""
     nodes = [node for node in graph.nodes if values.keys() >= {node.outputs[0], *node.reads}]
-    works = [(node, multiply_adds(node, values) or 0) for node in nodes]
-    shared = sum(work for node, work in works if work > large and _has_window(node, values))
-    return replace(plan, own_threads=shared > MOST * sum(work for _, work in works))
+    works = [(multiply_adds(node, values) or 0, _has_window(node, values)) for node in nodes]
+    rest = MOST * sum(work for work, _ in works)
+    for work in sorted((work for work, has_window in works if has_window), reverse=True):
+        rest -= work
+        if rest < 0:
+            return work
+    return 0
 
 
-def _has_window(node: Node, values: dict[str, Any]) -> bool:
+def _has_window(node: Node, values: Mapping[str, Any]) -> bool:
     """Whether it is a convolution with a window of several cells, or a transposed one."""
     kind = facts(node.kernel)
-    return (kind.conv_axes is not None or kind.transposed) and prod(values[node.reads[1]].shape[:-2]) > 1
+    return (kind.conv_axes is not None or kind.transposed) and math.prod(values[node.reads[1]].shape[:-2]) > 1
+
+
+def _of_one_size(graph: Graph) -> dict[str, Value]:
+    """The values that depend on an image of open sizes, for one of SIDE cells along each of these axes."""
+    arrays = {name: Value(name, array.shape, str(array.dtype)) for name, array in graph.arrays.items()}
+    axes, _ = spatial_axes(replace(graph, specs={**arrays, **graph.specs}))
+    return {
+        name: replace(
+            graph.specs[name],
+            shape=tuple(
+                math.ceil(SIDE / span.stride) if size is None and span else size
+                for size, span in zip(graph.specs[name].shape, spans, strict=True)
+            ),
+        )
+        for name, spans in axes.items()
+        if name in graph.specs
+    }
