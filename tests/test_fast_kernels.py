@@ -340,16 +340,19 @@ def test_every_block_is_done_once():
 
 
 @pytest.mark.usefixtures("pool_of_two")
-@pytest.mark.parametrize("shared", [False, True])
-def test_products_are_for_the_threads_of_the_blas(monkeypatch, shared):
-    """Unless it has only one."""
-    monkeypatch.setattr(threads, "PRODUCTS", shared)
-    shares = []
+@pytest.mark.parametrize(
+    ("alone", "inside", "product", "other"), [(True, 1, 2, 2), (False, 1, 0, 0), (False, 2, 0, 2), (True, 3, 3, 3)]
+)
+def test_products_are_for_the_threads_of_the_blas(monkeypatch, alone, inside, product, other):
+    """Unless it has only one. The rest is theirs, too, except inside a call that has threads of its own."""
+    monkeypatch.setattr(threads, "PRODUCTS", alone)
+    monkeypatch.setattr(threads.TEAM, "threads", inside)
+    shares = [0]
     monkeypatch.setattr(threads, "share", lambda work, tasks: shares.append(len(tasks)))
-    threads.over_blocks(lambda at: None, 1, 8, 8, 1, columns=5)
-    assert shares == ([2] if shared else [])
-    threads.over_blocks(len, 1, 8, 8, 1)
-    assert shares[-1] == 2
+    threads.over_blocks(lambda at: None, 1, 6, 6, 1, columns=5)
+    assert shares[-1] == product
+    threads.over_blocks(lambda at: None, 1, 6, 6, 1)
+    assert shares[-1] == other
 
 
 @pytest.mark.usefixtures("pool_of_two")

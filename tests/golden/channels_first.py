@@ -191,7 +191,9 @@ def matmul(x, y, out=None):
     The inner loop of `einsum` goes along y as it lies in memory: the longer, the faster.
     """
     if BLAS:
-        return x.dot(y) if out is None and x.ndim == y.ndim == 2 else np.matmul(x, y, out=out)  # less overhead
+        if out is None and x.ndim == y.ndim == 2 and len(x) == 1:
+            return x.dot(y)  # the same, with half of the overhead
+        return np.matmul(x, y, out=out)
     (rows, depth), columns = x.shape[-2:], y.shape[-1]
     if depth >= columns and rows > 15:  # of fewer rows, the products take no longer than the copy
         y = by_columns(y)
