@@ -94,17 +94,6 @@ def finish(y, bias, activation):
     return y if activation is None else activation(y)
 
 
-def relu(x, out=None):
-    """max(x, 0), against an array of zeros: against a single zero, NumPy takes two to four times as long.
-
-    An array of the shape of x is the fastest while it stays in the cache; then, one row of an image.
-    """
-    if by_bits(x):
-        return clip_bits(x, np.inf, out)
-    zeros = np.zeros(x.shape if x.size < 32768 else x.shape[1:][-2:], x.dtype)
-    return np.maximum(x, zeros, out=out)
-
-
 def has_blas():
     """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
     try:
@@ -129,12 +118,24 @@ def best_time(function, *arrays):
 BLAS = has_blas()
 
 
-def by_bits(x):
-    """Whether `clip_bits` is right, as no number is a NaN, which makes their sum one, and faster: without SIMD.
+def relu(x, out=None):
+    """max(x, 0), against an array of zeros: against a single zero, NumPy takes two to four times as long.
 
-    NumPy has no SIMD in Pyodide, nor a BLAS. Where it lacks the BLAS alone, both ways take the same time.
+    An array of the shape of x is the fastest while it stays in the cache; then, one row of an image.
     """
-    return not BLAS and x.dtype.kind == "f" and not np.isnan(np.einsum("i->", x.reshape(-1)))
+    if not BLAS and by_bits(x):
+        return clip_bits(x, np.inf, out)
+    zeros = np.zeros(x.shape if x.size < 32768 else x.shape[1:][-2:], x.dtype)
+    return np.maximum(x, zeros, out=out)
+
+
+def by_bits(x):
+    """Whether `clip_bits` is right: no number is a NaN, which makes their sum one.
+
+    It is faster without SIMD, which NumPy lacks in Pyodide, as it lacks a BLAS. Where it lacks the BLAS alone, both
+    ways take the same time.
+    """
+    return x.dtype.kind == "f" and not np.isnan(np.einsum("i->", x.reshape(-1)))
 
 
 def clip_bits(x, high, out=None):

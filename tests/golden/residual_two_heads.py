@@ -586,18 +586,19 @@ def relu(x, out=None):
 
     An array of the shape of x is the fastest while it stays in the cache; then, one row of an image.
     """
-    if by_bits(x):
+    if not BLAS and by_bits(x):
         return clip_bits(x, np.inf, out)
     zeros = np.zeros(x.shape if x.size < 32768 else x.shape[1:][-2:], x.dtype)
     return np.maximum(x, zeros, out=out)
 
 
 def by_bits(x):
-    """Whether `clip_bits` is right, as no number is a NaN, which makes their sum one, and faster: without SIMD.
+    """Whether `clip_bits` is right: no number is a NaN, which makes their sum one.
 
-    NumPy has no SIMD in Pyodide, nor a BLAS. Where it lacks the BLAS alone, both ways take the same time.
+    It is faster without SIMD, which NumPy lacks in Pyodide, as it lacks a BLAS. Where it lacks the BLAS alone, both
+    ways take the same time.
     """
-    return not BLAS and x.dtype.kind == "f" and not np.isnan(np.einsum("i->", x.reshape(-1)))
+    return x.dtype.kind == "f" and not np.isnan(np.einsum("i->", x.reshape(-1)))
 
 
 def clip_bits(x, high, out=None):
@@ -609,7 +610,7 @@ def clip_bits(x, high, out=None):
 
 def relu6(x, out=None):
     """min(max(x, 0), 6)."""
-    return clip_bits(x, 6, out) if by_bits(x) else np.clip(x, 0, 6, out=out)
+    return clip_bits(x, 6, out) if not BLAS and by_bits(x) else x.clip(0, 6, out)
 
 
 def part_of(x, at, columns=None):
