@@ -51,7 +51,7 @@ def predict(image: np.ndarray) -> "dict[str, np.ndarray]":
     The result may share memory with the inputs.
     """
     x = as_input(image, *INPUTS[0])  # (N, ?, ?, 3)
-    if PROCESSES.count > TEAM.size or (THREADS > TEAM.threads and x[:1].size >= 10416667):  # smaller ones gain nothing
+    if PROCESSES.count > TEAM.size or (THREADS > TEAM.threads and x[:1].size >= 6666667):  # smaller ones gain nothing
         return in_team(predict, x)
     a, b, c = buffers(3)
     stem = blocked_conv(

@@ -22,7 +22,7 @@ from kerasgen.graph.ir import Graph, Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.graph.receptive_field import spatial_axes
 
-LARGE = 125_000_000  # multiply-adds of a layer
+LARGE = 80_000_000  # multiply-adds of a layer
 MOST = 0.6  # of all multiply-adds
 SIDE = 1024  # cells of each open axis of the image for which work is counted
 
