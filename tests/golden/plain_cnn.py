@@ -315,7 +315,7 @@ class Base64File(io.RawIOBase):
         line, skip = divmod(self.position, self.width)
         stop = (skip + count - 1) // self.width + 1 if count else 0
         text = memoryview(self.lines)[line * self.step : (line + stop) * self.step]
-        buffer[:count] = memoryview(binascii.a2b_base64(text))[skip : skip + count]  # views: no copies of them
+        buffer[:count] = memoryview(binascii.a2b_base64(text))[skip : skip + count]  # views: no copies
         self.position += count
         return count
 
