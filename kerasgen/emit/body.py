@@ -120,8 +120,8 @@ class Body:
         if self.plan.shares_work and self.answers:
             threads, least = "THREADS > TEAM.threads", self.plan.own_threads
             if least:
-                threads = f"({threads} and {names[0]}[:1].size >= {least})"
-            yield f"if PROCESSES.count > TEAM.size or {threads}:{'  # smaller ones gain nothing' if least else ''}"
+                threads = f"({threads} and {names[0]}[:1].size >= {least:_})"
+            yield f"if PROCESSES.count > TEAM.size or {threads}:{'  # not for small inputs' if least else ''}"
             yield f"    return in_team(predict, {', '.join(names)})"
         if self.plan.max_batch and not self.every_layer:
             yield f"if len({names[0]}) > {self.plan.max_batch}:"

@@ -31,8 +31,8 @@ class Plan:
     `buffers` names the memory that results are put into; `out` maps a value to its buffer, or to the value that it
     overwrites. `max_batch` is the maximum samples per run, None for any number. `block` is the size of a block in
     bytes, None for what suits most caches, and `choices` are the kernels that were measured to be fast: see `Tuning`.
-    For samples of `own_threads` numbers and more, it is by default the module's threads that share a layer, instead of
-    those of the BLAS; for none if it is None.
+    Samples of at least `own_threads` numbers have their layers shared by the module's own threads, unless the user asks
+    for something else; the BLAS's threads share the products of all others, and of all samples if it is None.
     """
 
     graph: Graph

@@ -91,7 +91,7 @@ def receptive_field(graph: Graph) -> ReceptiveField | list[Obstacle]:
 def spatial_axes(graph: Graph) -> tuple[dict[str, Spans], list[Obstacle]]:
     """The axes of each value that depends on the only input, up to the layers that cannot be computed from parts.
 
-    Values of no known shape, which passes may have added, end it as well, without an obstacle.
+    It also ends, without an obstacle, at values whose shape is unknown, as passes may have added some.
     """
     (image,) = graph.inputs
     start = Span(Fraction(1), 0, Fraction(0))

@@ -173,7 +173,7 @@ def convolve_transpose(x, kernel, strides, dilation, crop):
 
 
 def convolve_transpose_subpixel(x, kernel, strides, dilation, crop):
-    """`convolve_transpose` with the cells of a last stride as channels of one (Shi et al., 2016): adds whole rows."""
+    """`convolve_transpose` as a sub-pixel convolution along the last axis (Shi et al., 2016): adds up whole rows."""
     *window, k, f, c = kernel.shape
     *others, stride = strides
     *crops, (before, after) = ((0, 0),) * len(strides) if crop is None else crop

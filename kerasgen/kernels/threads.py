@@ -31,7 +31,7 @@ def thread_count(text, cores):
 
 
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share the blocks of a layer
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
 BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
 COLUMNS = 16  # least number that a process computes of a product, if processes share columns
 PAYS = 4_000_000  # multiplications from which on waking the threads pays

@@ -787,7 +787,7 @@ def tile_row(numbers, y):
     return row
 
 
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
 
 
 MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
@@ -1090,7 +1090,7 @@ def each(work, tasks, cost):
 
 
 def conv_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
-    """Each cell of d adds to its window with the kernel: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
+    """Each cell of d adds the kernel, scaled, to its window: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
 
     Without strides this is a convolution with the kernel turned round, which is faster where it unfolds no more.
     """

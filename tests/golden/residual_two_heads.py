@@ -51,7 +51,7 @@ def predict(image: np.ndarray) -> "dict[str, np.ndarray]":
     The result may share memory with the inputs.
     """
     x = as_input(image, *INPUTS[0])  # (N, ?, ?, 3)
-    if PROCESSES.count > TEAM.size or (THREADS > TEAM.threads and x[:1].size >= 6666667):  # smaller ones gain nothing
+    if PROCESSES.count > TEAM.size or (THREADS > TEAM.threads and x[:1].size >= 6_666_667):  # not for small inputs
         return in_team(predict, x)
     a, b, c = buffers(3)
     stem = blocked_conv(
@@ -375,7 +375,7 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # whether they share products: the BLAS has one thread
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
 
 
 def has_blas():

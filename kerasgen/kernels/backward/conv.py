@@ -81,7 +81,7 @@ def convolve_pieces(x, kernel, strides, dilation):
 
 
 def conv_backward(d, kernel, like=None, *, shape=None, strides, dilation, pad):
-    """Each cell of d adds to its window with the kernel: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
+    """Each cell of d adds the kernel, scaled, to its window: (N, OH, OW, F), (kh, kw, C, F) → (N, H, W, C), any axes.
 
     Without strides this is a convolution with the kernel turned round, which is faster where it unfolds no more.
     """

@@ -6,8 +6,8 @@ takes some 50 us, more than smaller layers save, and both kinds of threads at on
 
 U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose.
 
-Where sizes are open, a layer's work is in proportion to the image, so images of so many numbers and more have them.
-Declines where several inputs have open sizes.
+Where sizes are open, a layer's work is in proportion to the image: the plan says from how many numbers on an image is
+large enough. Declines where several inputs have open sizes.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ def choose_threads(plan: Plan, *, large: int = LARGE) -> Plan:
     graph = plan.graph
     is_open = len(graph.inputs) == 1 and None in graph.inputs[0].shape[1:]
     values = {**graph.specs, **(_of_one_size(graph) if is_open else {})}
-    work = _least_of_most({**values, **graph.arrays}, graph)
-    if not work or (work <= large and not is_open):
-        return replace(plan, own_threads=None)
-    numbers = math.prod(size or 1 for size in values[graph.inputs[0].name].shape[1:]) if is_open else 0
-    return replace(plan, own_threads=math.ceil(numbers * large / work))
+    work = _typical_work({**values, **graph.arrays}, graph)
+    least = 0 if work > large else None
+    if is_open and work:
+        numbers = math.prod(size or 1 for size in values[graph.inputs[0].name].shape[1:])
+        least = math.ceil(numbers * large / work)
+    return replace(plan, own_threads=least)
 
 
-def _least_of_most(values: Mapping[str, Any], graph: Graph) -> int:
-    """The work of the smallest of the largest convolutions that together are most of a network; 0 if none are."""
+def _typical_work(values: Mapping[str, Any], graph: Graph) -> int:
+    """What each of the largest convolutions does at least, if these do MOST of the network's work; otherwise 0."""
     nodes = [node for node in graph.nodes if values.keys() >= {node.outputs[0], *node.reads}]
     works = [(multiply_adds(node, values) or 0, _has_window(node, values)) for node in nodes]
     rest = MOST * sum(work for work, _ in works)
