@@ -89,15 +89,13 @@ LAYOUT = {
 }
 READERS = {
     "blocked_conv": blocked("c", "a", pad=BORDER, strides=(2, 1)),
-    "winograd_conv2d": Node(
-        ("c",), kernels.winograd_conv2d, ("a", "w/kernel"), {"size": (6, 7), "pad": ((1, 1), (1, 2))}
-    ),
+    "winograd_conv2d": Node(("c",), kernels.winograd_conv2d, ("a", "w/kernel"), {"pad": ((1, 2), (1, 2))}),
     "tiled_depthwise_conv2d": Node(("c",), kernels.tiled_depthwise_conv2d, ("a", "e/kernel"), {"pad": BORDER}),
     "winograd_depthwise_conv2d": Node(
         ("c",),
         kernels.winograd_depthwise_conv2d,
         ("a", "t/kernel"),
-        {"window": (3, 3), "size": (6, 7), "pad": ((1, 3), (1, 1))},
+        {"window": (3, 3), "pad": ((1, 4), (1, 1))},
     ),
 }
 MAKERS = {

@@ -145,6 +145,9 @@ def test_bilinear_by_rows(size):
         got = kernels.bilinear_by_rows(x, size=size, border=frame, out=buffer)
         close(got, wanted)
         assert np.shares_memory(got, buffer.memory)
+        factors = size[0] // 5, size[1] // 6
+        if size == (5 * factors[0], 6 * factors[1]):
+            close(kernels.upsample_by_rows(x, size=factors, border=frame, out=buffer), wanted)
 
 
 PAINTED = [  # sizes, window, strides, dilation
@@ -233,17 +236,11 @@ def test_winograd(sizes, padding, window, m):
     sizes = window if sizes == "as the window" else sizes
     x, w, b = random(3, *sizes, 5), random(*window, 5, 6, seed=1), random(6, seed=2)
     want = ops.conv(x, w, 1, padding)
-    size = want.shape[1:-1]
     edges = [k // 2 if padding == "same" else 0 for k in window]
-    pads = tuple((edge, edge + -n % k) for edge, n, k in zip(edges, size, m, strict=True))
+    pads = tuple((edge, edge + k - 1) for edge, k in zip(edges, m, strict=True))
     residual = random(*want.shape, seed=3)
     filters = kernels.winograd_filters(w, m=m)
-    settings = {
-        "window": window,
-        "size": size,
-        "pad": pads if np.any(pads) else None,
-        "tolerance": ROUNDING[max(m) + max(window) - 1],
-    }
+    settings = {"window": window, "pad": pads, "tolerance": ROUNDING[max(m) + max(window) - 1]}
     check_all(want, kernels.winograd_conv2d, x, filters, b, residual=residual, **settings)
 
 
@@ -272,15 +269,13 @@ def test_winograd_depthwise_conv(sizes, padding, window, m):
     x, w, b = random(3, *sizes, 4), random(*window, 4, 1, seed=1), random(4, seed=2)
     parts = zip(np.split(x, 4, axis=-1), np.split(w, 4, axis=-2), strict=True)
     want = np.concatenate([ops.conv(x, w, 1, padding) for x, w in parts], axis=-1)
-    _, *size, _ = want.shape
     (top, bottom), columns = (
         ((0, 0), (0, 0)) if padding == "valid" else kernels.same_pads(sizes, window, (1, 1), (1, 1))
     )
-    pad = ((top, bottom + -size[0] % m), columns)
-    for count in range(1, size[1] + 3):
+    pad = ((top, bottom + m - 1), columns)
+    for count in range(1, want.shape[2] + 3):
         filters = kernels.winograd_tile(w, m=m, count=count)
-        settings = {"window": window, "size": tuple(size), "pad": pad if np.any(pad) else None}
-        settings["tolerance"] = ROUNDING[m + window[0] - 1]
+        settings = {"window": window, "pad": pad, "tolerance": ROUNDING[m + window[0] - 1]}
         check_all(want, kernels.winograd_depthwise_conv2d, x, filters, b, residual=None, **settings)
 
 

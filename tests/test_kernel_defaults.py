@@ -127,6 +127,7 @@ CALLS: dict[str, Call] = {
     "pointwise": call(IMAGE, random(4, 5)),
     "activation_by_rows": call(IMAGE, activation=kernels.tanh),
     "bilinear_by_rows": call(IMAGE, size=(7, 9)),
+    "upsample_by_rows": call(IMAGE, size=(2, 3)),
     "layer_norm_by_rows": call(IMAGE),
     "pool_by_rows": call(IMAGE, pool=kernels.max_pool, size=TWO, strides=TWO),
     "scale_shift": call(IMAGE, CHANNELS, random(4, seed=2)),
@@ -134,10 +135,8 @@ CALLS: dict[str, Call] = {
     "tile": call(random(3, 2, 4, 1), count=3),
     "tiled_depthwise_conv2d": call(IMAGE, kernels.tile(random(3, 2, 4, 1), count=3)),
     "transpose_crop": call((3, 2), (2, 2), TWO, "same"),
-    "winograd_conv2d": call(IMAGE[:, :, :6], kernels.winograd_filters(random(3, 3, 4, 5), m=(2, 2)), size=(4, 4)),
-    "winograd_depthwise_conv2d": call(
-        IMAGE, kernels.winograd_tile(random(3, 3, 4, 1), m=2, count=2), window=(3, 3), size=(4, 5)
-    ),
+    "winograd_conv2d": call(IMAGE[:, :, :6], kernels.winograd_filters(random(3, 3, 4, 5), m=(2, 2))),
+    "winograd_depthwise_conv2d": call(IMAGE, kernels.winograd_tile(random(3, 3, 4, 1), m=2, count=2), window=(3, 3)),
     "winograd_filters": call(random(3, 3, 4, 5), m=(2, 2)),
     "merge_groups": call(random(3, 2, 2, 12), groups=4, count=2),
     "winograd_tile": call(random(3, 3, 4, 1), m=2, count=2),

@@ -210,11 +210,13 @@ def test_errors_of_winograd(m: int) -> None:
     for kernel in (kernels.winograd_conv2d, kernels.winograd_depthwise_conv2d):
         assert "Error up to 1000 eps of the largest result." in str(kernel.__doc__)
     x, w, depthwise = random(2, m * 4 + 2, m * 4 + 2, 16), random(3, 3, 16, 8, seed=1), random(3, 3, 16, 1, seed=2)
-    settings: dict[str, Any] = {"window": (3, 3), "size": (4 * m, 4 * m)}
-    got = kernels.winograd_conv2d(x, kernels.winograd_filters(w, m=(m, m)), **settings)
+    more = (0, m - 1)
+    filters = kernels.winograd_filters(w, m=(m, m))
+    got = kernels.winograd_conv2d(x, filters, window=(3, 3), pad=(more, more))
     exact = kernels.conv2d(x.astype("float64"), w.astype("float64"))
     within(got, exact, 1000 * np.abs(exact).max(), "float32")
-    got = kernels.winograd_depthwise_conv2d(x, kernels.winograd_tile(depthwise, m=m, count=3), **settings)
+    filters = kernels.winograd_tile(depthwise, m=m, count=3)
+    got = kernels.winograd_depthwise_conv2d(x, filters, window=(3, 3), pad=(more, (0, 0)))
     exact = kernels.depthwise_conv2d(x.astype("float64"), depthwise.astype("float64"))
     within(got, exact, 1000 * np.abs(exact).max(), "float32")
 

@@ -171,6 +171,19 @@ def test_several_outputs() -> None:
     assert got["half"] is outs["half"]
 
 
+def test_winograd_tiles_lie_as_in_the_whole_image() -> None:
+    """So sums are rounded alike."""
+    inputs = keras.Input((64, 64, 3))
+    x = layers.Conv2D(32, 3, strides=2, padding="same", activation="relu")(inputs)
+    for window in (3, 3, 5):
+        x = layers.Conv2D(32, window, activation="relu")(x)
+    module = tiled(randomize(keras.Model(inputs, x)))
+    assert module.TILES["step"] == (8, 8)
+    x = image(150, 131)
+    whole = module.predict(x)
+    assert all(relative_error(module.predict_tiled(x, tile), whole) < 1e-6 for tile in (24, 40, (64, 30)))
+
+
 def test_progress(module: ModuleType) -> None:
     calls: list[tuple[int, int]] = []
     module.predict_tiled(image(60, 40, samples=2), 20, progress=lambda done, total: calls.append((done, total)))

@@ -11,7 +11,7 @@ from kerasgen import kernels
 from kerasgen.backward.plans import TrainingPlan
 from kerasgen.builder.summary import StepCost
 from kerasgen.graph.facts import facts, multiply_adds
-from kerasgen.graph.infer import infer
+from kerasgen.graph.infer import infer_values
 from kerasgen.graph.ir import Graph, Node, Value
 
 BLOCK_BYTES = 2 << 20  # unfolded windows and the like
@@ -43,12 +43,9 @@ def _whole(number: float) -> int | None:
 
 def _sample_bytes(graph: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
     """The bytes of each value for one sample, none for what has no batch. `arrays` are the weights of the kernels."""
-    specs = _weights(arrays)
-    specs.update((value.name, value) for value, _ in graph.memory)
-    specs.update((value.name, value) for value in graph.inputs)
-    for node in graph.nodes:
-        results = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
-        specs.update((name, Value(name, *form)) for name, form in zip(node.outputs, results, strict=True))
+    specs = {value.name: value for value in (*(state for state, _ in graph.memory), *graph.inputs)}
+    for _, values in infer_values(graph, graph.inputs, arrays):
+        specs.update((value.name, value) for value in values)
     return {name: _bytes(value) for name, value in specs.items() if value.shape[:1] == (None,)}
 
 

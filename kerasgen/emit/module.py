@@ -165,7 +165,7 @@ def emit(
         training=training.printed(target) if training else None,
         streaming=streaming.printed(step, target) if step else None,
         processing=processing.printed(graph) if processing else None,
-        tiles=ascii(tiling.constant()) if tiling else "",
+        tiles=ascii(tiling.constant(plan)) if tiling else "",
         layouts=[layout_line(name, *layout) for name, layout in layouts.items()],
         works=[literal(work) for work in works],
         max_batch=plan.max_batch,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from kerasgen.errors import UnsupportedModelError
 from kerasgen.graph.ir import Graph
+from kerasgen.graph.plan import Plan
 from kerasgen.graph.receptive_field import Obstacle, ReceptiveField, receptive_field
 
 
@@ -16,11 +20,15 @@ class Tiling:
 
     field: ReceptiveField
 
-    def constant(self) -> dict[str, object]:
-        """The settings of `kerasgen.kernels.tiles.in_tiles`."""
+    def constant(self, plan: Plan) -> dict[str, object]:
+        """The settings of `kerasgen.kernels.tiles.in_tiles`.
+
+        In all parts, the tiles of Winograd's convolutions lie as in the whole image; others would round differently.
+        """
         field = self.field
+        cells = math.lcm(*(m for _, settings in plan.layouts.values() for m in np.ravel(settings.get("m", 1)).tolist()))
         return {
-            **{"axes": field.axes, "step": field.step},
+            **{"axes": field.axes, "step": tuple(step * cells for step in field.step)},
             **{"before": field.before, "after": field.after, "least": field.least},
             "strides": tuple(
                 tuple((axis, stride.numerator, stride.denominator) for axis, stride in output)

@@ -251,6 +251,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.resize: replace(REARRANGES, gradient=resize.resize),
     kernels.resize_corners: replace(OPAQUE, gradient=resize.resize_corners),
     kernels.upsample: replace(REARRANGES, gradient=resize.upsample, reads=windows.upsampling),
+    kernels.upsample_by_rows: APART,
     # image
     kernels.auto_contrast: replace(OPAQUE, cancels=10_000, gradient=image.auto_contrast),
     kernels.center_crop: replace(REARRANGES, gradient=resize.center_crop),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from kerasgen import kernels
-from kerasgen.graph.ir import Shape, Value
+from kerasgen.graph.ir import Graph, Node, Shape, Value
 
 PROBES = (1024, 1536)  # stand-ins for an unknown size; large, so that no chain of `valid` windows uses them up
 MISFITS = (ValueError, IndexError, ZeroDivisionError)
@@ -41,6 +42,43 @@ def infer(kernel: Callable[..., Any], operands: Sequence[Any], attrs: Mapping[st
         with contextlib.suppress(*MISFITS):  # an empty batch joined to 3 rows looked like 3 rows
             return _infer(kernel, operands, attrs, BATCHES[1])
     return outputs
+
+
+def infer_values(
+    graph: Graph, inputs: Sequence[Value], arrays: Mapping[str, np.ndarray]
+) -> Iterator[tuple[Node, list[Value]]]:
+    """What each node of a graph returns for such inputs; `arrays` are the weights, in the layouts of its kernels.
+
+    Raises what a kernel raises where the shapes do not fit.
+    """
+    values = {name: Value(name, array.shape, array.dtype.name) for name, array in arrays.items()}
+    values.update((value.name, value) for value in (*(state for state, _ in graph.memory), *inputs))
+    for node in graph.nodes:
+        operands = [values[i] if isinstance(i, str) else i for i in node.inputs]
+        read, found = [values[name] for name in node.reads], infer(node.kernel, operands, node.attrs)
+        results = [
+            Value(name, *form, rows=rows(node.kernel, read, form[0]))
+            for name, form in zip(node.outputs, found, strict=True)
+        ]
+        values.update(zip(node.outputs, results, strict=True))
+        yield node, results
+
+
+def specs_at(graph: Graph, size: int) -> dict[str, Value]:
+    """The graph's `specs` for inputs whose open sizes are all `size`, as far as its nodes can be run on such inputs."""
+    specs = dict(graph.specs)
+    inputs = [replace(value, shape=_closed(value.shape, size)) for value in graph.inputs]
+    if inputs == list(graph.inputs):
+        return specs
+    specs.update((value.name, value) for value in inputs)
+    with contextlib.suppress(Exception):  # sizes may not fit together, and the user's functions may raise any
+        for node, values in infer_values(graph, inputs, graph.arrays):
+            specs.update(zip(node.outputs, values, strict=True))
+    return specs
+
+
+def _closed(shape: Shape, size: int) -> Shape:
+    return tuple(size if axis and length is None else length for axis, length in enumerate(shape))
 
 
 def rows(kernel: Callable[..., Any], arrays: Sequence[Value], shape: Shape) -> int | None:
@@ -105,7 +143,7 @@ def _stand_in(value: Any, batch: int, size: int, cells: Callable[..., np.ndarray
     """A read-only array of these cells, by default zeros, which takes no memory."""
     if not isinstance(value, Value):
         return value
-    shape = [(size if axis else batch) if length is None else length for axis, length in enumerate(value.shape)]
+    shape = [batch if length is None else length for length in _closed(value.shape, size)]
     return np.broadcast_to(cells(shape, value.dtype), shape)
 
 

@@ -79,27 +79,12 @@ def receptive_field(graph: Graph) -> ReceptiveField | list[Obstacle]:
     (image,) = graph.inputs
     if None not in image.shape[1:]:
         return [Obstacle("", f"its input {image.name!a} has no spatial axes")]
-    spans, obstacles = spatial_axes(graph)
-    if obstacles or not graph.outputs:
-        return obstacles
-    lost = [name for name in graph.outputs if name not in spans]
-    if lost:
-        return [Obstacle("", f"its output {name!a} does not depend on the image") for name in lost]
-    return _of_outputs([spans[name] for name in graph.outputs], [*spans.values()], image.shape)
-
-
-def spatial_axes(graph: Graph) -> tuple[dict[str, Spans], list[Obstacle]]:
-    """The axes of each value that depends on the only input, up to the layers that cannot be computed from parts.
-
-    It also ends, without an obstacle, at values whose shape is unknown, as passes may have added some.
-    """
-    (image,) = graph.inputs
     start = Span(Fraction(1), 0, Fraction(0))
     spans: dict[str, Spans] = {image.name: (None, *(start if size is None else None for size in image.shape[1:]))}
     obstacles: list[Obstacle] = []
     unknown: set[str] = set()  # after an obstacle
     for node in _needed(graph):
-        if unknown.intersection(node.reads) or not graph.specs.keys() >= {*node.reads, *node.outputs}:
+        if unknown.intersection(node.reads):
             unknown.update(node.outputs)
         elif spans.keys() & {*node.reads}:
             try:
@@ -107,7 +92,10 @@ def spatial_axes(graph: Graph) -> tuple[dict[str, Spans], list[Obstacle]]:
             except ValueError as error:
                 unknown.update(node.outputs)
                 obstacles.append(Obstacle(node.layer, str(error), _layer_before(node, graph)))
-    return spans, obstacles
+    lost = [name for name in graph.outputs if name not in spans and name not in unknown]
+    if obstacles or lost or not graph.outputs:
+        return obstacles or [Obstacle("", f"its output {name!a} does not depend on the image") for name in lost]
+    return _of_outputs([spans[name] for name in graph.outputs], [*spans.values()], image.shape)
 
 
 def _needed(graph: Graph) -> list[Node]:

@@ -213,6 +213,7 @@ from kerasgen.kernels.resize import (
     resize,
     resize_corners,
     upsample,
+    upsample_by_rows,
 )
 from kerasgen.kernels.scatter import rearrange, scatter_nd, scatter_update, slice_at, slice_update, unstack
 from kerasgen.kernels.segment import segment_max, segment_min, segment_prod, segment_sum
@@ -528,6 +529,7 @@ __all__ = [
     "unravel_index",
     "unstack",
     "upsample",
+    "upsample_by_rows",
     "upsample_nearest",
     "variance_norm",
     "view",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerasgen.kernels.blocks import bordered, epilogue, tile_row
-from kerasgen.kernels.threads import block_rows, over_blocks, product
+from kerasgen.kernels.threads import block_rows, over_blocks
 from kerasgen.kernels.window import padded, window_counts
 from kerasgen.kernels.winograd import into_tiles, out_of_tiles, winograd_filters
 
@@ -77,17 +77,18 @@ def winograd_tile(kernel, *, m, count):
     return tile(filters.reshape(-1, kw, *c), count=count)
 
 
-def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, activation=None, border=None, out=None):
-    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `winograd_tile` → (N, *size, C).
+def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, pad=None, activation=None, border=None, out=None):
+    """Convolution of each channel by its own filter: (N, H, W, C) with a kernel from `winograd_tile` → (N, OH, OW, C).
 
-    Tiles are one column wide, so that few products transform whole rows. Padded, `x` holds whole tiles:
-    m * tiles + kh - 1 rows. Error up to 1000 eps of the largest result.
+    Tiles are one column wide, so that few products transform whole rows. Padded, `x` has m - 1 rows more than the
+    convolution needs, so that whole tiles fit, whatever its size. Error up to 1000 eps of the largest result.
     """
     (n, kw, _), (kh, _), c = kernel.shape, window, x.shape[-1]
     m = n - kh + 1
     x = np.ascontiguousarray(padded(x, window, (1, 1), (1, 1), pad))
-    cost = 8 * len(x) * product(size) * c * n * kw // m
-    y, whole = bordered((len(x), *size, c), x.dtype, border, out, cost)
+    oh, ow = window_counts((x.shape[1] - m + 1, x.shape[2]), window, (1, 1), (1, 1))
+    cost = 8 * len(x) * oh * ow * c * n * kw // m
+    y, whole = bordered((len(x), oh, ow, c), x.dtype, border, out, cost)
     bias = tile_row(bias, y)
 
     def block(at):
@@ -95,15 +96,15 @@ def winograd_depthwise_conv2d(x, kernel, bias=None, *, window, size, pad=None, a
         first, last, count = tiles.start * m, tiles.stop * m, tiles.stop - tiles.start
         rows = x[image, first : last + kh - 1]
         z = into_tiles(rows.reshape(1, len(rows), rows[0].size), n, kh)
-        sums = np.empty((n, count, size[1] * c), x.dtype)
+        sums = np.empty((n, count, ow * c), x.dtype)
         steps = (z.strides[0], z.strides[2], kernel.strides[1])
         add_up("ihbjq,ijq->ihbq", z, steps, (rows.strides[1],), kernel, sums)
         if bias is not None:
             sums[1] += bias.reshape(-1)  # at the point 1, which A' adds to each cell once
-        part = out_of_tiles(sums.reshape(n, 1, count, -1), kh).reshape(last - first, size[1], c)
+        part = out_of_tiles(sums.reshape(n, 1, count, -1), kh).reshape(last - first, ow, c)
         target = y[image, first:last]
         epilogue(part[: len(target)], None, None, activation, target)
 
     step = block_rows(n * x[:1, :1].nbytes)
-    over_blocks(block, len(x), (x.shape[1] - kh + 1) // m, step, cost)
+    over_blocks(block, len(x), -(-oh // m), step, cost)
     return whole

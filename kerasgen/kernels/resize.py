@@ -113,15 +113,21 @@ def neighbours(size, new):
     return (*cells, centres - low)
 
 
+def upsample_by_rows(x, *, size, border=None, out=None):
+    """`upsample` of a large array, bilinear: (N, H, W, C) with size (2, 3) → (N, 2H, 3W, C)."""
+    new = tuple(length * factor for length, factor in zip(x.shape[1:3], size))
+    return bilinear_by_rows(x, size=new, border=border, out=out)
+
+
 def bilinear_by_rows(x, *, size, border=None, out=None):
     """`resize` of a large array, bilinear and without antialiasing: (N, H, W, C) → (N, *size, C).
 
     Only the two cells beside a new one are read, where `resize` multiplies all by a matrix of mostly zeros.
     """
-    n, h, w, c = x.shape
-    cost = 24 * n * size[0] * size[1] * c
-    y, whole = bordered((n, *size, c), x.dtype, border, out, cost)
-    (top, bottom, down), (left, right, across) = neighbours(h, size[0]), neighbours(w, size[1])
+    (n, h, w, c), (oh, ow) = x.shape, size
+    cost = 24 * n * oh * ow * c
+    y, whole = bordered((n, oh, ow, c), x.dtype, border, out, cost)
+    (top, bottom, down), (left, right, across) = neighbours(h, oh), neighbours(w, ow)
     down, across = down.astype(x.dtype)[:, np.newaxis, np.newaxis], across.astype(x.dtype)[:, np.newaxis]
 
     def block(at):
@@ -131,7 +137,7 @@ def bilinear_by_rows(x, *, size, border=None, out=None):
         cells = between(cells.take(left, axis=1), cells.take(right, axis=1), across)
         between(cells.take(top[rows] - first, axis=0), cells.take(bottom[rows] - first, axis=0), down[rows], out=y[at])
 
-    over_blocks(block, n, size[0], block_rows(2 * size[1] * c * x.itemsize), cost)
+    over_blocks(block, n, oh, block_rows(2 * ow * c * x.itemsize), cost)
     return whole
 
 

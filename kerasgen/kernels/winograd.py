@@ -9,8 +9,8 @@ import numpy as np
 
 from kerasgen.kernels.blocks import bordered, epilogue, only_columns, part_of, row_cells
 from kerasgen.kernels.matmul import matmul
-from kerasgen.kernels.threads import block_rows, over_blocks, product
-from kerasgen.kernels.window import padded, windows
+from kerasgen.kernels.threads import block_rows, over_blocks
+from kerasgen.kernels.window import padded, window_counts, windows
 
 # The interpolation points, by n; the last point is infinity.
 POINTS = {
@@ -67,35 +67,37 @@ def out_of_tiles(z, r):
 
 
 def winograd_conv2d(
-    x, kernel, bias=None, residual=None, *, window=(3, 3), size, pad=None, activation=None, border=None, out=None
+    x, kernel, bias=None, residual=None, *, window=(3, 3), pad=None, activation=None, border=None, out=None
 ):
-    """Convolution by `winograd_filters`, plus `residual`: (N, H, W, C) with (nh, nw, C, F) → (N, *size, F).
+    """Convolution by `winograd_filters`, plus `residual`: (N, H, W, C) with (nh, nw, C, F) → (N, OH, OW, F).
 
-    Padded, `x` holds whole tiles: m * tiles + r - 1 cells each way. Error up to 1000 eps of the largest result.
+    Padded, `x` has m - 1 cells more at each end than the convolution needs, so that whole tiles fit, whatever its size.
+    Error up to 1000 eps of the largest result.
     """
     (nh, nw, c, f), (rh, rw) = kernel.shape, window
     mh, mw = nh - rh + 1, nw - rw + 1
     x = padded(x, window, (1, 1), (1, 1), pad)
-    tw = (x.shape[2] - rw + 1) // mw
-    cost = 3 * len(x) * product(size) * f * c
-    y, whole = bordered((len(x), *size, f), x.dtype, border, out, cost)
+    oh, ow = window_counts((x.shape[1] - mh + 1, x.shape[2] - mw + 1), window, (1, 1), (1, 1))
+    th, tw = -(-oh // mh), -(-ow // mw)
+    cost = 3 * len(x) * oh * ow * f * c
+    y, whole = bordered((len(x), oh, ow, f), x.dtype, border, out, cost)
     kernel = kernel.reshape(nh * nw, c, f)
 
     def block(at, columns=None):
         image, tiles = at
-        first, last, th = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
+        first, last, count = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
         z = into_tiles(x[image, first : last + rh - 1], nw, rw)
         z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = matmul(z.reshape(nh * nw, th * tw, c), only_columns(kernel, columns))
+        z = matmul(z.reshape(nh * nw, count * tw, c), only_columns(kernel, columns))
         if bias is not None:
             # At the point 1 both ways, which A' adds to each cell once.
             z[(rh > 1) * nw + (rw > 1)] += only_columns(bias, columns)
-        z = out_of_tiles(z.reshape(nh, nw, th, -1), rh)
+        z = out_of_tiles(z.reshape(nh, nw, count, -1), rh)
         z = out_of_tiles(z.reshape(nw, last - first, tw, -1), rw)
         target = part_of(y, (image, slice(first, last)), columns)
         others = part_of(residual, (image, slice(first, last)), columns)
-        epilogue(z[: len(target), : size[1]], None, others, activation, target)
+        epilogue(z[: len(target), :ow], None, others, activation, target)
 
     step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
-    over_blocks(block, len(x), (x.shape[1] - rh + 1) // mh, step, cost, f, row_cells(tw, activation))
+    over_blocks(block, len(x), th, step, cost, f, row_cells(tw, activation))
     return whole

@@ -21,7 +21,7 @@ from kerasgen.emit.body import function_of
 from kerasgen.emit.runtime.selftest import numbers, weighted_sum
 from kerasgen.errors import ParityError, UsageError
 from kerasgen.graph.facts import is_copied
-from kerasgen.graph.infer import infer
+from kerasgen.graph.infer import infer_values
 from kerasgen.graph.ir import Node, Value
 from kerasgen.graph.plan import Plan
 from kerasgen.readers.model import ModelFile
@@ -206,15 +206,10 @@ def affordable(plan: Plan, recipes: Sequence[Recipe], most_products: int = MOST_
 def _results(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[Node | None, int, int]]:
     """Each array that the plan computes for one sample: its node, its cells, and the size of its last axis."""
     yield from ((None, math.prod(shape[1:]), 1) for shape in shapes)
-    graph = plan.graph
-    specs = {value.name: value for value, _ in graph.memory}
-    specs.update((name, Value(name, array.shape, array.dtype.name)) for name, array in plan.loaded().items())
-    specs.update((v.name, replace(v, shape=(None, *sizes[1:]))) for v, sizes in zip(graph.inputs, shapes, strict=True))
-    for node in graph.nodes:
-        results = infer(node.kernel, [specs[i] if isinstance(i, str) else i for i in node.inputs], node.attrs)
-        specs.update((name, Value(name, *spec)) for name, spec in zip(node.outputs, results, strict=True))
-        for shape, _ in results:
-            sizes = [1 if size is None else size for size in shape]
+    inputs = [replace(v, shape=(None, *sizes[1:])) for v, sizes in zip(plan.graph.inputs, shapes, strict=True)]
+    for node, values in infer_values(plan.graph, inputs, plan.loaded()):
+        for value in values:
+            sizes = [1 if size is None else size for size in value.shape]
             yield node, math.prod(sizes), sizes[-1] if sizes else 1
 
 

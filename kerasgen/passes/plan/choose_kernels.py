@@ -24,8 +24,9 @@
 | a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
-A size that is known only at run time counts as large, but excludes Winograd's tiles. A weight that training changes
-excludes all that need another layout of it.
+A size that is known only at run time counts as large, but which of Winograd's tiles pay is decided for an input of SIDE
+cells: larger ones would gain from more of them, smaller ones lose little. A weight that training changes excludes all
+that need another layout of it.
 
 Which is the fastest depends on the machine. `candidates` has all of a layer, by name: that of the kernel, with the size
 of its tiles. A plan's `choices` take precedence over the table, if they are among them.
@@ -38,17 +39,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from kerasgen import kernels
 from kerasgen.graph.facts import facts
-from kerasgen.graph.ir import Graph, Node, Shape
+from kerasgen.graph.infer import specs_at
+from kerasgen.graph.ir import Graph, Node, Shape, Value
 from kerasgen.graph.large import FEW, SMALL
 from kerasgen.graph.plan import Layout, Plan
 
 CHANNELS_PER_FILTER = 4
 MOST_FILTERS = 32
 MERGED = 16  # channels of a group, and filters
+SIDE = 192  # cells along each axis of the input whose size is open
 LOOP = range(512, 2048)  # numbers in the inner loop of a tiled kernel
 WIDE = 96  # channels from which on a strided tile is one cell
 # By window: the outputs per tile along each axis, the least map size, and the least harmonic mean of channels and
@@ -85,12 +86,13 @@ OTHER_LOOPS = (4096, 2048, 1024)
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution or dense layer with its shapes, the bytes of its unfolded windows for one sample, whether its
-    products are few, and whether they are of half precision."""
+    """A convolution or dense layer with its shapes, the likely one of its result where sizes are open, the bytes of its
+    unfolded windows for one sample, whether its products are few, and whether they are of half precision."""
 
     node: Node
     x: Shape
     y: Shape
+    likely: Shape
     kernel: tuple[int, ...]
     size: float
     few: bool
@@ -129,10 +131,10 @@ def choose_kernels(
 ) -> Plan:
     """The plan with the kernel that suits each layer. Without `winograd`, no tiles and no merged groups."""
     graph, layouts = plan.graph, dict(plan.layouts)
-    readers = graph.readers()
+    readers, likely = graph.readers(), specs_at(graph, SIDE)
     chosen: dict[str, Node] = {}
     for node in graph.nodes:
-        layer = _layer(node, graph, few)
+        layer = _layer(node, graph, likely, few)
         if layer is None:
             continue
         wanted = plan.choices.get(node.output)
@@ -155,7 +157,7 @@ def candidates(node: Node, graph: Graph, *, exact: bool = False) -> dict[str, Ch
 
     `exact` leaves out Winograd's transforms, and merged groups.
     """
-    layer = _layer(node, graph)
+    layer = _layer(node, graph, graph.specs)
     if layer is None:
         return {}
     may_lay_out = graph.readers()[str(node.inputs[1])] == 1 and not _changes(node, graph)
@@ -207,14 +209,15 @@ def _changes(node: Node, graph: Graph) -> bool:
     return node.inputs[1] in graph.variables
 
 
-def _layer(node: Node, graph: Graph, few: int = FEW) -> _Layer | None:
-    """The node, if it is a convolution or dense layer with floating-point weights."""
+def _layer(node: Node, graph: Graph, likely: Mapping[str, Value], few: int = FEW) -> _Layer | None:
+    """The node, if it is a convolution or dense layer with floating-point weights; `likely` are its values' shapes."""
     weight = graph.weights.get(name := str(node.inputs[1]), graph.variables.get(name)) if len(node.inputs) > 1 else None
     if not facts(node.kernel).output_axes or weight is None or weight.dtype.kind != "f":
         return None
     x, y = graph.specs[str(node.inputs[0])].shape, graph.specs[node.output].shape
     products = math.prod(n or 1 for n in y[1:-1]) * math.prod(weight.shape)
-    return _Layer(node, x, y, weight.shape, _unfolded_bytes(x, y, weight.shape), products <= few, weight.itemsize < 4)
+    size, half = _unfolded_bytes(x, y, weight.shape), weight.itemsize < 4
+    return _Layer(node, x, y, likely[node.output].shape, weight.shape, size, products <= few, half)
 
 
 def _as_it_is(layer: _Layer) -> Choice:
@@ -294,7 +297,7 @@ def _unfolded_less(layer: _Layer) -> dict[Callable[..., Any], Node]:
 
 def _depthwise(layer: _Layer, small: int, winograd: RowTiles) -> Choice:
     m = winograd.get(layer.kernel[:-2])
-    if m is not None and _has_tiles(layer) and 4 * math.prod(n or 0 for n in layer.y[1:]) > small:
+    if m is not None and _has_tiles(layer) and 4 * math.prod(n or 0 for n in layer.likely[1:]) > small:
         return _winograd_depthwise(layer, m)
     return _tiled_depthwise(layer, _count(layer))
 
@@ -345,7 +348,7 @@ def _is_pointwise(layer: _Layer) -> bool:
 def _has_tiles(layer: _Layer) -> bool:
     """Whether the layer can be cut into Winograd's tiles."""
     strides, dilation = layer.settings["strides"], layer.settings["dilation"]
-    return {*strides, *dilation} <= {1} and layer.node.attrs.get("pad") != "same" and None not in layer.y[1:-1]
+    return {*strides, *dilation} <= {1} and layer.node.attrs.get("pad") != "same"
 
 
 def _tiles(layer: _Layer, choices: Choices) -> tuple[int, int] | None:
@@ -355,18 +358,16 @@ def _tiles(layer: _Layer, choices: Choices) -> tuple[int, int] | None:
     channels, filters = layer.kernel[-2:]
     mean = 2 * channels * filters / (channels + filters)
     for m, size, least in choices:
-        if mean >= least and min(n or 0 for n, k in zip(layer.y[1:-1], m, strict=True) if k > 1) >= size:
+        if mean >= least and min(n or 0 for n, k in zip(layer.likely[1:-1], m, strict=True) if k > 1) >= size:
             return m
     return None
 
 
 def _tiled(layer: _Layer, m: tuple[int, int]) -> dict[str, Any]:
-    """The settings of a layer in tiles, its pad enlarged to whole tiles."""
-    size = tuple(n or 0 for n in layer.y[1:-1])
+    """The settings of a layer in tiles, its pad enlarged so that whole ones fit."""
     pads = layer.node.attrs.get("pad") or ((0, 0), (0, 0))
-    pads = tuple((a, b + -n % k) for n, k, (a, b) in zip(size, m, pads, strict=True))
-    window = {"window": layer.kernel[:-2], "size": size, "pad": pads if np.any(pads) else None}
-    return {**window, **layer.activation}
+    pads = tuple((a, b + k - 1) for k, (a, b) in zip(m, pads, strict=True))
+    return {"window": layer.kernel[:-2], "pad": pads, **layer.activation}
 
 
 def _unfolded_bytes(x: Shape, y: Shape, kernel: Shape) -> float:

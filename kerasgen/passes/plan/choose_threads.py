@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import Any
 
 from kerasgen.graph.facts import facts, multiply_adds
-from kerasgen.graph.ir import Graph, Node, Value
+from kerasgen.graph.infer import specs_at
+from kerasgen.graph.ir import Graph, Node
 from kerasgen.graph.plan import Plan
-from kerasgen.graph.receptive_field import spatial_axes
 
 LARGE = 80_000_000  # multiply-adds of a layer
 MOST = 0.6  # of all multiply-adds
@@ -30,12 +30,13 @@ SIDE = 1024  # cells of each open axis of the image for which work is counted
 def choose_threads(plan: Plan, *, large: int = LARGE) -> Plan:
     """The plan, with `own_threads` where most of its work is in large convolutions of windows."""
     graph = plan.graph
-    is_open = len(graph.inputs) == 1 and None in graph.inputs[0].shape[1:]
-    values = {**graph.specs, **(_of_one_size(graph) if is_open else {})}
-    work = _typical_work({**values, **graph.arrays}, graph)
+    is_open = any(None in value.shape[1:] for value in graph.inputs)
+    if is_open and len(graph.inputs) > 1:
+        return replace(plan, own_threads=None)
+    work = _typical_work({**specs_at(graph, SIDE), **graph.arrays}, graph)
     least = 0 if work > large else None
     if is_open and work:
-        numbers = math.prod(size or 1 for size in values[graph.inputs[0].name].shape[1:])
+        numbers = math.prod(size or SIDE for size in graph.inputs[0].shape[1:])
         least = math.ceil(numbers * large / work)
     return replace(plan, own_threads=least)
 
@@ -56,20 +57,3 @@ def _has_window(node: Node, values: Mapping[str, Any]) -> bool:
     """Whether it is a convolution with a window of several cells, or a transposed one."""
     kind = facts(node.kernel)
     return (kind.conv_axes is not None or kind.transposed) and math.prod(values[node.reads[1]].shape[:-2]) > 1
-
-
-def _of_one_size(graph: Graph) -> dict[str, Value]:
-    """The values that depend on an image of open sizes, for one of SIDE cells along each of these axes."""
-    arrays = {name: Value(name, array.shape, str(array.dtype)) for name, array in graph.arrays.items()}
-    axes, _ = spatial_axes(replace(graph, specs={**arrays, **graph.specs}))
-    return {
-        name: replace(
-            graph.specs[name],
-            shape=tuple(
-                math.ceil(SIDE / span.stride) if size is None and span else size
-                for size, span in zip(graph.specs[name].shape, spans, strict=True)
-            ),
-        )
-        for name, spans in axes.items()
-        if name in graph.specs
-    }

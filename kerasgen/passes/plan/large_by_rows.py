@@ -7,11 +7,11 @@
 | last axis alone                             |                    |                                                |
 | a projection to heads, or back, of more     | project_by_rows    | what is added to it is in the cache            |
 | than FEW products                           |                    |                                                |
-| bilinear resizing to so many bytes, from    | bilinear_by_rows   | two products for each number, not one for each |
-| rows of WIDE cells on, without antialiasing |                    | cell of a row or column                        |
+| bilinear resizing to so many bytes, from    | bilinear_by_rows,  | two products for each number, not one for each |
+| rows of WIDE cells on, without antialiasing | upsample_by_rows   | cell of a row or column                        |
 
 Processes share the rows. The sums stay the same, but for rounding. A size that is known only at run time counts as
-large, but images of such a size are resized as they are.
+large.
 """
 
 from __future__ import annotations
@@ -80,11 +80,12 @@ def _resize(node: Node, graph: Graph, limits: Limits) -> Node | None:
     by_centres = node.attrs.get("half_pixel_centers", True) and not node.attrs.get("antialias", False)
     if node.attrs.get("interpolation", "bilinear") != "bilinear" or not by_centres:
         return None
-    x, size = graph.specs[node.reads[0]], graph.specs[node.output].shape[1:-1]
-    if None in size or (x.shape[2] or 0) < limits.wide or x.dtype not in ("float32", "float64"):
+    x, width = graph.specs[node.reads[0]], graph.specs[node.reads[0]].shape[2]
+    wide = width is None or width >= limits.wide
+    if not wide or x.dtype not in ("float32", "float64") or graph.sample_bytes(node.output) <= limits.small:
         return None
-    large = graph.sample_bytes(node.output) > limits.small
-    return replace(node, kernel=kernels.bilinear_by_rows, attrs={"size": size}) if large else None
+    by_rows = kernels.upsample_by_rows if node.kernel is kernels.upsample else kernels.bilinear_by_rows
+    return replace(node, kernel=by_rows, attrs={"size": node.attrs["size"]})
 
 
 RULES: Mapping[Any, Callable[[Node, Graph, Limits], Node | None]] = {
