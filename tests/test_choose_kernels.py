@@ -379,6 +379,16 @@ def test_wide_images_are_resized_by_rows(
     assert not fast or after.nodes[0].attrs == {"size": attrs["size"]}
 
 
+@pytest.mark.parametrize(("sizes", "large"), [((100, 90), True), ((None, 9), True), ((10, 9), False)], ids=str)
+def test_cells_of_large_images_are_repeated_by_rows(sizes: tuple[int | None, int], large: bool) -> None:
+    node = Node(("u",), kernels.upsample_nearest, ("image",), {"size": (2, 3)})
+    new = (sizes[0] and 2 * sizes[0], 3 * sizes[1])
+    before = of_sizes(graph([node], {}, ("u",)), image=(None, *sizes, 3), u=(None, *new, 3))
+    after = large_by_rows(before)
+    same_answers(before, after)
+    assert kernels_of(after) == [kernels.upsample_nearest_by_rows if large else kernels.upsample_nearest]
+
+
 @pytest.mark.parametrize("few", [0, 10**9])
 def test_large_projections_go_by_rows(few: int) -> None:
     before = attention(PLAIN, ATTEND)

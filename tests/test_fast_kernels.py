@@ -150,6 +150,29 @@ def test_bilinear_by_rows(size):
             close(kernels.upsample_by_rows(x, size=factors, border=frame, out=buffer), wanted)
 
 
+@pytest.mark.usefixtures("how")
+@pytest.mark.parametrize(("sizes", "size"), [((7,), (3,)), ((5, 6), (2, 3)), ((5, 6), (1, 2)), ((3, 4, 2), (2, 1, 3))])
+def test_upsample_nearest_by_rows(sizes, size):
+    x = random(2, *sizes, 3)
+    want = kernels.upsample_nearest(x, size=size)
+    border = FRAME[: len(sizes)]
+    for frame, wanted in ((None, want), (border, np.pad(want, [(0, 0), *border, (0, 0)]))):
+        buffer = threads.Buffer()
+        got = kernels.upsample_nearest_by_rows(x, size=size, border=frame, out=buffer)
+        np.testing.assert_array_equal(got, wanted)
+        assert np.shares_memory(got, buffer.memory)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 21])
+def test_softmax_by_columns(columns):
+    x = random(2, 5, 7, columns)
+    x[0, 0] = 1000
+    x[1, 0, 0] = np.nan
+    x[1, 1, 0, 0] = -np.inf
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(kernels.softmax_by_columns(x), kernels.softmax(x), rtol=1e-5)
+
+
 PAINTED = [  # sizes, window, strides, dilation
     ((9,), (3,), (2,), (1,)),
     ((2,), (2,), (3,), (1,)),

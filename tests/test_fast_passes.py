@@ -24,6 +24,7 @@ from graphs import (
     kernels_of,
     norm,
     norm_weights,
+    of_sizes,
     same_answers,
     weights,
 )
@@ -335,6 +336,36 @@ def test_other_activations_go_by_rows(kernel: Any, attrs: dict[str, Any]) -> Non
 def test_what_is_no_activation_stays(node: Node) -> None:
     before = framing([node], ("a",))
     assert activations_by_rows(before, large=0, larger=0).graph.nodes == (node,)
+
+
+@pytest.mark.parametrize("attrs", [{}, {"axis": -1}, {"axis": 3}], ids=str)
+def test_softmax_of_many_cells_goes_by_columns(attrs: dict[str, Any]) -> None:
+    alone = framing([Node(("a",), kernels.softmax, ("image",), attrs)], ("a",))
+    fused = framing([blocked("a", **SAME, activation=kernels.softmax)], ("a",))
+    for before in (alone, fused):
+        assert activations_by_rows(before, many=43).graph.nodes == before.graph.nodes
+        after = activations_by_rows(before, many=42)
+        same_answers(before, after)
+        (node,) = after.graph.nodes
+        assert kernels.softmax_by_columns in (node.kernel, node.attrs.get("activation"))
+        unknown = of_sizes(before, a=(None, None, 7, 3))
+        assert activations_by_rows(unknown, larger=1 << 99).graph.nodes == after.graph.nodes
+
+
+def test_softmax_of_a_large_array_goes_by_rows_and_columns() -> None:
+    before = framing([Node(("a",), kernels.softmax, ("image",), {"axis": -1})], ("a",))
+    after = activations_by_rows(before, larger=1, many=1)
+    same_answers(before, after)
+    assert kernels_of(after) == [kernels.activation_by_rows]
+    assert after.graph.nodes[0].attrs == {"activation": kernels.softmax_by_columns}
+
+
+@pytest.mark.parametrize(
+    "spec", [(None, 60, 70, 33), (None, 60, 70, None), (None, 3)], ids=["many columns", "open columns", "no cells"]
+)
+def test_other_softmaxes_stay(spec: tuple[int | None, ...]) -> None:
+    before = of_sizes(framing([Node(("a",), kernels.softmax, ("image",), {"axis": -1})], ("a",)), a=spec)
+    assert activations_by_rows(before, many=2).graph.nodes == before.graph.nodes
 
 
 # --- Levels -----------------------------------------------------------------------------------------------------------

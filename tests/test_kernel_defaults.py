@@ -59,8 +59,9 @@ CALLS: dict[str, Call] = {
         global_max_pool hard_shrink hard_sigmoid hard_sigmoid_keras2 hard_silu hard_tanh identity leaky_relu
         local_response_norm log_sigmoid log_softmax logsumexp mish arg_max arg_min arg_sort nan_arg_max nan_arg_min
         normalize relu relu6 round_bfloat16 round_levels selu shape_of sigmoid signed_zeros silu size soft_shrink
-        softmax softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus tanh tanh_shrink trapezoid bessel_i0
-        stop_gradient histogram sobel_edges decibels channels_first channels_last layer_norm rms_norm band_mask rfft
+        softmax softmax_by_columns softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus tanh tanh_shrink
+        trapezoid bessel_i0 stop_gradient histogram sobel_edges decibels channels_first channels_last layer_norm
+        rms_norm band_mask rfft
         """.split(),
         call(IMAGE),
     ),
@@ -128,6 +129,7 @@ CALLS: dict[str, Call] = {
     "activation_by_rows": call(IMAGE, activation=kernels.tanh),
     "bilinear_by_rows": call(IMAGE, size=(7, 9)),
     "upsample_by_rows": call(IMAGE, size=(2, 3)),
+    "upsample_nearest_by_rows": call(IMAGE, size=(2, 3)),
     "layer_norm_by_rows": call(IMAGE),
     "pool_by_rows": call(IMAGE, pool=kernels.max_pool, size=TWO, strides=TWO),
     "scale_shift": call(IMAGE, CHANNELS, random(4, seed=2)),

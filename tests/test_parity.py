@@ -160,7 +160,7 @@ FAST = forced(
         "choose_kernels": {"small": 0, "few": 0, "winograd": ALWAYS, "depthwise": ROWS},
         "scale_by_blocks": {"large": 1},
         "move_pools": {"large": 0},
-        "activations_by_rows": {"large": 1, "larger": 1},
+        "activations_by_rows": {"large": 1, "larger": 1, "many": 1},
         "plan_memory": {"large": 1},
         "split_batch": {"max_bytes": 1},
     }

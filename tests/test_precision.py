@@ -167,7 +167,8 @@ def test_errors_of_softmax(dtype: str) -> None:
     """Long doubles have the digits that count where they are longer than float64."""
     if np.finfo(np.longdouble).eps > 1e-18 and dtype == "float64":
         pytest.skip("nothing here is more exact than float64")
-    assert "Error up to 8 eps; relative to the result, up to 8 eps (1 + maximum - x)." in str(kernels.softmax.__doc__)
+    for softmax in (kernels.softmax, kernels.softmax_by_columns):
+        assert "Error up to 8 eps; relative to the result, up to 8 eps (1 + maximum - x)." in str(softmax.__doc__)
     assert "Error up to 8 eps (1 + |result|)." in str(kernels.log_softmax.__doc__)
     assert "Error up to 8 eps (1 + max |x|)." in str(kernels.logsumexp.__doc__)
     for x in rows(dtype):
@@ -175,7 +176,8 @@ def test_errors_of_softmax(dtype: str) -> None:
         below = wide - wide.max(axis=-1, keepdims=True)
         total = np.exp(below).sum(axis=-1, keepdims=True)
         probabilities, logs = np.exp(below) / total, below - np.log(total)
-        within(kernels.softmax(x), probabilities, 8 * np.minimum(1, probabilities * (1 - below)), dtype)
+        for softmax in (kernels.softmax, kernels.softmax_by_columns):
+            within(softmax(x), probabilities, 8 * np.minimum(1, probabilities * (1 - below)), dtype)
         within(kernels.log_softmax(x), logs, 8 * (1 + np.abs(logs)), dtype)
         sums = (np.log(total) + wide.max(axis=-1, keepdims=True))[:, 0]
         within(kernels.logsumexp(x, axis=-1), sums, 8 * (1 + np.abs(wide).max(axis=-1)), dtype)
@@ -223,7 +225,7 @@ def test_errors_of_winograd(m: int) -> None:
 
 def test_whoever_promises_is_tested_and_who_must_does() -> None:
     promised = {name for name in kernels.__all__ if "rror up to" in str(getattr(kernels, name).__doc__)}
-    others = {"batch_norm", "glu", "log_softmax", "logsumexp", "softmax", "ssim"}
+    others = {"batch_norm", "glu", "log_softmax", "logsumexp", "softmax", "softmax_by_columns", "ssim"}
     assert promised == {*EXACT, *others, "winograd_conv2d", "winograd_depthwise_conv2d"}
     approximate = re.compile(r"np\.(exp|expm1|log|log1p|tanh|hypot|i0)\(|\b(erf|sigmoid|softplus|softmax)\(")
     for name, kernel in kernels.ACTIVATIONS.items():

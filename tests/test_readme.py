@@ -53,7 +53,8 @@ FAST_KERNELS = (
     ),
     *(kernels.activation_by_rows, kernels.dense_by_columns, kernels.project_by_rows),
     *(kernels.half_unfolded_conv, kernels.kn2row_conv, kernels.layer_norm_by_rows),
-    *(kernels.pointwise, kernels.pool_by_rows, kernels.upsample_by_rows),
+    *(kernels.pointwise, kernels.pool_by_rows, kernels.softmax_by_columns),
+    *(kernels.upsample_by_rows, kernels.upsample_nearest_by_rows),
     *(kernels.scale_shift, kernels.tiled_depthwise_conv2d, kernels.winograd_conv2d, kernels.winograd_depthwise_conv2d),
 )
 

@@ -87,6 +87,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.silu: replace(ACTIVATION, gradient=activation.silu),
     kernels.soft_shrink: replace(ACTIVATION, increasing=True, gradient=activation.shrink),
     kernels.softmax: replace(PIECEWISE, saturates=True, gradient=activation.softmax),
+    kernels.softmax_by_columns: APART,
     kernels.softplus: replace(ACTIVATION, increasing=True, gradient=activation.softplus),
     kernels.softsign: replace(SATURATES, increasing=True, gradient=activation.softsign),
     kernels.sparse_plus: replace(ACTIVATION, increasing=True, gradient=activation.sparse_plus),
@@ -122,6 +123,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.layer_norm_by_rows: APART,
     kernels.pointwise: APART,
     kernels.pool_by_rows: APART,
+    kernels.upsample_nearest_by_rows: APART,
     kernels.scale_shift: APART,
     # conv_transpose
     kernels.conv_transpose_by_rows: APART,

@@ -30,6 +30,7 @@ from kerasgen.kernels.activation import (
     silu,
     soft_shrink,
     softmax,
+    softmax_by_columns,
     softplus,
     softsign,
     sparse_plus,
@@ -77,6 +78,7 @@ from kerasgen.kernels.blocks import (
     pointwise,
     pool_by_rows,
     scale_shift,
+    upsample_nearest_by_rows,
 )
 from kerasgen.kernels.categories import (
     binary_crossentropy,
@@ -495,6 +497,7 @@ __all__ = [
     "sobel_edges",
     "soft_shrink",
     "softmax",
+    "softmax_by_columns",
     "softplus",
     "softsign",
     "solve",
@@ -531,6 +534,7 @@ __all__ = [
     "upsample",
     "upsample_by_rows",
     "upsample_nearest",
+    "upsample_nearest_by_rows",
     "variance_norm",
     "view",
     "view_as_complex",

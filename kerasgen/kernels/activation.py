@@ -7,7 +7,7 @@ digits are lost in any case.
 
 import numpy as np
 
-from kerasgen.kernels.matmul import BLAS
+from kerasgen.kernels.matmul import BLAS, matmul
 
 # Minimax fits of erf(x) / x by P(x²) / Q(x²): the coefficients of both, highest power first.
 ERF_SINGLE = (
@@ -151,6 +151,20 @@ def softmax(x, *, axis=-1):
     """
     y = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))
     y /= np.add.reduce(y, axis=axis, keepdims=True)
+    return y
+
+
+def softmax_by_columns(x):
+    """`softmax` of many cells with few channels: NumPy takes the maximum of columns faster than that of short rows.
+
+    Error up to 8 eps; relative to the result, up to 8 eps (1 + maximum - x).
+    """
+    columns = x.shape[-1]
+    highest = x[..., :1].copy()
+    for column in range(1, columns):
+        np.maximum(highest, x[..., column : column + 1], out=highest)
+    y = np.exp(x - highest)
+    y /= matmul(y.reshape(-1, columns), np.ones((columns, 1), y.dtype)).reshape(highest.shape)
     return y
 
 

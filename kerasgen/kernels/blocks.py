@@ -10,6 +10,7 @@ import numpy as np
 from kerasgen.kernels.activation import relu, relu6
 from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.norm import layer_norm
+from kerasgen.kernels.shape import upsample_nearest
 from kerasgen.kernels.team import TEAM
 from kerasgen.kernels.threads import block_rows, over_blocks, product
 from kerasgen.kernels.window import padded, same_pads, surround, window_counts, window_rows, windows
@@ -311,4 +312,21 @@ def join_rows(*xs, axis=-1, out):
         np.concatenate([x[at] for x in xs], axis=axis, out=y[at])
 
     over_blocks(block, len(y), y.shape[1], y.shape[1], cost)
+    return whole
+
+
+def upsample_nearest_by_rows(x, *, size, border=None, out=None):
+    """`upsample_nearest` of a large array: (N, H, W, C) with size (2, 3) → (N, 2H, 3W, C), any number of axes."""
+    times, *others = size
+    sizes = [length * repeats for length, repeats in zip(x.shape[1:], size)]
+    cost = 8 * x.size * product(size)
+    y, whole = bordered((len(x), *sizes, x.shape[-1]), x.dtype, border, out, cost)
+
+    def block(at):
+        image, rows = at
+        part = upsample_nearest(x[at][np.newaxis], size=(1, *others))[0]
+        target = y[image, rows.start * times : rows.stop * times]
+        target.reshape(len(part), times, *target.shape[1:])[...] = part[:, np.newaxis]  # a view, inside a border too
+
+    over_blocks(block, len(x), x.shape[1], block_rows(2 * x[:1, :1].nbytes * product(size)), cost)
     return whole

@@ -65,11 +65,11 @@ def predict(image: np.ndarray) -> "dict[str, np.ndarray]":
         x, W["down/kernel"], W["down/bias"], strides=(2, 2), dilation=(1, 1), pad="same", activation=relu6, out=b
     )  # (N, ?, ?, 4)
     x = elementwise(np.add, x, 3.0, out=x)  # (N, ?, ?, 4)
-    multiply = x * 0.16666666666666666  # (N, ?, ?, 4)
+    multiply = elementwise(np.multiply, x, 0.16666666666666666, out=x)  # (N, ?, ?, 4)
     x = global_average_pool(multiply)  # (N, 4)
     class_2 = dense(x, W["class/kernel"], W["class/bias"])  # (N, 3)
     x = multiply[:, 1:-1, ..., ::2]  # (N, ?, ?, 2)
-    up = upsample_nearest(x, size=(2, 2))  # (N, ?, ?, 2)
+    up = upsample_nearest_by_rows(x, size=(2, 2))  # (N, ?, ?, 2)
     return {"class": class_2, "map": up}
 
 
@@ -790,6 +790,23 @@ def finish(y, bias, activation):
         part = y.reshape(bias.shape) if y.size == bias.size else y  # arrays of one shape take a third of the time
         part += bias
     return y if activation is None else activation(y)
+
+
+def upsample_nearest_by_rows(x, *, size, border=None, out=None):
+    """`upsample_nearest` of a large array: (N, H, W, C) with size (2, 3) → (N, 2H, 3W, C), any number of axes."""
+    times, *others = size
+    sizes = [length * repeats for length, repeats in zip(x.shape[1:], size)]
+    cost = 8 * x.size * product(size)
+    y, whole = bordered((len(x), *sizes, x.shape[-1]), x.dtype, border, out, cost)
+
+    def block(at):
+        image, rows = at
+        part = upsample_nearest(x[at][np.newaxis], size=(1, *others))[0]
+        target = y[image, rows.start * times : rows.stop * times]
+        target.reshape(len(part), times, *target.shape[1:])[...] = part[:, np.newaxis]  # a view, inside a border too
+
+    over_blocks(block, len(x), x.shape[1], block_rows(2 * x[:1, :1].nbytes * product(size)), cost)
+    return whole
 
 
 def upsample_nearest(x, *, size):
@@ -1772,9 +1789,10 @@ SELFTEST = {
         ("pointwise", 0.0004, -1.89769),
         ("blocked_conv", 0.0002, 0.48733),
         ("elementwise", 0.0005, 1.15369),
+        ("elementwise", 7e-05, 0.192282),
         ("global_average_pool", 7e-05, -0.235608),
         ("dense", 7e-05, -1.073263),
-        ("upsample_nearest", 8e-05, 0.000549),
+        ("upsample_nearest_by_rows", 8e-05, 0.000549),
     ),
     "outputs": (
         ((5, 3), 0.0002, (-1.07326, 0.24899, -0.17374, -0.18349, -0.17412, -0.15192, -0.24267)),

@@ -9,6 +9,8 @@
 | than FEW products                           |                    |                                                |
 | bilinear resizing to so many bytes, from    | bilinear_by_rows,  | two products for each number, not one for each |
 | rows of WIDE cells on, without antialiasing | upsample_by_rows   | cell of a row or column                        |
+| repeating the cells of so many bytes        | upsample_nearest_  | rows are written once, inside of a border      |
+|                                             | by_rows            |                                                |
 
 Processes share the rows. The sums stay the same, but for rounding. A size that is known only at run time counts as
 large.
@@ -88,6 +90,11 @@ def _resize(node: Node, graph: Graph, limits: Limits) -> Node | None:
     return replace(node, kernel=by_rows, attrs={"size": node.attrs["size"]})
 
 
+def _repeat(node: Node, graph: Graph, limits: Limits) -> Node | None:
+    large = graph.sample_bytes(node.output) > limits.small
+    return replace(node, kernel=kernels.upsample_nearest_by_rows) if large else None
+
+
 RULES: Mapping[Any, Callable[[Node, Graph, Limits], Node | None]] = {
     kernels.average_pool: _pool,
     kernels.layer_norm: _layer_norm,
@@ -95,4 +102,5 @@ RULES: Mapping[Any, Callable[[Node, Graph, Limits], Node | None]] = {
     kernels.project: _project,
     kernels.resize: _resize,
     kernels.upsample: _resize,
+    kernels.upsample_nearest: _repeat,
 }
