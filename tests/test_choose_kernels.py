@@ -192,6 +192,26 @@ def test_tiles_of_open_sizes_are_those_for_an_image_of_192(
 
 
 @pytest.mark.parametrize(
+    ("size", "filters", "m"),
+    [(16, 2, (4, 4)), (8, 12, (4, 4)), (8, 11, None), (8, 128, (2, 2)), (7, 128, None)],
+    ids=str,
+)
+def test_tiles_of_volumes(size: int, filters: int, m: tuple[int, int] | None) -> None:
+    arrays = weights(c__kernel=(3, 3, 3, filters, filters))
+    node = Node(("c",), kernels.conv3d, ("image", "c/kernel"), {"pad": ((1, 1), (1, 1), (1, 1))})
+    image, c = (Value(name, (None, 6, size, size, filters), "float32") for name in ("image", "c"))
+    before = Plan(Graph((image,), (node,), ("c",), arrays, specs={"image": image, "c": c}))
+    after = choose_kernels(before, small=0, few=0)
+    assert (kernels_of(after) == [kernels.winograd_conv3d]) == bool(m)
+    if m:
+        assert after.layouts == {"c/kernel": (kernels.winograd_filters, {"m": m})}
+        assert after.graph.nodes[0].attrs["pad"] == ((1, 1), (1, m[0]), (1, m[1]))
+        x = np.random.default_rng(0).normal(size=(2, 6, size, size, filters)).astype(np.float32)
+        for y, want in zip(after.run(x), before.run(x), strict=True):
+            np.testing.assert_allclose(y, want, atol=1e-4 * np.abs(want).max())
+
+
+@pytest.mark.parametrize(
     ("width", "channels", "strides", "count"),
     [(56, 144, (1, 1), 14), (7, 960, (1, 1), 1), (37, 256, (1, 1), 4), (28, 3000, (1, 1), 1), (112, 4, (1, 1), 112)]
     + [(28, 96, (2, 2), 1), (28, 95, (2, 2), 14), (28, 96, (2, 1), 14)],

@@ -256,15 +256,18 @@ def test_band_attention_by_rows(settings, steps, monkeypatch):
 @pytest.mark.parametrize("sizes", [(8, 8), (7, 9), (13, 7), "as the window"], ids=str)
 def test_winograd(sizes, padding, window, m):
     """Including sizes that the tiles do not divide."""
-    sizes = window if sizes == "as the window" else sizes
+    depths = (4,) if len(window) == 3 else ()
+    sizes = window if sizes == "as the window" else (*depths, *sizes)
     x, w, b = random(3, *sizes, 5), random(*window, 5, 6, seed=1), random(6, seed=2)
     want = ops.conv(x, w, 1, padding)
     edges = [k // 2 if padding == "same" else 0 for k in window]
-    pads = tuple((edge, edge + k - 1) for edge, k in zip(edges, m, strict=True))
+    more = (*(0 for _ in depths), *(k - 1 for k in m))
+    pads = tuple((edge, edge + k) for edge, k in zip(edges, more, strict=True))
     residual = random(*want.shape, seed=3)
     filters = kernels.winograd_filters(w, m=m)
     settings = {"window": window, "pad": pads, "tolerance": ROUNDING[max(m) + max(window) - 1]}
-    check_all(want, kernels.winograd_conv2d, x, filters, b, residual=residual, **settings)
+    kernel = kernels.winograd_conv3d if depths else kernels.winograd_conv2d
+    check_all(want, kernel, x, filters, b, residual=residual, **settings)
 
 
 @pytest.mark.usefixtures("how")

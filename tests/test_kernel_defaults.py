@@ -138,6 +138,9 @@ CALLS: dict[str, Call] = {
     "tiled_depthwise_conv2d": call(IMAGE, kernels.tile(random(3, 2, 4, 1), count=3)),
     "transpose_crop": call((3, 2), (2, 2), TWO, "same"),
     "winograd_conv2d": call(IMAGE[:, :, :6], kernels.winograd_filters(random(3, 3, 4, 5), m=(2, 2))),
+    "winograd_conv3d": call(
+        random(2, 3, 5, 6, 4), kernels.winograd_filters(random(2, 3, 3, 4, 5), m=(2, 2)), window=(2, 3, 3)
+    ),
     "winograd_depthwise_conv2d": call(IMAGE, kernels.winograd_tile(random(3, 3, 4, 1), m=2, count=2), window=(3, 3)),
     "winograd_filters": call(random(3, 3, 4, 5), m=(2, 2)),
     "merge_groups": call(random(3, 2, 2, 12), groups=4, count=2),
@@ -370,8 +373,8 @@ def test_every_neutral_value_is_used() -> None:
 
 @pytest.mark.parametrize("name", [name for name in CALLS if "border" in parameters(name)])
 def test_a_border_is_zeros_around_the_same(name: str) -> None:
-    border = ((1, 2), (0, 3))
     (inside,) = run(name)
+    border = ((1, 2), (0, 3), (2, 1))[: inside.ndim - 2]
     equal(run(name, border=border), [np.pad(inside, ((0, 0), *border, (0, 0)))])
 
 

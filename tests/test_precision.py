@@ -209,13 +209,18 @@ def test_errors_of_ssim() -> None:
 
 @pytest.mark.parametrize("m", [2, 4, 6])
 def test_errors_of_winograd(m: int) -> None:
-    for kernel in (kernels.winograd_conv2d, kernels.winograd_depthwise_conv2d):
+    for kernel in (kernels.winograd_conv2d, kernels.winograd_conv3d, kernels.winograd_depthwise_conv2d):
         assert "Error up to 1000 eps of the largest result." in str(kernel.__doc__)
     x, w, depthwise = random(2, m * 4 + 2, m * 4 + 2, 16), random(3, 3, 16, 8, seed=1), random(3, 3, 16, 1, seed=2)
     more = (0, m - 1)
     filters = kernels.winograd_filters(w, m=(m, m))
     got = kernels.winograd_conv2d(x, filters, window=(3, 3), pad=(more, more))
     exact = kernels.conv2d(x.astype("float64"), w.astype("float64"))
+    within(got, exact, 1000 * np.abs(exact).max(), "float32")
+    depths, w = np.stack([x, x[::-1]], axis=1), np.stack([w, w[::-1]])
+    filters = kernels.winograd_filters(w, m=(m, m))
+    got = kernels.winograd_conv3d(depths, filters, window=(2, 3, 3), pad=((0, 0), more, more))
+    exact = kernels.conv3d(depths.astype("float64"), w.astype("float64"))
     within(got, exact, 1000 * np.abs(exact).max(), "float32")
     filters = kernels.winograd_tile(depthwise, m=m, count=3)
     got = kernels.winograd_depthwise_conv2d(x, filters, window=(3, 3), pad=(more, (0, 0)))
@@ -226,7 +231,7 @@ def test_errors_of_winograd(m: int) -> None:
 def test_whoever_promises_is_tested_and_who_must_does() -> None:
     promised = {name for name in kernels.__all__ if "rror up to" in str(getattr(kernels, name).__doc__)}
     others = {"batch_norm", "glu", "log_softmax", "logsumexp", "softmax", "softmax_by_columns", "ssim"}
-    assert promised == {*EXACT, *others, "winograd_conv2d", "winograd_depthwise_conv2d"}
+    assert promised == {*EXACT, *others, "winograd_conv2d", "winograd_conv3d", "winograd_depthwise_conv2d"}
     approximate = re.compile(r"np\.(exp|expm1|log|log1p|tanh|hypot|i0)\(|\b(erf|sigmoid|softplus|softmax)\(")
     for name, kernel in kernels.ACTIVATIONS.items():
         body = inspect.getsource(kernel).partition('"""')[2].partition('"""')[2]

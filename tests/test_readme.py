@@ -56,6 +56,7 @@ FAST_KERNELS = (
     *(kernels.pointwise, kernels.pool_by_rows, kernels.softmax_by_columns),
     *(kernels.upsample_by_rows, kernels.upsample_nearest_by_rows),
     *(kernels.scale_shift, kernels.tiled_depthwise_conv2d, kernels.winograd_conv2d, kernels.winograd_depthwise_conv2d),
+    kernels.winograd_conv3d,
 )
 
 

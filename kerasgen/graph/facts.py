@@ -123,8 +123,8 @@ FACTS: dict[Kernel, Facts] = {
     kernels.layer_norm_by_rows: APART,
     kernels.pointwise: APART,
     kernels.pool_by_rows: APART,
-    kernels.upsample_nearest_by_rows: APART,
     kernels.scale_shift: APART,
+    kernels.upsample_nearest_by_rows: APART,
     # conv_transpose
     kernels.conv_transpose_by_rows: APART,
     # depthwise
@@ -132,6 +132,7 @@ FACTS: dict[Kernel, Facts] = {
     kernels.winograd_depthwise_conv2d: APART,
     # winograd
     kernels.winograd_conv2d: APART,
+    kernels.winograd_conv3d: APART,
     # pool
     kernels.adaptive_average_pool: replace(OPAQUE, gradient=pool.adaptive_average_pool),
     kernels.adaptive_max_pool: replace(OPAQUE, gradient=pool.adaptive_max_pool),

@@ -253,7 +253,7 @@ from kerasgen.kernels.special import cdist, erfc, erfinv, fake_quant, logsumexp,
 from kerasgen.kernels.spectrogram import both_sides, decibels, mel_spectrum, power, spectrum
 from kerasgen.kernels.threads import buffers
 from kerasgen.kernels.window import pad, padded, same_pads, taps, windows
-from kerasgen.kernels.winograd import winograd_conv2d, winograd_filters
+from kerasgen.kernels.winograd import winograd_conv2d, winograd_conv3d, winograd_filters
 
 ACTIVATIONS = {
     "celu": celu,
@@ -542,6 +542,7 @@ __all__ = [
     "weighted_average",
     "windows",
     "winograd_conv2d",
+    "winograd_conv3d",
     "winograd_depthwise_conv2d",
     "winograd_filters",
     "winograd_tile",

@@ -20,6 +20,7 @@ POINTS = {
     10: (0, 1, -1, 2, -2, 0.5, -0.5, 0.75, -0.75),
 }
 TRANSFORMS = {}  # cache
+ROWS = 64  # tiles in each of the products for one depth: fewer are slow, more need more memory
 
 
 def transforms(n, r, dtype):
@@ -37,8 +38,14 @@ def transforms(n, r, dtype):
 
 
 def winograd_filters(kernel, *, m):
-    """G k G' of every filter: (rh, rw, C, F) and m = (mh, mw) → (nh, nw, C, F)."""
-    rh, rw, c, f = kernel.shape
+    """G k G' of every filter: (rh, rw, C, F) and m = (mh, mw) → (nh, nw, C, F).
+
+    Those of a window over depths, (rd, rh, rw, C, F), get the channels of all depths side by side: (nh, nw, rd * C, F).
+    """
+    *depths, rh, rw, c, f = kernel.shape
+    if depths:
+        c *= depths[0]
+        kernel = kernel.transpose(1, 2, 0, 3, 4)
     nh, nw = m[0] + rh - 1, m[1] + rw - 1
     if rh > 1:
         kernel = transforms(nh, rh, kernel.dtype)[1] @ kernel.reshape(rh, rw * c * f)
@@ -66,6 +73,22 @@ def out_of_tiles(z, r):
     return matmul(transforms(n, r, z.dtype)[2], z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
 
 
+def into_both(x, n, r):
+    """B' x B for tiles of n = (nh, nw) cells under windows of r: (H, W, C) → (nh * nw, tiles, C)."""
+    z = into_tiles(x, n[1], r[1])
+    z = into_tiles(z.reshape(n[1], len(x), -1), n[0], r[0])
+    return z.reshape(n[0] * n[1], -1, x.shape[-1])
+
+
+def out_of_both(z, bias, n, r, tiles):
+    """A' z A plus bias, with so many `tiles` in a row: (nh * nw, rows * tiles, F) → (rows * mh, tiles * mw, F)."""
+    (nh, nw), (rh, rw), rows = n, r, z.shape[1] // tiles
+    if bias is not None:
+        z[(rh > 1) * nw + (rw > 1)] += bias  # at the point 1 both ways, which A' adds to each cell once
+    z = out_of_tiles(z.reshape(nh, nw, rows, -1), rh)
+    return out_of_tiles(z.reshape(nw, rows * (nh - rh + 1), tiles, -1), rw)
+
+
 def winograd_conv2d(
     x, kernel, bias=None, residual=None, *, window=(3, 3), pad=None, activation=None, border=None, out=None
 ):
@@ -74,30 +97,57 @@ def winograd_conv2d(
     Padded, `x` has m - 1 cells more at each end than the convolution needs, so that whole tiles fit, whatever its size.
     Error up to 1000 eps of the largest result.
     """
-    (nh, nw, c, f), (rh, rw) = kernel.shape, window
-    mh, mw = nh - rh + 1, nw - rw + 1
+    (*n, c, f), (rh, rw) = kernel.shape, window
+    mh, mw = n[0] - rh + 1, n[1] - rw + 1
     x = padded(x, window, (1, 1), (1, 1), pad)
     oh, ow = window_counts((x.shape[1] - mh + 1, x.shape[2] - mw + 1), window, (1, 1), (1, 1))
     th, tw = -(-oh // mh), -(-ow // mw)
     cost = 3 * len(x) * oh * ow * f * c
     y, whole = bordered((len(x), oh, ow, f), x.dtype, border, out, cost)
-    kernel = kernel.reshape(nh * nw, c, f)
+    kernel = kernel.reshape(-1, c, f)
 
     def block(at, columns=None):
         image, tiles = at
-        first, last, count = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
-        z = into_tiles(x[image, first : last + rh - 1], nw, rw)
-        z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = matmul(z.reshape(nh * nw, count * tw, c), only_columns(kernel, columns))
-        if bias is not None:
-            # At the point 1 both ways, which A' adds to each cell once.
-            z[(rh > 1) * nw + (rw > 1)] += only_columns(bias, columns)
-        z = out_of_tiles(z.reshape(nh, nw, count, -1), rh)
-        z = out_of_tiles(z.reshape(nw, last - first, tw, -1), rw)
+        first, last = tiles.start * mh, tiles.stop * mh
+        z = into_both(x[image, first : last + rh - 1], n, window)
+        z = matmul(z, only_columns(kernel, columns))
+        z = out_of_both(z, only_columns(bias, columns), n, window, tw)
         target = part_of(y, (image, slice(first, last)), columns)
         others = part_of(residual, (image, slice(first, last)), columns)
         epilogue(z[: len(target), :ow], None, others, activation, target)
 
-    step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
+    step = block_rows(len(kernel) * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is one of n * n
     over_blocks(block, len(x), th, step, cost, f, row_cells(tw, activation))
+    return whole
+
+
+def winograd_conv3d(x, kernel, bias=None, residual=None, *, window, pad=None, activation=None, border=None, out=None):
+    """`winograd_conv2d` with windows over depths, too: (N, D, H, W, C) with (nh, nw, rd * C, F) → (N, OD, OH, OW, F).
+
+    Only H and W are in tiles. The channels of all depths are side by side, so those of a window are a range of them.
+    Error up to 1000 eps of the largest result.
+    """
+    (*n, _, f), (rd, rh, rw), c = kernel.shape, window, x.shape[-1]
+    mh, mw = n[0] - rh + 1, n[1] - rw + 1
+    x = padded(x, window, (1, 1, 1), (1, 1, 1), pad)
+    d, h, w = x.shape[1:-1]
+    od, oh, ow = window_counts((d, h - mh + 1, w - mw + 1), window, (1, 1, 1), (1, 1, 1))
+    th, tw = -(-oh // mh), -(-ow // mw)
+    cost = 3 * len(x) * od * oh * ow * f * c * rd
+    y, whole = bordered((len(x), od, oh, ow, f), x.dtype, border, out, cost)
+    kernel = kernel.reshape(-1, rd * c, f)
+
+    def block(at):
+        image, tiles = at
+        first, last = tiles.start * mh, tiles.stop * mh
+        cells = x[image, :, first : last + rh - 1].transpose(1, 2, 0, 3)
+        z = into_both(cells.reshape(len(cells), w, d * c), n, (rh, rw))
+        for depth in range(od):
+            part = matmul(z[..., depth * c : (depth + rd) * c], kernel)
+            part = out_of_both(part, bias, n, (rh, rw), tw)
+            place = image, depth, slice(first, last)
+            target = y[place]
+            epilogue(part[: len(target), :ow], None, part_of(residual, place), activation, target)
+
+    over_blocks(block, len(x), th, -(-ROWS // tw), cost)
     return whole

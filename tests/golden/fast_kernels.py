@@ -312,31 +312,26 @@ def winograd_conv2d(
     Padded, `x` has m - 1 cells more at each end than the convolution needs, so that whole tiles fit, whatever its size.
     Error up to 1000 eps of the largest result.
     """
-    (nh, nw, c, f), (rh, rw) = kernel.shape, window
-    mh, mw = nh - rh + 1, nw - rw + 1
+    (*n, c, f), (rh, rw) = kernel.shape, window
+    mh, mw = n[0] - rh + 1, n[1] - rw + 1
     x = padded(x, window, (1, 1), (1, 1), pad)
     oh, ow = window_counts((x.shape[1] - mh + 1, x.shape[2] - mw + 1), window, (1, 1), (1, 1))
     th, tw = -(-oh // mh), -(-ow // mw)
     cost = 3 * len(x) * oh * ow * f * c
     y, whole = bordered((len(x), oh, ow, f), x.dtype, border, out, cost)
-    kernel = kernel.reshape(nh * nw, c, f)
+    kernel = kernel.reshape(-1, c, f)
 
     def block(at, columns=None):
         image, tiles = at
-        first, last, count = tiles.start * mh, tiles.stop * mh, tiles.stop - tiles.start
-        z = into_tiles(x[image, first : last + rh - 1], nw, rw)
-        z = into_tiles(z.reshape(nw, last - first + rh - 1, tw * c), nh, rh)
-        z = matmul(z.reshape(nh * nw, count * tw, c), only_columns(kernel, columns))
-        if bias is not None:
-            # At the point 1 both ways, which A' adds to each cell once.
-            z[(rh > 1) * nw + (rw > 1)] += only_columns(bias, columns)
-        z = out_of_tiles(z.reshape(nh, nw, count, -1), rh)
-        z = out_of_tiles(z.reshape(nw, last - first, tw, -1), rw)
+        first, last = tiles.start * mh, tiles.stop * mh
+        z = into_both(x[image, first : last + rh - 1], n, window)
+        z = matmul(z, only_columns(kernel, columns))
+        z = out_of_both(z, only_columns(bias, columns), n, window, tw)
         target = part_of(y, (image, slice(first, last)), columns)
         others = part_of(residual, (image, slice(first, last)), columns)
         epilogue(z[: len(target), :ow], None, others, activation, target)
 
-    step = block_rows(nh * nw * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is just one of n * n
+    step = block_rows(len(kernel) * tw * max(c, f) * x.itemsize // 4)  # larger ones: each product is one of n * n
     over_blocks(block, len(x), th, step, cost, f, row_cells(tw, activation))
     return whole
 
@@ -647,6 +642,13 @@ def relu6(x, out=None):
     return clip_bits(x, 6, out) if not BLAS and by_bits(x) else x.clip(0, 6, out)
 
 
+def into_both(x, n, r):
+    """B' x B for tiles of n = (nh, nw) cells under windows of r: (H, W, C) → (nh * nw, tiles, C)."""
+    z = into_tiles(x, n[1], r[1])
+    z = into_tiles(z.reshape(n[1], len(x), -1), n[0], r[0])
+    return z.reshape(n[0] * n[1], -1, x.shape[-1])
+
+
 def into_tiles(x, n, r):
     """B' x for tiles of n cells along axis 1: (H, W, C) → (n, H, tiles, C)."""
     if n == 1:
@@ -686,6 +688,15 @@ def transforms(n, r, dtype):
 def only_columns(x, columns):
     """These columns of x, or all; None if x is None."""
     return x if x is None or columns is None else x[..., columns]
+
+
+def out_of_both(z, bias, n, r, tiles):
+    """A' z A plus bias, with so many `tiles` in a row: (nh * nw, rows * tiles, F) → (rows * mh, tiles * mw, F)."""
+    (nh, nw), (rh, rw), rows = n, r, z.shape[1] // tiles
+    if bias is not None:
+        z[(rh > 1) * nw + (rw > 1)] += bias  # at the point 1 both ways, which A' adds to each cell once
+    z = out_of_tiles(z.reshape(nh, nw, rows, -1), rh)
+    return out_of_tiles(z.reshape(nw, rows * (nh - rh + 1), tiles, -1), rw)
 
 
 def out_of_tiles(z, r):
@@ -860,8 +871,14 @@ def dense(x, kernel, bias=None, *, activation=None):
 
 
 def winograd_filters(kernel, *, m):
-    """G k G' of every filter: (rh, rw, C, F) and m = (mh, mw) → (nh, nw, C, F)."""
-    rh, rw, c, f = kernel.shape
+    """G k G' of every filter: (rh, rw, C, F) and m = (mh, mw) → (nh, nw, C, F).
+
+    Those of a window over depths, (rd, rh, rw, C, F), get the channels of all depths side by side: (nh, nw, rd * C, F).
+    """
+    *depths, rh, rw, c, f = kernel.shape
+    if depths:
+        c *= depths[0]
+        kernel = kernel.transpose(1, 2, 0, 3, 4)
     nh, nw = m[0] + rh - 1, m[1] + rw - 1
     if rh > 1:
         kernel = transforms(nh, rh, kernel.dtype)[1] @ kernel.reshape(rh, rw * c * f)

@@ -8,8 +8,8 @@
 | of those, one over a single channel, if  | conv_by_taps           | rows of the image are longer than the window's   |
 | it is more than a 64th                   |                        |                                                  |
 | 1 x 1, stride 1; a dense layer over cells| pointwise              | needs no unfolding                               |
-| a window of WINOGRAD, stride 1, on maps  | winograd_conv2d        | up to 4 times fewer products, at the price of    |
-| and with channels as large as it says    |                        | rounding                                         |
+| a window of WINOGRAD, stride 1, on maps  | winograd_conv2d,       | up to 4 times fewer products, at the price of    |
+| and with channels as large as it says    | winograd_conv3d        | rounding                                         |
 | stride 1, with CHANNELS_PER_FILTER or    | kn2row_conv            | adding up products takes less time than          |
 | more                                     |                        | unfolding the channels                           |
 | stride 1, with MOST_FILTERS or fewer, and| half_unfolded_conv     | the same, along the last axis alone              |
@@ -52,10 +52,10 @@ MERGED = 16  # channels of a group, and filters
 SIDE = 192  # cells along each axis of the input whose size is open
 LOOP = range(512, 2048)  # numbers in the inner loop of a tiled kernel
 WIDE = 96  # channels from which on a strided tile is one cell
-# By window: the outputs per tile along each axis, the least map size, and the least harmonic mean of channels and
-# filters, to which the products saved for each number transformed are proportional. The first that fits is used. Along
-# one axis alone, less is saved.
-Choices = Sequence[tuple[tuple[int, int], int, int]]
+# By window: the outputs per tile along each of the last two axes, the least map size, and the least harmonic mean of
+# channels and filters, to which the products saved for each number transformed are proportional. The first that fits is
+# used. Along one axis alone, less is saved; of several depths, more.
+Choices = Sequence[tuple[tuple[int, int], int, float]]
 Tiles = Mapping[tuple[int, ...], Choices]
 RowTiles = Mapping[tuple[int, ...], tuple[int, int]]
 WINOGRAD: Tiles = {
@@ -66,6 +66,8 @@ WINOGRAD: Tiles = {
     (1, 3): [((1, 4), 24, 96), ((1, 2), 8, 384)],
     (7, 1): [((2, 1), 12, 96)],
     (1, 7): [((1, 2), 12, 96)],
+    (3, 3, 3): [((4, 4), 16, 1.5), ((2, 2), 8, 128), ((4, 4), 8, 12)],
+    (1, 3, 3): [((4, 4), 16, 24)],
 }
 DEPTHWISE: RowTiles = {(5, 5): (4, 1), (7, 7): (4, 1)}
 # What else is worth a try: tiles on maps of any size, with any number of channels, and other widths of rows.
@@ -77,6 +79,8 @@ OTHER_TILES: Mapping[tuple[int, ...], Sequence[tuple[int, int]]] = {
     (1, 3): [(1, 4), (1, 2)],
     (7, 1): [(2, 1)],
     (1, 7): [(1, 2)],
+    (3, 3, 3): [(4, 4), (2, 2)],
+    (1, 3, 3): [(4, 4), (2, 2)],
 }
 OTHER_DEPTHWISE: Mapping[tuple[int, ...], Sequence[tuple[int, int]]] = dict.fromkeys(
     [(3, 3), (5, 5), (7, 7)], ((4, 1), (2, 1))
@@ -201,7 +205,7 @@ def _others(layer: _Layer, exact: bool) -> Iterator[Choice]:
             yield layer.by(kernels.conv_by_taps, settings), None
         for m in () if exact else OTHER_TILES.get(window, ()):
             if _has_tiles(layer):
-                yield layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
+                yield _winograd(layer, m)
 
 
 def _changes(node: Node, graph: Graph) -> bool:
@@ -269,7 +273,7 @@ def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice:
         return _as_it_is(layer)
     m = _tiles(layer, winograd.get(window, ()))
     if m is not None:
-        return layer.by(kernels.winograd_conv2d, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
+        return _winograd(layer, m)
     channels, filters = layer.kernel[-2:]
     unfolded_less = _unfolded_less(layer)
     if channels >= CHANNELS_PER_FILTER * filters and kernels.kn2row_conv in unfolded_less:
@@ -277,6 +281,11 @@ def _choose_conv(layer: _Layer, small: int, winograd: Tiles) -> Choice:
     if channels >= filters and filters <= MOST_FILTERS and kernels.half_unfolded_conv in unfolded_less:
         return unfolded_less[kernels.half_unfolded_conv], None
     return layer.by(kernels.blocked_conv, settings), None
+
+
+def _winograd(layer: _Layer, m: tuple[int, int]) -> Choice:
+    kernel = kernels.winograd_conv2d if len(layer.kernel) == 4 else kernels.winograd_conv3d
+    return layer.by(kernel, _tiled(layer, m)), (kernels.winograd_filters, {"m": m})
 
 
 def _unfolded_less(layer: _Layer) -> dict[Callable[..., Any], Node]:
@@ -358,16 +367,16 @@ def _tiles(layer: _Layer, choices: Choices) -> tuple[int, int] | None:
     channels, filters = layer.kernel[-2:]
     mean = 2 * channels * filters / (channels + filters)
     for m, size, least in choices:
-        if mean >= least and min(n or 0 for n, k in zip(layer.likely[1:-1], m, strict=True) if k > 1) >= size:
+        if mean >= least and min(n or 0 for n, k in zip(layer.likely[-3:-1], m, strict=True) if k > 1) >= size:
             return m
     return None
 
 
 def _tiled(layer: _Layer, m: tuple[int, int]) -> dict[str, Any]:
     """The settings of a layer in tiles, its pad enlarged so that whole ones fit."""
-    pads = layer.node.attrs.get("pad") or ((0, 0), (0, 0))
-    pads = tuple((a, b + k - 1) for k, (a, b) in zip(m, pads, strict=True))
-    return {"window": layer.kernel[:-2], "pad": pads, **layer.activation}
+    *before, height, width = layer.node.attrs.get("pad") or ((0, 0),) * (len(layer.kernel) - 2)
+    pads = tuple((a, b + k - 1) for k, (a, b) in zip(m, (height, width), strict=True))
+    return {"window": layer.kernel[:-2], "pad": (*before, *pads), **layer.activation}
 
 
 def _unfolded_bytes(x: Shape, y: Shape, kernel: Shape) -> float:
