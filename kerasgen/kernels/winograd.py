@@ -20,7 +20,7 @@ POINTS = {
     10: (0, 1, -1, 2, -2, 0.5, -0.5, 0.75, -0.75),
 }
 TRANSFORMS = {}  # cache
-ROWS = 64  # tiles in each of the products for one depth: fewer are slow, more need more memory
+ROWS = 64  # tiles in a product for one depth: products of fewer are slow, more take more memory
 
 
 def transforms(n, r, dtype):
@@ -135,19 +135,23 @@ def winograd_conv3d(x, kernel, bias=None, residual=None, *, window, pad=None, ac
     th, tw = -(-oh // mh), -(-ow // mw)
     cost = 3 * len(x) * od * oh * ow * f * c * rd
     y, whole = bordered((len(x), od, oh, ow, f), x.dtype, border, out, cost)
-    kernel = kernel.reshape(-1, rd * c, f)
+    kernel = kernel.reshape(-1, 1, rd * c, f)
 
     def block(at):
         image, tiles = at
         first, last = tiles.start * mh, tiles.stop * mh
         cells = x[image, :, first : last + rh - 1].transpose(1, 2, 0, 3)
         z = into_both(cells.reshape(len(cells), w, d * c), n, (rh, rw))
-        for depth in range(od):
-            part = matmul(z[..., depth * c : (depth + rd) * c], kernel)
-            part = out_of_both(part, bias, n, (rh, rw), tw)
-            place = image, depth, slice(first, last)
+        count = z.shape[1]
+        z = windows(z.reshape(-1, d, c), (rd,), (1,), (1,)).reshape(-1, count, od, rd * c)  # a view
+        step = block_rows(len(kernel) * count * f * x.itemsize)
+        for start in range(0, od, step):
+            place = image, slice(start, start + step), slice(first, last)
             target = y[place]
-            epilogue(part[: len(target), :ow], None, part_of(residual, place), activation, target)
+            part = matmul(z[:, :, place[1]].swapaxes(1, 2), kernel)
+            part = out_of_both(part.reshape(len(kernel), -1, f), bias, n, (rh, rw), tw)
+            part = part.reshape(len(target), last - first, -1, f)[:, : target.shape[1], :ow]
+            epilogue(part, None, part_of(residual, place), activation, target)
 
-    over_blocks(block, len(x), th, -(-ROWS // tw), cost)
+    over_blocks(block, len(x), th, -(-ROWS // tw), cost, f)
     return whole
