@@ -16,7 +16,7 @@ from kerasgen.graph.facts import FACTS, facts, setting
 
 # What no node calls: the module around the nodes does, a layout of a weight, or the builder.
 NOT_NODES = {
-    *("as_input", "buffers", "check_batch", "in_batches"),
+    *("as_input", "buffers", "check_batch", "in_batches", "share_batch"),
     *("conv_matrix", "merge_groups", "tile", "winograd_filters", "winograd_tile"),
     *("decimal_text", "hash_pair", "rotate_right", "shift_mix", "short_text", "sip_rounds", "text_word"),
     *("padded", "same_pads", "taps", "transpose_crop", "windows"),

@@ -89,6 +89,7 @@ CALLS: dict[str, Call] = {
     "buffers": call(2),
     "check_batch": call((("a", (None, 5), "float32"), ("b", (None, 5), "float32")), X, X + 1),
     "in_batches": call(np.negative, 1, X),
+    "share_batch": call(np.negative, 1, X),
     # Products
     "additive_scores": call(SERIES, SERIES),
     "attend": call(random(2, 2, 5, 5), HEADS),

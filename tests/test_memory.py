@@ -239,11 +239,19 @@ def test_a_batch_in_parts(outputs: tuple[str, ...], keyed: bool) -> None:
 
 @pytest.mark.usefixtures("every_size")
 def test_a_run_takes_what_suits_the_largest_array(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(split_batch, "__kwdefaults__", {"max_bytes": 5 * X[0].nbytes})
+    monkeypatch.setattr(split_batch, "__kwdefaults__", {"max_bytes": 5 * X[0].nbytes, "shared_bytes": 1})
     nodes = [LARGE_ONE, Node(("m",), kernels.global_max_pool, ("a",))]
     assert split(nodes, ("m",)).max_batch == 5
     wide = [LARGE_ONE, *(Node((b,), kernels.concatenate, (a, a)) for a, b in pairwise(["a", "b", "c", "d"]))]
     assert split([*wide, Node(("m",), kernels.global_max_pool, ("d",))], ("m",)).max_batch == 1  # it is never 0
+
+
+@pytest.mark.usefixtures("every_size")
+def test_threads_that_share_a_batch_have_a_part_of_the_cache_each() -> None:
+    plan = plan_memory(framing([LARGE_ONE, add("s", "a", "a")], ("s",)))
+    limits = {"max_bytes": 5 * X[0].nbytes, "shared_bytes": 2 * X[0].nbytes}
+    after = split_batch(replace(plan, shares_batch=True), **limits)
+    assert (after.max_batch, after.shares_batch) == (2, True)
 
 
 @pytest.mark.usefixtures("every_size")

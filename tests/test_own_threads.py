@@ -145,6 +145,83 @@ def test_many_callers(folder: Path, module: ModuleType, monkeypatch: pytest.Monk
     assert blas.history[-1] == 2
 
 
+# --- A batch ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sharing(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module, whose two threads share batches, too."""
+    monkeypatch.setattr(module, "BATCH_THREADS", 2)
+    monkeypatch.setattr(module, "blas_threads", Blas(2).control)
+    return module
+
+
+def batch(count: int) -> np.ndarray:
+    return np.random.RandomState(1).uniform(-1, 1, (count, *X.shape[1:])).astype("float32")
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (5, [1] * 5), (0, [])])
+def test_a_batch_is_shared(sharing: ModuleType, count: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread computes samples of its own, alone; afterwards, threads share layers again."""
+    seen: list[tuple[int, Any]] = []
+    dense = sharing.dense
+
+    def watched(x: np.ndarray, *others: Any, **settings: Any) -> Any:
+        seen.append((len(x), sharing.TEAM.apart))
+        return dense(x, *others, **settings)
+
+    monkeypatch.setattr(sharing, "dense", watched)
+    x = batch(count)
+    singles = [sharing.predict(each[np.newaxis]) for each in x]
+    assert seen == [(1, False)] * count
+    seen.clear()
+    y = sharing.predict(x)
+    assert y.shape == (count, 3)
+    if count > 1:
+        assert seen == [(size, True) for size in sizes]
+    assert all(relative_error(one, each[np.newaxis]) < 1e-5 for one, each in zip(singles, y, strict=True))
+    assert (sharing.TEAM.threads, sharing.TEAM.samples, sharing.TEAM.apart) == (1, 1, False)
+
+
+def test_as_many_samples_at_a_time_as_fit_the_cache(sharing: ModuleType) -> None:
+    """Parts of equal size, as many for each thread, unless the batch is too small."""
+    for most, count, sizes in [(4, 6, [3, 3]), (4, 9, [3, 3, 3]), (4, 17, [3] * 5 + [2]), (9, 1, [1]), (1, 3, [1] * 3)]:
+        seen: list[int] = []
+        got = sharing.share_batch(lambda x, seen=seen: seen.append(len(x)) or x, most, np.arange(count))
+        assert sorted(seen, reverse=True) == sizes
+        np.testing.assert_array_equal(got, np.arange(count))
+
+
+def test_an_error_in_a_batch(sharing: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sharing, "dense", None)
+        with pytest.raises(TypeError):
+            sharing.predict(batch(4))
+    assert (sharing.TEAM.threads, sharing.TEAM.samples, sharing.TEAM.apart) == (1, 1, False)
+    assert sharing.predict(batch(4)).shape == (4, 3)
+
+
+def test_another_blas_shares_no_batch(folder: Path, sharing: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared: list[Any] = []
+    monkeypatch.setattr(sharing, "blas_threads", lambda: None)
+    monkeypatch.setattr(sharing, "PRODUCTS", False)
+    monkeypatch.setattr(sharing, "share", lambda work, tasks: shared.append([work(task) for task in tasks]))
+    assert relative_error(sharing.predict(X), np.load(folder / "answer.npy")) < 1e-5
+    assert not shared
+
+
+def test_small_networks_share_no_batch() -> None:
+    arrays = weights(d__kernel=(1000, 4000))
+    image, d = Value("image", (None, 1000), "float32"), Value("d", (None, 4000), "float32")
+    node = Node(("d",), kernels.dense, ("image", "d/kernel"))
+    plan = Plan(Graph((image,), (node,), ("d",), arrays, specs={"image": image, "d": d}))
+    assert not choose_threads(plan).shares_batch
+    assert choose_threads(plan, few=3_999_999).shares_batch
+
+
+# --- Tuning, and how many there are -----------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(("asked", "count"), [("3", 3), ("1", 1)])
 def test_kernels_are_timed_with_as_many(folder: Path, asked: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """By `--tune`: what is fastest with them is wanted."""

@@ -112,7 +112,7 @@ def test_every_kernel_is_in_some_module(tmp_path: Path) -> None:
     left = functions.keys() - NOT_PRINTED.keys()
     seen: set[Any] = set()
     for plan in plans(tmp_path):
-        called: set[Any] = {("buffers", bool(plan.buffers)), ("in_batches", bool(plan.max_batch))}
+        called: set[Any] = {("buffers", bool(plan.buffers)), ("batch", bool(plan.max_batch), plan.shares_batch)}
         for node in plan.graph.nodes:
             called |= {node.kernel, *filter(callable, node.attrs.values())}
         called |= {layout for layout, _ in plan.layouts.values()}

@@ -85,9 +85,9 @@ _SHARING = Reach(
     modules=_words("collections contextlib queue threading time"),
     names=_words("AttributeError BaseException KeyError RuntimeError hasattr"),
     attributes=_words("""
-        CONFIG RLock SimpleQueue Thread __config__ acquire barrier buffers calls contextmanager deque is_alive
-        isdecimal local memory perf_counter popleft processes products put rank release share shares start stop
-        threads writeable
+        CONFIG RLock SimpleQueue Thread __config__ acquire apart barrier buffers calls contextmanager deque is_alive
+        isdecimal local memory on_samples perf_counter popleft processes products put rank release samples share shares
+        start stop threads writeable
         """),
 )
 # The settings and the state of `kerasgen.kernels.optimizers`.
@@ -118,11 +118,11 @@ _STARTING_PROCESSES = Reach(
         """),
     attributes=_words("""
         CDLL Lock PIPE Popen RLock SimpleQueue TemporaryFile Thread __file__ __globals__ __name__ _exit
-        _umath_linalg acquire answer answers barrier basename buffer calls chunks close
+        _umath_linalg acquire answer answers apart barrier basename buffer calls chunks close
         contextmanager counters cpu_count detach dumps dup dup2 encode end environ executable fault fdopen fence
         fileno finalize flush forget fromkeys ftruncate get_source getppid hand_over hex inputs isdecimal key
-        kill leave length loads local lock memfd_create memory mmap other path place places platform processes
-        products put rank readline register_at_fork release results returncode sched_getaffinity
+        kill leave length loads local lock memfd_create memory mmap on_samples other path place places platform
+        processes products put rank readline register_at_fork release results returncode samples sched_getaffinity
         sched_setaffinity set_threads seterr sleep spin splitlines start stdin stdout steps str suppress swap
         threads urandom used wait warn watches_forks weights workers write writeable yielded
         """),

@@ -23,7 +23,8 @@ def called(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
     """The functions that the plan's lines call and the module must contain."""
     yield from [target.kernels.check_batch] if len(plan.graph.inputs) > 1 else []
     yield from [target.kernels.buffers] if plan.buffers else []
-    yield from [target.kernels.in_batches] if plan.max_batch else []
+    if plan.max_batch:
+        yield target.kernels.share_batch if plan.shares_batch else target.kernels.in_batches
     yield from called_by_nodes(plan, target)
 
 
@@ -124,8 +125,11 @@ class Body:
             yield f"if PROCESSES.count > TEAM.size or {threads}:{'  # not for small inputs' if least else ''}"
             yield f"    return in_team(predict, {', '.join(names)})"
         if self.plan.max_batch and not self.every_layer:
-            yield f"if len({names[0]}) > {self.plan.max_batch}:"
-            yield f"    return in_batches(predict, {self.plan.max_batch}, {', '.join(names)})"
+            split, most = "in_batches", str(self.plan.max_batch)
+            if self.plan.shares_batch:
+                split, most = "share_batch", "TEAM.samples"
+            yield f"if len({names[0]}) > {most}:"
+            yield f"    return {split}(predict, {self.plan.max_batch}, {', '.join(names)})"
         if self.plan.buffers:
             count = len(self.plan.buffers)
             yield f"{', '.join(self.plan.buffers)}{',' * (count == 1)} = buffers({count})"

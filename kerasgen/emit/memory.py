@@ -32,7 +32,9 @@ def within(limit: int, plan: Plan, emit: Callable[[Plan], Module], sidecar: str)
             raise UsageError(f"input {value.name!a} leaves a size open, so the memory of a call is unknown")
     needed = []
     for block in BLOCKS:
-        module = emit(replace(plan, block=block, max_batch=1 if plan.max_batch else None, own_threads=None))
+        module = emit(
+            replace(plan, block=block, max_batch=1 if plan.max_batch else None, shares_batch=False, own_threads=None)
+        )
         needed.append(call_bytes(module, plan, sidecar))
         if needed[-1] <= limit:
             return module

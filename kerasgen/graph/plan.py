@@ -29,7 +29,8 @@ class Plan:
 
     `layouts` are the weights that kernels need in another layout, converted once, when the weights are loaded.
     `buffers` names the memory that results are put into; `out` maps a value to its buffer, or to the value that it
-    overwrites. `max_batch` is the maximum samples per run, None for any number. `block` is the size of a block in
+    overwrites. `max_batch` is the maximum samples per run, None for any number; threads share a batch if `shares_batch`
+    is set. `block` is the size of a block in
     bytes, None for what suits most caches, and `choices` are the kernels that were measured to be fast: see `Tuning`.
     Samples of at least `own_threads` numbers have their layers shared by the module's own threads, unless the user asks
     for something else; the BLAS's threads share the products of all others, and of all samples if it is None.
@@ -40,6 +41,7 @@ class Plan:
     buffers: tuple[str, ...] = ()
     out: Mapping[str, str] = field(default_factory=dict)
     max_batch: int | None = None
+    shares_batch: bool = False
     block: int | None = None
     choices: Mapping[str, str] = field(default_factory=dict)
     own_threads: int | None = None

@@ -78,6 +78,7 @@ from kerasgen.kernels.blocks import (
     pointwise,
     pool_by_rows,
     scale_shift,
+    share_batch,
     upsample_nearest_by_rows,
 )
 from kerasgen.kernels.categories import (
@@ -482,6 +483,7 @@ __all__ = [
     "select",
     "selu",
     "shape_of",
+    "share_batch",
     "shift_mix",
     "short_text",
     "sigmoid",

@@ -12,14 +12,51 @@ from kerasgen.kernels.matmul import matmul
 from kerasgen.kernels.norm import layer_norm
 from kerasgen.kernels.shape import upsample_nearest
 from kerasgen.kernels.team import TEAM
-from kerasgen.kernels.threads import block_rows, over_blocks, product
+from kerasgen.kernels.threads import (
+    BATCH_THREADS,
+    block_rows,
+    over_blocks,
+    own_threads,
+    product,
+    share,
+    without_blas_threads,
+)
 from kerasgen.kernels.window import padded, same_pads, surround, window_counts, window_rows, windows
 
 
 def in_batches(predict, count, *inputs):
     """The results of `predict`, called on `count` samples at a time so that their arrays stay in the cache."""
     starts = range(0, len(inputs[0]), count)
-    parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
+    return joined_batches([predict(*(x[start : start + count] for x in inputs)) for start in starts])
+
+
+def share_batch(predict, most, *inputs):
+    """As `in_batches`, with at most so many samples at a time, in threads that share the batch.
+
+    As each computes samples of its own, they need not wait for each other at every layer. If the BLAS's threads would
+    be in their way, this thread computes all samples.
+    """
+    count = len(inputs[0])
+    with own_threads(BATCH_THREADS if TEAM.size == 1 else 1):
+        threads = min(count, TEAM.threads) if without_blas_threads() else 1
+        rounds = -(-count // (most * threads))
+        size = -(-count // (rounds * threads))
+        parts = [None] * -(-count // size)
+
+        def work(number):
+            with TEAM.on_samples(size, threads):
+                parts[number] = predict(*(x[number * size : (number + 1) * size] for x in inputs))
+
+        if threads > 1:
+            share(work, range(len(parts)))
+        else:
+            for number in range(len(parts)):
+                work(number)
+    return joined_batches(parts)
+
+
+def joined_batches(parts):
+    """The results of `predict` for some samples each, as for all of them."""
     if isinstance(parts[0], dict):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if isinstance(parts[0], tuple):

@@ -31,6 +31,7 @@ def thread_count(text, cores):
 
 
 THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share the blocks of a layer
+BATCH_THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "blas", os.cpu_count())  # that share a batch
 PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
 BLOCK = 1_048_576  # bytes of a block, which fits in one core's cache
 COLUMNS = 16  # least number that a process computes of a product, if processes share columns
@@ -120,6 +121,11 @@ def own_threads(count):
             TEAM.threads, TEAM.products = 1, False
 
 
+def without_blas_threads():
+    """Whether products take no threads of the BLAS, which would be in the way of the module's."""
+    return TEAM.products or PRODUCTS or not BLAS
+
+
 def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
     """Do the work for every block of about `step` rows of every image; in all it takes `cost` multiplications.
 
@@ -131,9 +137,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    alone = TEAM.products or PRODUCTS or not BLAS  # no threads of the BLAS are in the way
+    alone = without_blas_threads()
     count = max(THREADS, TEAM.threads) if alone else TEAM.threads
-    if count > 1 and cost > PAYS and (alone or columns is None):
+    if count > 1 and cost > PAYS and not TEAM.apart and (alone or columns is None):
         step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return

@@ -50,8 +50,8 @@ def predict(image: np.ndarray) -> np.ndarray:
     x = as_input(image, *INPUTS[0])  # (N, 96, 96, 3)
     if PROCESSES.count > TEAM.size or THREADS > TEAM.threads:
         return in_team(predict, x)
-    if len(x) > 7:
-        return in_batches(predict, 7, x)
+    if len(x) > TEAM.samples:
+        return share_batch(predict, 1, x)
     a, b = buffers(2)
     stem_conv2d = conv2d(x, W["stem/kernel"], W["stem/bias"], strides=(2, 2), pad=((0, 1), (0, 1)), activation=relu)
     x = winograd_conv2d(
@@ -135,10 +135,332 @@ def product(sizes):
     return total
 
 
-def in_batches(predict, count, *inputs):
-    """The results of `predict`, called on `count` samples at a time so that their arrays stay in the cache."""
-    starts = range(0, len(inputs[0]), count)
-    parts = [predict(*(x[start : start + count] for x in inputs)) for start in starts]
+LINE = 16  # int64 numbers; counters this far apart never share a cache line
+
+
+SPIN = 1000  # reads of a counter before yielding the core: about 50 us
+
+
+WORTH = 2_000_000  # multiplications from which on sharing a layer pays: about 60 us in one process
+
+
+YIELD = 300  # yields before sleeping
+
+
+LEFT = 1 << 62  # more steps than anybody takes
+
+
+class Team(threading.local):
+    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
+
+    `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
+    has one thread, and `products` is true. If they share the samples of a batch instead, each computes up to
+    `samples` at once, `apart` from the others.
+    """
+
+    rank, size, threads, products, samples, apart = 0, 1, 1, False, 1, False
+
+    def __reduce__(self):
+        """Pickle it without its team."""
+        return Team, ()
+
+    def join(self, rank, size, memory):
+        """Become number `rank` of `size` processes with the same `memory`."""
+        self.rank, self.size, self.memory = rank, size, memory
+        self.counters = memoryview(memory.array(memory.take(8 * LINE * size), (LINE * size,), np.int64))
+        self.steps, self.results, self.places = 0, 0, {}
+        self.spin = SPIN if size <= (os.cpu_count() or 1) else 0
+        self.yielded = getattr(os, "sched_yield", lambda: time.sleep(0))
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    @contextlib.contextmanager
+    def on_samples(self, count, threads):
+        """For a `with` statement: inside it, this thread, one of so many, computes `count` samples at once."""
+        before = self.samples, self.threads, self.apart
+        self.samples, self.threads, self.apart = count, max(self.threads, threads), threads > 1
+        try:
+            yield
+        finally:
+            self.samples, self.threads, self.apart = before
+
+    def shares(self, cost):
+        """Whether the team shares a layer that takes `cost` multiplications."""
+        return self.size > 1 and cost > WORTH
+
+    def share(self, count):
+        """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
+        return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
+
+    def fence(self):
+        """A full memory fence: releasing and acquiring a lock is one, on x86 and Armv8."""
+        self.lock.release()
+        self.lock.acquire()
+
+    def barrier(self):
+        """Wait for all processes. Afterwards, what each has written is visible to the others."""
+        self.steps += 1
+        self.fence()
+        self.counters[LINE * self.rank] = self.steps
+        for other in range(self.size):
+            waited = -self.spin
+            while self.counters[LINE * other] < self.steps:
+                waited += 1
+                if waited > YIELD:
+                    time.sleep(5e-5)
+                elif waited > 0:
+                    self.yielded()
+        self.fence()
+
+    def leave(self):
+        """Let the others pass all barriers: this one will not come to them any more."""
+        self.counters[LINE * self.rank] = LEFT
+
+    def place(self, size, out):
+        """The place of an array in the buffer `out`, or of a new array."""
+        self.results += out is None
+        key = self.results if out is None else out
+        if key not in self.places or self.places[key][0] < size:
+            self.places[key] = size, self.memory.take(size)
+        return self.places[key][1]
+
+    def empty(self, shape, dtype, out):
+        """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
+        size = dtype.itemsize
+        for count in shape:
+            size *= count
+        return self.memory.array(self.place(size, out), shape, dtype)
+
+
+TEAM = Team()
+
+
+MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
+
+
+def thread_count(text, cores):
+    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has.
+
+    But with `blas`, no more than MOST.
+    """
+    if text == "auto":
+        return cores or 1
+    if text == "blas":
+        control = blas_threads()
+        return min(control[0](), MOST) if control else 1
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
+    return int(text)
+
+
+OPENBLAS = (  # how the builds of NumPy 2, of NumPy from 1.22 on, and all others name its functions
+    "scipy_openblas_%s_num_threads64_",
+    "scipy_openblas_%s_num_threads",
+    "openblas_%s_num_threads64_",
+    "openblas_%s_num_threads",
+)
+
+
+def blas_threads():
+    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
+    try:
+        import ctypes
+
+        blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+    except (AttributeError, ImportError, OSError, TypeError):
+        return None
+    for name in OPENBLAS:
+        if hasattr(blas, name % "set"):
+            return blas[name % "get"], blas[name % "set"]
+    return None
+
+
+BATCH_THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "blas", os.cpu_count())  # that share a batch
+
+
+def share_batch(predict, most, *inputs):
+    """As `in_batches`, with at most so many samples at a time, in threads that share the batch.
+
+    As each computes samples of its own, they need not wait for each other at every layer. If the BLAS's threads would
+    be in their way, this thread computes all samples.
+    """
+    count = len(inputs[0])
+    with own_threads(BATCH_THREADS if TEAM.size == 1 else 1):
+        threads = min(count, TEAM.threads) if without_blas_threads() else 1
+        rounds = -(-count // (most * threads))
+        size = -(-count // (rounds * threads))
+        parts = [None] * -(-count // size)
+
+        def work(number):
+            with TEAM.on_samples(size, threads):
+                parts[number] = predict(*(x[number * size : (number + 1) * size] for x in inputs))
+
+        if threads > 1:
+            share(work, range(len(parts)))
+        else:
+            for number in range(len(parts)):
+                work(number)
+    return joined_batches(parts)
+
+
+@contextlib.contextmanager
+def own_threads(count):
+    """For a `with` statement: inside it, `count` threads share the blocks of the layers that this thread computes.
+
+    They share products as well if NumPy's BLAS is OpenBLAS, which has one thread meanwhile in the whole program.
+    """
+    if count == 1:
+        yield
+        return
+    with one_blas_thread() as has_one:
+        TEAM.threads, TEAM.products = count, has_one
+        try:
+            yield
+        finally:
+            TEAM.threads, TEAM.products = 1, False
+
+
+@contextlib.contextmanager
+def one_blas_thread():
+    """For a `with` statement: inside it, OpenBLAS has one thread. The value is false if NumPy has another BLAS.
+
+    If it has only one already, because another call is inside or the program wants it so, that is not changed.
+    """
+    get_threads, set_threads = blas_threads() or (None, None)
+    before = get_threads() if get_threads else 1
+    if before > 1:
+        set_threads(1)
+    try:
+        yield get_threads is not None
+    finally:
+        if before > 1:
+            set_threads(before)
+
+
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
+
+
+def has_blas():
+    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
+    try:
+        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
+            return False
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    x = np.ones((48, 48), np.float32)
+    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
+
+
+def best_time(function, *arrays):
+    """The seconds that the fastest of three calls takes."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(*arrays)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+BLAS = has_blas()
+
+
+def without_blas_threads():
+    """Whether products take no threads of the BLAS, which would be in the way of the module's."""
+    return TEAM.products or PRODUCTS or not BLAS
+
+
+def share(work, tasks):
+    """Do all the tasks, in this thread and those of the pool.
+
+    When this returns or raises, even after Ctrl-C, no thread works on them any more: the arrays are the caller's again.
+    """
+    waiting, errors = collections.deque(tasks), []
+
+    def do_tasks():
+        while waiting:
+            try:
+                task = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            work(task)
+
+    def help_out(lock):
+        if lock.acquire(False):  # otherwise the call has ended
+            try:
+                do_tasks()
+            except BaseException as error:
+                waiting.clear()
+                errors.append(error)
+            finally:
+                lock.release()
+
+    calls, count = thread_pool()
+    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, finally by the caller
+    try:
+        for lock in locks:
+            calls.put(lambda lock=lock: help_out(lock))
+        do_tasks()
+        acquire(locks)
+    except BaseException:  # of a task, or Ctrl-C, which may also come while this waits
+        waiting.clear()
+        acquire(locks)
+        raise
+    if errors:
+        raise errors.pop()
+
+
+class ThreadPool:
+    """The threads that help, and the queue of their calls. A pickled copy has none."""
+
+    threads, calls = (), None
+
+    def __reduce__(self):
+        """Pickle it without its threads."""
+        return ThreadPool, ()
+
+
+POOL = ThreadPool()
+
+
+THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share the blocks of a layer
+
+
+def thread_pool():
+    """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
+
+    The number is 0 if no thread can start (Pyodide, WASI), and smaller than wanted if not all of them can.
+    """
+    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
+        calls, threads = queue.SimpleQueue(), []
+        try:
+            for _ in range(max(THREADS, TEAM.threads) - 1):
+                thread = threading.Thread(target=serve, args=(calls,), daemon=True)
+                thread.start()
+                threads.append(thread)
+        except RuntimeError:  # threads cannot start here, or there are too many
+            pass
+        POOL.calls, POOL.threads = calls, threads  # if two threads race, the last pool wins
+    return POOL.calls, len(POOL.threads)
+
+
+def serve(calls):
+    """Run calls from the queue, forever."""
+    while True:
+        calls.get()()
+
+
+def acquire(locks):
+    """Acquire all locks, waiting for the threads that hold them. Ctrl-C meanwhile is raised afterwards."""
+    try:
+        for lock in locks:
+            lock.acquire()
+    except BaseException:
+        acquire(locks)
+        raise
+
+
+def joined_batches(parts):
+    """The results of `predict` for some samples each, as for all of them."""
     if isinstance(parts[0], dict):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if isinstance(parts[0], tuple):
@@ -232,30 +554,6 @@ def surround(shape, dtype, pads, value=0.0, empty=np.empty):
     return whole[inside], whole
 
 
-def has_blas():
-    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
-    try:
-        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
-            return False
-    except (AttributeError, KeyError):  # before NumPy 1.26
-        pass
-    x = np.ones((48, 48), np.float32)
-    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
-
-
-def best_time(function, *arrays):
-    """The seconds that the fastest of three calls takes."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        function(*arrays)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-BLAS = has_blas()
-
-
 def matmul(x, y, out=None):
     """x @ y: (..., M, K), (..., K, N) → (..., M, N).
 
@@ -336,95 +634,6 @@ def winograd_conv2d(
     return whole
 
 
-LINE = 16  # int64 numbers; counters this far apart never share a cache line
-
-
-SPIN = 1000  # reads of a counter before yielding the core: about 50 us
-
-
-WORTH = 2_000_000  # multiplications from which on sharing a layer pays: about 60 us in one process
-
-
-YIELD = 300  # yields before sleeping
-
-
-LEFT = 1 << 62  # more steps than anybody takes
-
-
-class Team(threading.local):
-    """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
-
-    `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
-    has one thread, and `products` is true.
-    """
-
-    rank, size, threads, products = 0, 1, 1, False
-
-    def __reduce__(self):
-        """Pickle it without its team."""
-        return Team, ()
-
-    def join(self, rank, size, memory):
-        """Become number `rank` of `size` processes with the same `memory`."""
-        self.rank, self.size, self.memory = rank, size, memory
-        self.counters = memoryview(memory.array(memory.take(8 * LINE * size), (LINE * size,), np.int64))
-        self.steps, self.results, self.places = 0, 0, {}
-        self.spin = SPIN if size <= (os.cpu_count() or 1) else 0
-        self.yielded = getattr(os, "sched_yield", lambda: time.sleep(0))
-        self.lock = threading.Lock()
-        self.lock.acquire()
-
-    def shares(self, cost):
-        """Whether the team shares a layer that takes `cost` multiplications."""
-        return self.size > 1 and cost > WORTH
-
-    def share(self, count):
-        """This process's share of `count` rows or columns: the first one, and the first one of the next process."""
-        return tuple(count * rank // self.size for rank in (self.rank, self.rank + 1))
-
-    def fence(self):
-        """A full memory fence: releasing and acquiring a lock is one, on x86 and Armv8."""
-        self.lock.release()
-        self.lock.acquire()
-
-    def barrier(self):
-        """Wait for all processes. Afterwards, what each has written is visible to the others."""
-        self.steps += 1
-        self.fence()
-        self.counters[LINE * self.rank] = self.steps
-        for other in range(self.size):
-            waited = -self.spin
-            while self.counters[LINE * other] < self.steps:
-                waited += 1
-                if waited > YIELD:
-                    time.sleep(5e-5)
-                elif waited > 0:
-                    self.yielded()
-        self.fence()
-
-    def leave(self):
-        """Let the others pass all barriers: this one will not come to them any more."""
-        self.counters[LINE * self.rank] = LEFT
-
-    def place(self, size, out):
-        """The place of an array in the buffer `out`, or of a new array."""
-        self.results += out is None
-        key = self.results if out is None else out
-        if key not in self.places or self.places[key][0] < size:
-            self.places[key] = size, self.memory.take(size)
-        return self.places[key][1]
-
-    def empty(self, shape, dtype, out):
-        """An array for the rows of a layer, shared by the team: in the buffer `out`, or a new one."""
-        size = dtype.itemsize
-        for count in shape:
-            size *= count
-        return self.memory.array(self.place(size, out), shape, dtype)
-
-
-TEAM = Team()
-
-
 def bordered(shape, dtype, border, out, cost):
     """An array to fill, and the same array with its border of zeros. `border` is (before, after) per axis, or None.
 
@@ -455,52 +664,6 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
-
-
-MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
-
-
-def thread_count(text, cores):
-    """How many threads KERASGEN_THREADS asks for: a number; `auto`, one per core; `blas`, as many as OpenBLAS has.
-
-    But with `blas`, no more than MOST.
-    """
-    if text == "auto":
-        return cores or 1
-    if text == "blas":
-        control = blas_threads()
-        return min(control[0](), MOST) if control else 1
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"KERASGEN_THREADS is {text!r}, where a number of threads or auto is expected")
-    return int(text)
-
-
-OPENBLAS = (  # how the builds of NumPy 2, of NumPy from 1.22 on, and all others name its functions
-    "scipy_openblas_%s_num_threads64_",
-    "scipy_openblas_%s_num_threads",
-    "openblas_%s_num_threads64_",
-    "openblas_%s_num_threads",
-)
-
-
-def blas_threads():
-    """The functions of OpenBLAS that get and set its number of threads; None if NumPy has another BLAS."""
-    try:
-        import ctypes
-
-        blas = ctypes.CDLL(np.linalg._umath_linalg.__file__)
-    except (AttributeError, ImportError, OSError, TypeError):
-        return None
-    for name in OPENBLAS:
-        if hasattr(blas, name % "set"):
-            return blas[name % "get"], blas[name % "set"]
-    return None
-
-
-THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "1", os.cpu_count())  # that share the blocks of a layer
-
-
 PAYS = 4_000_000  # multiplications from which on waking the threads pays
 
 
@@ -515,9 +678,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    alone = TEAM.products or PRODUCTS or not BLAS  # no threads of the BLAS are in the way
+    alone = without_blas_threads()
     count = max(THREADS, TEAM.threads) if alone else TEAM.threads
-    if count > 1 and cost > PAYS and (alone or columns is None):
+    if count > 1 and cost > PAYS and not TEAM.apart and (alone or columns is None):
         step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -543,93 +706,6 @@ def over_team_blocks(work, images, rows, step, columns, cells):
         for at in range(start, stop, even):
             work((image, slice(at, min(at + even, stop))), *which)
     TEAM.barrier()
-
-
-def share(work, tasks):
-    """Do all the tasks, in this thread and those of the pool.
-
-    When this returns or raises, even after Ctrl-C, no thread works on them any more: the arrays are the caller's again.
-    """
-    waiting, errors = collections.deque(tasks), []
-
-    def do_tasks():
-        while waiting:
-            try:
-                task = waiting.popleft()
-            except IndexError:  # another thread was faster
-                return
-            work(task)
-
-    def help_out(lock):
-        if lock.acquire(False):  # otherwise the call has ended
-            try:
-                do_tasks()
-            except BaseException as error:
-                waiting.clear()
-                errors.append(error)
-            finally:
-                lock.release()
-
-    calls, count = thread_pool()
-    locks = [threading.RLock() for _ in range(count)]  # each held by a helper while it works, finally by the caller
-    try:
-        for lock in locks:
-            calls.put(lambda lock=lock: help_out(lock))
-        do_tasks()
-        acquire(locks)
-    except BaseException:  # of a task, or Ctrl-C, which may also come while this waits
-        waiting.clear()
-        acquire(locks)
-        raise
-    if errors:
-        raise errors.pop()
-
-
-class ThreadPool:
-    """The threads that help, and the queue of their calls. A pickled copy has none."""
-
-    threads, calls = (), None
-
-    def __reduce__(self):
-        """Pickle it without its threads."""
-        return ThreadPool, ()
-
-
-POOL = ThreadPool()
-
-
-def thread_pool():
-    """The queue of calls for the pool, and the number of its threads, which start when they are first needed.
-
-    The number is 0 if no thread can start (Pyodide, WASI), and smaller than wanted if not all of them can.
-    """
-    if POOL.calls is None or not all(thread.is_alive() for thread in POOL.threads):  # after a fork, none is alive
-        calls, threads = queue.SimpleQueue(), []
-        try:
-            for _ in range(max(THREADS, TEAM.threads) - 1):
-                thread = threading.Thread(target=serve, args=(calls,), daemon=True)
-                thread.start()
-                threads.append(thread)
-        except RuntimeError:  # threads cannot start here, or there are too many
-            pass
-        POOL.calls, POOL.threads = calls, threads  # if two threads race, the last pool wins
-    return POOL.calls, len(POOL.threads)
-
-
-def serve(calls):
-    """Run calls from the queue, forever."""
-    while True:
-        calls.get()()
-
-
-def acquire(locks):
-    """Acquire all locks, waiting for the threads that hold them. Ctrl-C meanwhile is raised afterwards."""
-    try:
-        for lock in locks:
-            lock.acquire()
-    except BaseException:
-        acquire(locks)
-        raise
 
 
 def row_cells(width, activation):
@@ -1106,23 +1182,6 @@ def copied(result):
     return tuple(map(np.array, result)) if isinstance(result, tuple) else np.array(result)
 
 
-@contextlib.contextmanager
-def one_blas_thread():
-    """For a `with` statement: inside it, OpenBLAS has one thread. The value is false if NumPy has another BLAS.
-
-    If it has only one already, because another call is inside or the program wants it so, that is not changed.
-    """
-    get_threads, set_threads = blas_threads() or (None, None)
-    before = get_threads() if get_threads else 1
-    if before > 1:
-        set_threads(1)
-    try:
-        yield get_threads is not None
-    finally:
-        if before > 1:
-            set_threads(before)
-
-
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -1358,23 +1417,6 @@ def watch_process(process, team):
     process.wait()
     for other in team:
         other.kill()
-
-
-@contextlib.contextmanager
-def own_threads(count):
-    """For a `with` statement: inside it, `count` threads share the blocks of the layers that this thread computes.
-
-    They share products as well if NumPy's BLAS is OpenBLAS, which has one thread meanwhile in the whole program.
-    """
-    if count == 1:
-        yield
-        return
-    with one_blas_thread() as has_one:
-        TEAM.threads, TEAM.products = count, has_one
-        try:
-            yield
-        finally:
-            TEAM.threads, TEAM.products = 1, False
 
 
 def processes(count: int) -> "Using":

@@ -12,6 +12,7 @@ In a shell: python this_file.py image.npy -o out.npy
 
 import binascii
 import collections
+import contextlib
 import io
 import os
 import queue
@@ -632,10 +633,11 @@ class Team(threading.local):
     """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
 
     `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
-    has one thread, and `products` is true.
+    has one thread, and `products` is true. If they share the samples of a batch instead, each computes up to
+    `samples` at once, `apart` from the others.
     """
 
-    rank, size, threads, products = 0, 1, 1, False
+    rank, size, threads, products, samples, apart = 0, 1, 1, False, 1, False
 
     def __reduce__(self):
         """Pickle it without its team."""
@@ -650,6 +652,16 @@ class Team(threading.local):
         self.yielded = getattr(os, "sched_yield", lambda: time.sleep(0))
         self.lock = threading.Lock()
         self.lock.acquire()
+
+    @contextlib.contextmanager
+    def on_samples(self, count, threads):
+        """For a `with` statement: inside it, this thread, one of so many, computes `count` samples at once."""
+        before = self.samples, self.threads, self.apart
+        self.samples, self.threads, self.apart = count, max(self.threads, threads), threads > 1
+        try:
+            yield
+        finally:
+            self.samples, self.threads, self.apart = before
 
     def shares(self, cost):
         """Whether the team shares a layer that takes `cost` multiplications."""

@@ -12,6 +12,7 @@ In a shell: python this_file.py image.npy -o out.npy
 
 import binascii
 import collections
+import contextlib
 import io
 import math
 import os
@@ -680,10 +681,11 @@ class Team(threading.local):
     """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
 
     `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
-    has one thread, and `products` is true.
+    has one thread, and `products` is true. If they share the samples of a batch instead, each computes up to
+    `samples` at once, `apart` from the others.
     """
 
-    rank, size, threads, products = 0, 1, 1, False
+    rank, size, threads, products, samples, apart = 0, 1, 1, False, 1, False
 
     def __reduce__(self):
         """Pickle it without its team."""
@@ -698,6 +700,16 @@ class Team(threading.local):
         self.yielded = getattr(os, "sched_yield", lambda: time.sleep(0))
         self.lock = threading.Lock()
         self.lock.acquire()
+
+    @contextlib.contextmanager
+    def on_samples(self, count, threads):
+        """For a `with` statement: inside it, this thread, one of so many, computes `count` samples at once."""
+        before = self.samples, self.threads, self.apart
+        self.samples, self.threads, self.apart = count, max(self.threads, threads), threads > 1
+        try:
+            yield
+        finally:
+            self.samples, self.threads, self.apart = before
 
     def shares(self, cost):
         """Whether the team shares a layer that takes `cost` multiplications."""
@@ -787,9 +799,6 @@ def tile_row(numbers, y):
     return row
 
 
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
-
-
 MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
 
 
@@ -847,9 +856,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    alone = TEAM.products or PRODUCTS or not BLAS  # no threads of the BLAS are in the way
+    alone = without_blas_threads()
     count = max(THREADS, TEAM.threads) if alone else TEAM.threads
-    if count > 1 and cost > PAYS and (alone or columns is None):
+    if count > 1 and cost > PAYS and not TEAM.apart and (alone or columns is None):
         step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -875,6 +884,14 @@ def over_team_blocks(work, images, rows, step, columns, cells):
         for at in range(start, stop, even):
             work((image, slice(at, min(at + even, stop))), *which)
     TEAM.barrier()
+
+
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
+
+
+def without_blas_threads():
+    """Whether products take no threads of the BLAS, which would be in the way of the module's."""
+    return TEAM.products or PRODUCTS or not BLAS
 
 
 def share(work, tasks):

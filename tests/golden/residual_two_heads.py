@@ -263,10 +263,11 @@ class Team(threading.local):
     """This thread's place in its team. A pickled copy is alone, as every thread is until it joins a team.
 
     `threads` is how many threads share the blocks of a layer in this call; while they also share its products, the BLAS
-    has one thread, and `products` is true.
+    has one thread, and `products` is true. If they share the samples of a batch instead, each computes up to
+    `samples` at once, `apart` from the others.
     """
 
-    rank, size, threads, products = 0, 1, 1, False
+    rank, size, threads, products, samples, apart = 0, 1, 1, False, 1, False
 
     def __reduce__(self):
         """Pickle it without its team."""
@@ -281,6 +282,16 @@ class Team(threading.local):
         self.yielded = getattr(os, "sched_yield", lambda: time.sleep(0))
         self.lock = threading.Lock()
         self.lock.acquire()
+
+    @contextlib.contextmanager
+    def on_samples(self, count, threads):
+        """For a `with` statement: inside it, this thread, one of so many, computes `count` samples at once."""
+        before = self.samples, self.threads, self.apart
+        self.samples, self.threads, self.apart = count, max(self.threads, threads), threads > 1
+        try:
+            yield
+        finally:
+            self.samples, self.threads, self.apart = before
 
     def shares(self, cost):
         """Whether the team shares a layer that takes `cost` multiplications."""
@@ -375,33 +386,6 @@ def block_rows(row, width=256):
     return max(1, BLOCK // max(row, 1), -(-BLOCK // 4096 // max(width, 1)))
 
 
-PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
-
-
-def has_blas():
-    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
-    try:
-        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
-            return False
-    except (AttributeError, KeyError):  # before NumPy 1.26
-        pass
-    x = np.ones((48, 48), np.float32)
-    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
-
-
-def best_time(function, *arrays):
-    """The seconds that the fastest of three calls takes."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        function(*arrays)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-BLAS = has_blas()
-
-
 MOST = 8  # threads by default: more would only wait for each other, since one at a time holds the interpreter
 
 
@@ -459,9 +443,9 @@ def over_blocks(work, images, rows, step, cost, columns=None, cells=math.inf):
         over_team_blocks(work, images, rows, step, columns, cells)
         return
     step = max(1, -(-rows // max(1, round(rows / step))))  # even blocks: no small one is left at the end
-    alone = TEAM.products or PRODUCTS or not BLAS  # no threads of the BLAS are in the way
+    alone = without_blas_threads()
     count = max(THREADS, TEAM.threads) if alone else TEAM.threads
-    if count > 1 and cost > PAYS and (alone or columns is None):
+    if count > 1 and cost > PAYS and not TEAM.apart and (alone or columns is None):
         step = max(1, min(step, -(-rows // count)))
         share(work, [(i, slice(j, min(j + step, rows))) for i in range(images) for j in range(0, rows, step)])
         return
@@ -487,6 +471,38 @@ def over_team_blocks(work, images, rows, step, columns, cells):
         for at in range(start, stop, even):
             work((image, slice(at, min(at + even, stop))), *which)
     TEAM.barrier()
+
+
+PRODUCTS = os.environ.get("OPENBLAS_NUM_THREADS") == "1"  # ours share its products, too: the BLAS has one thread
+
+
+def has_blas():
+    """Whether `np.matmul` is faster than `np.einsum`: not if NumPy knows of no BLAS, else timed, in less than 1 ms."""
+    try:
+        if not np.__config__.CONFIG["Build Dependencies"]["blas"].get("found"):
+            return False
+    except (AttributeError, KeyError):  # before NumPy 1.26
+        pass
+    x = np.ones((48, 48), np.float32)
+    return best_time(np.matmul, x, x) < best_time(np.einsum, "mk,nk->mn", x, x)
+
+
+def best_time(function, *arrays):
+    """The seconds that the fastest of three calls takes."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(*arrays)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+BLAS = has_blas()
+
+
+def without_blas_threads():
+    """Whether products take no threads of the BLAS, which would be in the way of the module's."""
+    return TEAM.products or PRODUCTS or not BLAS
 
 
 def share(work, tasks):

@@ -1,5 +1,7 @@
 """Let the module's own threads share the layers of a network of large convolutions, instead of those of the BLAS.
 
+They share the samples of a batch in any network that has more than FEW multiply-adds for each.
+
 The BLAS's threads share a product and nothing else. The module's share blocks of rows, with all that is done to a block
 before its product and after it, in which a convolution with a window spends half of its time. But to wake a thread
 takes some 50 us, more than smaller layers save, and both kinds of threads at once are in each other's way.
@@ -13,7 +15,7 @@ large enough. Declines where several inputs have open sizes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,29 +24,35 @@ from kerasgen.graph.infer import specs_at
 from kerasgen.graph.ir import Graph, Node
 from kerasgen.graph.plan import Plan
 
-LARGE = 80_000_000  # multiply-adds of a layer
+FEW = 4_000_000  # multiply-adds of a sample
+LARGE = 80_000_000  # and of a layer
 MOST = 0.6  # of all multiply-adds
 SIDE = 1024  # cells of each open axis of the image for which work is counted
 
 
-def choose_threads(plan: Plan, *, large: int = LARGE) -> Plan:
-    """The plan, with `own_threads` where most of its work is in large convolutions of windows."""
+def choose_threads(plan: Plan, *, large: int = LARGE, few: int = FEW) -> Plan:
+    """The plan, with `own_threads` where most of its work is in large convolutions of windows, and `shares_batch`."""
     graph = plan.graph
     is_open = any(None in value.shape[1:] for value in graph.inputs)
     if is_open and len(graph.inputs) > 1:
         return replace(plan, own_threads=None)
-    work = _typical_work({**specs_at(graph, SIDE), **graph.arrays}, graph)
+    works = _works({**specs_at(graph, SIDE), **graph.arrays}, graph)
+    work = _typical_work(works)
     least = 0 if work > large else None
     if is_open and work:
         numbers = math.prod(size or SIDE for size in graph.inputs[0].shape[1:])
         least = math.ceil(numbers * large / work)
-    return replace(plan, own_threads=least)
+    return replace(plan, own_threads=least, shares_batch=sum(work for work, _ in works) > few)
 
 
-def _typical_work(values: Mapping[str, Any], graph: Graph) -> int:
-    """What each of the largest convolutions does at least, if these do MOST of the network's work; otherwise 0."""
+def _works(values: Mapping[str, Any], graph: Graph) -> list[tuple[int, bool]]:
+    """The multiply-adds of each node, and whether it is a convolution of windows."""
     nodes = [node for node in graph.nodes if values.keys() >= {node.outputs[0], *node.reads}]
-    works = [(multiply_adds(node, values) or 0, _has_window(node, values)) for node in nodes]
+    return [(multiply_adds(node, values) or 0, _has_window(node, values)) for node in nodes]
+
+
+def _typical_work(works: Sequence[tuple[int, bool]]) -> int:
+    """What each of the largest convolutions does at least, if these do MOST of the network's work; otherwise 0."""
     rest = MOST * sum(work for work, _ in works)
     for work in sorted((work for work, has_window in works if has_window), reverse=True):
         rest -= work

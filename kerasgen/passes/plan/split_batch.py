@@ -1,6 +1,8 @@
-"""Run the model on a few samples at a time, so that their arrays fit in the cache.
+"""Run the model on a few samples at a time, so that their arrays fit in the cache, and let threads share the batch.
 
 f(x) = concatenate(f(x[:k]), f(x[k:2k]), ...), if no kernel lets one sample see another.
+
+Each thread then has a part of the cache.
 
 Declines where a kernel may mix samples, where a size is known only at run time, and for stateful models.
 """
@@ -18,16 +20,19 @@ from kerasgen.graph.ir import Graph, Node
 from kerasgen.graph.plan import Plan
 
 MAX_BYTES = 1 << 22  # of the largest array of one run
+SHARED_BYTES = 1 << 20  # the same, for each thread
 
 
-def split_batch(plan: Plan, *, max_bytes: int = MAX_BYTES) -> Plan:
-    """The plan with the number of samples whose largest array has at most `max_bytes`."""
+def split_batch(plan: Plan, *, max_bytes: int = MAX_BYTES, shared_bytes: int = SHARED_BYTES) -> Plan:
+    """The plan with the number of samples whose largest array is no larger than that."""
     graph = plan.graph
     values = [name for node in graph.nodes for name in node.outputs]
     largest = max(map(graph.sample_bytes, values), default=0)
     if not plan.buffers or graph.memory or math.isinf(largest) or not _keeps_samples_apart(graph):
         return plan
-    return replace(plan, max_batch=max(1, int(max_bytes // largest)))
+    shares = plan.shares_batch and plan.shares_work
+    most = shared_bytes if shares else max_bytes
+    return replace(plan, max_batch=max(1, int(most // largest)), shares_batch=shares)
 
 
 def _keeps_samples_apart(graph: Graph) -> bool:
