@@ -28,9 +28,10 @@ def split_batch(plan: Plan, *, max_bytes: int = MAX_BYTES, shared_bytes: int = S
     graph = plan.graph
     values = [name for node in graph.nodes for name in node.outputs]
     largest = max(map(graph.sample_bytes, values), default=0)
-    if not plan.buffers or graph.memory or math.isinf(largest) or not _keeps_samples_apart(graph):
-        return plan
     shares = plan.shares_batch and plan.shares_work
+    worth = bool(plan.buffers) or shares
+    if not worth or graph.memory or math.isinf(largest) or not _keeps_samples_apart(graph):
+        return plan
     most = shared_bytes if shares else max_bytes
     return replace(plan, max_batch=max(1, int(most // largest)), shares_batch=shares)
 
