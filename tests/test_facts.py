@@ -154,3 +154,19 @@ def test_what_does_not_alias_returns_no_view(kernel: Any) -> None:
     x = np.abs(X[:1, :1, :1, :2])
     others, settings = NOTHING_TO_DO.get(kernel, ([], {}))
     assert not np.shares_memory(kernel(x, *others, **settings), x)
+
+
+def test_attention_computes_each_sample_by_itself() -> None:
+    """As its facts say of the leading operands."""
+    rng = np.random.default_rng(0)
+    query, key = (rng.normal(size=(3, steps, 2, 4)) for steps in (5, 6))
+    scores = kernels.head_scores(query, key, scale=0.5)
+    for kernel, operands, attrs in [
+        (kernels.head_scores, (query, key), {"scale": 0.5}),
+        (kernels.attend, (scores, key), {}),
+        (kernels.project, (query, rng.normal(size=(2, 4, 7)), rng.normal(size=7)), {"axes": 2}),
+    ]:
+        whole, count = kernel(*operands, **attrs), facts(kernel).samples
+        for i in range(3):
+            sample = (*(x[i : i + 1] for x in operands[:count]), *operands[count:])
+            np.testing.assert_allclose(kernel(*sample, **attrs), whole[i : i + 1], rtol=1e-12)

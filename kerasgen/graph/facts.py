@@ -203,14 +203,14 @@ FACTS: dict[Kernel, Facts] = {
         aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.additive_scores
     ),
     kernels.attention_by_rows: replace(APART, samples=3),
-    kernels.attend: Facts(aliases=True, samples=0, macs=macs.attend, gradient=attention.attend),
+    kernels.attend: Facts(aliases=True, samples=2, macs=macs.attend, gradient=attention.attend),
     kernels.band_attention_by_rows: replace(APART, samples=3),
     kernels.band_mask: replace(OPAQUE, gradient=stop),
     kernels.dot_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.dot_scores),
-    kernels.head_scores: Facts(aliases=True, samples=0, macs=macs.along_last_axis, gradient=attention.head_scores),
+    kernels.head_scores: Facts(aliases=True, samples=2, macs=macs.along_last_axis, gradient=attention.head_scores),
     kernels.mask_scores: replace(OPAQUE, gradient=attention.mask_scores),
     kernels.masked_softmax: replace(OPAQUE, gradient=attention.masked_softmax),
-    kernels.project: Facts(aliases=True, samples=0, macs=macs.project, gradient=attention.project),
+    kernels.project: Facts(aliases=True, samples=1, macs=macs.project, gradient=attention.project),
     kernels.project_by_rows: APART,
     # reduce
     kernels.arg_max: replace(OPAQUE, gradient=stop),

@@ -73,14 +73,14 @@ def out_of_tiles(z, r):
     return matmul(transforms(n, r, z.dtype)[2], z.transpose(1, 2, 0, 3)).reshape(h, tiles * (n - r + 1), f)
 
 
-def into_both(x, n, r):
+def into_tiles_2d(x, n, r):
     """B' x B for tiles of n = (nh, nw) cells under windows of r: (H, W, C) → (nh * nw, tiles, C)."""
     z = into_tiles(x, n[1], r[1])
     z = into_tiles(z.reshape(n[1], len(x), -1), n[0], r[0])
     return z.reshape(n[0] * n[1], -1, x.shape[-1])
 
 
-def out_of_both(z, bias, n, r, tiles):
+def out_of_tiles_2d(z, bias, n, r, tiles):
     """A' z A plus bias, with so many `tiles` in a row: (nh * nw, rows * tiles, F) → (rows * mh, tiles * mw, F)."""
     (nh, nw), (rh, rw), rows = n, r, z.shape[1] // tiles
     if bias is not None:
@@ -109,9 +109,9 @@ def winograd_conv2d(
     def block(at, columns=None):
         image, tiles = at
         first, last = tiles.start * mh, tiles.stop * mh
-        z = into_both(x[image, first : last + rh - 1], n, window)
+        z = into_tiles_2d(x[image, first : last + rh - 1], n, window)
         z = matmul(z, only_columns(kernel, columns))
-        z = out_of_both(z, only_columns(bias, columns), n, window, tw)
+        z = out_of_tiles_2d(z, only_columns(bias, columns), n, window, tw)
         target = part_of(y, (image, slice(first, last)), columns)
         others = part_of(residual, (image, slice(first, last)), columns)
         epilogue(z[: len(target), :ow], None, others, activation, target)
@@ -141,7 +141,7 @@ def winograd_conv3d(x, kernel, bias=None, residual=None, *, window, pad=None, ac
         image, tiles = at
         first, last = tiles.start * mh, tiles.stop * mh
         cells = x[image, :, first : last + rh - 1].transpose(1, 2, 0, 3)
-        z = into_both(cells.reshape(len(cells), w, d * c), n, (rh, rw))
+        z = into_tiles_2d(cells.reshape(len(cells), w, d * c), n, (rh, rw))
         count = z.shape[1]
         z = windows(z.reshape(-1, d, c), (rd,), (1,), (1,)).reshape(-1, count, od, rd * c)  # a view
         step = block_rows(len(kernel) * count * f * x.itemsize)
@@ -149,7 +149,7 @@ def winograd_conv3d(x, kernel, bias=None, residual=None, *, window, pad=None, ac
             place = image, slice(start, start + step), slice(first, last)
             target = y[place]
             part = matmul(z[:, :, place[1]].swapaxes(1, 2), kernel)
-            part = out_of_both(part.reshape(len(kernel), -1, f), bias, n, (rh, rw), tw)
+            part = out_of_tiles_2d(part.reshape(len(kernel), -1, f), bias, n, (rh, rw), tw)
             part = part.reshape(len(target), last - first, -1, f)[:, : target.shape[1], :ow]
             epilogue(part, None, part_of(residual, place), activation, target)
 

@@ -622,9 +622,9 @@ def winograd_conv2d(
     def block(at, columns=None):
         image, tiles = at
         first, last = tiles.start * mh, tiles.stop * mh
-        z = into_both(x[image, first : last + rh - 1], n, window)
+        z = into_tiles_2d(x[image, first : last + rh - 1], n, window)
         z = matmul(z, only_columns(kernel, columns))
-        z = out_of_both(z, only_columns(bias, columns), n, window, tw)
+        z = out_of_tiles_2d(z, only_columns(bias, columns), n, window, tw)
         target = part_of(y, (image, slice(first, last)), columns)
         others = part_of(residual, (image, slice(first, last)), columns)
         epilogue(z[: len(target), :ow], None, others, activation, target)
@@ -718,7 +718,7 @@ def relu6(x, out=None):
     return clip_bits(x, 6, out) if not BLAS and by_bits(x) else x.clip(0, 6, out)
 
 
-def into_both(x, n, r):
+def into_tiles_2d(x, n, r):
     """B' x B for tiles of n = (nh, nw) cells under windows of r: (H, W, C) → (nh * nw, tiles, C)."""
     z = into_tiles(x, n[1], r[1])
     z = into_tiles(z.reshape(n[1], len(x), -1), n[0], r[0])
@@ -766,7 +766,7 @@ def only_columns(x, columns):
     return x if x is None or columns is None else x[..., columns]
 
 
-def out_of_both(z, bias, n, r, tiles):
+def out_of_tiles_2d(z, bias, n, r, tiles):
     """A' z A plus bias, with so many `tiles` in a row: (nh * nw, rows * tiles, F) → (rows * mh, tiles * mw, F)."""
     (nh, nw), (rh, rw), rows = n, r, z.shape[1] // tiles
     if bias is not None:
