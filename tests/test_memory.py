@@ -278,6 +278,7 @@ def test_a_run_takes_whole_samples_of_steps() -> None:
 SPLITS = {
     "a weight as long as a sample": Node(("s",), np.multiply, ("a", "plane")),
     "a weight of one row": Node(("s",), np.add, ("a", "row")),
+    "moved axes": Node(("s",), np.transpose, ("a",), {"axes": (0, 2, 1, 3)}),
     "moved cells": Node(("s",), kernels.channels_first, ("a",)),
     "other axes": Node(("s",), kernels.reshape, ("a",), {"shape": (3, -1)}),
     "a product of each sample": Node(("s",), np.matmul, ("a", "matrix")),
@@ -286,13 +287,14 @@ SPLITS = {
 STAYS = {
     "an operation that is not known": Node(("s",), np.cumsum, ("a",), {"axis": 0}),
     "other axes and batch": Node(("s",), kernels.reshape_all, ("a",), {"shape": (-1, 7, 3)}),
+    "rows of a batch": Node(("s",), np.take, ("a", "picks"), {"axis": 0}),
     "along the batch": Node(("s",), kernels.softmax, ("a",), {"axis": 0}),
     "along the batch, counted from the end": Node(("s",), kernels.concatenate, ("a", "a"), {"axis": -4}),
     "a weight as long as the batch": Node(("s",), np.add, ("a", "two")),
     "a kernel that is an input": Node(("s",), kernels.dense, ("a", "image")),
     "weights alone": Node(("s",), np.square, ("row",)),
 }
-ARRAYS = {"plane": X[0], "row": X[:1], "two": X, "matrix": np.eye(3, dtype="float32")}
+ARRAYS = {"picks": np.arange(2), "plane": X[0], "row": X[:1], "two": X, "matrix": np.eye(3, dtype="float32")}
 
 
 @pytest.mark.usefixtures("every_size")

@@ -210,6 +210,24 @@ def test_another_blas_shares_no_batch(folder: Path, sharing: ModuleType, monkeyp
     assert not shared
 
 
+def test_texts_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the rows of a table nor moved axes let one sample see another."""
+    words = keras.Input((60,), dtype="int32", name="words")
+    x = L.Conv1D(256, 5, padding="same", activation="relu")(L.Embedding(50, 64)(words))
+    x = L.Conv1D(32, 3, padding="same")(L.Permute((2, 1))(x))
+    model = randomize(keras.Model(words, L.GlobalMaxPooling1D()(x)))
+    x = np.random.RandomState(0).randint(0, 50, (5, 60)).astype("int32")
+    export_with_answer(model, x, tmp_path)
+    module = load_module(tmp_path / "net.py")
+    monkeypatch.setattr(module, "BATCH_THREADS", 2)
+    monkeypatch.setattr(module, "blas_threads", Blas(2).control)
+    sizes: list[int] = []
+    share = module.share
+    monkeypatch.setattr(module, "share", lambda work, tasks: sizes.append(len(tasks)) or share(work, tasks))
+    assert relative_error(module.predict(x), np.load(tmp_path / "answer.npy")) < 1e-5
+    assert sizes == [2]
+
+
 def test_small_networks_share_no_batch() -> None:
     arrays = weights(d__kernel=(1000, 4000))
     image, d = Value("image", (None, 1000), "float32"), Value("d", (None, 4000), "float32")

@@ -22,10 +22,10 @@ from typing import Any
 from kerasgen.graph.facts import facts, multiply_adds
 from kerasgen.graph.infer import specs_at
 from kerasgen.graph.ir import Graph, Node
+from kerasgen.graph.large import FEW
 from kerasgen.graph.plan import Plan
 
-FEW = 4_000_000  # multiply-adds of a sample
-LARGE = 80_000_000  # and of a layer
+LARGE = 80_000_000  # multiply-adds of a layer
 MOST = 0.6  # of all multiply-adds
 SIDE = 1024  # cells of each open axis of the image for which work is counted
 

@@ -57,6 +57,10 @@ def _keeps_apart(node: Node, graph: Graph, samples: set[str]) -> bool:
     rank = max(map(len, shapes))
     if isinstance(node.kernel, np.ufunc):
         return _broadcasts_within_samples(node, graph, {len(shape) for shape in shapes}, rank)
+    if node.kernel is np.transpose:
+        return bool(node.attrs["axes"][0] == 0)
+    if node.kernel is np.take:  # the rows of a table
+        return node.inputs[0] in graph.arrays and node.attrs.get("axis") == 0
     axes = {axis for key in ("axis", "axes") for axis in np.ravel(node.attrs.get(key, -1)).tolist()}
     return facts(node.kernel).samples > 0 and not axes & {0, -rank, None} and samples.isdisjoint(_weights(node))
 
