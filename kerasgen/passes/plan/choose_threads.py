@@ -1,12 +1,11 @@
 """Let the module's own threads share the layers of a network of large convolutions, instead of those of the BLAS.
 
-They share the samples of a batch in any network that has more than FEW multiply-adds for each.
-
 The BLAS's threads share a product and nothing else. The module's share blocks of rows, with all that is done to a block
 before its product and after it, in which a convolution with a window spends half of its time. But to wake a thread
 takes some 50 us, more than smaller layers save, and both kinds of threads at once are in each other's way.
 
-U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose.
+U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose. But any network gains where
+threads share the samples of a batch, if each takes more than FEW multiply-adds.
 
 Where sizes are open, a layer's work is in proportion to the image: the plan says from how many numbers on an image is
 large enough. Declines where several inputs have open sizes.
