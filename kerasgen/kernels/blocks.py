@@ -31,10 +31,10 @@ def in_batches(predict, count, *inputs):
 
 
 def share_batch(predict, most, *inputs):
-    """As `in_batches`, with at most so many samples at a time, in threads that share the batch.
+    """As `in_batches`, but threads share the samples. Each computes at most `most` of them at a time.
 
-    As each computes samples of its own, they need not wait for each other at every layer. If the BLAS's threads would
-    be in their way, this thread computes all samples.
+    So they need not wait for each other at every layer. If the BLAS's threads would be in their way, this thread
+    computes all samples.
     """
     count = len(inputs[0])
     with own_threads(BATCH_THREADS if TEAM.size == 1 else 1):

@@ -101,7 +101,7 @@ class Team(threading.local):
 
     @contextlib.contextmanager
     def on_samples(self, count, threads):
-        """For a `with` statement: inside it, this thread, one of so many, computes `count` samples at once."""
+        """For a `with` statement: inside it, this thread, one of `threads`, computes up to `count` samples."""
         before = self.samples, self.threads, self.apart
         self.samples, self.threads, self.apart = count, max(self.threads, threads), threads > 1
         try:

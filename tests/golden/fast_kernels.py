@@ -176,7 +176,7 @@ class Team(threading.local):
 
     @contextlib.contextmanager
     def on_samples(self, count, threads):
-        """For a `with` statement: inside it, this thread, one of so many, computes `count` samples at once."""
+        """For a `with` statement: inside it, this thread, one of `threads`, computes up to `count` samples."""
         before = self.samples, self.threads, self.apart
         self.samples, self.threads, self.apart = count, max(self.threads, threads), threads > 1
         try:
@@ -279,10 +279,10 @@ BATCH_THREADS = thread_count(os.environ.get("KERASGEN_THREADS") or "blas", os.cp
 
 
 def share_batch(predict, most, *inputs):
-    """As `in_batches`, with at most so many samples at a time, in threads that share the batch.
+    """As `in_batches`, but threads share the samples. Each computes at most `most` of them at a time.
 
-    As each computes samples of its own, they need not wait for each other at every layer. If the BLAS's threads would
-    be in their way, this thread computes all samples.
+    So they need not wait for each other at every layer. If the BLAS's threads would be in their way, this thread
+    computes all samples.
     """
     count = len(inputs[0])
     with own_threads(BATCH_THREADS if TEAM.size == 1 else 1):

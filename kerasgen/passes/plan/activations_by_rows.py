@@ -34,7 +34,7 @@ def activations_by_rows(graph: Graph, *, large: int = LARGE, larger: int = SMALL
 
 
 def _by_columns(node: Node, graph: Graph, many: int) -> Node | None:
-    """Of a node that is, or ends with, a softmax over few channels."""
+    """The node with `softmax_by_columns`, if it is a softmax of many cells with few channels, or has one fused."""
     spec = graph.specs.get(node.outputs[0])
     if spec is None or len(spec.shape) < 3 or spec.dtype not in ("float32", "float64"):
         return None

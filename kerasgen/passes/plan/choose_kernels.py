@@ -24,9 +24,9 @@
 | a dense layer of more than FEW products  | dense_by_columns       | processes share its columns                      |
 | any other, not in groups                 | blocked_conv           | what is unfolded stays in the cache              |
 
-A size that is known only at run time counts as large, but which of Winograd's tiles pay is decided for an input of SIDE
-cells: larger ones would gain from more of them, smaller ones lose little. A weight that training changes excludes all
-that need another layout of it.
+A size that is known only at run time counts as large, but which of Winograd's tiles pay is decided for an image of
+SIDE x SIDE cells: larger ones would gain from more of them, smaller ones lose little. A weight that training changes
+excludes all that need another layout of it.
 
 Which is the fastest depends on the machine. `candidates` has all of a layer, by name: that of the kernel, with the size
 of its tiles. A plan's `choices` take precedence over the table, if they are among them.

@@ -9,7 +9,7 @@
 | than FEW products                           |                    |                                                |
 | bilinear resizing to so many bytes, from    | bilinear_by_rows,  | two products for each number, not one for each |
 | rows of WIDE cells on, without antialiasing | upsample_by_rows   | cell of a row or column                        |
-| repeating the cells of so many bytes        | upsample_nearest_  | rows are written once, inside of a border      |
+| repeating the cells of so many bytes        | upsample_nearest_  | rows are written once, inside a border         |
 |                                             | by_rows            |                                                |
 
 Processes share the rows. The sums stay the same, but for rounding. A size that is known only at run time counts as

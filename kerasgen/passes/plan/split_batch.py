@@ -24,7 +24,7 @@ SHARED_BYTES = 1 << 20  # the same, for each thread
 
 
 def split_batch(plan: Plan, *, max_bytes: int = MAX_BYTES, shared_bytes: int = SHARED_BYTES) -> Plan:
-    """The plan with the number of samples whose largest array is no larger than that."""
+    """The plan with the number of samples whose largest array has `max_bytes`, or `shared_bytes` if threads share."""
     graph = plan.graph
     values = [name for node in graph.nodes for name in node.outputs]
     largest = max(map(graph.sample_bytes, values), default=0)
