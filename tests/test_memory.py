@@ -239,7 +239,7 @@ def test_a_batch_in_parts(outputs: tuple[str, ...], keyed: bool) -> None:
 
 @pytest.mark.usefixtures("every_size")
 def test_a_run_takes_what_suits_the_largest_array(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(split_batch, "__kwdefaults__", {"max_bytes": 5 * X[0].nbytes, "shared_bytes": 1})
+    monkeypatch.setattr(split_batch, "__kwdefaults__", {"run": 5 * X[0].nbytes})
     nodes = [LARGE_ONE, Node(("m",), kernels.global_max_pool, ("a",))]
     assert split(nodes, ("m",)).max_batch == 5
     wide = [LARGE_ONE, *(Node((b,), kernels.concatenate, (a, a)) for a, b in pairwise(["a", "b", "c", "d"]))]
@@ -247,11 +247,16 @@ def test_a_run_takes_what_suits_the_largest_array(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("every_size")
-def test_threads_that_share_a_batch_have_a_part_of_the_cache_each() -> None:
+@pytest.mark.parametrize("size", [6, None])
+def test_threads_share_a_batch(size: int | None) -> None:
+    """Where sizes are open, only if threads share it."""
     plan = plan_memory(framing([LARGE_ONE, add("s", "a", "a")], ("s",)))
-    limits = {"max_bytes": 5 * X[0].nbytes, "shared_bytes": 2 * X[0].nbytes}
-    after = split_batch(replace(plan, shares_batch=True), **limits)
-    assert (after.max_batch, after.shares_batch) == (2, True)
+    image = replace(plan.graph.inputs[0], shape=(None, size, 7, 3))
+    before = replace(plan.on(replace(plan.graph, inputs=(image,))), max_numbers=None if size else 1000)
+    after = split_batch(replace(before, shares_batch=9), run=2 * X[0].nbytes)
+    assert (after.max_batch, after.max_numbers, after.shares_batch) == (2 if size else None, before.max_numbers, 9)
+    after = split_batch(before, run=2 * X[0].nbytes)
+    assert (after.max_batch, after.max_numbers, after.shares_batch) == (2 if size else None, None, None)
 
 
 @pytest.mark.usefixtures("every_size")
@@ -267,7 +272,7 @@ def test_a_run_takes_whole_samples_of_steps() -> None:
     graph = framing(nodes, ("t",)).graph
     specs = {name: replace(spec, rows=6 if name in "mab" else 1) for name, spec in graph.specs.items()}
     before = plan_memory(Plan(replace(graph, specs=specs)))
-    assert split_batch(before, max_bytes=5 * X[0].nbytes).max_batch == 5
+    assert split_batch(before, run=5 * X[0].nbytes).max_batch == 5
     x = np.concatenate([X, -X, 2 * X, X * X, X])[:9]
     got = loaded(replace(before, max_batch=2)).predict(x)
     np.testing.assert_allclose(got, before.run(x)[0], rtol=1e-5, atol=1e-5)

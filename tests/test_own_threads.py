@@ -160,7 +160,7 @@ def batch(count: int) -> np.ndarray:
     return np.random.RandomState(1).uniform(-1, 1, (count, *X.shape[1:])).astype("float32")
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (5, [1] * 5), (0, [])])
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (5, [3, 2]), (0, [])])
 def test_a_batch_is_shared(sharing: ModuleType, count: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each thread computes samples of its own, alone; afterwards, threads share layers again."""
     seen: list[tuple[int, Any]] = []
@@ -178,7 +178,7 @@ def test_a_batch_is_shared(sharing: ModuleType, count: int, sizes: list[int], mo
     y = sharing.predict(x)
     assert y.shape == (count, 3)
     if count > 1:
-        assert seen == [(size, True) for size in sizes]
+        assert sorted(seen, reverse=True) == [(size, True) for size in sizes]
     assert all(relative_error(one, each[np.newaxis]) < 1e-5 for one, each in zip(singles, y, strict=True))
     assert (sharing.TEAM.threads, sharing.TEAM.samples, sharing.TEAM.apart) == (1, 1, False)
 
@@ -233,8 +233,36 @@ def test_small_networks_share_no_batch() -> None:
     image, d = Value("image", (None, 1000), "float32"), Value("d", (None, 4000), "float32")
     node = Node(("d",), kernels.dense, ("image", "d/kernel"))
     plan = Plan(Graph((image,), (node,), ("d",), arrays, specs={"image": image, "d": d}))
-    assert not choose_threads(plan).shares_batch
-    assert choose_threads(plan, few=3_999_999).shares_batch
+    assert choose_threads(plan).shares_batch is None
+    assert choose_threads(plan, few=3_999_999).shares_batch == 0
+    assert choose_threads(plan, few=3_999_999, mean=4_000_000).shares_batch is None
+
+
+def test_a_batch_of_images_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads share it if its images are large enough. Each thread computes as many at once as fit the cache."""
+    image = keras.Input((None, None, 4), name="image")
+    x = L.Conv2D(32, 3, padding="same", activation="relu")(image)
+    x = L.Conv2D(32, 3, padding="same", activation="relu")(x)
+    model = randomize(keras.Model(image, L.Dense(3)(L.GlobalAveragePooling2D()(x))))
+    cell = 9 * 4 * 32 + 9 * 32 * 32
+    x = np.random.RandomState(0).uniform(-1, 1, (40, 20, 20, 4)).astype("float32")
+    assert x[0].size >= 4 * 4_000_000 / cell
+    export_with_answer(model, x, tmp_path)
+    module = load_module(tmp_path / "net.py")
+    monkeypatch.setattr(module, "BATCH_THREADS", 2)
+    monkeypatch.setattr(module, "blas_threads", Blas(2).control)
+    sizes: list[list[int]] = []
+    dense = module.dense
+    monkeypatch.setattr(module, "dense", lambda x, *others: sizes[-1].append(len(x)) or dense(x, *others))
+    for side, expected in ((19, [40]), (20, [20, 20])):
+        part = np.ascontiguousarray(x[:, :side, :side])
+        sizes.append([])
+        assert relative_error(module.predict(part), model.predict(part, verbose=0)) < 1e-5
+        assert sizes[-1] == expected
+    text = (tmp_path / "net.py").read_text(encoding="utf-8")
+    most = (1 << 22) * 4 // (4 * 32)  # numbers of images whose arrays of 32 channels have 4 MB
+    assert f"[:1].size >= {math.ceil(4 * 4_000_000 / cell):_}:" in text
+    assert f"share_batch(predict, max(1, {most:_} // " in text
 
 
 # --- Tuning, and how many there are -----------------------------------------------------------------------------------

@@ -153,6 +153,7 @@ ROWS: RowTiles = {window: tiles[0] for window, tiles in OTHER_DEPTHWISE.items()}
 # Every fast kernel wherever it can stand, for the cases are so small that none is worth it, or all are unrolled.
 FAST = forced(
     {
+        "choose_threads": {"few": 0, "mean": 0},
         "unroll_small": {"limit": 0},
         "fuse_attention": {"small": 0},
         "fuse_band_attention": {"small": 0},
@@ -162,7 +163,7 @@ FAST = forced(
         "move_pools": {"large": 0},
         "activations_by_rows": {"large": 1, "larger": 1, "many": 1},
         "plan_memory": {"large": 1},
-        "split_batch": {"max_bytes": 1},
+        "split_batch": {"run": 1},
     }
 )
 FAST_TOLERANCE = 3e-5

@@ -23,8 +23,8 @@ def called(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
     """The functions that the plan's lines call and the module must contain."""
     yield from [target.kernels.check_batch] if len(plan.graph.inputs) > 1 else []
     yield from [target.kernels.buffers] if plan.buffers else []
-    if plan.max_batch:
-        yield target.kernels.share_batch if plan.shares_batch else target.kernels.in_batches
+    if plan.max_batch or plan.max_numbers:
+        yield target.kernels.in_batches if plan.shares_batch is None else target.kernels.share_batch
     yield from called_by_nodes(plan, target)
 
 
@@ -124,15 +124,24 @@ class Body:
                 threads = f"({threads} and {names[0]}[:1].size >= {least:_})"
             yield f"if PROCESSES.count > TEAM.size or {threads}:{'  # not for small inputs' if least else ''}"
             yield f"    return in_team(predict, {', '.join(names)})"
-        if self.plan.max_batch and not self.every_layer:
-            split, most = "in_batches", str(self.plan.max_batch)
-            if self.plan.shares_batch:
-                split, most = "share_batch", "TEAM.samples"
-            yield f"if len({names[0]}) > {most}:"
-            yield f"    return {split}(predict, {self.plan.max_batch}, {', '.join(names)})"
+        if not self.every_layer:
+            yield from self._batches(names)
         if self.plan.buffers:
             count = len(self.plan.buffers)
             yield f"{', '.join(self.plan.buffers)}{',' * (count == 1)} = buffers({count})"
+
+    def _batches(self, names: list[str]) -> Iterator[str]:
+        """What splits large batches of these inputs."""
+        plan, x, most = self.plan, names[0], str(self.plan.max_batch)
+        if plan.max_numbers:
+            most = f"max(1, {plan.max_numbers:_} // {x}[:1].size)"
+            yield f"if len({x}) > TEAM.samples and {x}[:1].size >= {plan.shares_batch:_}:  # not for small inputs"
+        elif plan.max_batch:
+            yield f"if len({x}) > {most if plan.shares_batch is None else 'TEAM.samples'}:"
+        else:
+            return
+        split = "in_batches" if plan.shares_batch is None else "share_batch"
+        yield f"    return {split}(predict, {most}, {', '.join(names)})"
 
     def _dict(self) -> str:
         """The layers' outputs by the layers' names, or the model's by theirs."""

@@ -33,7 +33,7 @@ def within(limit: int, plan: Plan, emit: Callable[[Plan], Module], sidecar: str)
     needed = []
     for block in BLOCKS:
         module = emit(
-            replace(plan, block=block, max_batch=1 if plan.max_batch else None, shares_batch=False, own_threads=None)
+            replace(plan, block=block, max_batch=1 if plan.max_batch else None, shares_batch=None, own_threads=None)
         )
         needed.append(call_bytes(module, plan, sidecar))
         if needed[-1] <= limit:

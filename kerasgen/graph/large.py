@@ -1,6 +1,7 @@
-"""From which sizes on a layer counts as large: what is smaller takes less time than going through it in blocks."""
+"""The sizes that passes go by: layers smaller than that take less time whole than in blocks."""
 
 from __future__ import annotations
 
 SMALL = 1 << 18  # bytes of one sample
 FEW = 4_000_000  # multiplications
+RUN = 1 << 22  # bytes of the largest array of the samples that are computed at once

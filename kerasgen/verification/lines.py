@@ -45,8 +45,9 @@ class Lines:
         self.module = module
         self.predict = parse_predict(module.__spec__.loader.get_data(""), self.function)
         calls = (node for node in ast.walk(self.predict) if isinstance(node, ast.Call))
-        limits = (ast.literal_eval(call.args[1]) for call in calls if _called(call) in ("in_batches", "share_batch"))
-        self.max_batch: int | None = next(limits, None)
+        limits = (call.args[1] for call in calls if _called(call) in ("in_batches", "share_batch"))
+        known = (ast.literal_eval(limit) for limit in limits if isinstance(limit, ast.Constant))
+        self.max_batch: int | None = next(known, None)  # it depends on the inputs if their sizes are open
         self.lines = list(value_lines(self.predict))
         self.nodes = self._nodes(plan)
 

@@ -51,7 +51,7 @@ def predict(image: np.ndarray) -> np.ndarray:
     if PROCESSES.count > TEAM.size or THREADS > TEAM.threads:
         return in_team(predict, x)
     if len(x) > TEAM.samples:
-        return share_batch(predict, 1, x)
+        return share_batch(predict, 7, x)
     a, b = buffers(2)
     stem_conv2d = conv2d(x, W["stem/kernel"], W["stem/bias"], strides=(2, 2), pad=((0, 1), (0, 1)), activation=relu)
     x = winograd_conv2d(

@@ -4,11 +4,12 @@ The BLAS's threads share a product and nothing else. The module's share blocks o
 before its product and after it, in which a convolution with a window spends half of its time. But to wake a thread
 takes some 50 us, more than smaller layers save, and both kinds of threads at once are in each other's way.
 
-U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose. But any network gains where
-threads share the samples of a batch, if each takes more than FEW multiply-adds.
+U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose. But most networks gain where
+threads share the samples of a batch: if each takes more than FEW multiply-adds, and a layer MEAN. Threads that call
+NumPy more often wait for each other, since one at a time holds the interpreter.
 
-Where sizes are open, a layer's work is in proportion to the image: the plan says from how many numbers on an image is
-large enough. Declines where several inputs have open sizes.
+Where sizes are open, work and memory are in proportion to the image: the plan says from how many numbers on an image is
+large enough, and how many numbers of a batch a thread computes at once. Declines where several inputs have open sizes.
 """
 
 from __future__ import annotations
@@ -21,27 +22,35 @@ from typing import Any
 from kerasgen.graph.facts import facts, multiply_adds
 from kerasgen.graph.infer import specs_at
 from kerasgen.graph.ir import Graph, Node
-from kerasgen.graph.large import FEW
+from kerasgen.graph.large import FEW, RUN
 from kerasgen.graph.plan import Plan
 
 LARGE = 80_000_000  # multiply-adds of a layer
 MOST = 0.6  # of all multiply-adds
-SIDE = 1024  # cells of each open axis of the image for which work is counted
+MEAN = 400_000  # multiply-adds of all layers, on average
+SIDE = 1024  # cells of each open axis of the image for which work and bytes are counted
 
 
-def choose_threads(plan: Plan, *, large: int = LARGE, few: int = FEW) -> Plan:
+def choose_threads(plan: Plan, *, large: int = LARGE, few: int = FEW, mean: int = MEAN) -> Plan:
     """The plan, with `own_threads` where most of its work is in large convolutions of windows, and `shares_batch`."""
     graph = plan.graph
     is_open = any(None in value.shape[1:] for value in graph.inputs)
     if is_open and len(graph.inputs) > 1:
         return replace(plan, own_threads=None)
-    works = _works({**specs_at(graph, SIDE), **graph.arrays}, graph)
-    work = _typical_work(works)
-    least = 0 if work > large else None
-    if is_open and work:
-        numbers = math.prod(size or SIDE for size in graph.inputs[0].shape[1:])
-        least = math.ceil(numbers * large / work)
-    return replace(plan, own_threads=least, shares_batch=sum(work for work, _ in works) > few)
+    specs = specs_at(graph, SIDE)
+    works = _works({**specs, **graph.arrays}, graph)
+    typical, total, worth = _typical_work(works), sum(work for work, _ in works), max(few, mean * len(works))
+    if not is_open:
+        return replace(plan, own_threads=0 if typical > large else None, shares_batch=0 if total > worth else None)
+    numbers = math.prod(size or SIDE for size in graph.inputs[0].shape[1:])
+    values = [name for node in graph.nodes for name in node.outputs]
+    largest = max(map(replace(graph, specs=specs).sample_bytes, values), default=0)
+    return replace(
+        plan,
+        own_threads=math.ceil(numbers * large / typical) if typical else None,
+        shares_batch=math.ceil(numbers * worth / total) if total else None,
+        max_numbers=int(numbers * RUN / largest) if largest else None,
+    )
 
 
 def _works(values: Mapping[str, Any], graph: Graph) -> list[tuple[int, bool]]:

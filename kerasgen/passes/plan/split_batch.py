@@ -2,9 +2,9 @@
 
 f(x) = concatenate(f(x[:k]), f(x[k:2k]), ...), if no kernel lets one sample see another.
 
-Each thread then has a part of the cache.
+Where sizes are open, the threads have been chosen together with the numbers of the input that make a run.
 
-Declines where a kernel may mix samples, where a size is known only at run time, and for stateful models.
+Declines where a kernel may mix samples, where a size is open and threads share nothing, and for stateful models.
 """
 
 from __future__ import annotations
@@ -17,23 +17,25 @@ import numpy as np
 
 from kerasgen.graph.facts import facts, setting
 from kerasgen.graph.ir import Graph, Node
+from kerasgen.graph.large import RUN
 from kerasgen.graph.plan import Plan
 
-MAX_BYTES = 1 << 22  # of the largest array of one run
-SHARED_BYTES = 1 << 20  # the same, for each thread
 
-
-def split_batch(plan: Plan, *, max_bytes: int = MAX_BYTES, shared_bytes: int = SHARED_BYTES) -> Plan:
-    """The plan with the number of samples whose largest array has `max_bytes`, or `shared_bytes` if threads share."""
+def split_batch(plan: Plan, *, run: int = RUN) -> Plan:
+    """The plan with the number of samples whose largest array has `run` bytes."""
     graph = plan.graph
+    shares = plan.shares_batch if plan.shares_work else None
+    worth = bool(plan.buffers) or shares is not None
+    whole = replace(plan, max_numbers=None, shares_batch=None)
+    if not worth or graph.memory or not _keeps_samples_apart(graph):
+        return whole
+    if any(None in value.shape[1:] for value in graph.inputs):
+        return whole if shares is None else plan
     values = [name for node in graph.nodes for name in node.outputs]
     largest = max(map(graph.sample_bytes, values), default=0)
-    shares = plan.shares_batch and plan.shares_work
-    worth = bool(plan.buffers) or shares
-    if not worth or graph.memory or math.isinf(largest) or not _keeps_samples_apart(graph):
-        return plan
-    most = shared_bytes if shares else max_bytes
-    return replace(plan, max_batch=max(1, int(most // largest)), shares_batch=shares)
+    if math.isinf(largest):
+        return whole
+    return replace(plan, max_batch=max(1, int(run // largest)), shares_batch=shares)
 
 
 def _keeps_samples_apart(graph: Graph) -> bool:
