@@ -1,0 +1,216 @@
+"""Networks that nobody thought of: layers, skips and gates drawn at random, at every level, against Keras.
+
+`pytest tests/test_networks.py --hypothesis-profile long` draws many more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from keras import layers as L
+from support import randomize, relative_error
+from teams import Team
+from test_parity import FAST, FAST_TOLERANCE, UNROLLED
+
+from kerasgen.builder import build
+from kerasgen.emit.load import load_module
+from kerasgen.emit.module import emit
+from kerasgen.passes import LEVEL, PIPELINES, optimize
+from kerasgen.readers import read
+from kerasgen.verification.compare import flat
+
+ACTIVATIONS = ("relu", "relu6", "silu", "gelu", "hard_silu", "sigmoid", "tanh", "leaky_relu", "elu", "softmax")
+
+
+def network(draw: Any) -> tuple[Any, np.ndarray]:
+    """A Keras model for images with 1 to 8 channels, of any size or of a known one, and a batch for it."""
+    side, across, channels = (draw(st.integers(*limits)) for limits in ((5, 40), (5, 40), (1, 8)))
+    values = [keras.Input((side, across, channels))]
+    for _ in range(draw(st.integers(1, 8))):
+        values.append(draw(st.sampled_from(KINDS))(draw, values))
+    x, end, is_open = values[-1], draw(st.sampled_from((None, "pool", "flatten"))), draw(st.booleans())
+    if end is not None:
+        x = L.Dense(3, activation="softmax")(L.Flatten()(x if end == "flatten" else means(x)))
+    outputs = [x, draw(st.sampled_from(values[1:]))] if draw(st.booleans()) else x
+    model = keras.Model(values[0], outputs)
+    if is_open and end != "flatten":
+        model = keras.models.clone_model(model, input_tensors=keras.Input((None, None, channels)))
+    random = np.random.RandomState(draw(st.integers(0, 9)))
+    batch = random.uniform(-1, 1, (draw(st.integers(1, 3)), side, across, channels)).astype("float32")
+    return randomize(model, 1), batch
+
+
+def means(x: Any) -> Any:
+    """Of every channel, (N, 1, 1, C), over few cells: TensorFlow's means of many are less accurate than ours."""
+    few = [max(1, size // 8) for size in x.shape[1:3]]
+    return L.GlobalAveragePooling2D(keepdims=True)(L.MaxPooling2D(few)(x))
+
+
+def activation(draw: Any) -> Any:
+    return draw(st.sampled_from((None, "relu", *ACTIVATIONS)))
+
+
+def sizes(draw: Any, most: int) -> tuple[int, int]:
+    return draw(st.tuples(st.integers(1, most), st.integers(1, most)))
+
+
+def padding(draw: Any) -> str:
+    return draw(st.sampled_from(("same", "same", "valid")))
+
+
+def steps(draw: Any) -> dict[str, Any]:
+    """Strides or dilation; Keras allows one of them at a time."""
+    kind = draw(st.sampled_from(("strides", "dilation_rate", None)))
+    return {kind: draw(st.integers(2, 3))} if kind else {}
+
+
+def conv(draw: Any, values: list[Any]) -> Any:
+    filters, window = draw(st.integers(1, 24)), sizes(draw, 5)
+    settings = {"padding": padding(draw), "activation": activation(draw), "use_bias": draw(st.booleans())}
+    return L.Conv2D(filters, window, **settings, **steps(draw))(values[-1])
+
+
+def square_conv(draw: Any, values: list[Any]) -> Any:
+    """Of the kind that Winograd's filtering computes."""
+    settings = {"padding": padding(draw), "activation": activation(draw)}
+    return L.Conv2D(draw(st.integers(1, 24)), draw(st.sampled_from((3, 3, 5))), **settings)(values[-1])
+
+
+def pointwise(draw: Any, values: list[Any]) -> Any:
+    return L.Conv2D(draw(st.integers(1, 24)), 1, activation=activation(draw))(values[-1])
+
+
+def grouped(draw: Any, values: list[Any]) -> Any:
+    x = values[-1]
+    groups = draw(st.sampled_from([n for n in range(1, x.shape[-1] + 1) if x.shape[-1] % n == 0]))
+    return L.Conv2D(groups * draw(st.integers(1, 3)), sizes(draw, 3), groups=groups, padding=padding(draw))(x)
+
+
+def depthwise(draw: Any, values: list[Any]) -> Any:
+    settings = {"depth_multiplier": draw(st.sampled_from((1, 1, 2))), "activation": activation(draw)}
+    return L.DepthwiseConv2D(sizes(draw, 7), padding=padding(draw), **settings, **steps(draw))(values[-1])
+
+
+def separable(draw: Any, values: list[Any]) -> Any:
+    settings = {"padding": padding(draw), "activation": activation(draw)}
+    return L.SeparableConv2D(draw(st.integers(1, 16)), 3, **settings)(values[-1])
+
+
+def transposed(draw: Any, values: list[Any]) -> Any:
+    settings = {"strides": draw(st.integers(1, 3)), "padding": padding(draw), "activation": activation(draw)}
+    return L.Conv2DTranspose(draw(st.integers(1, 8)), sizes(draw, 4), **settings)(values[-1])
+
+
+def pool(draw: Any, values: list[Any]) -> Any:
+    kind = draw(st.sampled_from((L.MaxPooling2D, L.AveragePooling2D)))
+    return kind(sizes(draw, 3), strides=draw(st.integers(1, 3)), padding=padding(draw))(values[-1])
+
+
+def upsample(draw: Any, values: list[Any]) -> Any:
+    return L.UpSampling2D(sizes(draw, 3), interpolation=draw(st.sampled_from(("nearest", "bilinear"))))(values[-1])
+
+
+def normalise(draw: Any, values: list[Any]) -> Any:
+    kind = draw(st.sampled_from((L.BatchNormalization, L.BatchNormalization, L.LayerNormalization)))
+    return kind(epsilon=0.1)(values[-1])
+
+
+def apply(draw: Any, values: list[Any]) -> Any:
+    return L.Activation(draw(st.sampled_from(ACTIVATIONS)))(values[-1])
+
+
+def edge(draw: Any, values: list[Any]) -> Any:
+    kind = draw(st.sampled_from((L.ZeroPadding2D, L.Cropping2D)))
+    return kind(draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)))(values[-1])
+
+
+def residual(draw: Any, values: list[Any]) -> Any:
+    """A layer of the same shape, joined with what it reads."""
+    x = values[-1]
+    if draw(st.booleans()):
+        y = L.Conv2D(x.shape[-1], draw(st.sampled_from((1, 3))), padding="same", activation=activation(draw))(x)
+    else:
+        y = L.DepthwiseConv2D(3, padding="same", activation=activation(draw))(x)
+    pair = draw(st.permutations([x, y]))
+    x = draw(st.sampled_from((L.Add, L.Add, L.Multiply, L.Subtract, L.Maximum, L.Average, L.Concatenate)))()(pair)
+    return L.Activation(draw(st.sampled_from(ACTIVATIONS)))(x) if draw(st.booleans()) else x
+
+
+def skip(draw: Any, values: list[Any]) -> Any:
+    """An earlier value, joined if the shapes allow it."""
+    earlier = draw(st.sampled_from(values))
+    if earlier.shape[:-1] != values[-1].shape[:-1]:
+        return pointwise(draw, [earlier])
+    return L.Concatenate()([values[-1], earlier])
+
+
+def gate(draw: Any, values: list[Any]) -> Any:
+    """Squeeze and excitation."""
+    x = values[-1]
+    y = L.Conv2D(2, 1, activation=activation(draw))(means(x))
+    return L.Multiply()([x, L.Conv2D(x.shape[-1], 1, activation="sigmoid")(y)])
+
+
+KINDS = (
+    *(conv, square_conv, square_conv, pointwise, grouped, depthwise, separable, transposed),
+    *(pool, upsample, normalise, apply, edge, residual, residual, skip, gate),
+)
+LEVELS = {**PIPELINES, "fast": FAST, "unrolled": UNROLLED}
+
+
+class Drawn(NamedTuple):
+    """A model, a batch, and Keras's answer."""
+
+    model: Any
+    batch: np.ndarray
+    expected: list[np.ndarray]
+
+    def check(self, results: Sequence[np.ndarray], name: Any) -> None:
+        for got, wanted in zip(results, self.expected, strict=True):
+            assert got.dtype == wanted.dtype
+            assert relative_error(got, wanted) < (FAST_TOLERANCE if name == "fast" else 1e-5), name
+
+
+def drawn(draw: Any) -> Drawn:
+    """A network that Keras can compute."""
+    try:
+        model, batch = network(draw)
+        expected = [np.asarray(array) for array in flat(model(batch))]
+    except (ValueError, ZeroDivisionError) as refusal:  # a window does not fit
+        assume(False)
+        raise AssertionError from refusal
+    assume(all(array.size and np.isfinite(array).all() for array in expected))
+    return Drawn(model, batch, expected)
+
+
+@given(st.data())
+def test_graphs(data: Any) -> None:
+    net = drawn(data.draw)
+    graph = build(read(net.model)).bind()
+    for name, pipeline in LEVELS.items():
+        net.check(optimize(graph, pipeline).run(net.batch), name)
+
+
+@given(st.data())
+@pytest.mark.usefixtures("unformatted")
+def test_modules(tmp_path: Path, data: Any) -> None:
+    """One process, in whose buffers the answer to other images lies; then three processes."""
+    net, name = drawn(data.draw), data.draw(st.sampled_from((LEVEL, "fast")))
+    plan = optimize(build(read(net.model)).bind(), LEVELS[name])
+    with open(tmp_path / "net.py", "wb") as file:
+        emit(plan).write(file)
+    module = load_module(tmp_path / "net.py")
+    module.predict(np.full_like(net.batch, 100)[:, ::-1])
+    net.check(flat(module.predict(net.batch)), name)
+    if plan.shares_work:
+        team = Team(tmp_path / "net.py", 3)
+        for _ in range(2):
+            for results in team.predict([net.batch]):
+                net.check(results, name)
