@@ -30,9 +30,10 @@ ACTIVATIONS = ("relu", "relu6", "silu", "gelu", "hard_silu", "sigmoid", "tanh", 
 
 
 def network(draw: Any) -> tuple[Any, np.ndarray]:
-    """A Keras model for images with 1 to 8 channels, of any size or of a known one, and a batch for it."""
-    side, across, channels = (draw(st.integers(*limits)) for limits in ((5, 40), (5, 40), (1, 8)))
-    values = [keras.Input((side, across, channels))]
+    """A Keras model for signals, images or volumes of any size or of a known one, and a batch for it."""
+    rank, channels = draw(st.sampled_from((1, 2, 2, 2, 3))), draw(st.integers(1, 8))
+    shape = (*(draw(st.integers(5, 80 // rank)) for _ in range(rank)), channels)
+    values = [keras.Input(shape)]
     for _ in range(draw(st.integers(1, 8))):
         values.append(draw(st.sampled_from(KINDS))(draw, values))
     x, end, is_open = values[-1], draw(st.sampled_from((None, "pool", "flatten"))), draw(st.booleans())
@@ -41,24 +42,34 @@ def network(draw: Any) -> tuple[Any, np.ndarray]:
     outputs = [x, draw(st.sampled_from(values[1:]))] if draw(st.booleans()) else x
     model = keras.Model(values[0], outputs)
     if is_open and end != "flatten":
-        model = keras.models.clone_model(model, input_tensors=keras.Input((None, None, channels)))
+        model = keras.models.clone_model(model, input_tensors=keras.Input((*[None] * rank, channels)))
     random = np.random.RandomState(draw(st.integers(0, 9)))
-    batch = random.uniform(-1, 1, (draw(st.integers(1, 3)), side, across, channels)).astype("float32")
+    batch = random.uniform(-1, 1, (draw(st.integers(1, 3)), *shape)).astype("float32")
     return randomize(model, 1), batch
+
+
+def rank_of(x: Any) -> int:
+    return len(x.shape) - 2
+
+
+def layer(x: Any, name: str, *settings: Any, **others: Any) -> Any:
+    """The layer for as many axes as x has, as Conv3D for `Conv`, applied to x."""
+    kind, _, end = name.partition("-")
+    return getattr(L, f"{kind}{rank_of(x)}D{end}")(*settings, **others)(x)
 
 
 def means(x: Any) -> Any:
     """Of every channel, (N, 1, 1, C), over few cells: TensorFlow's means of many are less accurate than ours."""
-    few = [max(1, size // 8) for size in x.shape[1:3]]
-    return L.GlobalAveragePooling2D(keepdims=True)(L.MaxPooling2D(few)(x))
+    few = [max(1, size // 8) for size in x.shape[1:-1]]
+    return layer(layer(x, "MaxPooling", few), "GlobalAveragePooling", keepdims=True)
 
 
 def activation(draw: Any) -> Any:
     return draw(st.sampled_from((None, "relu", *ACTIVATIONS)))
 
 
-def sizes(draw: Any, most: int) -> tuple[int, int]:
-    return draw(st.tuples(st.integers(1, most), st.integers(1, most)))
+def sizes(draw: Any, x: Any, most: int) -> tuple[int, ...]:
+    return draw(st.tuples(*[st.integers(1, most)] * rank_of(x)))
 
 
 def padding(draw: Any) -> str:
@@ -72,49 +83,56 @@ def steps(draw: Any) -> dict[str, Any]:
 
 
 def conv(draw: Any, values: list[Any]) -> Any:
-    filters, window = draw(st.integers(1, 24)), sizes(draw, 5)
+    x = values[-1]
     settings = {"padding": padding(draw), "activation": activation(draw), "use_bias": draw(st.booleans())}
-    return L.Conv2D(filters, window, **settings, **steps(draw))(values[-1])
+    return layer(x, "Conv", draw(st.integers(1, 24)), sizes(draw, x, 5), **settings, **steps(draw))
 
 
 def square_conv(draw: Any, values: list[Any]) -> Any:
     """Of the kind that Winograd's filtering computes."""
-    settings = {"padding": padding(draw), "activation": activation(draw)}
-    return L.Conv2D(draw(st.integers(1, 24)), draw(st.sampled_from((3, 3, 5))), **settings)(values[-1])
+    window, settings = draw(st.sampled_from((3, 3, 5))), {"padding": padding(draw), "activation": activation(draw)}
+    return layer(values[-1], "Conv", draw(st.integers(1, 24)), window, **settings)
 
 
 def pointwise(draw: Any, values: list[Any]) -> Any:
-    return L.Conv2D(draw(st.integers(1, 24)), 1, activation=activation(draw))(values[-1])
+    return layer(values[-1], "Conv", draw(st.integers(1, 24)), 1, activation=activation(draw))
 
 
 def grouped(draw: Any, values: list[Any]) -> Any:
     x = values[-1]
     groups = draw(st.sampled_from([n for n in range(1, x.shape[-1] + 1) if x.shape[-1] % n == 0]))
-    return L.Conv2D(groups * draw(st.integers(1, 3)), sizes(draw, 3), groups=groups, padding=padding(draw))(x)
+    filters = groups * draw(st.integers(1, 3))
+    return layer(x, "Conv", filters, sizes(draw, x, 3), groups=groups, padding=padding(draw))
 
 
 def depthwise(draw: Any, values: list[Any]) -> Any:
+    x = values[-1]
+    if rank_of(x) == 3:
+        return conv(draw, values)
     settings = {"depth_multiplier": draw(st.sampled_from((1, 1, 2))), "activation": activation(draw)}
-    return L.DepthwiseConv2D(sizes(draw, 7), padding=padding(draw), **settings, **steps(draw))(values[-1])
+    return layer(x, "DepthwiseConv", sizes(draw, x, 7), padding=padding(draw), **settings, **steps(draw))
 
 
 def separable(draw: Any, values: list[Any]) -> Any:
-    settings = {"padding": padding(draw), "activation": activation(draw)}
-    return L.SeparableConv2D(draw(st.integers(1, 16)), 3, **settings)(values[-1])
+    x, settings = values[-1], {"padding": padding(draw), "activation": activation(draw)}
+    return layer(x, "Conv" if rank_of(x) == 3 else "SeparableConv", draw(st.integers(1, 16)), 3, **settings)
 
 
 def transposed(draw: Any, values: list[Any]) -> Any:
+    x = values[-1]
     settings = {"strides": draw(st.integers(1, 3)), "padding": padding(draw), "activation": activation(draw)}
-    return L.Conv2DTranspose(draw(st.integers(1, 8)), sizes(draw, 4), **settings)(values[-1])
+    return layer(x, "Conv-Transpose", draw(st.integers(1, 8)), sizes(draw, x, 4), **settings)
 
 
 def pool(draw: Any, values: list[Any]) -> Any:
-    kind = draw(st.sampled_from((L.MaxPooling2D, L.AveragePooling2D)))
-    return kind(sizes(draw, 3), strides=draw(st.integers(1, 3)), padding=padding(draw))(values[-1])
+    x, kind = values[-1], draw(st.sampled_from(("MaxPooling", "AveragePooling")))
+    return layer(x, kind, sizes(draw, x, 3), strides=draw(st.integers(1, 3)), padding=padding(draw))
 
 
 def upsample(draw: Any, values: list[Any]) -> Any:
-    return L.UpSampling2D(sizes(draw, 3), interpolation=draw(st.sampled_from(("nearest", "bilinear"))))(values[-1])
+    x = values[-1]
+    settings = {"interpolation": draw(st.sampled_from(("nearest", "bilinear")))} if rank_of(x) == 2 else {}
+    return layer(x, "UpSampling", 2 if rank_of(x) == 1 else sizes(draw, x, 3), **settings)
 
 
 def normalise(draw: Any, values: list[Any]) -> Any:
@@ -127,20 +145,21 @@ def apply(draw: Any, values: list[Any]) -> Any:
 
 
 def edge(draw: Any, values: list[Any]) -> Any:
-    kind = draw(st.sampled_from((L.ZeroPadding2D, L.Cropping2D)))
-    return kind(draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)))(values[-1])
+    x, pair = values[-1], st.tuples(st.integers(0, 2), st.integers(0, 2))
+    edges = draw(pair if rank_of(x) == 1 else st.tuples(*[pair] * rank_of(x)))
+    return layer(x, draw(st.sampled_from(("ZeroPadding", "Cropping"))), edges)
 
 
 def residual(draw: Any, values: list[Any]) -> Any:
     """A layer of the same shape, joined with what it reads."""
-    x = values[-1]
-    if draw(st.booleans()):
-        y = L.Conv2D(x.shape[-1], draw(st.sampled_from((1, 3))), padding="same", activation=activation(draw))(x)
+    x, settings = values[-1], {"padding": "same", "activation": activation(draw)}
+    if rank_of(x) == 3 or draw(st.booleans()):
+        y = layer(x, "Conv", x.shape[-1], draw(st.sampled_from((1, 3))), **settings)
     else:
-        y = L.DepthwiseConv2D(3, padding="same", activation=activation(draw))(x)
+        y = layer(x, "DepthwiseConv", 3, **settings)
     pair = draw(st.permutations([x, y]))
     x = draw(st.sampled_from((L.Add, L.Add, L.Multiply, L.Subtract, L.Maximum, L.Average, L.Concatenate)))()(pair)
-    return L.Activation(draw(st.sampled_from(ACTIVATIONS)))(x) if draw(st.booleans()) else x
+    return apply(draw, [x]) if draw(st.booleans()) else x
 
 
 def skip(draw: Any, values: list[Any]) -> Any:
@@ -154,8 +173,8 @@ def skip(draw: Any, values: list[Any]) -> Any:
 def gate(draw: Any, values: list[Any]) -> Any:
     """Squeeze and excitation."""
     x = values[-1]
-    y = L.Conv2D(2, 1, activation=activation(draw))(means(x))
-    return L.Multiply()([x, L.Conv2D(x.shape[-1], 1, activation="sigmoid")(y)])
+    y = layer(means(x), "Conv", 2, 1, activation=activation(draw))
+    return L.Multiply()([x, layer(y, "Conv", x.shape[-1], 1, activation="sigmoid")])
 
 
 KINDS = (
