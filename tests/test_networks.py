@@ -17,14 +17,18 @@ from hypothesis import strategies as st
 from keras import layers as L
 from support import randomize, relative_error
 from teams import Team
-from test_parity import FAST, FAST_TOLERANCE, UNROLLED
+from test_parity import FAST, FAST_TOLERANCE, GRADIENT_TOLERANCE, UNROLLED
 
+from kerasgen.backward.options import GradientOptions
 from kerasgen.builder import build
 from kerasgen.emit.load import load_module
 from kerasgen.emit.module import emit
+from kerasgen.emit.training import Training
 from kerasgen.passes import LEVEL, PIPELINES, optimize
 from kerasgen.readers import read
 from kerasgen.verification.compare import flat
+from kerasgen.verification.gradients import FLOOR
+from kerasgen.verification.oracle import Oracle
 
 ACTIVATIONS = ("relu", "relu6", "silu", "gelu", "hard_silu", "sigmoid", "tanh", "leaky_relu", "elu", "softmax")
 
@@ -233,3 +237,29 @@ def test_modules(tmp_path: Path, data: Any) -> None:
         for _ in range(2):
             for results in team.predict([net.batch]):
                 net.check(results, name)
+
+
+@given(st.data())
+@pytest.mark.usefixtures("unformatted")
+def test_gradients(tmp_path: Path, data: Any) -> None:
+    """Those in the images and in every weight, as TensorFlow computes them."""
+    net = drawn(data.draw)
+    random = np.random.RandomState(5)
+    outer = [random.uniform(-1, 1, y.shape).astype(y.dtype) for y in net.expected]
+    of_inputs, of_variables = Oracle(net.model, "the model").gradients([net.batch], outer)
+    built, options = build(read(net.model)), GradientOptions()
+    graph = built.bind()
+    training = options.plan(built, graph, LEVEL)
+    with open(tmp_path / "net.py", "wb") as file:
+        emit(training.predict, training=Training(training, options)).write(file)
+    module = load_module(tmp_path / "net.py")
+    outputs, saved = module.forward(net.batch)
+    net.check(flat(outputs), LEVEL)
+    d_inputs, d_weights = module.backward(saved, *outer)
+    by_weight = {numbers.tobytes(): gradient for numbers, gradient in of_variables}
+    pairs = [(d_inputs, of_inputs[0])]
+    pairs += [(gradient, by_weight[graph.weights[name].tobytes()]) for name, gradient in d_weights.items()]
+    largest = max(np.abs(gradient).max() for gradient in (of_inputs[0], *by_weight.values()) if gradient is not None)
+    for got, right in pairs:
+        right = np.zeros_like(got) if right is None else right
+        assert np.abs(got - right).max() <= GRADIENT_TOLERANCE * max(np.abs(right).max(), FLOOR * largest)
