@@ -185,6 +185,7 @@ KINDS = (
     *(conv, square_conv, square_conv, pointwise, grouped, depthwise, separable, transposed),
     *(pool, upsample, normalise, apply, edge, residual, residual, skip, gate),
 )
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis")  # of one channel
 LEVELS = {**PIPELINES, "fast": FAST, "unrolled": UNROLLED}
 
 

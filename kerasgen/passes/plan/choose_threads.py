@@ -4,9 +4,9 @@ The BLAS's threads share a product and nothing else. The module's share blocks o
 before its product and after it, in which a convolution with a window spends half of its time. But to wake a thread
 takes some 50 us, more than smaller layers save, and both kinds of threads at once are in each other's way.
 
-U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose. But most networks gain where
-threads share the samples of a batch: if each takes more than FEW multiply-adds, and a layer MEAN. Threads that call
-NumPy more often wait for each other, since one at a time holds the interpreter.
+U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 would lose. But most networks gain if
+threads share the samples of a batch: those whose samples take more than FEW multiply-adds, and MEAN in each layer on
+average. With less work between the calls of NumPy, threads wait for each other: one at a time holds the interpreter.
 
 Where sizes are open, work and memory are in proportion to the image: the plan says from how many numbers on an image is
 large enough, and how many numbers of a batch a thread computes at once. Declines where several inputs have open sizes.
