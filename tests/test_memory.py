@@ -252,11 +252,11 @@ def test_threads_share_a_batch(size: int | None) -> None:
     """Where sizes are open, only if threads share it."""
     plan = plan_memory(framing([LARGE_ONE, add("s", "a", "a")], ("s",)))
     image = replace(plan.graph.inputs[0], shape=(None, size, 7, 3))
-    before = replace(plan.on(replace(plan.graph, inputs=(image,))), max_numbers=None if size else 1000)
+    before = replace(plan.on(replace(plan.graph, inputs=(image,))), max_elements=None if size else 1000)
     after = split_batch(replace(before, shares_batch=9), run=2 * X[0].nbytes)
-    assert (after.max_batch, after.max_numbers, after.shares_batch) == (2 if size else None, before.max_numbers, 9)
+    assert (after.max_batch, after.max_elements, after.shares_batch) == (2 if size else None, before.max_elements, 9)
     after = split_batch(before, run=2 * X[0].nbytes)
-    assert (after.max_batch, after.max_numbers, after.shares_batch) == (2 if size else None, None, None)
+    assert (after.max_batch, after.max_elements, after.shares_batch) == (2 if size else None, None, None)
 
 
 @pytest.mark.usefixtures("every_size")

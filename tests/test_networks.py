@@ -31,6 +31,7 @@ from kerasgen.verification.gradients import FLOOR
 from kerasgen.verification.oracle import Oracle
 
 ACTIVATIONS = ("relu", "relu6", "silu", "gelu", "hard_silu", "sigmoid", "tanh", "leaky_relu", "elu", "softmax")
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis")  # of one channel
 
 
 def network(draw: Any) -> tuple[Any, np.ndarray]:
@@ -144,11 +145,11 @@ def normalise(draw: Any, values: list[Any]) -> Any:
     return kind(epsilon=0.1)(values[-1])
 
 
-def apply(draw: Any, values: list[Any]) -> Any:
+def activate(draw: Any, values: list[Any]) -> Any:
     return L.Activation(draw(st.sampled_from(ACTIVATIONS)))(values[-1])
 
 
-def edge(draw: Any, values: list[Any]) -> Any:
+def pad_or_crop(draw: Any, values: list[Any]) -> Any:
     x, pair = values[-1], st.tuples(st.integers(0, 2), st.integers(0, 2))
     edges = draw(pair if rank_of(x) == 1 else st.tuples(*[pair] * rank_of(x)))
     return layer(x, draw(st.sampled_from(("ZeroPadding", "Cropping"))), edges)
@@ -163,7 +164,7 @@ def residual(draw: Any, values: list[Any]) -> Any:
         y = layer(x, "DepthwiseConv", 3, **settings)
     pair = draw(st.permutations([x, y]))
     x = draw(st.sampled_from((L.Add, L.Add, L.Multiply, L.Subtract, L.Maximum, L.Average, L.Concatenate)))()(pair)
-    return apply(draw, [x]) if draw(st.booleans()) else x
+    return activate(draw, [x]) if draw(st.booleans()) else x
 
 
 def skip(draw: Any, values: list[Any]) -> Any:
@@ -183,9 +184,8 @@ def gate(draw: Any, values: list[Any]) -> Any:
 
 KINDS = (
     *(conv, square_conv, square_conv, pointwise, grouped, depthwise, separable, transposed),
-    *(pool, upsample, normalise, apply, edge, residual, residual, skip, gate),
+    *(pool, upsample, normalise, activate, pad_or_crop, residual, residual, skip, gate),
 )
-pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis")  # of one channel
 LEVELS = {**PIPELINES, "fast": FAST, "unrolled": UNROLLED}
 
 
@@ -231,7 +231,7 @@ def test_modules(tmp_path: Path, data: Any) -> None:
     with open(tmp_path / "net.py", "wb") as file:
         emit(plan).write(file)
     module = load_module(tmp_path / "net.py")
-    module.predict(np.full_like(net.batch, 100)[:, ::-1])
+    module.predict(np.full_like(net.batch, 100))
     net.check(flat(module.predict(net.batch)), name)
     if plan.shares_work:
         team = Team(tmp_path / "net.py", 3)

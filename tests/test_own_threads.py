@@ -260,7 +260,7 @@ def test_a_batch_of_images_of_any_size(tmp_path: Path, monkeypatch: pytest.Monke
         assert relative_error(module.predict(part), model.predict(part, verbose=0)) < 1e-5
         assert sizes[-1] == expected
     text = (tmp_path / "net.py").read_text(encoding="utf-8")
-    most = (1 << 22) * 4 // (4 * 32)  # numbers of images whose arrays of 32 channels have 4 MB
+    most = (1 << 22) * 4 // (4 * 32)  # elements of images whose arrays of 32 channels have 4 MB
     assert f"[:1].size >= {math.ceil(4 * 4_000_000 / cell):_}:" in text
     assert f"share_batch(predict, max(1, {most:_} // " in text
 

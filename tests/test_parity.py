@@ -153,7 +153,7 @@ ROWS: RowTiles = {window: tiles[0] for window, tiles in OTHER_DEPTHWISE.items()}
 # Every fast kernel wherever it can stand, for the cases are so small that none is worth it, or all are unrolled.
 FAST = forced(
     {
-        "choose_threads": {"few": 0, "mean": 0},
+        "choose_threads": {"few": 0, "mean": 0, "run": 1},
         "unroll_small": {"limit": 0},
         "fuse_attention": {"small": 0},
         "fuse_band_attention": {"small": 0},

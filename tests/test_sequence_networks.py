@@ -14,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from keras import layers as L
 from support import randomize, relative_error
+from test_parity import FAST
 
 from kerasgen.builder import build
 from kerasgen.passes import PIPELINES, optimize
@@ -21,6 +22,7 @@ from kerasgen.readers import read
 from kerasgen.verification.compare import flat
 
 ACTIVATIONS = (None, "relu", "tanh", "sigmoid", "gelu", "elu", "softmax")
+SIZES = st.integers(1, 8)
 WORDS = 12
 pytestmark = [
     pytest.mark.filterwarnings("ignore:(?s).*softmax over axis"),  # of one number
@@ -33,7 +35,7 @@ def network(draw: Any) -> tuple[Any, np.ndarray]:
 
     A step of zeros is masked. The first step never is: where all steps are, Keras divides by zero.
     """
-    steps, size, is_open, masks = draw(st.integers(3, 14)), draw(small), draw(st.booleans()), draw(st.booleans())
+    steps, size, is_open, masks = draw(st.integers(3, 14)), draw(SIZES), draw(st.booleans()), draw(st.booleans())
     random = np.random.RandomState(draw(st.integers(0, 9)))
     count = draw(st.integers(1, 4))
     if draw(st.booleans()):
@@ -56,9 +58,6 @@ def network(draw: Any) -> tuple[Any, np.ndarray]:
     return randomize(model, 1), batch
 
 
-small = st.integers(1, 8)
-
-
 def activation(draw: Any) -> Any:
     return draw(st.sampled_from(ACTIVATIONS))
 
@@ -70,16 +69,16 @@ def recurrent(draw: Any, values: list[Any], *, return_sequences: bool = True) ->
         settings["reset_after"] = draw(st.booleans())
     if kind is not L.SimpleRNN:
         settings["recurrent_activation"] = draw(st.sampled_from(("sigmoid", "hard_sigmoid", "tanh")))
-    layer = kind(draw(small), return_sequences=return_sequences, go_backwards=draw(st.booleans()), **settings)
+    layer = kind(draw(SIZES), return_sequences=return_sequences, go_backwards=draw(st.booleans()), **settings)
     if draw(st.booleans()):
-        layer = kind(draw(small), return_sequences=return_sequences, **settings)
+        layer = kind(draw(SIZES), return_sequences=return_sequences, **settings)
         layer = L.Bidirectional(layer, merge_mode=draw(st.sampled_from(("concat", "sum", "mul", "ave"))))
     return layer(values[-1])
 
 
 def conv(draw: Any, values: list[Any]) -> Any:
     settings = {"padding": draw(st.sampled_from(("same", "causal"))), "activation": activation(draw)}
-    return L.Conv1D(draw(small), draw(st.integers(1, 4)), **settings)(values[-1])
+    return L.Conv1D(draw(SIZES), draw(st.integers(1, 4)), **settings)(values[-1])
 
 
 def heads(draw: Any, values: list[Any]) -> Any:
@@ -97,7 +96,7 @@ def attention(draw: Any, values: list[Any]) -> Any:
 
 
 def by_step(draw: Any, values: list[Any]) -> Any:
-    layer = L.Dense(draw(small), activation=activation(draw))
+    layer = L.Dense(draw(SIZES), activation=activation(draw))
     return (L.TimeDistributed(layer) if draw(st.booleans()) else layer)(values[-1])
 
 
@@ -145,7 +144,7 @@ def test_graphs(data: Any) -> None:
     expected = [np.asarray(array) for array in flat(model(batch))]
     assume(all(np.isfinite(array).all() for array in expected))
     graph = build(read(model)).bind()
-    for level, pipeline in PIPELINES.items():
+    for level, pipeline in {**PIPELINES, "fast": FAST}.items():
         for got, wanted in zip(optimize(graph, pipeline).run(batch), expected, strict=True):
             assert got.dtype == wanted.dtype
             assert relative_error(got, wanted) < 2e-5, level

@@ -86,7 +86,7 @@ def plan_training(
             break
         assert clashes <= shared.arrays.keys() - held, f"two plans disagree on {clashes - shared.arrays.keys()}"
         held |= clashes
-    forward = replace(forward, max_batch=None, max_numbers=None)  # what is saved is of all samples
+    forward = replace(forward, max_batch=None, max_elements=None)  # what is saved is of all samples
     forward = _with_names(forward, dict(zip(forward.graph.outputs[count:], saved_names, strict=True)))
     return TrainingPlan((*before, *after), shared, predict, forward, backward, tuple(trainable), tuple(inputs), values)
 

@@ -23,7 +23,7 @@ def called(plan: Plan, target: Target) -> Iterator[Callable[..., Any]]:
     """The functions that the plan's lines call and the module must contain."""
     yield from [target.kernels.check_batch] if len(plan.graph.inputs) > 1 else []
     yield from [target.kernels.buffers] if plan.buffers else []
-    if plan.max_batch or plan.max_numbers:
+    if plan.max_batch or plan.max_elements:
         yield target.kernels.in_batches if plan.shares_batch is None else target.kernels.share_batch
     yield from called_by_nodes(plan, target)
 
@@ -132,15 +132,13 @@ class Body:
 
     def _batches(self, names: list[str]) -> Iterator[str]:
         """What splits large batches of these inputs."""
-        plan, x, most = self.plan, names[0], str(self.plan.max_batch)
-        if plan.max_numbers:
-            most = f"max(1, {plan.max_numbers:_} // {x}[:1].size)"
-            yield f"if len({x}) > TEAM.samples and {x}[:1].size >= {plan.shares_batch:_}:  # not for small inputs"
-        elif plan.max_batch:
-            yield f"if len({x}) > {most if plan.shares_batch is None else 'TEAM.samples'}:"
-        else:
+        plan, x = self.plan, names[0]
+        if not plan.max_batch and not plan.max_elements:
             return
-        split = "in_batches" if plan.shares_batch is None else "share_batch"
+        most = str(plan.max_batch or f"max(1, {plan.max_elements:_} // {x}[:1].size)")
+        split, limit = ("in_batches", most) if plan.shares_batch is None else ("share_batch", "TEAM.samples")
+        large = f" and {x}[:1].size >= {plan.shares_batch:_}" if plan.shares_batch else ""
+        yield f"if len({x}) > {limit}{large}:{'  # not for small inputs' if large else ''}"
         yield f"    return {split}(predict, {most}, {', '.join(names)})"
 
     def _dict(self) -> str:

@@ -1,4 +1,4 @@
-"""The sizes that passes go by: layers smaller than that take less time whole than in blocks."""
+"""The sizes that passes go by. A layer below SMALL or FEW takes less time whole than in blocks."""
 
 from __future__ import annotations
 

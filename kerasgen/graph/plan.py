@@ -30,11 +30,11 @@ class Plan:
     `layouts` are the weights that kernels need in another layout, converted once, when the weights are loaded.
     `buffers` names the memory that results are put into; `out` maps a value to its buffer, or to the value that it
     overwrites. `max_batch` is the maximum samples per run, None for any number; where the input has open sizes,
-    `max_numbers` is the maximum numbers of its samples instead. `block` is the size of a block in bytes, None for what
+    `max_elements` is the maximum elements of the input instead. `block` is the size of a block in bytes, None for what
     suits most caches, and `choices` are the kernels that were measured to be fast: see `Tuning`.
 
-    The module's threads share a batch of samples of at least `shares_batch` numbers, none if it is None. Samples of at
-    least `own_threads` numbers have their layers shared by these threads, unless the user asks for something else; the
+    The module's threads share a batch of samples of at least `shares_batch` elements, none if it is None. Samples of at
+    least `own_threads` elements have their layers shared by these threads, unless the user asks for something else; the
     BLAS's threads share the products of all others, and of all samples if it is None.
     """
 
@@ -43,7 +43,7 @@ class Plan:
     buffers: tuple[str, ...] = ()
     out: Mapping[str, str] = field(default_factory=dict)
     max_batch: int | None = None
-    max_numbers: int | None = None
+    max_elements: int | None = None
     shares_batch: int | None = None
     block: int | None = None
     choices: Mapping[str, str] = field(default_factory=dict)

@@ -47,7 +47,7 @@ class Lines:
         calls = (node for node in ast.walk(self.predict) if isinstance(node, ast.Call))
         limits = (call.args[1] for call in calls if _called(call) in ("in_batches", "share_batch"))
         known = (ast.literal_eval(limit) for limit in limits if isinstance(limit, ast.Constant))
-        self.max_batch: int | None = next(known, None)  # it depends on the inputs if their sizes are open
+        self.max_batch: int | None = next(known, None)  # not known where it depends on open sizes
         self.lines = list(value_lines(self.predict))
         self.nodes = self._nodes(plan)
 

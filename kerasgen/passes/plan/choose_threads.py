@@ -8,8 +8,10 @@ U-Nets gain a third on two cores; ResNet50 would gain nothing, and MobileNetV2 w
 threads share the samples of a batch: those whose samples take more than FEW multiply-adds, and MEAN in each layer on
 average. With less work between the calls of NumPy, threads wait for each other: one at a time holds the interpreter.
 
-Where sizes are open, work and memory are in proportion to the image: the plan says from how many numbers on an image is
-large enough, and how many numbers of a batch a thread computes at once. Declines where several inputs have open sizes.
+Where sizes are open, work and memory are in proportion to the image: the plan says from how many elements on an image
+is large enough, and how many elements of a batch a thread computes at once.
+
+Declines where several inputs have open sizes.
 """
 
 from __future__ import annotations
@@ -27,29 +29,29 @@ from kerasgen.graph.plan import Plan
 
 LARGE = 80_000_000  # multiply-adds of a layer
 MOST = 0.6  # of all multiply-adds
-MEAN = 400_000  # multiply-adds of all layers, on average
+MEAN = 400_000  # multiply-adds of a layer, on average
 SIDE = 1024  # cells of each open axis of the image for which work and bytes are counted
 
 
-def choose_threads(plan: Plan, *, large: int = LARGE, few: int = FEW, mean: int = MEAN) -> Plan:
+def choose_threads(plan: Plan, *, large: int = LARGE, few: int = FEW, mean: int = MEAN, run: int = RUN) -> Plan:
     """The plan, with `own_threads` where most of its work is in large convolutions of windows, and `shares_batch`."""
     graph = plan.graph
     is_open = any(None in value.shape[1:] for value in graph.inputs)
     if is_open and len(graph.inputs) > 1:
-        return replace(plan, own_threads=None)
+        return plan
     specs = specs_at(graph, SIDE)
     works = _works({**specs, **graph.arrays}, graph)
     typical, total, worth = _typical_work(works), sum(work for work, _ in works), max(few, mean * len(works))
     if not is_open:
         return replace(plan, own_threads=0 if typical > large else None, shares_batch=0 if total > worth else None)
-    numbers = math.prod(size or SIDE for size in graph.inputs[0].shape[1:])
+    elements = math.prod(size or SIDE for size in graph.inputs[0].shape[1:])
     values = [name for node in graph.nodes for name in node.outputs]
     largest = max(map(replace(graph, specs=specs).sample_bytes, values), default=0)
     return replace(
         plan,
-        own_threads=math.ceil(numbers * large / typical) if typical else None,
-        shares_batch=math.ceil(numbers * worth / total) if total else None,
-        max_numbers=int(numbers * RUN / largest) if largest else None,
+        own_threads=math.ceil(elements * large / typical) if typical else None,
+        shares_batch=max(1, math.ceil(elements * worth / total)) if total else None,
+        max_elements=max(1, int(elements * run / largest)) if 0 < largest < math.inf else None,
     )
 
 

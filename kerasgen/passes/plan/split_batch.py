@@ -2,7 +2,7 @@
 
 f(x) = concatenate(f(x[:k]), f(x[k:2k]), ...), if no kernel lets one sample see another.
 
-Where sizes are open, the threads have been chosen together with the numbers of the input that make a run.
+Where sizes are open, the threads have been chosen together with the elements of the input that make a run.
 
 Declines where a kernel may mix samples, where a size is open and threads share nothing, and for stateful models.
 """
@@ -26,7 +26,7 @@ def split_batch(plan: Plan, *, run: int = RUN) -> Plan:
     graph = plan.graph
     shares = plan.shares_batch if plan.shares_work else None
     worth = bool(plan.buffers) or shares is not None
-    whole = replace(plan, max_numbers=None, shares_batch=None)
+    whole = replace(plan, max_elements=None, shares_batch=None)
     if not worth or graph.memory or not _keeps_samples_apart(graph):
         return whole
     if any(None in value.shape[1:] for value in graph.inputs):
